@@ -1,0 +1,245 @@
+"""Diagnostics: what is wrong, where in the source, and how to mend it."""
+
+from __future__ import annotations
+
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+MOST_ERRORS = 20
+LONGEST_LINE = 500  # of a message
+LONGEST_EXCERPT = 120  # of a source line
+BLUE = "1;34"
+
+
+class Source:
+    """One file of text, with the name that messages call it by."""
+
+    __slots__ = ("_starts", "path", "text")
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+        self._starts: list[int] = []
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Return line and column, both from 1, of a character."""
+        if not self._starts:
+            self._starts = [0]
+            at = self.text.find("\n")
+            while at >= 0:
+                self._starts.append(at + 1)
+                at = self.text.find("\n", at + 1)
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """Return the text of a line, counted from 1."""
+        self.position(0)
+        start = self._starts[number - 1]
+        end = self.text.find("\n", start)
+        return self.text[start : end if end >= 0 else None].rstrip("\r")
+
+
+class Span(NamedTuple):
+    """The characters of a source from `start` up to, not including, `end`."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        """The line it begins on, from 1."""
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        """The column it begins at, from 1, in characters."""
+        return self.source.position(self.start)[1]
+
+    def __str__(self) -> str:
+        line, column = self.source.position(self.start)
+        return f"{self.source.path}:{line}:{column}"
+
+    def to(self, last: Span) -> Span:
+        """Return the span from the start of this one to the end of the last."""
+        return Span(self.source, self.start, last.end)
+
+
+class Label(NamedTuple):
+    """A place in a source, and what is to be said beside it."""
+
+    span: Span
+    text: str
+
+
+class Use(NamedTuple):
+    """A step of the way to a place: the use of a block, or the call of a function."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnostic:
+    """Something wrong with a spec: one subclass a kind, declared beside the stage that finds it.
+
+    The docstring of a subclass is its entry in the error index: the first line is its title.
+
+    Attributes:
+        code: stable name of the kind.
+        span: the place, or None where there is none in any file (a missing file, say).
+        trail: the uses of blocks that led there, innermost first.
+    """
+
+    code: ClassVar[str]
+
+    span: Span | None
+    trail: tuple[Use, ...] = field(default=())
+
+    def message(self) -> str:
+        """Say in one line what is wrong."""
+        raise TypeError(f"{type(self).__name__} has no message")
+
+    def label(self) -> str:
+        """Say what stands beside the carets."""
+        return ""
+
+    def others(self) -> Sequence[Label]:
+        """Return further places to show."""
+        return ()
+
+    def notes(self) -> Sequence[str]:
+        """Return what else is worth knowing."""
+        return ()
+
+    def help(self) -> str:
+        """Say how to mend it, where that is known."""
+        return ""
+
+
+class ArchError(Exception):
+    """A spec that can't be used. Raised once, at the end of a stage, with all that it found."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__(render_all(self.diagnostics))
+
+
+def kinds() -> Iterator[type[Diagnostic]]:
+    """Yield every kind of diagnostic there is, in the order of their codes."""
+
+    def below(kind: type[Diagnostic]) -> Iterator[type[Diagnostic]]:
+        for each in kind.__subclasses__():
+            if "code" in vars(each):
+                yield each
+            yield from below(each)
+
+    yield from sorted(below(Diagnostic), key=lambda kind: kind.code)
+
+
+def printable(text: str, limit: int = LONGEST_LINE) -> str:
+    """Make text from a spec safe to print: what can steer a terminal is written as an escape.
+
+    Control and format characters (bidirectional marks among them), surrogates and line breaks
+    come out as in Python's `"\\x1b"`; what is too long is cut.
+    """
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(
+            repr(character)[1:-1]
+            if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+            else character
+            for character in text[: limit + 1]
+        )
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def trail_notes(trail: Sequence[Use]) -> list[str]:
+    """Say how the elaboration came to a place, innermost use first."""
+    notes = [f"in `{use.name}`, used at {printable(str(use.span))}" for use in trail]
+    if len(notes) > 6:
+        notes[4:-1] = [f"... {len(notes) - 5} more uses ..."]
+    return notes
+
+
+def render_all(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
+    """Format diagnostics for a terminal, the first 20 of them."""
+    shown = "\n\n".join(render(diagnostic, color) for diagnostic in diagnostics[:MOST_ERRORS])
+    more = len(diagnostics) - MOST_ERRORS
+    return shown + (f"\n\n... and {more} more errors" if more > 0 else "")
+
+
+def render(diagnostic: Diagnostic, color: bool = False) -> str:
+    """Format a diagnostic for a terminal, with carets under the text at fault."""
+
+    def paint(style: str, text: str) -> str:
+        return f"\x1b[{style}m{text}\x1b[0m" if color and text else text
+
+    lines = [
+        paint("1;31", f"error[{diagnostic.code}]")
+        + paint("1", f": {printable(diagnostic.message())}")
+    ]
+    main = diagnostic.span
+    files: dict[Source, list[Label]] = {}
+    if main:
+        files[main.source] = [Label(main, diagnostic.label())]
+        for other in diagnostic.others():
+            if other.span != main:
+                files.setdefault(other.span.source, []).append(other)
+    labels = [label for there in files.values() for label in there]
+    margin = " " * len(str(max((label.span.line for label in labels), default=0)))
+    for source, there in files.items():
+        arrow = "-->" if main and source is main.source else ":::"
+        lines.append(f"{margin}{paint(BLUE, arrow)} {printable(str(there[0].span))}")
+        lines.append(paint(BLUE, f"{margin} |"))
+        lines += _excerpt(source, there, main, margin, paint)
+    tail = [("note", note) for note in (*diagnostic.notes(), *trail_notes(diagnostic.trail))]
+    tail += [("help", diagnostic.help())] if diagnostic.help() else []
+    if tail and main:
+        lines.append(paint(BLUE, f"{margin} |"))
+    for kind, text in tail:
+        lines.append(f"{margin} {paint(BLUE, '=')} {paint('1', kind + ':')} {printable(text)}")
+    return "\n".join(lines)
+
+
+def _excerpt(
+    source: Source,
+    labels: Sequence[Label],
+    main: Span | None,
+    margin: str,
+    paint: Callable[[str, str], str],
+) -> Iterator[str]:
+    """Yield the lines of one source that labels point at, each with its underlines below it."""
+    last = 0
+    for label in sorted(labels, key=lambda label: label.span.start):
+        number, column = source.position(label.span.start)
+        text = source.line(number)
+        if number != last:
+            if last and number == last + 2:
+                yield _numbered(last + 1, source.line(last + 1), margin, paint)
+            elif last and number > last + 2:
+                yield paint(BLUE, "...")
+            yield _numbered(number, text, margin, paint)
+            last = number
+        before = printable_excerpt(text[: column - 1])
+        under = printable_excerpt(text[: column - 1 + label.span.end - label.span.start])
+        # tabs stay, so that the marks stand under the text whatever a tab is worth
+        indent = "".join("\t" if character == "\t" else " " for character in before)
+        width = max(1, len(under) - len(before))
+        marks = ("^" if label.span == main else "-") * width
+        style = "1;31" if label.span == main else BLUE
+        said = f" {printable(label.text)}" if label.text else ""
+        yield f"{paint(BLUE, f'{margin} |')} {indent}{paint(style, marks + said)}"
+
+
+def _numbered(number: int, text: str, margin: str, paint: Callable[[str, str], str]) -> str:
+    gutter = paint(BLUE, f"{number:>{len(margin)}} |")
+    return f"{gutter} {printable_excerpt(text)}".rstrip()
+
+
+def printable_excerpt(text: str) -> str:
+    """Make a part of a source line safe to print, with its tabs."""
+    return "\t".join(printable(part) for part in text[:LONGEST_EXCERPT].split("\t"))

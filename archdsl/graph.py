@@ -1,0 +1,133 @@
+"""The graph of a network: its nodes in the order in which they were made, and as NetworkX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import Span, Use
+from archdsl.layers.base import Facts, Layer, Shape
+from archdsl.layers.sizes import Size
+
+if TYPE_CHECKING:
+    import networkx
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """A named place that holds stages: the network, the use of a block, or a group.
+
+    Attributes:
+        name: the labels that lead there, with dots: "Mixed_5b.branch1x1"; "" for the network.
+        parent: the scope around it; None for the network.
+        block: name of the block that is used here; for the network its own name, for a group "".
+        arguments: the values of the block's or network's parameters, by name.
+        description: the text with which the block or network begins.
+    """
+
+    name: str
+    parent: Scope | None
+    block: str
+    span: Span
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    description: str = ""
+
+    @property
+    def label(self) -> str:
+        """The last part of its name."""
+        return self.name[len(self.parent.name) :].lstrip(".") if self.parent else self.name
+
+    @property
+    def depth(self) -> int:
+        """How many scopes are around it."""
+        return 1 + self.parent.depth if self.parent else 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A network input, or one use of a layer or merge.
+
+    Attributes:
+        name: unique in the graph. For a module it is the path that its parameters have in the
+            state_dict ("Mixed_5b.branch1x1.conv"); for a merge or other wiring the scope and the
+            word ("Mixed_5b.concat"), which no label can be.
+        label: what the spec calls the tensor, or "" if nothing.
+        layer: what it is; an `InputTensor` for the inputs of the network.
+        inputs: names of the nodes that it reads, in the order of its arguments.
+        shares: for `reuse`, the name of the node whose module is applied again. Its parameters
+            are counted there, and not here.
+        span: the place in the spec; trail: the uses of blocks that led there, innermost first.
+    """
+
+    name: str
+    label: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    facts: Facts
+    scope: Scope
+    span: Span
+    trail: tuple[Use, ...] = ()
+    shares: str = ""
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the output, without batch."""
+        return self.facts.output
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output of a network: its name, the node that gives it, and when it does."""
+
+    name: str
+    node: str
+    training_only: bool
+    span: Span
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What elaboration makes. Every node comes after the nodes that it reads.
+
+    Attributes:
+        name: of the network.
+        description: its text, or "".
+        arguments: the value of each of the network's parameters.
+        inputs: shape of each input, by its name, which is the name of its node as well.
+        nodes: by name, the inputs among them.
+        outputs: the main output first, if there is one.
+        scopes: by name, in the order in which they were entered; the network's own is "".
+        agreements: pairs of sizes with free names that must be equal.
+        digest: SHA-256 of the sources, in hexadecimal.
+    """
+
+    name: str
+    description: str
+    arguments: Mapping[str, object]
+    inputs: Mapping[str, Shape]
+    nodes: Mapping[str, Node]
+    outputs: tuple[Output, ...]
+    scopes: Mapping[str, Scope]
+    span: Span
+    agreements: tuple[tuple[Size, Size], ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class CheckedGraph(Graph):
+    """A graph in which nothing is wrong. Only `check` makes one; every backend needs one.
+
+    Attributes:
+        training_only: names of the nodes that only training-only outputs need.
+    """
+
+    training_only: frozenset[str] = frozenset()
+
+    @cached_property
+    def networkx(self) -> networkx.MultiDiGraph[str]:
+        """The same as a NetworkX graph; see `docs/graph.md` for the attributes."""
+        from archdsl.networkx_graph import to_networkx
+
+        return to_networkx(self)

@@ -1,0 +1,169 @@
+"""The kinds of argument that layers take, each with the words that say what it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Annotated, Any
+
+from archdsl.layers.base import Kind
+from archdsl.layers.sizes import Formula, Size
+
+
+def _integer(value: Any, least: int | None = None) -> int:
+    if isinstance(value, Formula):
+        raise ValueError(f"must be a number, and {value} depends on a free size")
+    if type(value) is not int or (least is not None and value < least):
+        raise ValueError
+    return value
+
+
+def _positive(value: Any) -> int:
+    return _integer(value, 1)
+
+
+def _natural(value: Any) -> int:
+    return _integer(value, 0)
+
+
+def _size(value: Any) -> Size:
+    return value if isinstance(value, Formula) else _positive(value)
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        raise ValueError
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError
+    return value
+
+
+def _word(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError
+    return value
+
+
+def each(convert: Callable[[Any], Any], axes: int | None = None) -> Callable[[Any], Any]:
+    """Convert a list, of `axes` items if that is given."""
+
+    def converted(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, tuple) or (axes is not None and len(value) != axes):
+            raise ValueError
+        return tuple(map(convert, value))
+
+    return converted
+
+
+def _spread(convert: Callable[[Any], Any], axes: int) -> Callable[[Any], Any]:
+    """Convert one value a axis, or one value that stands for all of them."""
+    listed = each(convert, axes)
+
+    def converted(value: Any) -> tuple[Any, ...]:
+        return listed(value) if isinstance(value, tuple) else (convert(value),) * axes
+
+    return converted
+
+
+def optional(kind: Kind) -> Kind:
+    """Return the kind that takes `none` as well."""
+    return Kind(
+        f"{kind.expected}, or none",
+        lambda value: None if value is None else kind.check(value),
+        (None, *kind.samples),
+    )
+
+
+def choice(*words: str) -> Kind:
+    """Return the kind that takes one of the words."""
+    quoted = [f'"{word}"' for word in words]
+
+    def converted(value: Any) -> str:
+        if type(value) is not str or value not in words:
+            raise ValueError
+        return value
+
+    last = f" or {quoted[-1]}" if len(quoted) > 1 else ""
+    return Kind(", ".join(quoted[:-1] or quoted) + last, converted, words)
+
+
+def either(first: Kind, second: Kind) -> Kind:
+    """Return the kind that takes what either takes; the first is tried first."""
+
+    def converted(value: Any) -> Any:
+        try:
+            return first.check(value)
+        except ValueError:
+            return second.convert(value)
+
+    return Kind(
+        f"{first.expected}, or {second.expected}", converted, first.samples + second.samples
+    )
+
+
+CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any], tuple[int, int]]] = {
+    "size": ("a positive integer", _size, (1, 2)),
+    "positive": ("a positive integer", _positive, (1, 2)),
+    "natural": ("an integer of at least 0", _natural, (0, 1)),
+    "integer": ("an integer", _integer, (0, 1)),
+}
+
+
+def spread(axes: int, kind: str = "positive") -> Kind:
+    """Return the kind that takes one integer for all of some axes, or a list of one each.
+
+    `kind` is "positive", "natural" or "integer"; "size" is a positive integer or a formula.
+    """
+    one, convert, samples = CONVERSIONS[kind]
+    if axes == 1:
+        return Kind(one, _spread(convert, 1), samples)
+    uneven = tuple(range(1, axes + 1))
+    return Kind(f"{one} or a list of {axes}", _spread(convert, axes), (*samples, uneven))
+
+
+SIZE = Kind("a positive integer", _size, (1, 2))
+POSITIVE = Kind("a positive integer", _positive, (1, 2))
+NATURAL = Kind("an integer of at least 0", _natural, (0, 1))
+INTEGER = Kind("an integer", _integer, (0, 1))
+NUMBER = Kind("a number", _number, (0.5, 1))
+FLAG = Kind("true or false", _flag, (True, False))
+WORD = Kind("a string", _word)
+
+
+def _above_zero(value: Any) -> float:
+    if (number := _number(value)) <= 0:
+        raise ValueError
+    return number
+
+
+def _probability(value: Any) -> float:
+    if not 0 <= (number := _number(value)) <= 1:
+        raise ValueError
+    return number
+
+
+def _at_least_zero(value: Any) -> float:
+    if (number := _number(value)) < 0:
+        raise ValueError
+    return number
+
+
+ABOVE_ZERO = Kind("a number above 0", _above_zero, (0.5, 2))
+AT_LEAST_ZERO = Kind("a number of at least 0", _at_least_zero, (0.001, 0))
+PROBABILITY = Kind("a number from 0 to 1", _probability, (0.5, 0.1))
+
+# Where torch takes a size of a tensor, a formula of free sizes is taken; elsewhere integers only.
+FreeSize = Annotated[Size, SIZE]
+Positive = Annotated[int, POSITIVE]
+Natural = Annotated[int, NATURAL]
+Integer = Annotated[int, INTEGER]
+Number = Annotated[float, NUMBER]
+AboveZero = Annotated[float, ABOVE_ZERO]
+AtLeastZero = Annotated[float, AT_LEAST_ZERO]
+Probability = Annotated[float, PROBABILITY]
+Flag = Annotated[bool, FLAG]
+Integers = Annotated[tuple[int, ...], Kind("a list of integers", each(_integer), ((0, 1),))]

@@ -1,0 +1,334 @@
+"""What a layer is: a declaration of its arguments and one pure method that works out its facts.
+
+Families of layers live beside this file, one file each, and are found by themselves
+(`registry.py`). None knows of syntax, graphs or torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import prod
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from archdsl.layers.sizes import Formula, Size
+
+Shape = tuple[Size, ...]  # of one sample: the batch axis is implied
+Shapes = tuple[Shape, ...]
+
+
+class LayerError(ValueError):
+    """A layer cannot take its inputs. The text completes a sentence: "Conv2d needs ..."."""
+
+    def __init__(self, reason: str, help: str = "") -> None:
+        super().__init__(reason)
+        self.help = help  # how to mend it, where that is known
+
+
+class Disagreement(LayerError):
+    """Inputs that have to be merged have shapes that don't fit each other.
+
+    Attributes:
+        axes: names of the axes along which they differ; empty if they differ in their number.
+    """
+
+    def __init__(self, axes: Sequence[str], help: str = "") -> None:
+        self.axes = tuple(axes)
+        super().__init__(f"disagree in {self.named}", help)
+
+    @property
+    def named(self) -> str:
+        """The axes as a phrase: "height and width"."""
+        return " and ".join(self.axes) or "the number of axes"
+
+
+class ArgumentErrors(ValueError):
+    """Arguments that a layer does not take: for each by name, what it must be."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"`{name}` {reason}" for name, reason in reasons.items()))
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True)
+class TorchModule:
+    """A submodule as text: how it is constructed and how it is called.
+
+    `target` is `nn.Conv2d`, the dotted path of a class that can be imported, or the name of the
+    class that `source` defines. `call` is how the forward pass uses it, with `{module}` for the
+    submodule, `{0}`, `{1}`, ... for its inputs and `{inputs}` for all of them.
+    """
+
+    target: str
+    positional: tuple[object, ...] = ()
+    keywords: Mapping[str, object] = field(default_factory=dict)
+    source: str = ""  # of the class, where torch has none; needs `torch`, `nn` and `F`
+    call: str = "{module}({inputs})"
+
+
+@dataclass(frozen=True, slots=True)
+class TorchFunction:
+    """An expression as text, for what torch does without a submodule.
+
+    `{0}`, `{1}`, ... stand for the inputs and `{inputs}` for all of them, separated by commas:
+    `torch.flatten({0}, 1)`, `torch.cat([{inputs}], dim=1)`. It may use `torch`, `nn`, `F`, `math`.
+    """
+
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class TorchTensor:
+    """A tensor that the module itself owns, as text: `nn.Parameter(torch.zeros(3, 1, 1))`.
+
+    `call` is how the forward pass reads it, with `{tensor}` for the attribute and `{batch}` for
+    the batch size.
+    """
+
+    value: str
+    learnable: bool
+    call: str = "{tensor}"
+
+
+Torch = TorchModule | TorchFunction | TorchTensor
+
+
+class Window(NamedTuple):
+    """Which inputs along one axis an output reads.
+
+    Output `i` reads the `size` places from `i * stride + start` on. A stride below 1 stands for
+    an upsampling layer.
+    """
+
+    size: Size
+    stride: Fraction | Size = 1
+    start: Fraction | Size = 0
+
+
+# One window for each axis after the first ("spatial" axes); `POINTWISE` where each output reads
+# the same place of the input only; `GLOBAL` where it reads all of it, or where places move.
+Windows = tuple[Window, ...] | Literal["pointwise", "global"]
+POINTWISE: Windows = "pointwise"
+GLOBAL: Windows = "global"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that follows from a layer and the shapes of its inputs, for one sample.
+
+    `macs` are the multiply-accumulates of convolutions, linear layers and matrix products, and
+    nothing else. What it computes beyond that stands in `other`, in arithmetic operations
+    (additions, multiplications, comparisons, calls of a function such as exp: one each) under a
+    heading such as "bias", "normalization", "activation", "pooling", "elementwise".
+    """
+
+    output: Shape
+    torch: Torch
+    params: Mapping[str, Shape] = field(default_factory=dict)  # named as torch names them
+    buffers: Mapping[str, Shape] = field(default_factory=dict)  # those in the state_dict
+    macs: Size = 0
+    other: Mapping[str, Size] = field(default_factory=dict)
+    windows: Windows = POINTWISE
+    view: bool = False  # the output shares its input's memory
+    batched: bool = True  # False for a tensor of the module's own that all samples share
+    arithmetic: str = ""  # of the parameters: "(5 x 5 x 1 + 1) x 6"; found from `params` if empty
+    agreements: tuple[tuple[Size, Size], ...] = ()  # sizes with free names that must be equal
+
+
+@dataclass(frozen=True)
+class Example:
+    """A use of a layer with the facts expected of it: documentation and test case in one."""
+
+    arguments: Mapping[str, object]
+    inputs: Shapes
+    output: Shape
+    params: int = 0
+    macs: int = 0
+
+
+class Layer(BaseModel, ABC):
+    """A kind of node. Its fields are its signature in the language, in positional order.
+
+    Fields are annotated with the kinds of argument in `arguments.py`, since a value may be a
+    `Formula` wherever torch takes a size.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    examples: ClassVar[tuple[Example, ...]] = ()
+    # Words for what an input must hold: "float", or "int" for indices such as those of Embedding.
+    takes: ClassVar[Literal["float", "int"]] = "float"
+    # The word of the language that stands for it, for what is no stage: "concat", "parameter".
+    word: ClassVar[str] = ""
+    # Whether an input may lack the batch axis, as a learnable tensor of its own does.
+    broadcasts: ClassVar[bool] = False
+
+    @abstractmethod
+    def infer(self, inputs: Shapes) -> Facts:
+        """Work out the facts from the shapes of the inputs, or raise LayerError."""
+
+    def given(self, *but: str) -> dict[str, object]:
+        """Return the arguments that differ from their defaults, less those named.
+
+        Values that are equal along every axis are given as one: `kernel_size=3`.
+        """
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in fields if name not in but}
+        return {
+            name: squeeze(value)
+            for name, value in values.items()
+            if fields[name].is_required() or value != fields[name].default
+        }
+
+    @classmethod
+    def family(cls) -> str:
+        """Return the file that declares it, which diagrams colour it by: "convolution"."""
+        return cls.__module__.rpartition(".")[2]
+
+
+def construct(kind: type[Layer], arguments: Mapping[str, object]) -> Layer:
+    """Make a layer of arguments whose names are known to be right.
+
+    Raises:
+        ArgumentErrors: a value is not of the kind that the argument takes.
+    """
+    try:
+        return kind(**arguments)
+    except ValidationError as error:
+        raise ArgumentErrors(
+            {str(wrong["loc"][0]): _reason(wrong) for wrong in error.errors(include_url=False)}
+        ) from None
+
+
+def _reason(error: Any) -> str:
+    """Say what an argument must be, in the words of its kind where it has one."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return str(error["msg"]).replace("Input should", "must")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an argument may be: the one description that checks, explains and samples it.
+
+    Attributes:
+        expected: completes "must be ...", and stands in the reference.
+        convert: returns the value as the layer keeps it, or raises ValueError, with a text if
+            there is more to say than `expected`.
+        samples: values that it takes, for tests of every layer.
+    """
+
+    expected: str
+    convert: Callable[[Any], Any]
+    samples: tuple[object, ...] = ()
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def check(self, value: object) -> object:
+        """Return the value as the layer keeps it, or raise ValueError saying what it must be."""
+        try:
+            return self.convert(value)
+        except (ValueError, TypeError) as error:
+            reason = str(error) if type(error) is ValueError and str(error) else ""
+            raise ValueError(reason or f"must be {self.expected}") from None
+
+
+AXIS_NAMES: dict[int, tuple[str, ...]] = {
+    1: ("features",),
+    2: ("channels", "length"),
+    3: ("channels", "height", "width"),
+    4: ("channels", "depth", "height", "width"),
+}
+
+
+def axis_name(axis: int, rank: int) -> str:
+    """Name an axis of a sample of that rank: "height"."""
+    return AXIS_NAMES[rank][axis] if rank in AXIS_NAMES else f"axis {axis}"
+
+
+def unpack(inputs: Shapes, axes: str) -> Shape:
+    """Return the shape of the only input, which must have the axes named.
+
+    `axes` lists them, as in "channels height width"; "..." at its head stands for any number.
+    """
+    shape = single(inputs)
+    names = axes.split()
+    if names[0] == "...":
+        if len(shape) >= len(names) - 1:
+            return shape
+    elif len(shape) == len(names):
+        return shape
+    raise LayerError(f"takes an input of the shape [{', '.join(names)}]")
+
+
+def single(inputs: Shapes) -> Shape:
+    """Return the shape of the only input."""
+    if len(inputs) != 1:
+        raise LayerError(
+            f"takes one tensor, and {len(inputs)} come in",
+            help="choose one with `from`, or join them with `concat` or `add`",
+        )
+    return inputs[0]
+
+
+def several(inputs: Shapes, least: int = 2, most: int | None = None) -> Shapes:
+    """Return the shapes of all inputs, of which there must be from `least` to `most`."""
+    if len(inputs) < least or (most is not None and len(inputs) > most):
+        count = (
+            str(least)
+            if least == most
+            else f"at least {least}"
+            if most is None
+            else f"{least} to {most}"
+        )
+        raise LayerError(
+            f"takes {count} tensors, and {len(inputs)} {'comes' if len(inputs) == 1 else 'come'} in",
+            help="hand it several with `from a, b`",
+        )
+    return inputs
+
+
+def require_positive(output: Shape, reason: str) -> None:
+    """Raise LayerError where a size of an output is known to be less than 1."""
+    if any(isinstance(size, int) and size < 1 for size in output):
+        raise LayerError(reason)
+
+
+def agree(left: Size, right: Size) -> bool:
+    """Tell whether two sizes may be equal: the same number, or formulas not known to differ.
+
+    Where one of them is a formula and they are not the same, list the pair in
+    `Facts.agreements`: then it is for the check of the whole graph to say for which values they
+    are equal.
+    """
+    if left == right:
+        return True
+    return isinstance(left - right, Formula)
+
+
+def squeeze(value: object) -> object:
+    """Write a size that is equal along every axis as one number."""
+    if isinstance(value, tuple) and value and all(item == value[0] for item in value):
+        return value[0]
+    return value
+
+
+def numel(shape: Shape) -> Size:
+    """Return how many numbers a tensor of that shape holds."""
+    return prod(shape)
+
+
+def by(*factors: Size | Shape | str) -> str:
+    """Write a product as papers do: `by((5, 5), 3)` is "5 x 5 x 3"."""
+    text: list[str] = []
+    for factor in factors:
+        text += map(str, factor) if isinstance(factor, tuple) else [str(factor)]
+    return " x ".join(text)

@@ -1,0 +1,468 @@
+"""Convolutions and transposed convolutions in one to three dimensions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Literal
+
+from archdsl.layers.arguments import (
+    Flag,
+    FreeSize,
+    Positive,
+    choice,
+    either,
+    optional,
+    spread,
+)
+from archdsl.layers.base import (
+    Example,
+    Facts,
+    Kind,
+    Layer,
+    LayerError,
+    Shape,
+    Shapes,
+    TorchModule,
+    Window,
+    by,
+    numel,
+    require_positive,
+    unpack,
+)
+from archdsl.layers.sizes import Size
+
+AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
+Padding = tuple[int, ...] | Literal["same", "valid"]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+PADDING_MODE = choice("zeros", "reflect", "replicate", "circular")
+
+
+def _table(value: Any) -> tuple[tuple[int, ...], ...]:
+    rows = tuple(tuple(row) for row in value)
+    for row in rows:
+        if not row or len(set(row)) < len(row) or any(type(i) is not int or i < 0 for i in row):
+            raise ValueError
+    return rows
+
+
+CONNECTIONS = Kind("a list that names, for each output channel, the input channels it sees", _table)
+
+# Total padding is split with the larger part after, as TensorFlow does.
+SAME_SOURCE = '''\
+class Conv{axes}dSame(nn.Conv{axes}d):
+    """Convolution with TensorFlow's "same" padding: ceil(size / stride) places on each axis."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        padding: list[int] = []
+        for axis in reversed(range({axes})):
+            size, stride = input.shape[2 + axis], self.stride[axis]
+            extent = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
+            total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+            padding += [total // 2, total - total // 2]
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        input = F.pad(input, padding, mode=mode)
+        return F.conv{axes}d(
+            input,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+'''
+
+CONNECTED_SOURCE = '''\
+class ConnectedConv2d(nn.Module):
+    """Convolution in which each output channel sees only the input channels listed for it.
+
+    The weight holds one kernel for each connection, in the order of the list.
+    """
+
+    sources: torch.Tensor
+    targets: torch.Tensor
+
+    def __init__(
+        self,
+        connections: list[list[int]],
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if isinstance(kernel_size, int):
+            kernel_size = (kernel_size, kernel_size)
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.out_channels = len(connections)
+        sources = [source for row in connections for source in row]
+        targets = [target for target, row in enumerate(connections) for _ in row]
+        self.register_buffer("sources", torch.tensor(sources), persistent=False)
+        self.register_buffer("targets", torch.tensor(targets), persistent=False)
+        self.weight = nn.Parameter(torch.empty(len(sources), 1, *kernel_size))
+        self.bias = nn.Parameter(torch.empty(self.out_channels)) if bias else None
+        with torch.no_grad():
+            # As torch.nn.Conv2d: uniform up to one over the root of the fan-in, channel by channel.
+            start = 0
+            for target, row in enumerate(connections):
+                bound = (len(row) * kernel_size[0] * kernel_size[1]) ** -0.5
+                self.weight[start : start + len(row)].uniform_(-bound, bound)
+                if self.bias is not None:
+                    self.bias[target].uniform_(-bound, bound)
+                start += len(row)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        seen = input.index_select(1, self.sources)
+        parts = F.conv2d(
+            seen,
+            self.weight,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=len(self.sources),
+        )
+        shape = (parts.shape[0], self.out_channels, *parts.shape[2:])
+        output = parts.new_zeros(shape).index_add(1, self.targets, parts)
+        return output if self.bias is None else output + self.bias.view(1, -1, 1, 1)
+'''
+
+
+def extent(kernel: Size, dilation: Size) -> Size:
+    """Return how many places a dilated kernel spans."""
+    return dilation * (kernel - 1) + 1
+
+
+def same_start(size: Size, out: Size, kernel: Size, stride: int, dilation: int) -> Size:
+    """Return where the first window begins when padding is "same" (zero or negative)."""
+    total = (out - 1) * stride + extent(kernel, dilation) - size
+    if not isinstance(total, int):  # depends on the free size: take the middle of the range
+        total = extent(kernel, dilation) - 1
+    return -(max(total, 0) // 2) if isinstance(total, int) else 0
+
+
+class Convolution(Layer):
+    """A convolution over some axes; its subclasses say how many."""
+
+    axes: ClassVar[int]
+
+    out_channels: FreeSize
+    kernel_size: tuple[Size, ...]
+    stride: tuple[int, ...] = (1,)
+    padding: Padding = (0,)
+    dilation: tuple[int, ...] = (1,)
+    groups: Positive = 1
+    bias: Flag = True
+    padding_mode: Annotated[PaddingMode, PADDING_MODE] = "zeros"
+
+    def places(self, image: Shape) -> tuple[Shape, tuple[Window, ...]]:
+        """Return the output's size and the window along each axis.
+
+        With n + 2p - d (k - 1) - 1 places to the right of the first, floor(that / s) + 1 windows
+        fit (the formula of torch.nn.Conv2d); with "same" padding ceil(n / s).
+        """
+        sizes: list[Size] = []
+        windows: list[Window] = []
+        for axis, size in enumerate(image):
+            kernel, stride, dilation = (
+                self.kernel_size[axis],
+                self.stride[axis],
+                self.dilation[axis],
+            )
+            if self.padding == "same":
+                out = (size + stride - 1) // stride
+                start = same_start(size, out, kernel, stride, dilation)
+            else:
+                pad = 0 if self.padding == "valid" else self.padding[axis]
+                assert not isinstance(pad, str)
+                out = (size + 2 * pad - extent(kernel, dilation)) // stride + 1
+                start = -pad
+            sizes.append(out)
+            windows.append(Window(extent(kernel, dilation), stride, start))
+        return tuple(sizes), tuple(windows)
+
+    def infer(self, inputs: Shapes) -> Facts:
+        channels, *image = unpack(inputs, AXES[self.axes])
+        check_groups(channels, self.out_channels, self.groups)
+        places, windows = self.places(tuple(image))
+        require_positive(places, "has a kernel larger than its padded input")
+        self.check_padding_mode(tuple(image))
+        output = (self.out_channels, *places)
+        seen = channels // self.groups
+        weight = (self.out_channels, seen, *self.kernel_size)
+        kernel = by(self.kernel_size, seen)
+        return Facts(
+            output=output,
+            torch=self.module(channels),
+            params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),
+            macs=numel(output) * numel(weight[1:]),
+            other={"bias": numel(output)} if self.bias else {},
+            windows=windows,
+            arithmetic=by(f"({kernel} + 1)" if self.bias else kernel, self.out_channels),
+        )
+
+    def check_padding_mode(self, image: Shape) -> None:
+        """Refuse padding that mirrors or repeats more of the input than there is."""
+        if self.padding_mode == "zeros" or isinstance(self.padding, str):
+            return
+        for pad, size in zip(self.padding, image, strict=True):
+            most = {"reflect": size - 1, "circular": size, "replicate": pad}[self.padding_mode]
+            if isinstance(pad, int) and isinstance(most, int) and pad > most:
+                mode = f'padding_mode = "{self.padding_mode}"'
+                raise LayerError(f"cannot pad an axis of {size} by {pad} with {mode}")
+
+    def module(self, channels: Size) -> TorchModule:
+        """Return the torch module for that many input channels."""
+        name, source = f"nn.Conv{self.axes}d", ""
+        but = ["out_channels"]
+        if self.padding == "same" and any(stride != 1 for stride in self.stride):
+            name, source = f"Conv{self.axes}dSame", SAME_SOURCE.format(axes=self.axes)
+            but.append("padding")
+        return TorchModule(name, (channels, self.out_channels), self.given(*but), source)
+
+
+def check_groups(channels: Size, out_channels: Size, groups: int) -> None:
+    """Refuse groups that don't divide both numbers of channels."""
+    if groups != 1 and (channels % groups != 0 or out_channels % groups != 0):
+        counts = f"{channels} input and {out_channels} output channels"
+        raise LayerError(f"needs groups = {groups} to divide its {counts}")
+
+
+class Conv1d(Convolution):
+    """Convolution over the length of a sequence."""
+
+    axes = 1
+    examples = (
+        Example(
+            {"out_channels": 8, "kernel_size": 3, "padding": 1},
+            inputs=((4, 16),),
+            output=(8, 16),
+            params=104,
+            macs=1_536,
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
+    stride: Annotated[tuple[int, ...], spread(1)] = (1,)
+    padding: Annotated[Padding, either(spread(1, "natural"), choice("same", "valid"))] = (0,)
+    dilation: Annotated[tuple[int, ...], spread(1)] = (1,)
+
+
+class Conv2d(Convolution):
+    """Convolution over height and width.
+
+    Beyond torch, `padding = "same"` works with strides, as in TensorFlow, and `connections` lists
+    the input channels that each output channel sees, as in the third layer of LeNet-5.
+    """
+
+    axes = 2
+    examples = (
+        Example(
+            {"out_channels": 64, "kernel_size": 7, "stride": 2, "padding": 3, "bias": False},
+            inputs=((3, 224, 224),),
+            output=(64, 112, 112),
+            params=9_408,
+            macs=118_013_952,
+        ),
+        Example(
+            {"out_channels": 8, "kernel_size": (3, 5), "dilation": 2, "groups": 4},
+            inputs=((4, 16, 16),),
+            output=(8, 12, 8),
+            params=128,
+            macs=11_520,
+        ),
+        Example(
+            {"out_channels": 4, "kernel_size": 3, "stride": 2, "padding": "same"},
+            inputs=((3, 8, 7),),
+            output=(4, 4, 4),
+            params=112,
+            macs=1_728,
+        ),
+        Example(
+            {"out_channels": 2, "kernel_size": 5, "connections": ((0, 1), (2,))},
+            inputs=((3, 14, 14),),
+            output=(2, 10, 10),
+            params=77,
+            macs=7_500,
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
+    stride: Annotated[tuple[int, ...], spread(2)] = (1, 1)
+    padding: Annotated[Padding, either(spread(2, "natural"), choice("same", "valid"))] = (0, 0)
+    dilation: Annotated[tuple[int, ...], spread(2)] = (1, 1)
+    connections: Annotated[tuple[tuple[int, ...], ...] | None, optional(CONNECTIONS)] = None
+
+    def infer(self, inputs: Shapes) -> Facts:
+        facts = super().infer(inputs)
+        return facts if self.connections is None else self.infer_connected(inputs[0][0], facts)
+
+    def infer_connected(self, channels: Size, dense: Facts) -> Facts:
+        """Count one kernel for each connection instead of one for each pair of channels."""
+        assert self.connections is not None
+        if len(self.connections) != self.out_channels:
+            raise LayerError(
+                f"has {self.out_channels} output channels and connections for {len(self.connections)}"
+            )
+        highest = max(max(row) for row in self.connections)
+        if isinstance(channels, int) and highest >= channels:
+            raise LayerError(
+                f"connects input channel {highest}, and the last one is {channels - 1}"
+            )
+        if self.groups != 1 or self.padding_mode != "zeros" or self.padding == "same":
+            raise LayerError(
+                'takes neither groups, padding_mode nor padding = "same" with connections'
+            )
+        count = sum(map(len, self.connections))
+        weight = (count, 1, *self.kernel_size)
+        rows = [list(row) for row in self.connections]
+        kernel = by(self.kernel_size)
+        terms = [
+            f"{maps} x ({kernel} x {seen}{' + 1' if self.bias else ''})"
+            for seen, maps in sorted(Counter(map(len, rows)).items())
+        ]
+        arguments = self.given("out_channels", "connections")
+        return Facts(
+            output=dense.output,
+            torch=TorchModule("ConnectedConv2d", (rows,), arguments, CONNECTED_SOURCE),
+            params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),
+            macs=numel(dense.output[1:]) * numel(weight),
+            # the sums over a map's connections are part of its multiply-accumulates
+            other=dense.other,
+            windows=dense.windows,
+            arithmetic=" + ".join(terms),
+        )
+
+
+class Conv3d(Convolution):
+    """Convolution over depth, height and width."""
+
+    axes = 3
+    examples = (
+        Example(
+            {"out_channels": 4, "kernel_size": (1, 3, 3), "padding": (0, 1, 1)},
+            inputs=((2, 4, 8, 8),),
+            output=(4, 4, 8, 8),
+            params=76,
+            macs=18_432,
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
+    stride: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
+    padding: Annotated[Padding, either(spread(3, "natural"), choice("same", "valid"))] = (0, 0, 0)
+    dilation: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
+
+
+class TransposedConvolution(Layer):
+    """A transposed convolution over some axes; its subclasses say how many."""
+
+    axes: ClassVar[int]
+
+    out_channels: FreeSize
+    kernel_size: tuple[Size, ...]
+    stride: tuple[int, ...] = (1,)
+    padding: tuple[int, ...] = (0,)
+    output_padding: tuple[int, ...] = (0,)
+    groups: Positive = 1
+    bias: Flag = True
+    dilation: tuple[int, ...] = (1,)
+
+    def infer(self, inputs: Shapes) -> Facts:
+        channels, *image = unpack(inputs, AXES[self.axes])
+        check_groups(channels, self.out_channels, self.groups)
+        sizes: list[Size] = []
+        windows: list[Window] = []
+        for axis, size in enumerate(image):
+            kernel, stride, pad = self.kernel_size[axis], self.stride[axis], self.padding[axis]
+            more, dilation = self.output_padding[axis], self.dilation[axis]
+            if more >= max(stride, dilation):
+                raise LayerError("needs an output_padding smaller than its stride or dilation")
+            reach = dilation * (kernel - 1)
+            sizes.append((size - 1) * stride - 2 * pad + reach + more + 1)
+            if isinstance(stride, int) and isinstance(reach, int) and isinstance(pad, int):
+                windows.append(
+                    Window(reach // stride + 1, Fraction(1, stride), Fraction(pad - reach, stride))
+                )
+        output = (self.out_channels, *sizes)
+        require_positive(output, "gives an output without any place")
+        weight = (channels, self.out_channels // self.groups, *self.kernel_size)
+        seen = by(self.kernel_size, channels // self.groups)
+        arithmetic = by(seen, self.out_channels)
+        return Facts(
+            output=output,
+            torch=TorchModule(
+                f"nn.ConvTranspose{self.axes}d",
+                (channels, self.out_channels),
+                self.given("out_channels"),
+            ),
+            params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),
+            # every place of the input is multiplied with every weight of its group
+            macs=numel(tuple(image)) * numel(weight),
+            other={"bias": numel(output)} if self.bias else {},
+            windows=tuple(windows) if len(windows) == self.axes else "global",
+            arithmetic=by(f"({seen} + 1)", self.out_channels) if self.bias else arithmetic,
+        )
+
+
+class ConvTranspose1d(TransposedConvolution):
+    """Transposed convolution over the length of a sequence."""
+
+    axes = 1
+    examples = (
+        Example(
+            {"out_channels": 2, "kernel_size": 4, "stride": 2, "padding": 1},
+            inputs=((3, 8),),
+            output=(2, 16),
+            params=26,
+            macs=192,
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
+    stride: Annotated[tuple[int, ...], spread(1)] = (1,)
+    padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
+    output_padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
+    dilation: Annotated[tuple[int, ...], spread(1)] = (1,)
+
+
+class ConvTranspose2d(TransposedConvolution):
+    """Transposed convolution over height and width."""
+
+    axes = 2
+    examples = (
+        Example(
+            {"out_channels": 64, "kernel_size": 2, "stride": 2},
+            inputs=((128, 28, 28),),
+            output=(64, 56, 56),
+            params=32_832,
+            macs=25_690_112,
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
+    stride: Annotated[tuple[int, ...], spread(2)] = (1, 1)
+    padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
+    output_padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
+    dilation: Annotated[tuple[int, ...], spread(2)] = (1, 1)
+
+
+class ConvTranspose3d(TransposedConvolution):
+    """Transposed convolution over depth, height and width."""
+
+    axes = 3
+    examples = (
+        Example(
+            {"out_channels": 2, "kernel_size": 2, "stride": (1, 2, 2), "groups": 2},
+            inputs=((4, 2, 4, 4),),
+            output=(2, 3, 8, 8),
+            params=34,
+            macs=1_024,
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
+    stride: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
+    padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
+    output_padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
+    dilation: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)

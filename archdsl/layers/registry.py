@@ -1,0 +1,80 @@
+"""Finds the layers: those of this package, family by family, and those that users register."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+
+from archdsl.layers.base import Layer
+
+PACKAGE = "archdsl.layers"
+NOT_FAMILIES = {"__init__", "arguments", "base", "registry", "sizes"}
+
+
+@cache
+def _families() -> Mapping[str, str]:
+    """Return the module of each class of this package, by name.
+
+    Importing all families takes longer than counting a network, so the names are taken from the
+    sources, and a family is imported when one of its layers is first used.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(files(PACKAGE).iterdir(), key=lambda file: file.name):
+        if not file.name.endswith(".py") or (module := file.name[:-3]) in NOT_FAMILIES:
+            continue
+        text = file.read_text(encoding="utf-8")
+        for name in re.findall(r"^class ([A-Za-z]\w*)\(", text, re.MULTILINE):
+            found[name] = f"{PACKAGE}.{module}"
+    return found
+
+
+class Registry(Mapping[str, type[Layer]]):
+    """Layers by their name in the language: those of this package, and a user's own."""
+
+    def __init__(self, own: Mapping[str, type[Layer]] | None = None) -> None:
+        self._own = dict(own or {})
+
+    def __getitem__(self, name: str) -> type[Layer]:
+        if name in self._own:
+            return self._own[name]
+        return _built_in(name)
+
+    def __iter__(self) -> Iterator[str]:
+        for name in sorted({*_families(), *self._own}):
+            if name in self:
+                yield name
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def word(self, word: str) -> type[Layer]:
+        """Return the layer that a word of the language stands for: `concat` gives `Concat`."""
+        return _words()[word]
+
+
+@cache
+def _built_in(name: str) -> type[Layer]:
+    """Return a layer of this package that can be a stage, or raise KeyError.
+
+    Every such layer declares examples; classes that only share code between layers have none.
+    """
+    kind = getattr(import_module(_families()[name]), name, None)
+    if isinstance(kind, type) and issubclass(kind, Layer) and _is_stage(kind):
+        return kind
+    raise KeyError(name)
+
+
+def _is_stage(kind: type[Layer]) -> bool:
+    return not kind.word and "examples" in vars(kind)
+
+
+@cache
+def _words() -> Mapping[str, type[Layer]]:
+    from archdsl.layers import merge, tensor
+
+    every = [*vars(merge).values(), *vars(tensor).values()]
+    kinds = [kind for kind in every if isinstance(kind, type) and issubclass(kind, Layer)]
+    return {kind.word: kind for kind in kinds if kind.word}

@@ -1,0 +1,225 @@
+"""Sizes that may be free: integers, and formulas in the names a spec leaves open.
+
+A formula is kept in one normal form, a polynomial over names and floors, so that two ways of
+computing the same size compare equal. Three rules for floors of integers make chains of strided
+layers collapse::
+
+    (a + k m) // m    = a // m + k
+    (a // n + c) // m = (a + c n) // (m n)
+    (g a + r) // (g m) = (a + r // g) // m        for 0 <= r < g
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from math import gcd
+from typing import NamedTuple
+
+MOST_TERMS = 256  # beyond that a formula tells a reader nothing
+DEEPEST_FLOOR = 24
+
+
+class FormulaError(ValueError):
+    """Arithmetic whose result can't be written as a formula. The text completes "the size ..."."""
+
+
+class Floor(NamedTuple):
+    """`dividend // divisor`, which no rule could take apart further."""
+
+    dividend: Formula
+    divisor: int
+
+    def __str__(self) -> str:
+        text = str(self.dividend)
+        return f"{text if text.isidentifier() else f'({text})'}//{self.divisor}"
+
+    @property
+    def depth(self) -> int:
+        return 1 + self.dividend.depth
+
+
+Atom = str | Floor
+Monomial = tuple[Atom, ...]  # a product of atoms, sorted by their text
+
+
+class Formula:
+    """A size that depends on free names, such as `(H + 1)//2`.
+
+    Arithmetic with integers and formulas gives an `int` as soon as no name is left. Formulas are
+    equal when their normal forms are; they have no order, since their values are not known.
+    """
+
+    __slots__ = ("__dict__", "_hash", "_terms")
+
+    def __init__(self, terms: Mapping[Monomial, int]) -> None:
+        self._terms = tuple(sorted(terms.items(), key=_term_order))
+        self._hash = hash(self._terms)
+        if len(self._terms) > MOST_TERMS or self.depth > DEEPEST_FLOOR:
+            raise FormulaError("depends on the free sizes in too intricate a way")
+
+    @classmethod
+    def named(cls, name: str) -> Formula:
+        """Return the free size called `name`."""
+        return cls({(name,): 1})
+
+    @cached_property
+    def depth(self) -> int:
+        atoms = (atom for monomial, _ in self._terms for atom in monomial)
+        return max((atom.depth for atom in atoms if isinstance(atom, Floor)), default=0)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The free names it depends on."""
+        return frozenset(self._names())
+
+    def _names(self) -> Iterator[str]:
+        for monomial, _ in self._terms:
+            for atom in monomial:
+                if isinstance(atom, Floor):
+                    yield from atom.dividend.names
+                else:
+                    yield atom
+
+    def evaluate(self, values: Mapping[str, Size]) -> Size:
+        """Put values in the place of names; those not given stay free."""
+        total: Size = 0
+        for monomial, coefficient in self._terms:
+            product: Size = coefficient
+            for atom in monomial:
+                if isinstance(atom, Floor):
+                    product = product * (atom.dividend.evaluate(values) // atom.divisor)
+                else:
+                    product = product * values.get(atom, Formula.named(atom))
+            total = total + product
+        return total
+
+    def __add__(self, other: Size) -> Size:
+        if not isinstance(other, int | Formula):
+            return NotImplemented
+        terms = dict(self._terms)
+        for monomial, coefficient in _terms(other):
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return _simplest(terms)
+
+    def __mul__(self, other: Size) -> Size:
+        if not isinstance(other, int | Formula):
+            return NotImplemented
+        terms: dict[Monomial, int] = {}
+        for left, by in self._terms:
+            for right, times in _terms(other):
+                monomial = tuple(sorted(left + right, key=str))
+                terms[monomial] = terms.get(monomial, 0) + by * times
+        return _simplest(terms)
+
+    def __floordiv__(self, divisor: Size) -> Size:
+        if isinstance(divisor, Formula):
+            if divisor == self:
+                return 1
+            raise FormulaError(f"cannot be divided by {divisor}, which is not known")
+        if divisor < 0:
+            return -self // -divisor
+        if divisor == 0:
+            raise ZeroDivisionError
+        whole: dict[Monomial, int] = {}
+        rest: dict[Monomial, int] = {}
+        for monomial, coefficient in self._terms:
+            quotient, remainder = divmod(coefficient, divisor)
+            if monomial and remainder:  # only constants are split: (3 H)//2 reads best as it is
+                rest[monomial] = coefficient
+            else:
+                whole[monomial] = quotient
+                if remainder:
+                    rest[()] = remainder
+        return _simplest(whole) + _floor(rest, divisor)
+
+    def __rfloordiv__(self, dividend: int) -> Size:
+        if dividend == 0:
+            return 0
+        raise FormulaError(f"cannot be divided by {self}, which is not known")
+
+    def __rmod__(self, dividend: int) -> Size:
+        return dividend - dividend // self * self
+
+    def __mod__(self, divisor: Size) -> Size:
+        return self - self // divisor * divisor
+
+    def __neg__(self) -> Size:
+        return self * -1
+
+    def __sub__(self, other: Size) -> Size:
+        return self + -other
+
+    def __rsub__(self, other: int) -> Size:
+        return -self + other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Formula) and self._terms == other._terms
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __bool__(self) -> bool:
+        return True  # a size that is zero whatever the names are is the integer 0
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self._terms:
+            factors = [str(atom) for atom in monomial]
+            if len(factors) > 1 or (factors and abs(coefficient) != 1):
+                factors = [f"({factor})" if "//" in factor else factor for factor in factors]
+            if abs(coefficient) != 1 or not factors:
+                factors.insert(0, f"{abs(coefficient)}")
+            sign = "-" if coefficient < 0 else "+"
+            text += (f" {sign} " if text else sign.strip("+")) + "*".join(factors)
+        return text
+
+    def __repr__(self) -> str:
+        return f"Formula({str(self)!r})"
+
+
+Size = int | Formula
+
+
+def _terms(size: Size) -> Iterable[tuple[Monomial, int]]:
+    return size._terms if isinstance(size, Formula) else (((), size),)
+
+
+def _term_order(term: tuple[Monomial, int]) -> tuple[int, str]:
+    """Put the highest powers first and the constant last, as in print."""
+    return -len(term[0]), " ".join(map(str, term[0]))
+
+
+def _simplest(terms: Mapping[Monomial, int]) -> Size:
+    kept = {monomial: coefficient for monomial, coefficient in terms.items() if coefficient}
+    if kept.keys() <= {()}:
+        return kept.get((), 0)
+    return Formula(kept)
+
+
+def _floor(terms: dict[Monomial, int], divisor: int) -> Size:
+    """Divide terms of which no part but the constant is smaller than it must be."""
+    if terms.keys() <= {()}:
+        return terms.get((), 0) // divisor
+    constant = terms.pop((), 0)
+    common = gcd(divisor, *terms.values())
+    terms = {monomial: coefficient // common for monomial, coefficient in terms.items()}
+    constant, divisor = constant // common, divisor // common
+    if divisor == 1:
+        return _simplest(terms) + constant
+    if len(terms) == 1:
+        ((monomial, coefficient),) = terms.items()
+        if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], Floor):
+            inner = monomial[0]
+            return (inner.dividend + constant * inner.divisor) // (divisor * inner.divisor)
+    if constant:
+        terms[()] = constant
+    return Formula({(Floor(Formula(terms), divisor),): 1})
+
+
+def substitute(size: Size, values: Mapping[str, Size]) -> Size:
+    """Put values in the place of the names of a size, which may be a plain integer."""
+    return size.evaluate(values) if isinstance(size, Formula) else size

@@ -1,0 +1,95 @@
+"""Tensors that no layer computes: the inputs of a network, and those that it owns itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from archdsl.layers.arguments import FLAG, SIZE, each
+from archdsl.layers.base import Facts, Kind, Layer, Shape, Shapes, TorchTensor
+from archdsl.layers.sizes import Size
+
+SHAPE = Kind("a list of positive integers", each(SIZE.check))
+
+
+# Where a tensor's values come from, with the arguments that torch.nn.init takes and their defaults.
+DISTRIBUTIONS: dict[str, dict[str, float]] = {
+    "normal": {"mean": 0.0, "std": 1.0},
+    "uniform": {"low": 0.0, "high": 1.0},
+    "trunc_normal": {"mean": 0.0, "std": 1.0, "low": -2.0, "high": 2.0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Random first values: the name of a distribution and the arguments given for it."""
+
+    name: str
+    arguments: tuple[tuple[str, float], ...] = ()
+
+
+class InputTensor(Layer):
+    """An input of the network, or what flows where nothing was computed yet."""
+
+    word = "input"
+
+    shape: Annotated[tuple[Size, ...], SHAPE]
+    holds: Literal["float", "int"] = "float"
+
+    def infer(self, inputs: Shapes) -> Facts:
+        return Facts(output=self.shape, torch=TorchTensor("", learnable=False))
+
+
+class OwnTensor(Layer):
+    """A tensor of the module's own: learnable (`parameter`) or not (`buffer`).
+
+    `value` is what it holds at first: a number, a nested list of as many, or a distribution.
+    """
+
+    word = "parameter"
+
+    shape: Annotated[tuple[Size, ...], SHAPE]
+    value: object = 0
+    learnable: Annotated[bool, FLAG] = True
+    batched: Annotated[bool, FLAG] = False
+
+    def infer(self, inputs: Shapes) -> Facts:
+        stored = (1, *self.shape) if self.batched else self.shape
+        held = {"": stored}
+        text = initial(stored, self.value)
+        return Facts(
+            output=self.shape,
+            torch=TorchTensor(
+                text,
+                self.learnable,
+                "{tensor}.expand({batch}, " + ", ".join(["-1"] * len(self.shape)) + ")"
+                if self.batched
+                else "{tensor}",
+            ),
+            params=held if self.learnable else {},
+            buffers={} if self.learnable else held,
+            windows="global",
+            batched=self.batched,
+        )
+
+
+def initial(shape: Shape, value: object) -> str:
+    """Return the torch expression that makes a tensor of that shape with its first values."""
+    size = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    if isinstance(value, Distribution):
+        given = DISTRIBUTIONS[value.name] | dict(value.arguments)
+        if value.name == "normal":
+            return f"torch.empty{size}.normal_({given['mean']!r}, {given['std']!r})"
+        if value.name == "uniform":
+            return f"torch.empty{size}.uniform_({given['low']!r}, {given['high']!r})"
+        arguments = ", ".join(repr(given[name]) for name in ("mean", "std", "low", "high"))
+        return f"nn.init.trunc_normal_(torch.empty{size}, {arguments})"
+    if isinstance(value, tuple):
+        return f"torch.tensor({_listed(value)}, dtype=torch.float32).reshape{size}"
+    if value in (0, 1):
+        return f"torch.{'ones' if value else 'zeros'}{size}"
+    return f"torch.full({size}, {value!r})"
+
+
+def _listed(value: object) -> object:
+    return list(map(_listed, value)) if isinstance(value, tuple) else value

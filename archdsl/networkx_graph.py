@@ -1,0 +1,1 @@
+"""The graph as NetworkX graph, for users' own code, and as JSON."""
