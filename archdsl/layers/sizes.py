@@ -63,6 +63,11 @@ class Formula:
         """Return the free size called `name`."""
         return cls({(name,): 1})
 
+    @property
+    def terms(self) -> tuple[tuple[Monomial, int], ...]:
+        """Its monomials with their coefficients, the highest powers first."""
+        return self._terms
+
     @cached_property
     def depth(self) -> int:
         atoms = (atom for monomial, _ in self._terms for atom in monomial)
@@ -223,3 +228,20 @@ def _floor(terms: dict[Monomial, int], divisor: int) -> Size:
 def substitute(size: Size, values: Mapping[str, Size]) -> Size:
     """Put values in the place of the names of a size, which may be a plain integer."""
     return size.evaluate(values) if isinstance(size, Formula) else size
+
+
+def total(sizes: Iterable[Size]) -> Size:
+    """Add up any number of sizes in linear time; `sum` would sort all terms at each step.
+
+    Raises:
+        FormulaError: the sum has more terms than a formula may have.
+    """
+    number = 0
+    terms: dict[Monomial, int] = {}
+    for size in sizes:
+        if isinstance(size, int):
+            number += size
+            continue
+        for monomial, coefficient in size.terms:
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+    return _simplest(terms) + number

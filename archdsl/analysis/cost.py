@@ -1,0 +1,127 @@
+"""What a network costs in parameters and arithmetic, node by node and in total."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from archdsl.graph import CheckedGraph, Node
+from archdsl.layers.base import Shape, numel
+from archdsl.layers.sizes import Size, total
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one node costs for one sample.
+
+    Attributes:
+        parameters: how many numbers it learns; 0 where it applies the module of another node
+            again, since they are counted there.
+        buffers: how many numbers it stores in the state_dict without learning them.
+        macs: multiply-accumulates of convolutions, linear layers and matrix products.
+        other: arithmetic operations beyond those, by heading.
+    """
+
+    parameters: Size = 0
+    buffers: Size = 0
+    macs: Size = 0
+    other: Mapping[str, Size] = field(default_factory=dict)
+
+
+class Parameters(NamedTuple):
+    """Numbers of parameters.
+
+    `inference` leaves out the modules that only training-only outputs use.
+    """
+
+    total: Size
+    trainable: Size
+    inference: Size
+
+
+class Usage(NamedTuple):
+    """The same figure at inference, and in training, where training-only nodes run as well."""
+
+    inference: Size
+    training: Size
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """The costs of a network.
+
+    Attributes:
+        nodes: by name, in the order of the graph, the inputs among them.
+        buffers: of the whole network, and of what inference needs.
+        macs: for one sample, forward only. What is applied several times counts each time.
+        other: the same for other operations, by heading.
+    """
+
+    nodes: Mapping[str, Cost]
+    parameters: Parameters
+    buffers: Usage
+    macs: Usage
+    other: Mapping[str, Usage]
+
+
+def cost(checked: CheckedGraph) -> CostTable:
+    """Count parameters, multiply-accumulates and other operations of every node.
+
+    Raises:
+        FormulaError: a total depends on free sizes in too intricate a way to write it down.
+    """
+    nodes = {name: _of(node) for name, node in checked.nodes.items()}
+    owners = owners_of_modules(checked)
+    used = {owners[name] for name in checked.nodes if name not in checked.training_only}
+    learned = total(each.parameters for each in nodes.values())
+    return CostTable(
+        nodes=nodes,
+        parameters=Parameters(
+            total=learned,
+            trainable=learned,
+            inference=total(each.parameters for name, each in nodes.items() if name in used),
+        ),
+        buffers=Usage(
+            inference=total(each.buffers for name, each in nodes.items() if name in used),
+            training=total(each.buffers for each in nodes.values()),
+        ),
+        macs=_usage(((name, each.macs) for name, each in nodes.items()), checked.training_only),
+        other=_headings(nodes, checked.training_only),
+    )
+
+
+def owners_of_modules(checked: CheckedGraph) -> Mapping[str, str]:
+    """Return, for each node, the one that its parameters are counted at: mostly itself."""
+    owners: dict[str, str] = {}
+    for name, node in checked.nodes.items():
+        owners[name] = owners.get(node.shares, node.shares) or name
+    return owners
+
+
+def _of(node: Node) -> Cost:
+    facts = node.facts
+    if node.shares:
+        return Cost(macs=facts.macs, other=facts.other)
+    return Cost(_numbers(facts.params), _numbers(facts.buffers), facts.macs, facts.other)
+
+
+def _numbers(tensors: Mapping[str, Shape]) -> Size:
+    return total(map(numel, tensors.values())) if tensors else 0
+
+
+def _usage(sizes: Iterable[tuple[str, Size]], training_only: frozenset[str]) -> Usage:
+    both: list[Size] = []
+    training: list[Size] = []
+    for name, size in sizes:
+        (training if name in training_only else both).append(size)
+    inference = total(both)
+    return Usage(inference, inference + total(training))
+
+
+def _headings(nodes: Mapping[str, Cost], training_only: frozenset[str]) -> Mapping[str, Usage]:
+    found: dict[str, list[tuple[str, Size]]] = {}
+    for name, each in nodes.items():
+        for heading, operations in each.other.items():
+            found.setdefault(heading, []).append((name, operations))
+    return {heading: _usage(found[heading], training_only) for heading in sorted(found)}

@@ -1,0 +1,147 @@
+"""How many bytes a network needs for its parameters and for the tensors that flow through it.
+
+The conventions, for a batch of one:
+
+* A number takes `bytes_per_number` bytes (4 is float32), and one of an integer input takes 8, as
+  torch's indices do. Parameters and buffers take `bytes_per_number` as well.
+* Each node writes its output to memory of its own, save views (`Flatten`, `Select`), which share
+  that of the tensor they view. Nothing is done in place. Working memory inside a layer (columns
+  of a convolution, a matrix of attention weights) is not counted.
+* A tensor that the network owns (`parameter`, `buffer`) is counted as such and not as activation.
+* Training keeps every tensor of the forward pass, the inputs among them, until the backward pass.
+* Inference runs the nodes in the order of the spec, without those that only training needs. The
+  inputs are there from the start. Each tensor is freed as soon as the last node that reads it or
+  a view of it has run, outputs excepted; the peak is the most bytes held while any node runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from archdsl.analysis.agreement import Assumptions, assumptions
+from archdsl.analysis.cost import CostTable
+from archdsl.analysis.ordering import largest
+from archdsl.graph import CheckedGraph, Node
+from archdsl.layers.base import numel
+from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
+from archdsl.layers.tensor import InputTensor, OwnTensor
+
+BYTES_PER_NUMBER = 4
+BYTES_PER_INTEGER = 8
+MOST_CANDIDATES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTable:
+    """Memory in bytes; the module's docstring says what is counted.
+
+    Attributes:
+        nodes: what the output of each node takes; 0 for views and for tensors of the network.
+        inputs: of the inputs alone.
+        training: of all outputs and inputs.
+        peak: the most that inference holds; None if that isn't known, and then `unknown` says why.
+        peak_at: the node that runs when the most is held; "" if that depends on free sizes.
+    """
+
+    bytes_per_number: int
+    nodes: Mapping[str, Size]
+    parameters: Size
+    buffers: Size
+    inputs: Size
+    training: Size
+    peak: Size | None
+    peak_at: str = ""
+    unknown: str = ""
+
+
+def memory(
+    checked: CheckedGraph, costs: CostTable, bytes_per_number: int = BYTES_PER_NUMBER
+) -> MemoryTable:
+    """Work out what parameters and activations take.
+
+    Raises:
+        FormulaError: a total depends on free sizes in too intricate a way to write it down.
+    """
+    nodes = {name: _bytes(node, bytes_per_number) for name, node in checked.nodes.items()}
+    peak, peak_at, unknown = _peak(checked, nodes)
+    return MemoryTable(
+        bytes_per_number=bytes_per_number,
+        nodes=nodes,
+        parameters=costs.parameters.total * bytes_per_number,
+        buffers=costs.buffers.training * bytes_per_number,
+        inputs=total(nodes[name] for name in checked.inputs),
+        training=total(nodes.values()),
+        peak=peak,
+        peak_at=peak_at,
+        unknown=unknown,
+    )
+
+
+def _bytes(node: Node, bytes_per_number: int) -> Size:
+    layer = node.layer
+    if node.facts.view or isinstance(layer, OwnTensor):
+        return 0
+    if isinstance(layer, InputTensor) and layer.holds == "int":
+        return numel(node.shape) * BYTES_PER_INTEGER
+    return numel(node.shape) * bytes_per_number
+
+
+def _peak(checked: CheckedGraph, nodes: Mapping[str, Size]) -> tuple[Size | None, str, str]:
+    try:
+        held = list(_held(checked, nodes))
+    except FormulaError:
+        return None, "", "the bytes held depend on the free sizes in too intricate a way"
+    known = [(size, name) for name, size in held if isinstance(size, int)]
+    candidates: list[Size] = [size for size in dict.fromkeys(size for _, size in held)]
+    if len(known) == len(held):
+        peak, peak_at = max(known, key=lambda each: each[0])
+        return peak, peak_at, ""
+    return _largest(candidates, assumptions(checked))
+
+
+def _held(checked: CheckedGraph, nodes: Mapping[str, Size]) -> Iterator[tuple[str, Size]]:
+    """Yield each node that inference runs with the bytes held while it does."""
+    storage: dict[str, str] = {}  # node -> the node whose memory its output lies in
+    last: dict[str, str] = {}  # node that owns memory -> the last node that reads it
+    run = [name for name in checked.nodes if name not in checked.training_only]
+    for name in run:
+        node = checked.nodes[name]
+        storage[name] = storage[node.inputs[0]] if node.facts.view and node.inputs else name
+        last[storage[name]] = name
+        for read in node.inputs:
+            last[storage[read]] = name
+    kept = {storage[output.node] for output in checked.outputs if not output.training_only}
+    freed: dict[str, list[str]] = {}
+    for name, reader in last.items():
+        if name not in kept:
+            freed.setdefault(reader, []).append(name)
+    held = total(nodes[name] for name in run if name in checked.inputs)
+    for name in run:
+        if name not in checked.inputs:
+            held = held + nodes[name]
+        yield name, held
+        for old in freed.get(name, ()):
+            held = held - nodes[old]
+
+
+def _largest(candidates: list[Size], known: Assumptions) -> tuple[Size | None, str, str]:
+    """Return the one candidate that is the largest for all sizes at which shapes agree."""
+    if not known.possible:
+        return None, "", "no sizes make all shapes agree"
+    scale: dict[str, Size] = {
+        name: each.modulus * Formula.named(name)
+        for name, each in known.requirements.items()
+        if each.remainders == (0,) and not each.only
+    }
+    scaled: dict[Size, Size] = {}
+    for size in candidates:
+        scaled.setdefault(substitute(size, scale), size)
+    kept: list[Size] = []
+    for size in scaled:
+        kept = largest([*kept, size])
+        if len(kept) > MOST_CANDIDATES:
+            break
+    if len(kept) == 1:
+        return scaled[kept[0]], "", ""
+    return None, "", "which tensors take the most together depends on the free sizes"
