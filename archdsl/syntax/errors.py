@@ -1,0 +1,136 @@
+"""What can be wrong with the text of a spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnexpectedText(Diagnostic):
+    """The text does not follow the grammar.
+
+    The place marked is the first that can't be part of any spec; what is missing may stand before
+    it. Statements end at the end of a line or at `;`.
+    """
+
+    code = "E0101"
+
+    found: str
+    expected: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"unexpected {self.found}"
+
+    def label(self) -> str:
+        return f"expected {self.expected}" if self.expected else ""
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnexpectedCharacter(Diagnostic):
+    """A character that has no meaning in a spec.
+
+    Names are made of the letters a to z, digits and underscores. Any other character may stand
+    in strings and comments only.
+    """
+
+    code = "E0102"
+
+    character: str
+
+    def message(self) -> str:
+        shown = self.character if self.character.isprintable() else ascii(self.character)
+        return f"unexpected character {shown} (U+{ord(self.character):04X})"
+
+    def help(self) -> str:
+        if self.character == "'":
+            return 'strings are written with double quotes: "nearest"'
+        if self.character.isalpha():
+            return "names are made of the letters a to z, digits and underscores"
+        if self.character == "=":
+            return "`=` stands in `let`, in arguments and in defaults; to compare write `==`"
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedString(Diagnostic):
+    """A string that is not closed on the line where it begins."""
+
+    code = "E0103"
+
+    def message(self) -> str:
+        return "this string has no closing quote"
+
+    def help(self) -> str:
+        return 'a string ends on its line; a quote inside it is written `\\"`'
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadString(Diagnostic):
+    """An escape or a hole in a string that can't be understood.
+
+    In a string `\\n`, `\\t`, `\\"` and `\\\\` are escapes, and `{expression}` puts in a value; a brace
+    itself is written twice.
+    """
+
+    code = "E0104"
+
+    reason: str
+
+    def message(self) -> str:
+        return self.reason
+
+    def help(self) -> str:
+        return "write a backslash as `\\\\`, and a brace as `{{` or `}}`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadNumber(Diagnostic):
+    """A number that is too large to be kept.
+
+    Integers go up to 9,223,372,036,854,775,807, which is as far as torch's go.
+    """
+
+    code = "E0105"
+
+    def message(self) -> str:
+        return "this number is too large"
+
+    def label(self) -> str:
+        return "at most 9223372036854775807 for integers, and 1.7e308 for others"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadPath(Diagnostic):
+    """A label or reference with a part that can't be one."""
+
+    code = "E0106"
+
+    part: str
+
+    def message(self) -> str:
+        return f"`{self.part}` can't be a part of a label"
+
+    def help(self) -> str:
+        return "a label is made of names, integers and strings, joined by dots"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misplaced(Diagnostic):
+    """Something that may stand elsewhere, but not here."""
+
+    code = "E0107"
+
+    what: str
+    hint: str
+
+    def message(self) -> str:
+        return f"{self.what} can't stand here"
+
+    def help(self) -> str:
+        return self.hint

@@ -1,0 +1,223 @@
+"""Parses a file. The only place that knows lark; its errors become diagnostics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import VisitError
+from lark.grammar import Rule
+from lark.lexer import TerminalDef
+from lark.utils import TextSlice
+
+from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
+from archdsl.limits import Limits, OverLimit
+from archdsl.syntax import ast
+from archdsl.syntax.errors import UnexpectedCharacter, UnexpectedText, UnfinishedString
+from archdsl.syntax.tokens import Statements, TooMany
+from archdsl.syntax.tree import TreeBuilder
+
+TABLES = "tables.json"
+OPTIONS = {
+    "parser": "lalr",
+    "lexer": "basic",
+    "start": ["file", "hole"],
+    "maybe_placeholders": False,
+}
+WORDS = {
+    "NETWORK", "BLOCK", "LET", "FN", "IMPORT", "FROM", "AS", "FOR", "IN", "REPEAT", "IF", "ELSE",
+    "MERGE", "RESIDUAL", "WHEN", "SHORTCUT", "BRANCH", "INPUT", "OUTPUT", "PARAMETER", "BUFFER",
+    "REUSE", "INLINE", "NOT", "AND", "OR", "TRUE", "FALSE", "NONE",
+}  # fmt: skip
+ITEMS = {"NETWORK", "BLOCK", "LET", "FN", "IMPORT"}
+SIGNS = {
+    "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`", "RBRACE": "`}`",
+    "COLON": "`:`", "COMMA": "`,`", "ARROW": "`->`", "EQUAL": "`=`", "DOT": "`.`",
+    "NAME": "a name", "INTEGER": "a number", "FLOAT": "a number", "STRING": "a string",
+    "_NL": "the end of the line", "$END": "the end of the file", "COMPARISON": "a comparison",
+    "SIGN": "`+` or `-`", "TIMES": "`*` or `/`", "POWER": "`**`", "SHAPE_OF": "`shape(...)`",
+}  # fmt: skip
+OPERATORS = {"SIGN", "TIMES", "POWER", "COMPARISON", "AND", "OR", "IF", "DOT", "LSQB"}
+OPERANDS = {"NAME", "INTEGER", "LSQB", "LPAR", "NOT", "SIGN"}
+
+
+class Parser:
+    """Parses the files of one spec; it counts their tokens together."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.builder = TreeBuilder(limits)
+        self.builder.parse_hole = self._hole
+        self.statements = Statements(limits.tokens, limits.nesting)
+        tables = json.loads((files(__package__) / TABLES).read_text(encoding="utf-8"))
+        self.lark = Lark._load_from_dict(
+            **_with_numbers(tables), transformer=self.builder, postlex=self.statements
+        )
+
+    def parse(self, source: Source) -> ast.Program:
+        """Return the syntax tree of a file.
+
+        Raises:
+            ArchError: with the first thing wrong in each item (network, block, ...) of the file.
+        """
+        self.builder.source = source
+        self.builder.errors = []
+        program = self._run(source, 0, len(source.text), "file")
+        found = self.builder.errors
+        if not isinstance(program, ast.Program) or found:
+            raise ArchError(sorted(self._others(source, found), key=_place))
+        return program
+
+    def _run(self, source: Source, start: int, end: int, rule: str) -> Any:
+        """Parse a part of a file; what is wrong is added to the builder's errors."""
+        try:
+            return self.lark.parse(TextSlice(source.text, start, end), start=rule)
+        except TooMany as error:
+            allowed = getattr(self.limits, error.limit)
+            asks = {"tokens": "the files have too many words and signs"}.get(
+                error.limit, f"brackets are nested {allowed + 1} deep"
+            )
+            span = _span(source, error.token)
+            raise ArchError(
+                [OverLimit(span=span, limit=error.limit, asks=asks, allowed=allowed)]
+            ) from None
+        except VisitError as error:
+            if isinstance(error.orig_exc, ArchError):
+                raise error.orig_exc from None
+            raise
+        except UnexpectedInput as error:
+            self.builder.errors.append(_explain(source, error, end))
+            return None
+
+    def _hole(self, start: int, end: int) -> ast.Expression | None:
+        """Parse the expression in a hole of a string."""
+        found = self._run(self.builder.source, start, end, "hole")
+        return found.children[0] if found is not None else None
+
+    def _others(self, source: Source, found: list[Diagnostic]) -> list[Diagnostic]:
+        """Return what is wrong in the items other than the one where parsing stopped as well."""
+        every = {_place(diagnostic): diagnostic for diagnostic in found}
+        starts = [*_item_starts(source.text), len(source.text)]
+        if len(starts) > 2:
+            for start, end in zip(starts, starts[1:], strict=False):
+                if any(start <= place < end for place in every):
+                    continue
+                self.builder.errors = []
+                self._run(source, start, end, "file")
+                for diagnostic in self.builder.errors[:1]:
+                    every[_place(diagnostic)] = diagnostic
+        return list(every.values())
+
+
+def _item_starts(text: str) -> Iterator[int]:
+    """Yield where an item seems to begin: at its word, at the start of a line."""
+    at = 0
+    for line in text.split("\n"):
+        if line.startswith(("network ", "block ", "fn ", "import ", "let ")):
+            yield at
+        at += len(line) + 1
+
+
+def _place(diagnostic: Diagnostic) -> int:
+    return diagnostic.span.start if diagnostic.span else 0
+
+
+def _span(source: Source, token: Any) -> Span:
+    return Span(source, token.start_pos, token.end_pos)
+
+
+def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
+    """Say in the language's own words what lark met and what it expected."""
+    if isinstance(error, UnexpectedCharacters):
+        at = error.pos_in_stream
+        character = source.text[at]
+        if character == '"':
+            line_end = source.text.find("\n", at)
+            stop = line_end if 0 <= line_end < end else end
+            return UnfinishedString(span=Span(source, at, stop))
+        return UnexpectedCharacter(span=Span(source, at, at + 1), character=character)
+    assert isinstance(error, UnexpectedToken)
+    token = error.token
+    kinds = set(error.accepts or error.expected)
+    if token.type == "$END":
+        at = len(source.text[:end].rstrip()) or end
+        span = Span(source, max(at - 1, 0), at)
+    else:
+        span = _span(source, token)
+    found = SIGNS.get(token.type) if token.type in ("$END", "_NL") else f"`{token}`"
+    if token.type in WORDS:
+        found = f"the word `{token}`"
+    return UnexpectedText(
+        span=span, found=str(found), expected=_expected(kinds), hint=_hint(token, kinds, source)
+    )
+
+
+def _expected(kinds: set[str]) -> str:
+    """Name what may stand at a place, in as few words as possible."""
+    if kinds >= ITEMS:
+        return "a network, block, let, fn or import"
+    named: list[str] = []
+    if kinds >= {"MERGE", "RESIDUAL", "BRANCH"}:
+        kinds = kinds & {"RBRACE"}
+        named.append("a statement")
+    elif kinds >= OPERANDS:
+        kinds = kinds & {"RPAR", "RSQB", "RBRACE"}
+        named.append("a value")
+    elif {"MERGE", "NAME", "LBRACE"} <= kinds:
+        kinds = set()
+        named.append("a layer, a block or a group")
+    if len(kinds & OPERATORS) > 3:
+        kinds = kinds - OPERATORS
+        named.append("an operator")
+    named += sorted({SIGNS.get(kind, f"`{kind.lower()}`") for kind in kinds})
+    return " or ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+
+
+def _hint(token: Token, expected: set[str], source: Source) -> str:
+    """Say how to mend the mistakes that are made most."""
+    following = source.text[token.end_pos or 0 :].lstrip(" \t")[:1]
+    if token.type in WORDS and following == ":":
+        return f'`{token}` is a word of the language; as a label it is written "{token}"'
+    if token.type in WORDS and "NAME" in expected:
+        return f"`{token}` is a word of the language and can't be a name here"
+    if token.type == "EQUAL" and "COLON" in expected:
+        return "a label is followed by `:`; a value gets its name with `let`"
+    if token.type == "NAME" and token in ("def", "class", "layer", "model"):
+        return "networks begin with `network`, parts of them with `block`"
+    if token.type == "NAME" and token in ("True", "False", "None"):
+        return f"write `{token.lower()}`"
+    if token.type == "$END" and "RBRACE" in expected:
+        return "a `{` is not closed"
+    return ""
+
+
+def build_tables() -> str:
+    """Make the tables that are loaded at start-up from the grammar, as JSON.
+
+    Making them takes lark as long as three counts; kept as JSON beside the grammar they are the
+    same for everybody, and nothing is ever unpickled or written to a cache.
+    """
+    grammar = (files(__package__) / "grammar.lark").read_text(encoding="utf-8")
+    data, memo = Lark(grammar, **OPTIONS).memo_serialize([TerminalDef, Rule])  # type: ignore[arg-type]
+    return json.dumps({"data": data, "memo": memo}, separators=(",", ":"), sort_keys=True) + "\n"
+
+
+def _with_numbers(tables: dict[str, Any]) -> dict[str, Any]:
+    """Give the dictionaries that lark keys by number their numbers back; JSON has strings only."""
+    table = tables["data"]["parser"]["parser"]
+    table["tokens"] = {int(key): value for key, value in table["tokens"].items()}
+    table["states"] = {
+        int(state): {int(token): action for token, action in actions.items()}
+        for state, actions in table["states"].items()
+    }
+    tables["memo"] = {int(key): value for key, value in tables["memo"].items()}
+    return tables
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    Path(__file__).with_name(TABLES).write_text(build_tables(), encoding="utf-8")

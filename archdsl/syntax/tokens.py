@@ -1,0 +1,74 @@
+"""The tokens on their way from the lexer to the parser: which line breaks end a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+# Before these a line break ends nothing: they can't begin a statement.
+CONTINUES = frozenset({"RBRACE", "ARROW", "ELSE", "SHORTCUT"})
+# After a closing brace a statement has ended, unless one of these goes on with it.
+GOES_ON = CONTINUES | {"AS", "RPAR", "RSQB", "COMMA", "_NL"}
+OPENING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE", "SHAPE_OF": ""}
+
+
+class Token(Protocol):
+    """A lark token, which only parser.py knows."""
+
+    type: str
+    start_pos: int | None
+    end_pos: int | None
+
+    def update(self, type: str | None = None, value: object | None = None) -> Token: ...
+
+
+class TooMany(Exception):
+    """There are more tokens or brackets than a limit allows, at this token."""
+
+    def __init__(self, limit: str, token: Token) -> None:
+        super().__init__(limit)
+        self.limit = limit
+        self.token = token
+
+
+class Statements:
+    """Keeps the line breaks that end a statement, and adds one after each closing brace.
+
+    A line break inside `( )` or `[ ]`, after `{` or beside `->` ends nothing. Counts tokens and
+    open brackets on the way, since both cost time before anything else is known about a file.
+    """
+
+    always_accept = ("_NL",)
+
+    def __init__(self, most_tokens: int, most_nesting: int) -> None:
+        self.tokens_left = most_tokens
+        self.most_nesting = most_nesting
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        """Yield the tokens that the grammar speaks of."""
+        brackets: list[str] = []
+        line_break: Token | None = None
+        last = "LBRACE"  # a file begins like a body
+        for token in stream:
+            kind = token.type
+            self.tokens_left -= 1
+            if self.tokens_left < 0:
+                raise TooMany("tokens", token)
+            if kind == "_NL":
+                if not (brackets and brackets[-1] != "LBRACE") and last not in ("LBRACE", "ARROW"):
+                    line_break = token
+                continue
+            if line_break is not None:
+                if kind not in CONTINUES:
+                    yield line_break
+                line_break = None
+            elif last == "RBRACE" and kind not in GOES_ON:
+                yield token.update(type="_NL", value="\n")
+            if kind in ("LPAR", "LSQB", "LBRACE"):
+                brackets.append(kind)
+                if len(brackets) > self.most_nesting:
+                    raise TooMany("nesting", token)
+            elif kind in ("RPAR", "RSQB", "RBRACE") and brackets:
+                brackets.pop()
+            last = kind
+            yield token
