@@ -93,7 +93,7 @@ def _peak(checked: CheckedGraph, nodes: Mapping[str, Size]) -> tuple[Size | None
     except FormulaError:
         return None, "", "the bytes held depend on the free sizes in too intricate a way"
     known = [(size, name) for name, size in held if isinstance(size, int)]
-    candidates: list[Size] = [size for size in dict.fromkeys(size for _, size in held)]
+    candidates: list[Size] = list(dict.fromkeys(size for _, size in held))
     if len(known) == len(held):
         peak, peak_at = max(known, key=lambda each: each[0])
         return peak, peak_at, ""

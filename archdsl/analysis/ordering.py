@@ -71,7 +71,7 @@ def _bounds(formula: Formula) -> Bounds:
 
 
 def _product_bounds(monomial: tuple[Atom, ...]) -> Bounds:
-    one = {(): Fraction(1)}
+    one: Polynomial = {(): Fraction(1)}
     low, high = Bounds(one, one)
     factors = [_atom_bounds(atom) for atom in monomial]
     if len(factors) > 1 and not all(_is_positive(factor.lower) for factor in factors):

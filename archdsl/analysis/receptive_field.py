@@ -9,6 +9,9 @@ Along one axis, output `i` of a node sees the `size` places of the input from
 their padding is -p). The field is the theoretical one: it may reach beyond the input, into padding.
 
 * Where branches meet, the field is the smallest window that holds those of all branches.
+* After upsampling by m the stride is a fraction, and the window of output `i` isn't moved evenly:
+  how it lies depends on the remainder of `i` by m (its phase). Each phase is followed on its own;
+  `size` is the largest of them, and `start` belongs to output 0.
 * A layer that reads a whole axis of n places (global pooling, attention) has k = n: size
   `size + (n - 1) stride`. So has one that moves places (`Flatten`, `Permute`): its output as a
   whole sees that much. From there on the field is `whole`: further layers don't widen it. The
@@ -16,15 +19,15 @@ their padding is -p). The field is the theoretical one: it may reach beyond the 
   is no fixed step any more.
 * Branches of different strides meet in a whole field that holds all that any of their places see,
   and so do a map and a 1 x 1 map that is spread over it (squeeze and excitation).
-* After upsampling by m the stride is a fraction, 1/m of what it was, and sizes may be fractions:
-  a window covers at most the next larger whole number of places.
-* A result is None where it would depend on free sizes in a way that can't be written.
+* A result is None where it would depend on free sizes in a way that can't be written, or where
+  upsampling has more than 256 phases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from math import ceil, gcd, lcm
 from typing import NamedTuple
 
 from archdsl.analysis.ordering import never_less
@@ -32,16 +35,54 @@ from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Shape, Window
 from archdsl.layers.sizes import Formula, Size
 
+MOST_PHASES = 256
+
 Extent = Size | Fraction | None
 
 
-class Field(NamedTuple):
-    """The places of an input along one axis that a node sees, in places of that input."""
+class Reach(NamedTuple):
+    """The places of an input from `start` up to, not including, `end`."""
 
-    size: Extent
+    start: Size | None
+    end: Size | None
+
+
+UNKNOWN = Reach(None, None)
+
+
+class Field(NamedTuple):
+    """The places of an input along one axis that a node sees, in places of that input.
+
+    Attributes:
+        reaches: what the first outputs see; output `i + len(reaches)` sees what output `i` does,
+            `len(reaches) * stride` places further on.
+        whole: every place of the node sees the same places.
+    """
+
     stride: Extent
-    start: Extent
-    whole: bool = False  # every place of the node sees the same places
+    reaches: tuple[Reach, ...]
+    whole: bool = False
+
+    @property
+    def size(self) -> Size | None:
+        """How many places an output sees at most."""
+        return _largest([_minus(reach.end, reach.start) for reach in self.reaches])
+
+    @property
+    def start(self) -> Size | None:
+        """The first place that output 0 sees."""
+        return self.reaches[0].start
+
+    def reach(self, output: int) -> Reach:
+        """Return what one output sees, where strides are numbers."""
+        turns, phase = divmod(output, len(self.reaches))
+        return _moved(self.reaches[phase], self.turn * turns, self.turn * turns)
+
+    @property
+    def turn(self) -> int:
+        """How far the window moves while all phases pass once."""
+        assert isinstance(self.stride, int | Fraction)
+        return int(self.stride * len(self.reaches))
 
 
 Fields = tuple[Field, ...]  # one for each axis of the input after the first
@@ -50,15 +91,12 @@ Fields = tuple[Field, ...]  # one for each axis of the input after the first
 def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
     """Return the fields of all nodes that depend on the input called `of`, by name."""
     axes = len(checked.inputs[of]) - 1
-    found: dict[str, Fields] = {of: (Field(1, 1, 0),) * axes}
+    found: dict[str, Fields] = {of: (Field(1, (Reach(0, 1),)),) * axes}
     for name, node in checked.nodes.items():
         seen = [read for read in node.inputs if read in found]
         if not seen:
             continue
         shapes = [checked.nodes[read].shape for read in seen]
-        if len(seen) == 1 and node.facts.windows == "pointwise" and shapes[0] == node.shape:
-            found[name] = found[seen[0]]
-            continue
         branches = [
             _through(node, shape, found[read]) for read, shape in zip(seen, shapes, strict=True)
         ]
@@ -69,100 +107,123 @@ def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
 def _through(node: Node, shape: Shape, fields: Fields) -> Fields:
     """Return the fields after a node of one of its inputs, which has that shape."""
     windows = node.facts.windows
+    if windows == "pointwise" and len(node.shape) == len(shape):
+        return fields
     if len(shape) - 1 != len(fields):  # its axes are no longer those of the input
         return tuple(_whole(field, None, None) for field in fields)
     if isinstance(windows, tuple) and len(windows) == len(fields):
         return tuple(map(_window, fields, windows))
-    if len(node.shape) != len(shape):
-        return tuple(_whole(field, size, None) for field, size in _axes(fields, shape))
-    if windows == "pointwise":
-        return fields
     stays = node.shape[1:] == shape[1:]
     return tuple(
-        _whole(field, size, field.stride if stays else None) for field, size in _axes(fields, shape)
+        _whole(field, places, field.stride if stays else None)
+        for field, places in zip(fields, shape[1:], strict=True)
     )
 
 
-def _axes(fields: Fields, shape: Shape) -> Sequence[tuple[Field, Size]]:
-    return list(zip(fields, shape[1:], strict=True))
-
-
 def _window(field: Field, window: Window) -> Field:
-    stride = _times(field.stride, window.stride)
+    """Return the field after windows over what has that field."""
+    size, step, start = window
+    stride = _times(field.stride, step)
     if field.whole:
         return field._replace(stride=stride)
-    wider = _times(field.stride, window.size - 1)
-    moved = _times(field.stride, window.start)
-    return Field(_plus(field.size, wider), stride, _plus(field.start, moved))
+    if len(field.reaches) == 1 and not isinstance(step, Fraction):
+        first, last = _times(field.stride, start), _times(field.stride, size - 1)
+        if not isinstance(first, Fraction) and not isinstance(last, Fraction):
+            return Field(stride, (_moved(field.reaches[0], first, _plus(first, last)),))
+    if not isinstance(stride, int | Fraction) or isinstance(size, Formula):
+        return Field(stride, (UNKNOWN,))
+    if isinstance(step, Formula) or isinstance(start, Formula):
+        return Field(stride, (UNKNOWN,))
+    turn = Fraction(step).denominator * len(field.reaches)
+    phases = turn // gcd(Fraction(step).numerator, turn)
+    if phases > MOST_PHASES:
+        return Field(stride, (UNKNOWN,))
+    firsts = [ceil(phase * step + start) for phase in range(phases)]
+    return Field(
+        stride,
+        tuple(
+            Reach(field.reach(first).start, field.reach(first + size - 1).end) for first in firsts
+        ),
+    )
 
 
 def _whole(field: Field, places: Size | None, stride: Extent) -> Field:
     """Return the field of all places of an axis together."""
     if field.whole:
         return field._replace(stride=stride)
-    wider = None if places is None else _times(field.stride, places - 1)
-    return Field(_plus(field.size, wider), stride, field.start, whole=True)
+    start, end = field.start, None
+    if isinstance(places, int) and isinstance(field.stride, int | Fraction):
+        end = field.reach(places - 1).end
+    elif places is not None and len(field.reaches) == 1:
+        further = _times(field.stride, places - 1)
+        end = None if isinstance(further, Fraction) else _plus(field.reaches[0].end, further)
+    return Field(stride, (Reach(start, end),), whole=True)
 
 
 def _merged(output: Shape, shapes: Sequence[Shape], branches: Sequence[Fields]) -> Fields:
     """Return the smallest fields that hold those of all branches."""
-    fields: list[Field] = []
-    for axis, along in enumerate(zip(*branches, strict=True), start=1):
-        aligned = len(output) - 1 == len(along) or len(output) - 1 == len(branches[0])
-        moving: list[Field] = []
-        places: list[Size] = []
-        for field, shape in zip(along, shapes, strict=True):
-            spread = aligned and axis < len(shape) and shape[axis] == 1 and output[axis] != 1
-            moving.append(_whole(field, 1, None) if spread else field)
-            places.append(shape[axis] if axis < len(shape) else 1)
-        fields.append(_hull(moving, places))
-    return tuple(fields)
+    merged: list[Field] = []
+    for axis, fields in enumerate(zip(*branches, strict=True), start=1):
+        places = [shape[axis] if axis < len(shape) else 1 for shape in shapes]
+        spread = [size == 1 and axis < len(output) and output[axis] != 1 for size in places]
+        along = [
+            _whole(field, 1, None) if is_spread else field
+            for field, is_spread in zip(fields, spread, strict=True)
+        ]
+        merged.append(_hull(along, places))
+    return tuple(merged)
 
 
 def _hull(fields: Sequence[Field], places: Sequence[Size]) -> Field:
+    """Return the smallest field that holds several, each of so many places."""
     first = fields[0]
     if all(field == first for field in fields):
         return first
     strides = list(dict.fromkeys(field.stride for field in fields if field.stride is not None))
     stride = strides[0] if len(strides) == 1 else None
-    alike = stride is not None and not any(field.whole for field in fields)
-    if not alike or any(field.stride is None for field in fields):
+    phases = lcm(*(len(field.reaches) for field in fields))
+    alike = phases <= MOST_PHASES and all(
+        field.stride == stride and not field.whole for field in fields
+    )
+    if not alike:
         fields = [_whole(field, n, stride) for field, n in zip(fields, places, strict=True)]
-    start = _extreme([_times(field.start, -1) for field in fields])
-    end = _extreme([_plus(field.start, field.size) for field in fields])
-    return Field(_plus(end, start), stride, _times(start, -1), whole=not alike)
+    if phases == 1 or not alike:
+        return Field(stride, (_around([field.reaches[0] for field in fields]),), whole=not alike)
+    return Field(
+        stride,
+        tuple(_around([field.reach(phase) for field in fields]) for phase in range(phases)),
+    )
 
 
-def _extreme(extents: Sequence[Extent]) -> Extent:
+def _around(reaches: Sequence[Reach]) -> Reach:
+    start = _largest([_minus(0, reach.start) for reach in reaches])
+    return Reach(_minus(0, start), _largest([reach.end for reach in reaches]))
+
+
+def _moved(reach: Reach, start: Size | None, end: Size | None) -> Reach:
+    return Reach(_plus(reach.start, start), _plus(reach.end, end))
+
+
+def _largest(sizes: Sequence[Size | None]) -> Size | None:
     """Return the largest, if it is certain which one that is."""
-    largest = extents[0]
-    for extent in extents[1:]:
-        if largest is None or extent is None:
+    largest = sizes[0]
+    for size in sizes[1:]:
+        if largest is None or size is None:
             return None
-        if _reaches(largest, extent):
+        if never_less(largest, size):
             continue
-        if not _reaches(extent, largest):
+        if not never_less(size, largest):
             return None
-        largest = extent
+        largest = size
     return largest
 
 
-def _reaches(left: Size | Fraction, right: Size | Fraction) -> bool:
-    if isinstance(left, Formula) or isinstance(right, Formula):
-        if isinstance(left, Fraction) or isinstance(right, Fraction):
-            return False
-        return never_less(left, right)
-    return left >= right
+def _plus(left: Size | None, right: Size | None) -> Size | None:
+    return None if left is None or right is None else left + right
 
 
-def _plus(left: Extent, right: Extent) -> Extent:
-    if left is None or right is None:
-        return None
-    if isinstance(left, Fraction) or isinstance(right, Fraction):
-        if isinstance(left, Formula) or isinstance(right, Formula):
-            return None
-        return _plain(Fraction(left) + right)
-    return left + right
+def _minus(left: Size | None, right: Size | None) -> Size | None:
+    return None if left is None or right is None else left - right
 
 
 def _times(left: Extent, right: Extent) -> Extent:
@@ -171,9 +232,6 @@ def _times(left: Extent, right: Extent) -> Extent:
     if isinstance(left, Fraction) or isinstance(right, Fraction):
         if isinstance(left, Formula) or isinstance(right, Formula):
             return None
-        return _plain(Fraction(left) * right)
+        product = Fraction(left) * right
+        return product.numerator if product.denominator == 1 else product
     return left * right
-
-
-def _plain(number: Fraction) -> int | Fraction:
-    return number.numerator if number.denominator == 1 else number
