@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Annotated, Any
 
-from archdsl.layers.base import Kind
+from archdsl.layers.base import Kind, LayerError
 from archdsl.layers.sizes import Formula, Size
 
 
@@ -152,8 +152,15 @@ def _at_least_zero(value: Any) -> float:
     return number
 
 
+def _nonzero(value: Any) -> float:
+    if (number := _number(value)) == 0:
+        raise ValueError
+    return number
+
+
 ABOVE_ZERO = Kind("a number above 0", _above_zero, (0.5, 2))
 AT_LEAST_ZERO = Kind("a number of at least 0", _at_least_zero, (0.001, 0))
+NONZERO = Kind("a number other than 0", _nonzero, (0.5, -2))
 PROBABILITY = Kind("a number from 0 to 1", _probability, (0.5, 0.1))
 
 # Where torch takes a size of a tensor, a formula of free sizes is taken; elsewhere integers only.
@@ -164,6 +171,42 @@ Integer = Annotated[int, INTEGER]
 Number = Annotated[float, NUMBER]
 AboveZero = Annotated[float, ABOVE_ZERO]
 AtLeastZero = Annotated[float, AT_LEAST_ZERO]
+Nonzero = Annotated[float, NONZERO]
 Probability = Annotated[float, PROBABILITY]
 Flag = Annotated[bool, FLAG]
 Integers = Annotated[tuple[int, ...], Kind("a list of integers", each(_integer), ((0, 1),))]
+
+INTEGERS = Kind("a list of integers", each(_integer), ((0, 1),))
+NUMBERS = Kind("a list of numbers", each(_number), ((0.5, 1),))
+DIMS = either(
+    Kind("an axis, counted as torch does: 0 is the batch, 1 the channels", _integer, (1, -1)),
+    Kind("a list of axes", each(_integer), ((1, 2),)),
+)
+Dims = Annotated[int | tuple[int, ...], DIMS]
+Dim = Annotated[int, Kind("an axis, counted as torch does: 0 is the batch", _integer, (1, 2, -1))]
+
+
+def sample_axis(dim: int, rank: int, name: str = "dim") -> int:
+    """Return which axis of a sample torch counts as `dim`, batch first.
+
+    Raises:
+        LayerError: it is the batch, or no axis of a tensor of that rank (without its batch).
+    """
+    position = dim + rank + 1 if dim < 0 else dim
+    if position == 0:
+        raise LayerError(f"has {name} = {dim}, the batch, which is left alone")
+    if not 0 < position <= rank:
+        most = f"dims 1 to {rank}" if rank > 1 else "dim 1 only" if rank else "no dims"
+        raise LayerError(f"has {name} = {dim}, and its input has {most} (0 is the batch)")
+    return position - 1
+
+
+def sample_axes(dims: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Return which axes of a sample torch counts as `dims`; as `sample_axis`, but for several."""
+    listed = dims if isinstance(dims, tuple) else (dims,)
+    axes = tuple(sample_axis(dim, rank) for dim in listed)
+    if not axes:
+        raise LayerError("has an empty list of dims")
+    if len(set(axes)) < len(axes):
+        raise LayerError(f"names an axis twice in dim = {list(listed)}")
+    return axes

@@ -1,0 +1,263 @@
+"""Arithmetic without parameters: matrix products, sums over axes, functions of each number.
+
+Multiply-accumulates are those of matrix products alone. Under `other` stand, as "pooling", one
+operation for each number that goes into a sum, mean or maximum, and, as "elementwise", one
+operation for each number of an element by element function (two where it scales and shifts).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archdsl.layers.arguments import NUMBERS, Dims, Flag, Number, sample_axes
+from archdsl.layers.base import (
+    GLOBAL,
+    POINTWISE,
+    Disagreement,
+    Example,
+    Facts,
+    Layer,
+    LayerError,
+    Shape,
+    Shapes,
+    TorchFunction,
+    TorchModule,
+    Window,
+    Windows,
+    agree,
+    axis_name,
+    numel,
+    several,
+    single,
+)
+from archdsl.layers.merge import Mul
+
+# The numbers are no buffers, so that the state_dict is without them; made a tensor in the forward
+# pass, they have the input's device and the full precision of its type.
+AFFINE_SOURCE = '''\
+class ChannelAffine(nn.Module):
+    """Each channel times its scale, plus its shift. Both are fixed."""
+
+    def __init__(self, scale: list[float], shift: list[float]) -> None:
+        super().__init__()
+        self.scale, self.shift = scale, shift
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *[1] * (input.dim() - 2))
+        scale = input.new_tensor(self.scale).view(shape)
+        shift = input.new_tensor(self.shift).view(shape)
+        return input * scale + shift
+'''
+
+
+class MatMul(Layer):
+    """Product of matrices, which the last two axes hold: [..., n, k] and [..., k, m].
+
+    The axes before them must agree; those of size 1 are spread.
+    """
+
+    broadcasts = True
+    examples = (
+        Example({}, inputs=((6, 8), (8, 5)), output=(6, 5), macs=240),
+        Example({}, inputs=((4, 6, 8), (1, 8, 3)), output=(4, 6, 3), macs=576),
+    )
+
+    def infer(self, inputs: Shapes) -> Facts:
+        left, right = several(inputs, least=2, most=2)
+        if len(left) != len(right):
+            raise Disagreement(())
+        rank = len(left)
+        if rank < 2:
+            raise LayerError("takes tensors with at least two axes, rows and columns")
+        inner, rows = left[-1], right[-2]
+        if not agree(inner, rows):
+            raise LayerError(f"cannot multiply rows of {inner} numbers with columns of {rows}")
+        differ = [
+            axis_name(axis, rank)
+            for axis, (one, other) in enumerate(zip(left[:-2], right[:-2], strict=True))
+            if 1 not in (one, other) and not agree(one, other)
+        ]
+        if differ:
+            raise Disagreement(differ)
+        spread = Mul().infer((left[:-2], right[:-2]))
+        output = (*spread.output, left[-2], right[-1])
+        return Facts(
+            output=output,
+            torch=TorchFunction("torch.matmul({0}, {1})"),
+            macs=numel(output) * inner,
+            windows=GLOBAL,
+            agreements=spread.agreements + (((inner, rows),) if inner != rows else ()),
+        )
+
+
+class Reduction(Layer):
+    """One number of all that lie along some axes."""
+
+    function: ClassVar[str]
+
+    dim: Dims
+    keepdim: Flag = False
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axes = sample_axes(self.dim, len(shape))
+        output = tuple(
+            1 if axis in axes else size
+            for axis, size in enumerate(shape)
+            if self.keepdim or axis not in axes
+        )
+        keepdim = ", keepdim=True" if self.keepdim else ""
+        return Facts(
+            output=output,
+            torch=TorchFunction(f"torch.{self.function}({{0}}, dim={self.dim}{keepdim})"),
+            other={"pooling": numel(shape)},
+            windows=self.windows(shape, axes),
+        )
+
+    def windows(self, shape: Shape, axes: tuple[int, ...]) -> Windows:
+        """Return the windows along the axes after the first, which must all be there still."""
+        if not self.keepdim:
+            return GLOBAL
+        if axes == (0,):
+            return POINTWISE
+        whole = enumerate(shape[1:], start=1)
+        return tuple(Window(size, size) if axis in axes else Window(1) for axis, size in whole)
+
+
+class Mean(Reduction):
+    """Mean along axes: `Mean([2, 3])` is global average pooling and drops height and width."""
+
+    function = "mean"
+    examples = (
+        Example({"dim": (2, 3)}, inputs=((8, 7, 7),), output=(8,)),
+        Example({"dim": 1, "keepdim": True}, inputs=((8, 7, 7),), output=(1, 7, 7)),
+    )
+
+
+class Sum(Reduction):
+    """Sum along axes."""
+
+    function = "sum"
+    examples = (Example({"dim": -1}, inputs=((8, 7),), output=(8,)),)
+
+
+class Max(Reduction):
+    """Maximum along axes."""
+
+    function = "amax"
+    examples = (Example({"dim": (2, 3), "keepdim": True}, inputs=((8, 7, 7),), output=(8, 1, 1)),)
+
+
+class Min(Reduction):
+    """Minimum along axes."""
+
+    function = "amin"
+    examples = (Example({"dim": 1}, inputs=((8, 7),), output=(7,)),)
+
+
+class Function(Layer):
+    """A function of each number by itself, without arguments."""
+
+    function: ClassVar[str]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        return elementwise(inputs, f"torch.{self.function}({{0}})")
+
+
+def elementwise(inputs: Shapes, expression: str) -> Facts:
+    """Return the facts of what takes one operation for each number."""
+    shape = single(inputs)
+    other = {"elementwise": numel(shape)}
+    return Facts(output=shape, torch=TorchFunction(expression), other=other)
+
+
+class Abs(Function):
+    """Absolute value."""
+
+    function = "abs"
+    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+
+
+class Square(Function):
+    """Square."""
+
+    function = "square"
+    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+
+
+class Sqrt(Function):
+    """Square root; of a negative number NaN."""
+
+    function = "sqrt"
+    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+
+
+class Exp(Function):
+    """The exponential function."""
+
+    function = "exp"
+    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+
+
+class Log(Function):
+    """Natural logarithm; of a negative number NaN."""
+
+    function = "log"
+    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+
+
+class Neg(Function):
+    """The number with its sign turned."""
+
+    function = "neg"
+    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+
+
+class Scale(Layer):
+    """Every number times a constant factor, as in the residual branches of Inception-ResNet."""
+
+    examples = (Example({"factor": 0.17}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
+
+    factor: Number
+
+    def infer(self, inputs: Shapes) -> Facts:
+        return elementwise(inputs, f"{{0}} * {self.factor}")
+
+
+class ChannelAffine(Layer):
+    """A fixed affine change of the input by channel: each times its scale, plus its shift.
+
+    Both are lists of one number a channel, and no parameters. With 0.229 / 0.5 as a scale and
+    (0.485 - 0.5) / 0.5 as a shift, and so on, it is what torchvision's GoogLeNet and Inception v3
+    do with `transform_input`, to the last bit.
+    """
+
+    examples = (
+        Example(
+            {"scale": (0.458, 0.448, 0.45), "shift": (-0.03, -0.088, -0.188)},
+            inputs=((3, 8, 8),),
+            output=(3, 8, 8),
+        ),
+    )
+
+    scale: Annotated[tuple[float, ...], NUMBERS]
+    shift: Annotated[tuple[float, ...], NUMBERS]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        if not shape:
+            raise LayerError("takes an input with channels")
+        for name, numbers in (("scale", self.scale), ("shift", self.shift)):
+            if agree(len(numbers), shape[0]):
+                continue
+            raise LayerError(f"has a {name} for {len(numbers)} channels, and {shape[0]} come in")
+        if len(self.scale) != len(self.shift):
+            raise LayerError(f"has {len(self.scale)} scales and {len(self.shift)} shifts")
+        both = (list(map(float, self.scale)), list(map(float, self.shift)))
+        free = shape[0] != len(self.scale)
+        return Facts(
+            output=shape,
+            torch=TorchModule("ChannelAffine", both, source=AFFINE_SOURCE),
+            other={"elementwise": 2 * numel(shape)},
+            agreements=((shape[0], len(self.scale)),) if free else (),
+        )

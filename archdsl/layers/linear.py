@@ -1,0 +1,130 @@
+"""Linear and bilinear maps of the last axis, and the identity.
+
+A multiply-accumulate is one product of a weight and an input with its addition. The additions of
+a bias stand under `other`, one for each number of the output.
+"""
+
+from __future__ import annotations
+
+from archdsl.layers.arguments import Flag, FreeSize
+from archdsl.layers.base import (
+    GLOBAL,
+    POINTWISE,
+    Disagreement,
+    Example,
+    Facts,
+    Layer,
+    Shape,
+    Shapes,
+    TorchModule,
+    Window,
+    Windows,
+    agree,
+    axis_name,
+    by,
+    numel,
+    several,
+    single,
+    unpack,
+)
+
+
+def last_axis(shape: Shape) -> Windows:
+    """Return the windows of what reads the whole last axis at each place of the others."""
+    if len(shape) == 1:
+        return POINTWISE
+    # a stride of 0: every output along the last axis reads the same places
+    return (*[Window(1)] * (len(shape) - 2), Window(shape[-1], 0))
+
+
+class Linear(Layer):
+    """Linear map of the last axis, `y = x W^T + b`: [..., in_features] to [..., out_features]."""
+
+    examples = (
+        Example({"out_features": 84}, inputs=((120,),), output=(84,), params=10_164, macs=10_080),
+        Example(
+            {"out_features": 5, "bias": False},
+            inputs=((7, 6, 4),),
+            output=(7, 6, 5),
+            params=20,
+            macs=840,
+        ),
+    )
+
+    out_features: FreeSize
+    bias: Flag = True
+
+    def infer(self, inputs: Shapes) -> Facts:
+        *others, features = unpack(inputs, "... features")
+        output = (*others, self.out_features)
+        seen = f"({features} + 1)" if self.bias else features
+        return Facts(
+            output=output,
+            torch=TorchModule(
+                "nn.Linear", (features, self.out_features), self.given("out_features")
+            ),
+            params={"weight": (self.out_features, features)}
+            | ({"bias": (self.out_features,)} if self.bias else {}),
+            macs=numel(output) * features,
+            other={"bias": numel(output)} if self.bias else {},
+            windows=last_axis(inputs[0]),
+            arithmetic=by(seen, self.out_features),
+        )
+
+
+class Bilinear(Layer):
+    """Bilinear map of two tensors, `y = x1 W x2 + b`: [..., in1] and [..., in2] to [..., out].
+
+    As torch computes it, `x1 W` is formed for every output and then multiplied with `x2`, which
+    makes `in2 (in1 + 1)` multiply-accumulates for each number of the output. (FlopCounterMode
+    sees none of them: it does not look inside this operator.)
+    """
+
+    examples = (
+        Example({"out_features": 7}, inputs=((3,), (5,)), output=(7,), params=112, macs=140),
+        Example(
+            {"out_features": 2, "bias": False},
+            inputs=((6, 3), (6, 4)),
+            output=(6, 2),
+            params=24,
+            macs=192,
+        ),
+    )
+
+    out_features: FreeSize
+    bias: Flag = True
+
+    def infer(self, inputs: Shapes) -> Facts:
+        for shape in several(inputs, least=2, most=2):
+            unpack((shape,), "... features")
+        (*others, first), (*same, second) = inputs
+        if len(others) != len(same):
+            raise Disagreement(())
+        pairs = tuple(zip(others, same, strict=True))
+        differ = [axis for axis, (left, right) in enumerate(pairs) if not agree(left, right)]
+        if differ:
+            raise Disagreement([axis_name(axis, len(inputs[0])) for axis in differ])
+        output = (*others, self.out_features)
+        product = by(first, second)
+        return Facts(
+            output=output,
+            torch=TorchModule(
+                "nn.Bilinear", (first, second, self.out_features), self.given("out_features")
+            ),
+            params={"weight": (self.out_features, first, second)}
+            | ({"bias": (self.out_features,)} if self.bias else {}),
+            macs=numel(output) * second * (first + 1),
+            other={"bias": numel(output)} if self.bias else {},
+            windows=POINTWISE if not others else GLOBAL,
+            arithmetic=by(f"({product} + 1)" if self.bias else product, self.out_features),
+            agreements=tuple((left, right) for left, right in pairs if left != right),
+        )
+
+
+class Identity(Layer):
+    """The input as it is; computes nothing."""
+
+    examples = (Example({}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
+
+    def infer(self, inputs: Shapes) -> Facts:
+        return Facts(output=single(inputs), torch=TorchModule("nn.Identity"), view=True)

@@ -1,0 +1,375 @@
+"""What changes the shape of a tensor or the order of its axes, and what takes a part of it.
+
+Nothing is computed, hence nothing is counted. Axes keep torch's numbers, batch 0 and channels 1,
+or -1 from the last; the batch is left alone. Torch lets some slips pass that are refused here:
+a slice that reaches beyond its axis, and squeezing an axis that holds more than one place.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from archdsl.layers.arguments import (
+    INTEGER,
+    SIZE,
+    Dim,
+    Dims,
+    Integer,
+    Integers,
+    Positive,
+    each,
+    optional,
+    sample_axes,
+    sample_axis,
+)
+from archdsl.layers.base import (
+    GLOBAL,
+    POINTWISE,
+    Example,
+    Facts,
+    Kind,
+    Layer,
+    LayerError,
+    Shape,
+    Shapes,
+    TorchFunction,
+    Window,
+    Windows,
+    numel,
+    single,
+)
+from archdsl.layers.sizes import Formula, Size
+
+Pairs = tuple[tuple[Size, Size], ...]
+
+
+def _open_size(value: Any) -> Any:
+    return value if type(value) is int and value == -1 else SIZE.check(value)
+
+
+def _bound(value: Any) -> Any:
+    return value if isinstance(value, Formula) else INTEGER.check(value)
+
+
+OPEN_SIZES = Kind(
+    "a list of sizes, one of which may be -1", each(_open_size), ((1, -1), (-1,), (2, 3))
+)
+BOUND = Kind("an integer", _bound, (0, 1, -1))
+
+
+def fill(sizes: Shape, shape: Shape) -> tuple[Shape, Pairs]:
+    """Put into the place of -1 the size with which `sizes` hold as much as `shape` does.
+
+    Returns the sizes, and the pairs that must be equal where there are free ones.
+    """
+    written = f"[{', '.join(map(str, sizes))}]"
+    if sizes.count(-1) > 1:
+        raise LayerError(f"is given the sizes {written}, and only one of them may be -1")
+    known, total = numel(tuple(size for size in sizes if size != -1)), numel(shape)
+    if -1 not in sizes:
+        if isinstance(known, int) and isinstance(total, int) and known != total:
+            raise LayerError(f"cannot put {total} numbers into {written}, which hold {known}")
+        return sizes, () if known == total else ((known, total),)
+    if isinstance(known, Formula):
+        total, known = _without_free(sizes, shape)
+    rest = total % known
+    if isinstance(rest, int) and rest:
+        raise LayerError(f"cannot spread {total} numbers over {written}: {known} must divide them")
+    filled = tuple(total // known if size == -1 else size for size in sizes)
+    return filled, () if isinstance(rest, int) else ((rest, 0),)
+
+
+def _without_free(sizes: Shape, shape: Shape) -> tuple[Size, Size]:
+    """Cancel the free sizes of the result against free axes of the input beside each other.
+
+    Returns how many numbers are left of the input and, less the one that is -1, of the result.
+    """
+    wanted = numel(tuple(size for size in sizes if isinstance(size, Formula)))
+    known = numel(tuple(size for size in sizes if isinstance(size, int) and size != -1))
+    free = [axis for axis, size in enumerate(shape) if isinstance(size, Formula)]
+    for start in range(len(free)):
+        for stop in range(start + 1, len(free) + 1):
+            run = free[start:stop]
+            if numel(tuple(shape[axis] for axis in run)) == wanted:
+                left = tuple(size for axis, size in enumerate(shape) if axis not in run)
+                return numel(left), known
+    raise LayerError(f"cannot tell what -1 is, since {wanted} is not known")
+
+
+def size_texts(sizes: Shape, shape: Shape) -> list[str]:
+    """Write the sizes of a result in terms of its input, which is `{0}`."""
+    at = {size: axis + 1 for axis, size in enumerate(shape) if isinstance(size, Formula)}
+    texts = [
+        f"{{0}}.shape[{at[size]}]" if isinstance(size, Formula) and size in at else str(size)
+        for size in sizes
+    ]
+    unknown = [i for i, size in enumerate(sizes) if isinstance(size, Formula) and size not in at]
+    if len(unknown) == 1 and -1 not in sizes:
+        texts[unknown[0]] = "-1"
+    return texts
+
+
+def reshaped(
+    expression: str, shape: Shape, output: Shape, pairs: Pairs = (), moved: bool = False
+) -> Facts:
+    """Return the facts of what leaves every number as it is, but maybe not its place."""
+    return Facts(
+        output=output,
+        torch=TorchFunction(expression),
+        windows=GLOBAL if moved or output != shape else POINTWISE,
+        view=True,
+        agreements=pairs,
+    )
+
+
+class Flatten(Layer):
+    """The axes from `start_dim` to `end_dim` made one."""
+
+    examples = (
+        Example({}, inputs=((16, 5, 5),), output=(400,)),
+        Example({"start_dim": 2}, inputs=((16, 5, 5),), output=(16, 25)),
+    )
+
+    start_dim: Dim = 1
+    end_dim: Dim = -1
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        start = sample_axis(self.start_dim, len(shape), "start_dim")
+        end = sample_axis(self.end_dim, len(shape), "end_dim")
+        if start > end:
+            raise LayerError(f"has start_dim = {self.start_dim} after end_dim = {self.end_dim}")
+        output = (*shape[:start], numel(shape[start : end + 1]), *shape[end + 1 :])
+        dims = f"{self.start_dim}" + (f", {self.end_dim}" if self.end_dim != -1 else "")
+        return reshaped(f"torch.flatten({{0}}, {dims})", shape, output)
+
+
+class Unflatten(Layer):
+    """One axis made several; one of their sizes may be -1."""
+
+    examples = (
+        Example({"dim": 1, "unflattened_size": (4, -1)}, inputs=((12, 5),), output=(4, 3, 5)),
+        Example({"dim": -1, "unflattened_size": (2, 3)}, inputs=((5, 6),), output=(5, 2, 3)),
+    )
+
+    dim: Dim
+    unflattened_size: Annotated[tuple[Size, ...], OPEN_SIZES]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axis = sample_axis(self.dim, len(shape))
+        if not self.unflattened_size:
+            raise LayerError("is given an empty list of sizes")
+        sizes, pairs = fill(self.unflattened_size, (shape[axis],))
+        output = (*shape[:axis], *sizes, *shape[axis + 1 :])
+        texts = ", ".join(size_texts(self.unflattened_size, shape))
+        comma = "," if len(sizes) == 1 else ""
+        return reshaped(f"{{0}}.unflatten({self.dim}, ({texts}{comma}))", shape, output, pairs)
+
+
+class Reshape(Layer):
+    """The numbers in order, in another shape; one of its sizes may be -1. Batch is left out."""
+
+    examples = (
+        Example({"shape": (4, 4, -1)}, inputs=((8, 4),), output=(4, 4, 2)),
+        Example({"shape": (-1,)}, inputs=((3, 2, 2),), output=(12,)),
+    )
+
+    shape: Annotated[tuple[Size, ...], OPEN_SIZES]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        output, pairs = fill(self.shape, shape)
+        texts = ", ".join(["{0}.shape[0]", *size_texts(self.shape, shape)])
+        return reshaped(f"{{0}}.reshape({texts})", shape, output, pairs)
+
+
+class Permute(Layer):
+    """The axes in another order: `Permute([0, 2, 3, 1])` puts the channels last."""
+
+    examples = (
+        Example({"dims": (0, 2, 3, 1)}, inputs=((3, 4, 5),), output=(4, 5, 3)),
+        Example({"dims": (0, -1, 1)}, inputs=((3, 4),), output=(4, 3)),
+    )
+
+    dims: Annotated[
+        tuple[int, ...], Kind("a list of axes, the batch (0) first", each(INTEGER.check), ((0, 1),))
+    ]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        count = len(shape) + 1
+        order = [dim + count if dim < 0 else dim for dim in self.dims]
+        if sorted(order) != list(range(count)):
+            every = ", ".join(map(str, range(count)))
+            raise LayerError(f"has dims = {list(self.dims)}, and must name each of {every} once")
+        if order[0] != 0:
+            raise LayerError(f"has dims = {list(self.dims)}, which move the batch (0) away")
+        output = tuple(shape[dim - 1] for dim in order[1:])
+        dims = ", ".join(map(str, self.dims))
+        moved = order != sorted(order)
+        return reshaped(f"{{0}}.permute({dims})", shape, output, moved=moved)
+
+
+class Transpose(Layer):
+    """Two axes exchanged."""
+
+    examples = (Example({"dim0": 1, "dim1": 2}, inputs=((3, 4),), output=(4, 3)),)
+
+    dim0: Dim
+    dim1: Dim
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        first = sample_axis(self.dim0, len(shape), "dim0")
+        second = sample_axis(self.dim1, len(shape), "dim1")
+        output = list(shape)
+        output[first], output[second] = output[second], output[first]
+        expression = f"{{0}}.transpose({self.dim0}, {self.dim1})"
+        return reshaped(expression, shape, tuple(output), moved=first != second)
+
+
+class Squeeze(Layer):
+    """Without the axes named, each of which must have the size 1."""
+
+    examples = (
+        Example({"dim": (2, 3)}, inputs=((8, 1, 1),), output=(8,)),
+        Example({"dim": -1}, inputs=((8, 1),), output=(8,)),
+    )
+
+    dim: Dims
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        gone = sample_axes(self.dim, len(shape))
+        for axis in gone:
+            if isinstance(shape[axis], int) and shape[axis] != 1:
+                raise LayerError(f"cannot leave out dim {axis + 1}, whose size is {shape[axis]}")
+        output = tuple(size for axis, size in enumerate(shape) if axis not in gone)
+        pairs = tuple((shape[axis], 1) for axis in gone if shape[axis] != 1)
+        return reshaped(f"{{0}}.squeeze({self.dim})", shape, output, pairs)
+
+
+class Unsqueeze(Layer):
+    """With an axis of size 1 more, which is then number `dim`."""
+
+    examples = (
+        Example({"dim": 1}, inputs=((4, 4),), output=(1, 4, 4)),
+        Example({"dim": -1}, inputs=((4,),), output=(4, 1)),
+    )
+
+    dim: Dim
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axis = sample_axis(self.dim, len(shape) + 1)
+        output = (*shape[:axis], 1, *shape[axis:])
+        return reshaped(f"{{0}}.unsqueeze({self.dim})", shape, output)
+
+
+class Slice(Layer):
+    """The places `start`, `start + step`, ... before `stop` along an axis, as Python counts.
+
+    Negative bounds count from the end, and without `stop` it goes to the end. Both bounds must
+    lie within the axis.
+    """
+
+    examples = (
+        Example({"start": 0, "stop": 16}, inputs=((64, 7, 7),), output=(16, 7, 7)),
+        Example({"start": 1, "stop": None, "step": 2, "dim": 2}, inputs=((4, 9),), output=(4, 4)),
+        Example({"start": -3, "stop": -1}, inputs=((8,),), output=(2,)),
+    )
+
+    start: Annotated[Size, BOUND]
+    stop: Annotated[Size | None, optional(BOUND)]
+    step: Positive = 1
+    dim: Dim = 1
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axis = sample_axis(self.dim, len(shape))
+        size = shape[axis]
+        start = from_start(self.start, size)
+        stop = size if self.stop is None else from_start(self.stop, size)
+        for bound in (start, stop):
+            self.check_bound(bound, size)
+        length = (stop - start + self.step - 1) // self.step
+        if isinstance(length, int) and length < 1:
+            raise LayerError(f"takes nothing: its start {start} is not before its stop {stop}")
+        texts = [_bound_text(self.start, 0), _bound_text(self.stop, size)]
+        texts += [f"{self.step}"] if self.step > 1 else []
+        before = ":, " * (axis + 1)
+        return Facts(
+            output=(*shape[:axis], length, *shape[axis + 1 :]),
+            torch=TorchFunction(f"{{0}}[{before}{':'.join(texts)}]"),
+            windows=_sliced(axis, len(shape), Window(1, self.step, start)),
+            view=True,
+        )
+
+    def check_bound(self, bound: Size, size: Size) -> None:
+        """Refuse a bound that is known to lie outside the axis."""
+        outside = isinstance(bound, int) and bound < 0
+        if isinstance(bound, int) and isinstance(size, int):
+            outside = outside or bound > size
+        if outside:
+            stop = "its end" if self.stop is None else self.stop
+            raise LayerError(
+                f"goes from {self.start} to {stop}, and dim {self.dim} has {size} places"
+            )
+
+
+class Select(Layer):
+    """One place along an axis, which is then gone. A negative index counts from the end."""
+
+    examples = (
+        Example({"index": 0}, inputs=((197, 192),), output=(192,)),
+        Example({"index": -1, "dim": -1}, inputs=((4, 9),), output=(4,)),
+    )
+
+    index: Integer
+    dim: Dim = 1
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axis = sample_axis(self.dim, len(shape))
+        size = shape[axis]
+        if isinstance(size, int) and not -size <= self.index < size:
+            raise LayerError(f"has index = {self.index}, and dim {self.dim} has {size} places")
+        before = ":, " * (axis + 1)
+        output = (*shape[:axis], *shape[axis + 1 :])
+        return reshaped(f"{{0}}[{before}{self.index}]", shape, output)
+
+
+class Roll(Layer):
+    """All places moved along axes, those beyond the end to the start."""
+
+    examples = (
+        Example({"shifts": (-3, -3), "dims": (1, 2)}, inputs=((7, 7, 8),), output=(7, 7, 8)),
+    )
+
+    shifts: Integers
+    dims: Integers
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        sample_axes(self.dims, len(shape))
+        if len(self.shifts) != len(self.dims):
+            raise LayerError(f"has {len(self.shifts)} shifts for {len(self.dims)} dims")
+        expression = f"torch.roll({{0}}, {self.shifts}, dims={self.dims})"
+        return Facts(output=shape, torch=TorchFunction(expression), windows=GLOBAL)
+
+
+def _sliced(axis: int, rank: int, window: Window) -> Windows:
+    """Return the windows of what takes places of one axis."""
+    if axis == 0:
+        return POINTWISE
+    return tuple(window if other == axis else Window(1) for other in range(1, rank))
+
+
+def from_start(bound: Size, size: Size) -> Size:
+    """Count a bound from the start of an axis; a negative one counts from its end."""
+    return size + bound if isinstance(bound, int) and bound < 0 else bound
+
+
+def _bound_text(bound: Size | None, omitted: Size) -> str:
+    return "" if bound is None or bound == omitted else str(bound)
