@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 from typing import Annotated, Any
 
 from archdsl.layers.base import Kind, LayerError
 from archdsl.layers.sizes import Formula, Size
+
+# What fits in the numbers that torch takes: those of its tensors, and its integers.
+LARGEST: dict[type, float] = {float: (2 - 2**-23) * 2.0**127, int: 2**63 - 1}
 
 
 def _integer(value: Any, least: int | None = None) -> int:
@@ -31,8 +33,10 @@ def _size(value: Any) -> Size:
 
 
 def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
         raise ValueError
+    if not -LARGEST[type(value)] <= value <= LARGEST[type(value)]:
+        raise ValueError("must be a number that torch can hold: at most 3.4e38, integers 2^63 - 1")
     return value
 
 

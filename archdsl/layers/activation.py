@@ -1,0 +1,390 @@
+"""Activations, element by element, and those that compare numbers along an axis.
+
+Operations are listed under "activation", per number as the formula in the docstring has them: an
+addition, a multiplication, a division, a comparison (also max, min and the absolute value), exp,
+log, tanh and erf are one each. Of two cases the dearer one counts, and the comparison besides.
+Counts are those of evaluation mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+from archdsl.layers.arguments import (
+    AtLeastZero,
+    Dim,
+    FreeSize,
+    Nonzero,
+    Number,
+    choice,
+    sample_axis,
+)
+from archdsl.layers.base import (
+    GLOBAL,
+    POINTWISE,
+    Example,
+    Facts,
+    Layer,
+    LayerError,
+    Shapes,
+    TorchModule,
+    agree,
+    axis_name,
+    numel,
+    single,
+    unpack,
+)
+
+SCALED_TANH = '''\
+class ScaledTanh(nn.Module):
+    """Hyperbolic tangent with an amplitude and a slope."""
+
+    def __init__(self, amplitude: float = 1.7159, slope: float = 2 / 3) -> None:
+        super().__init__()
+        self.amplitude, self.slope = amplitude, slope
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return self.amplitude * torch.tanh(self.slope * input)
+'''
+
+PLAIN = (Example({}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
+
+
+class Activation(Layer):
+    """An activation of each number by itself."""
+
+    operations: ClassVar[int]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        return Facts(
+            output=shape,
+            torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            other={"activation": self.operations * numel(shape)},
+        )
+
+
+class ReLU(Activation):
+    """Rectified linear unit: max(x, 0)."""
+
+    operations = 1
+    examples = PLAIN
+
+
+class ReLU6(Activation):
+    """ReLU cut off at 6: min(max(x, 0), 6)."""
+
+    operations = 2
+    examples = PLAIN
+
+
+class LeakyReLU(Activation):
+    """x, or negative_slope x where x is negative."""
+
+    operations = 2
+    examples = (Example({"negative_slope": 0.2}, inputs=((8,),), output=(8,)),)
+
+    negative_slope: Number = 0.01
+
+
+class RReLU(Activation):
+    """x, or a x where x is negative; a is random between the bounds, in evaluation their mean."""
+
+    operations = 2
+    examples = PLAIN
+
+    lower: Number = 1 / 8
+    upper: Number = 1 / 3
+
+    def infer(self, inputs: Shapes) -> Facts:
+        if self.lower > self.upper:
+            raise LayerError(f"needs lower = {self.lower} to be at most upper = {self.upper}")
+        return super().infer(inputs)
+
+
+class PReLU(Activation):
+    """x, or a x where x is negative, with a learnable a for all channels or for each."""
+
+    operations = 2
+    examples = (
+        Example({}, inputs=((4, 3, 3),), output=(4, 3, 3), params=1),
+        Example({"num_parameters": 4}, inputs=((4, 3),), output=(4, 3), params=4),
+    )
+
+    num_parameters: FreeSize = 1
+    init: Number = 0.25
+
+    def infer(self, inputs: Shapes) -> Facts:
+        channels = single(inputs)[0]
+        count = self.num_parameters
+        if count != 1 and not agree(count, channels):
+            raise LayerError(
+                f"has {count} parameters for {channels} channels",
+                help=f"num_parameters may be 1 or {channels} here",
+            )
+        return replace(
+            super().infer(inputs),
+            params={"weight": (count,)},
+            agreements=((count, channels),) if count not in (1, channels) else (),
+        )
+
+
+class ELU(Activation):
+    """Exponential linear unit: x, or alpha (exp(x) - 1) where x is negative."""
+
+    operations = 4
+    examples = PLAIN
+
+    alpha: Number = 1.0
+
+
+class SELU(Activation):
+    """1.0507 times: x, or 1.6733 (exp(x) - 1) where x is negative."""
+
+    operations = 5
+    examples = PLAIN
+
+
+class CELU(Activation):
+    """x, or alpha (exp(x / alpha) - 1) where x is negative."""
+
+    operations = 5
+    examples = PLAIN
+
+    alpha: Nonzero = 1.0
+
+
+class GELU(Activation):
+    """x/2 (1 + erf(x / sqrt(2))), or x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x x x)))."""
+
+    operations = 5
+    examples = (
+        Example({}, inputs=((5, 8),), output=(5, 8)),
+        Example({"approximate": "tanh"}, inputs=((5, 8),), output=(5, 8)),
+    )
+
+    approximate: Annotated[Literal["none", "tanh"], choice("none", "tanh")] = "none"
+
+    def infer(self, inputs: Shapes) -> Facts:
+        operations = 5 if self.approximate == "none" else 9
+        return replace(
+            super().infer(inputs), other={"activation": operations * numel(single(inputs))}
+        )
+
+
+class Sigmoid(Activation):
+    """Logistic function: 1 / (1 + exp(-x))."""
+
+    operations = 4
+    examples = PLAIN
+
+
+class LogSigmoid(Activation):
+    """-log(1 + exp(-x))."""
+
+    operations = 5
+    examples = PLAIN
+
+
+class SiLU(Activation):
+    """x / (1 + exp(-x)), also called swish."""
+
+    operations = 4
+    examples = PLAIN
+
+
+class Mish(Activation):
+    """x tanh(log(1 + exp(x)))."""
+
+    operations = 5
+    examples = PLAIN
+
+
+class Hardsigmoid(Activation):
+    """min(max(x + 3, 0), 6) / 6."""
+
+    operations = 4
+    examples = PLAIN
+
+
+class Hardswish(Activation):
+    """x min(max(x + 3, 0), 6) / 6."""
+
+    operations = 5
+    examples = PLAIN
+
+
+class Tanh(Activation):
+    """Hyperbolic tangent: tanh(x)."""
+
+    operations = 1
+    examples = PLAIN
+
+
+class ScaledTanh(Activation):
+    """amplitude tanh(slope x), by default 1 at 1 and -1 at -1, as in LeNet-5."""
+
+    operations = 3
+    examples = (
+        Example({}, inputs=((6, 2, 2),), output=(6, 2, 2)),
+        Example({"amplitude": 2, "slope": 0.5}, inputs=((8,),), output=(8,)),
+    )
+
+    amplitude: Number = 1.7159
+    slope: Number = 2 / 3
+
+    def infer(self, inputs: Shapes) -> Facts:
+        module = TorchModule("ScaledTanh", keywords=self.given(), source=SCALED_TANH)
+        return replace(super().infer(inputs), torch=module)
+
+
+class Hardtanh(Activation):
+    """min(max(x, min_val), max_val)."""
+
+    operations = 2
+    examples = PLAIN
+
+    min_val: Number = -1.0
+    max_val: Number = 1.0
+
+    def infer(self, inputs: Shapes) -> Facts:
+        if self.min_val >= self.max_val:
+            raise LayerError(f"needs min_val = {self.min_val} below max_val = {self.max_val}")
+        return super().infer(inputs)
+
+
+class Hardshrink(Activation):
+    """x, or 0 where |x| is at most lambd."""
+
+    operations = 2
+    examples = PLAIN
+
+    lambd: Number = 0.5
+
+
+class Softshrink(Activation):
+    """x - lambd above lambd, x + lambd below -lambd, otherwise 0."""
+
+    operations = 3
+    examples = PLAIN
+
+    lambd: AtLeastZero = 0.5
+
+
+class Tanhshrink(Activation):
+    """x - tanh(x)."""
+
+    operations = 2
+    examples = PLAIN
+
+
+class Softplus(Activation):
+    """log(1 + exp(beta x)) / beta, or x where beta x is above threshold."""
+
+    operations = 6
+    examples = PLAIN
+
+    beta: Nonzero = 1.0
+    threshold: Number = 20.0
+
+
+class Softsign(Activation):
+    """x / (1 + |x|)."""
+
+    operations = 3
+    examples = PLAIN
+
+
+class Threshold(Activation):
+    """x, or value where x is at most threshold."""
+
+    operations = 1
+    examples = (Example({"threshold": 0.1, "value": 20}, inputs=((8,),), output=(8,)),)
+
+    threshold: Number
+    value: Number
+
+
+class GLU(Layer):
+    """Gated linear unit: a / (1 + exp(-b)), where a and b are the halves along `dim`."""
+
+    examples = (
+        Example({}, inputs=((4, 6),), output=(4, 3)),
+        Example({"dim": 1}, inputs=((4, 3, 3),), output=(2, 3, 3)),
+    )
+
+    dim: Dim = -1
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axis = sample_axis(self.dim, len(shape))
+        size = shape[axis]
+        odd = size % 2
+        if odd == 1:
+            name = axis_name(axis, len(shape))
+            raise LayerError(f"halves dim = {self.dim} ({name}), which has the odd size {size}")
+        output = (*shape[:axis], size // 2, *shape[axis + 1 :])
+        return Facts(
+            output=output,
+            torch=TorchModule("nn.GLU", keywords=self.given()),
+            other={"activation": 4 * numel(output)},
+            windows=POINTWISE if axis == 0 else GLOBAL,
+            agreements=((size, size // 2 * 2),) if odd else (),
+        )
+
+
+class AlongAxis(Layer):
+    """An activation of the numbers along an axis together."""
+
+    operations: ClassVar[int]
+
+    dim: Dim
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axis = sample_axis(self.dim, len(shape))
+        return Facts(
+            output=shape,
+            torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            other={"activation": self.operations * numel(shape)},
+            windows=POINTWISE if axis == 0 else GLOBAL,
+        )
+
+
+class Softmax(AlongAxis):
+    """y / sum(y) with y = exp(x - max(x)), along `dim`.
+
+    torch's default for `dim` is deprecated and gives a warning, so that it has none here.
+    """
+
+    operations = 5
+    examples = (
+        Example({"dim": 1}, inputs=((10,),), output=(10,)),
+        Example({"dim": -1}, inputs=((5, 8),), output=(5, 8)),
+    )
+
+
+class Softmin(AlongAxis):
+    """Softmax of -x, along `dim`."""
+
+    operations = 6
+    examples = (Example({"dim": 1}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
+
+
+class LogSoftmax(AlongAxis):
+    """z - log(sum(exp(z))) with z = x - max(x), along `dim`."""
+
+    operations = 5
+    examples = (Example({"dim": 1}, inputs=((10,),), output=(10,)),)
+
+
+class Softmax2d(Activation):
+    """Softmax over the channels at each place of an image."""
+
+    operations = 5
+    examples = PLAIN
+
+    def infer(self, inputs: Shapes) -> Facts:
+        unpack(inputs, "channels height width")
+        return super().infer(inputs)

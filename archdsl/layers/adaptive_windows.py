@@ -1,0 +1,67 @@
+"""The windows of adaptive pooling, which torch spreads evenly over an axis.
+
+Window `i` of m over n places is floor(i n / m) up to, not including, ceil((i + 1) n / m).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd
+
+from archdsl.layers.base import Window
+from archdsl.layers.sizes import Formula, Size
+
+MOST_EXACT = 64  # windows over a free size whose places are counted exactly
+
+
+def common_divisor(output: int, size: Size) -> Size:
+    """Return gcd(size, output), the greatest common divisor, also of a free size.
+
+    It is the sum of phi(d) over the d that divide both (Gauss); d divides n where n // d is more
+    than (n - 1) // d, by 1.
+    """
+    if isinstance(size, int):
+        return gcd(size, output)
+    common: Size = 0
+    for d in range(1, output + 1):
+        if output % d == 0:
+            phi = sum(gcd(d, k) == 1 for k in range(1, d + 1))
+            common = common + phi * (size // d - (size - 1) // d)
+    return common
+
+
+def places_read(size: Size, output: Size) -> Size:
+    """Return how many places all windows of an adaptive pool read along one axis together.
+
+    They are n + m - gcd(n, m): m divides i n for gcd(n, m) of the windows, and each other window
+    begins in the last place of the one before. Where m is free or large and n is free as well,
+    n + m - 1 is the most that it can be.
+    """
+    if size == output:
+        return size
+    if isinstance(output, Formula) or (isinstance(size, Formula) and output > MOST_EXACT):
+        return size + output - 1
+    return size + output - common_divisor(output, size)
+
+
+def adaptive_window(size: Size, output: Size) -> Window | None:
+    """Return the smallest window that holds those of an adaptive pool; None if not known.
+
+    Where the output divides the input all are of the same size and lie side by side.
+    """
+    if output == 1:
+        return Window(size, size, 0)
+    if size == output:
+        return Window(1, 1, 0)
+    if isinstance(output, Formula):
+        return None
+    if isinstance(size, Formula):
+        whole = size % output == 0
+        return Window(size // output, size // output, 0) if whole else None
+    common = gcd(size, output)
+    stride, start = Fraction(size, output), Fraction(common - output, output)
+    return Window(
+        (size + 2 * output - common - 1) // output,
+        stride.numerator if stride.denominator == 1 else stride,
+        start.numerator if start.denominator == 1 else start,
+    )

@@ -1,0 +1,352 @@
+"""Normalization over the batch, a sample, groups of channels, a token, or neighbouring channels.
+
+Operations are listed under "normalization", per number and in evaluation mode: two to subtract
+the mean and divide by the deviation, one more for a scale and one for a shift. Where the
+statistics come from the input itself three more find them: two additions, for the mean and the
+variance, and a square. What is done once per channel or group (the root) is not counted.
+
+The `bias` of batch, instance and group normalization is young in torch: 2.15 has it and 2.6 has
+not. A compiled module asks for it only where a spec says `bias = false`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archdsl.layers.arguments import (
+    AT_LEAST_ZERO,
+    NUMBER,
+    AboveZero,
+    AtLeastZero,
+    Flag,
+    Number,
+    Positive,
+    optional,
+)
+from archdsl.layers.base import (
+    GLOBAL,
+    POINTWISE,
+    Example,
+    Facts,
+    Layer,
+    LayerError,
+    Shape,
+    Shapes,
+    TorchModule,
+    by,
+    numel,
+    single,
+    unpack,
+)
+from archdsl.layers.sizes import Size
+
+STATISTICS = 3  # operations for each number, to find mean and variance
+AXES = {
+    1: "channels length",
+    2: "channels height width",
+    3: "channels depth height width",
+}
+
+# The same steps as in torchvision's ConvNeXt, so that the same weights give the same numbers.
+LAYER_NORM_2D = '''\
+class LayerNorm2d(nn.LayerNorm):
+    """Layer normalization over the channels of an image."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        last = input.permute(0, 2, 3, 1)
+        last = F.layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps)
+        return last.permute(0, 3, 1, 2)
+'''
+
+
+def affine(shape: Shape, scale: bool, shift: bool) -> tuple[dict[str, Shape], str]:
+    """Return the parameters of a scale and a shift, and their number as arithmetic."""
+    params = {"weight": shape} if scale else {}
+    if scale and shift:
+        return params | {"bias": shape}, by(2, shape)
+    return params, ""
+
+
+def running(channels: Size) -> dict[str, Shape]:
+    """Return the buffers in which the statistics of the training are kept."""
+    return {"running_mean": (channels,), "running_var": (channels,), "num_batches_tracked": ()}
+
+
+class BatchNorm(Layer):
+    """Batch normalization; its subclasses say of what."""
+
+    axes: ClassVar[int]
+
+    eps: AboveZero = 1e-5
+    momentum: Annotated[float | None, optional(NUMBER)] = 0.1
+    affine: Flag = True
+    track_running_stats: Flag = True
+    bias: Flag = True
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = self.image(inputs)
+        if not self.track_running_stats and numel(shape[1:]) == 1:
+            raise LayerError(
+                "has one number per channel in each sample, of which it can't take statistics",
+                help="`track_running_stats = true` uses those of the training",
+            )
+        params, arithmetic = affine(shape[:1], self.affine, self.bias)
+        found = 0 if self.track_running_stats else STATISTICS
+        return Facts(
+            output=shape,
+            torch=TorchModule(f"nn.{type(self).__name__}", (shape[0],), self.given()),
+            params=params,
+            buffers=running(shape[0]) if self.track_running_stats else {},
+            other={"normalization": (2 + len(params) + found) * numel(shape)},
+            windows=POINTWISE if self.track_running_stats else GLOBAL,
+            arithmetic=arithmetic,
+        )
+
+    def image(self, inputs: Shapes) -> Shape:
+        """Return the shape of the input, which must have the right axes."""
+        return unpack(inputs, AXES[self.axes])
+
+
+class BatchNorm1d(BatchNorm):
+    """Batch normalization of features or of the channels of a sequence."""
+
+    examples = (
+        Example({}, inputs=((8,),), output=(8,), params=16),
+        Example({"affine": False}, inputs=((8, 5),), output=(8, 5)),
+    )
+
+    def image(self, inputs: Shapes) -> Shape:
+        if len(shape := single(inputs)) not in (1, 2):
+            raise LayerError("takes an input of the shape [features] or [channels, length]")
+        return shape
+
+
+class BatchNorm2d(BatchNorm):
+    """Batch normalization of the channels of an image."""
+
+    axes = 2
+    examples = (
+        Example({}, inputs=((64, 4, 4),), output=(64, 4, 4), params=128),
+        Example(
+            {"eps": 0.001, "momentum": None, "track_running_stats": False},
+            inputs=((4, 2, 3),),
+            output=(4, 2, 3),
+            params=8,
+        ),
+    )
+
+
+class BatchNorm3d(BatchNorm):
+    """Batch normalization of the channels of a volume."""
+
+    axes = 3
+    examples = (Example({}, inputs=((4, 2, 3, 3),), output=(4, 2, 3, 3), params=8),)
+
+
+class InstanceNorm(Layer):
+    """Normalization of each channel of each sample; its subclasses say over how many axes."""
+
+    axes: ClassVar[int]
+
+    eps: AtLeastZero = 1e-5
+    momentum: Annotated[float | None, optional(NUMBER)] = 0.1
+    affine: Flag = False
+    track_running_stats: Flag = False
+    bias: Flag = True
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = unpack(inputs, AXES[self.axes])
+        if numel(shape[1:]) == 1:
+            raise LayerError("has one number per channel, of which it can't take statistics")
+        params, arithmetic = affine(shape[:1], self.affine, self.bias)
+        found = 0 if self.track_running_stats else STATISTICS
+        return Facts(
+            output=shape,
+            torch=TorchModule(f"nn.{type(self).__name__}", (shape[0],), self.given()),
+            params=params,
+            buffers=running(shape[0]) if self.track_running_stats else {},
+            other={"normalization": (2 + len(params) + found) * numel(shape)},
+            windows=POINTWISE if self.track_running_stats else GLOBAL,
+            arithmetic=arithmetic,
+        )
+
+
+class InstanceNorm1d(InstanceNorm):
+    """Normalization of each channel of a sequence over its length."""
+
+    axes = 1
+    examples = (Example({}, inputs=((4, 6),), output=(4, 6)),)
+
+
+class InstanceNorm2d(InstanceNorm):
+    """Normalization of each channel of an image over height and width."""
+
+    axes = 2
+    examples = (
+        Example({}, inputs=((4, 3, 3),), output=(4, 3, 3)),
+        Example({"affine": True}, inputs=((4, 3, 2),), output=(4, 3, 2), params=8),
+    )
+
+
+class InstanceNorm3d(InstanceNorm):
+    """Normalization of each channel of a volume over depth, height and width."""
+
+    axes = 3
+    examples = (
+        Example({"track_running_stats": True}, inputs=((2, 2, 3, 2),), output=(2, 2, 3, 2)),
+    )
+
+
+class GroupNorm(Layer):
+    """Normalization over all places of a group of channels."""
+
+    examples = (
+        Example({"num_groups": 2}, inputs=((4, 3, 3),), output=(4, 3, 3), params=8),
+        Example({"num_groups": 2, "affine": False}, inputs=((6,),), output=(6,)),
+    )
+
+    num_groups: Positive
+    eps: AtLeastZero = 1e-5
+    affine: Flag = True
+    bias: Flag = True
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        channels, groups = shape[0], self.num_groups
+        rest = channels % groups
+        if isinstance(rest, int) and rest:
+            raise LayerError(f"needs num_groups = {groups} to divide its {channels} channels")
+        if channels // groups * numel(shape[1:]) == 1:
+            raise LayerError("has one number per group, of which it can't take statistics")
+        params, arithmetic = affine(shape[:1], self.affine, self.bias)
+        return Facts(
+            output=shape,
+            torch=TorchModule("nn.GroupNorm", (groups, channels), self.given("num_groups")),
+            params=params,
+            other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
+            windows=POINTWISE if len(shape) == 1 else GLOBAL,
+            arithmetic=arithmetic,
+            agreements=((channels, channels // groups * groups),) if rest else (),
+        )
+
+
+def last_axes(inputs: Shapes, axes: int) -> Shape:
+    """Return the sizes of the last axes, over which a layer normalizes."""
+    shape = single(inputs)
+    if len(shape) < axes:
+        raise LayerError(f"normalizes the last {axes} axes, and its input has {len(shape)}")
+    return shape[-axes:]
+
+
+class LayerNorm(Layer):
+    """Normalization over the last axis, or the last several: the features of each token.
+
+    `axes`, the number of axes, stands for the sizes that torch asks for.
+    """
+
+    examples = (
+        Example({"eps": 1e-6}, inputs=((5, 8),), output=(5, 8), params=16),
+        Example({"axes": 3, "bias": False}, inputs=((2, 3, 4),), output=(2, 3, 4), params=24),
+    )
+
+    eps: AtLeastZero = 1e-5
+    elementwise_affine: Flag = True
+    bias: Flag = True
+    axes: Positive = 1
+
+    def infer(self, inputs: Shapes) -> Facts:
+        sizes = last_axes(inputs, self.axes)
+        params, arithmetic = affine(sizes, self.elementwise_affine, self.bias)
+        shape = inputs[0]
+        return Facts(
+            output=shape,
+            torch=TorchModule(
+                "nn.LayerNorm", (sizes if len(sizes) > 1 else sizes[0],), self.given("axes")
+            ),
+            params=params,
+            other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
+            windows=POINTWISE if len(shape) == 1 else GLOBAL,
+            arithmetic=arithmetic,
+        )
+
+
+class LayerNorm2d(Layer):
+    """Normalization over the channels at each place of an image, as in ConvNeXt."""
+
+    examples = (
+        Example({"eps": 1e-6}, inputs=((8, 3, 4),), output=(8, 3, 4), params=16),
+        Example({"elementwise_affine": False}, inputs=((4, 2, 2),), output=(4, 2, 2)),
+    )
+
+    eps: AtLeastZero = 1e-5
+    elementwise_affine: Flag = True
+    bias: Flag = True
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = unpack(inputs, AXES[2])
+        params, arithmetic = affine(shape[:1], self.elementwise_affine, self.bias)
+        return Facts(
+            output=shape,
+            torch=TorchModule("LayerNorm2d", (shape[0],), self.given(), LAYER_NORM_2D),
+            params=params,
+            other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
+            arithmetic=arithmetic,
+        )
+
+
+class RMSNorm(Layer):
+    """Division by the root mean square over the last axis, or the last several.
+
+    Per number that is a square and an addition, a division, and a multiplication by the weight.
+    `axes`, the number of axes, stands for the sizes that torch asks for.
+    """
+
+    examples = (
+        Example({}, inputs=((5, 8),), output=(5, 8), params=8),
+        Example({"elementwise_affine": False, "axes": 2}, inputs=((2, 3, 4),), output=(2, 3, 4)),
+    )
+
+    eps: Annotated[float | None, optional(AT_LEAST_ZERO)] = None
+    elementwise_affine: Flag = True
+    axes: Positive = 1
+
+    def infer(self, inputs: Shapes) -> Facts:
+        sizes = last_axes(inputs, self.axes)
+        params, _ = affine(sizes, self.elementwise_affine, shift=False)
+        shape = inputs[0]
+        return Facts(
+            output=shape,
+            torch=TorchModule(
+                "nn.RMSNorm", (sizes if len(sizes) > 1 else sizes[0],), self.given("axes")
+            ),
+            params=params,
+            other={"normalization": (3 + len(params)) * numel(shape)},
+            windows=POINTWISE if len(shape) == 1 else GLOBAL,
+        )
+
+
+class LocalResponseNorm(Layer):
+    """Division by a power of the sum of squares over `size` neighbouring channels, as in AlexNet.
+
+    Per number that is a square, `size` additions (one of them of k), two multiplications (by
+    alpha and by 1/size), a power and a division.
+    """
+
+    examples = (
+        Example({"size": 5, "alpha": 0.0001, "k": 2}, inputs=((8, 3, 3),), output=(8, 3, 3)),
+    )
+
+    size: Positive
+    alpha: Number = 1e-4
+    beta: Number = 0.75
+    k: Number = 1.0
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        if len(shape) < 2:
+            raise LayerError("takes channels with at least one axis of places")
+        return Facts(
+            output=shape,
+            torch=TorchModule("nn.LocalResponseNorm", (self.size,), self.given("size")),
+            other={"normalization": (self.size + 5) * numel(shape)},
+        )

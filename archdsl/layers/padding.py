@@ -1,0 +1,238 @@
+"""Padding: more places on the sides of each axis, or fewer where `padding` is negative.
+
+As in torch, `padding` is one number for all sides or a list of two for each axis, last axis
+first: left, right, top, bottom, front, back. Nothing is computed, so no operations are listed.
+Windows count what fills the new places (a number, a mirror image, a repetition) as lying there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archdsl.layers.arguments import Number, spread
+from archdsl.layers.base import (
+    Example,
+    Facts,
+    Kind,
+    Layer,
+    LayerError,
+    Shapes,
+    TorchModule,
+    Window,
+    squeeze,
+    unpack,
+)
+from archdsl.layers.sizes import Size
+
+AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
+
+
+def sides(axes: int) -> Kind:
+    """Return the kind that takes one integer for all sides of some axes, or two for each axis."""
+    kind = spread(2 * axes, "integer")
+    uneven = [(2, 0), (-1, 2), (0, -3), (-4, 3), (3, 5), (5, -1)]
+    rest = (1, 0) * (axes - 1)
+    samples = (0, 1, 4, -1, -3, *((*first, *rest) for first in uneven))
+    return Kind(kind.expected, kind.convert, samples)
+
+
+class Pad(Layer):
+    """Padding; its subclasses say with what, and over how many axes."""
+
+    axes: ClassVar[int]
+
+    padding: tuple[int, ...]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        channels, *image = unpack(inputs, AXES[self.axes])
+        sizes: list[Size] = []
+        windows: list[Window] = []
+        for axis, size in enumerate(image):
+            last = 2 * (self.axes - 1 - axis)
+            before, after = self.padding[last : last + 2]
+            if isinstance(size, int):
+                self.check(size, before, after)
+            sizes.append(size + before + after)
+            windows.append(Window(1, 1, -before))
+        return Facts(
+            output=(channels, *sizes),
+            torch=TorchModule(
+                f"nn.{type(self).__name__}", (squeeze(self.padding),), self.given("padding")
+            ),
+            windows=tuple(windows),
+        )
+
+    def check(self, size: int, before: int, after: int) -> None:
+        """Refuse to pad an axis of that size where torch can't."""
+        if size + before + after < 1:
+            raise LayerError(f"cuts all of the {size} places of an axis off")
+
+
+class Filled(Pad):
+    """Padding with a number."""
+
+    def check(self, size: int, before: int, after: int) -> None:
+        super().check(size, before, after)
+        if (cut := -min(before, 0) - min(after, 0)) > size:
+            raise LayerError(f"cuts {cut} places off an axis of {size}")
+
+
+class Reflection(Pad):
+    """Padding with a mirror image, without the place at the edge."""
+
+    def check(self, size: int, before: int, after: int) -> None:
+        super().check(size, before, after)
+        if (most := max(before, after)) >= size:
+            raise LayerError(f"can mirror at most {size - 1} of {size} places, and pads by {most}")
+
+
+class Circular(Pad):
+    """Padding with the places from the other end."""
+
+    def check(self, size: int, before: int, after: int) -> None:
+        super().check(size, before, after)
+        # torch reads memory it hasn't written where a side is cut below what the other repeats
+        for pad, kept in ((before, size + min(after, 0)), (after, size + min(before, 0))):
+            if pad > kept:
+                raise LayerError(f"can repeat at most {kept} places of an axis, and pads by {pad}")
+
+
+class ZeroPad1d(Filled):
+    """Zeros around a sequence."""
+
+    axes = 1
+    examples = (Example({"padding": (2, 1)}, inputs=((2, 4),), output=(2, 7)),)
+
+    padding: Annotated[tuple[int, ...], sides(1)]
+
+
+class ZeroPad2d(Filled):
+    """Zeros around an image."""
+
+    axes = 2
+    examples = (
+        Example({"padding": 1}, inputs=((3, 4, 5),), output=(3, 6, 7)),
+        Example({"padding": (0, 1, -1, 2)}, inputs=((3, 4, 5),), output=(3, 5, 6)),
+    )
+
+    padding: Annotated[tuple[int, ...], sides(2)]
+
+
+class ZeroPad3d(Filled):
+    """Zeros around a volume."""
+
+    axes = 3
+    examples = (Example({"padding": 1}, inputs=((1, 2, 3, 4),), output=(1, 4, 5, 6)),)
+
+    padding: Annotated[tuple[int, ...], sides(3)]
+
+
+class ConstantPad1d(Filled):
+    """A number around a sequence."""
+
+    axes = 1
+    examples = (Example({"padding": 2, "value": 0.5}, inputs=((2, 4),), output=(2, 8)),)
+
+    padding: Annotated[tuple[int, ...], sides(1)]
+    value: Number
+
+
+class ConstantPad2d(Filled):
+    """A number around an image."""
+
+    axes = 2
+    examples = (Example({"padding": 2, "value": -1}, inputs=((2, 4, 3),), output=(2, 8, 7)),)
+
+    padding: Annotated[tuple[int, ...], sides(2)]
+    value: Number
+
+
+class ConstantPad3d(Filled):
+    """A number around a volume."""
+
+    axes = 3
+    examples = (Example({"padding": 1, "value": 1}, inputs=((1, 2, 3, 4),), output=(1, 4, 5, 6)),)
+
+    padding: Annotated[tuple[int, ...], sides(3)]
+    value: Number
+
+
+class ReflectionPad1d(Reflection):
+    """The mirror image of a sequence at its ends, without the place at the edge."""
+
+    axes = 1
+    examples = (Example({"padding": (3, 1)}, inputs=((2, 4),), output=(2, 8)),)
+
+    padding: Annotated[tuple[int, ...], sides(1)]
+
+
+class ReflectionPad2d(Reflection):
+    """The mirror image of an image around it, without the places at the edge."""
+
+    axes = 2
+    examples = (Example({"padding": 2}, inputs=((2, 4, 3),), output=(2, 8, 7)),)
+
+    padding: Annotated[tuple[int, ...], sides(2)]
+
+
+class ReflectionPad3d(Reflection):
+    """The mirror image of a volume around it, without the places at the edge."""
+
+    axes = 3
+    examples = (Example({"padding": 1}, inputs=((1, 2, 3, 4),), output=(1, 4, 5, 6)),)
+
+    padding: Annotated[tuple[int, ...], sides(3)]
+
+
+class ReplicationPad1d(Pad):
+    """The first and last place of a sequence, again and again."""
+
+    axes = 1
+    examples = (Example({"padding": 3}, inputs=((2, 2),), output=(2, 8)),)
+
+    padding: Annotated[tuple[int, ...], sides(1)]
+
+
+class ReplicationPad2d(Pad):
+    """The edge of an image, again and again."""
+
+    axes = 2
+    examples = (Example({"padding": (1, 2, 0, 3)}, inputs=((2, 4, 3),), output=(2, 7, 6)),)
+
+    padding: Annotated[tuple[int, ...], sides(2)]
+
+
+class ReplicationPad3d(Pad):
+    """The surface of a volume, again and again."""
+
+    axes = 3
+    examples = (Example({"padding": 1}, inputs=((1, 2, 3, 4),), output=(1, 4, 5, 6)),)
+
+    padding: Annotated[tuple[int, ...], sides(3)]
+
+
+class CircularPad1d(Circular):
+    """The places from the other end of a sequence, as if it were a ring."""
+
+    axes = 1
+    examples = (Example({"padding": 3}, inputs=((2, 4),), output=(2, 10)),)
+
+    padding: Annotated[tuple[int, ...], sides(1)]
+
+
+class CircularPad2d(Circular):
+    """The places from the other side of an image, as if it were a torus."""
+
+    axes = 2
+    examples = (Example({"padding": (1, 2, 0, 3)}, inputs=((2, 4, 3),), output=(2, 7, 6)),)
+
+    padding: Annotated[tuple[int, ...], sides(2)]
+
+
+class CircularPad3d(Circular):
+    """The places from the other side of a volume, as if it repeated without end."""
+
+    axes = 3
+    examples = (Example({"padding": 1}, inputs=((1, 2, 3, 4),), output=(1, 4, 5, 6)),)
+
+    padding: Annotated[tuple[int, ...], sides(3)]

@@ -1,0 +1,363 @@
+"""Pooling in one to three dimensions: maximum, average, power average, and adaptive pooling.
+
+Operations are listed under "pooling", one for each place that a window reads: a maximum compares
+it, an average adds it (its division stands for the first addition, which there is none of). A
+power average raises it to a power besides. Windows are counted whole where they overhang.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar
+
+from archdsl.layers.adaptive_windows import adaptive_window, places_read
+from archdsl.layers.arguments import (
+    POSITIVE,
+    SIZE,
+    Flag,
+    Nonzero,
+    each,
+    optional,
+    spread,
+)
+from archdsl.layers.base import (
+    GLOBAL,
+    Example,
+    Facts,
+    Kind,
+    Layer,
+    LayerError,
+    Shape,
+    Shapes,
+    TorchModule,
+    Window,
+    numel,
+    require_positive,
+    squeeze,
+    unpack,
+)
+from archdsl.layers.sizes import Formula, Size
+
+AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
+LARGEST = 2**31 - 1  # torch keeps the arguments of pooling in 32 bits
+
+
+class WindowedPool(Layer):
+    """Pooling by a window that slides; its subclasses say over how many axes."""
+
+    axes: ClassVar[int]
+    operations: ClassVar[int] = 1  # for each place that a window reads
+
+    kernel_size: tuple[Size, ...]
+    stride: tuple[Size, ...] | None = None
+
+    def infer(self, inputs: Shapes) -> Facts:
+        channels, *image = unpack(inputs, AXES[self.axes])
+        ones, none = (1,) * self.axes, (0,) * self.axes
+        padding: tuple[int, ...] = getattr(self, "padding", none)
+        dilation: tuple[int, ...] = getattr(self, "dilation", ones)
+        steps = self.kernel_size if self.stride is None else self.stride
+        for sizes in (self.kernel_size, steps, padding, dilation):
+            if any(isinstance(size, int) and size > LARGEST for size in sizes):
+                raise LayerError(f"takes no window, step or padding of more than {LARGEST} places")
+        windows: list[Window] = []
+        places: list[Size] = []
+        for size, kernel, step, pad, gap in zip(
+            image, self.kernel_size, steps, padding, dilation, strict=True
+        ):
+            if isinstance(kernel, int) and 2 * pad > kernel:
+                raise LayerError(f"pads by {pad}, more than half of its kernel of {kernel}")
+            windows.append(Window(gap * (kernel - 1) + 1, step, -pad))
+            places.append(self.count(size, windows[-1], pad))
+        require_positive(tuple(places), "has a kernel larger than its padded input")
+        output = (channels, *places)
+        return Facts(
+            output=output,
+            torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            other={"pooling": self.operations * numel(output) * numel(self.kernel_size)},
+            windows=tuple(windows),
+        )
+
+    def count(self, size: Size, window: Window, padding: int) -> Size:
+        """Return how many windows fit on an axis, as torch counts them.
+
+        The last may overhang with `ceil_mode`, but must begin in the input or the padding before
+        it. Both rules are met at once: the one allows (n + 2p - k + s - 1) // s + 1 windows, the
+        other (n + p - 1) // s + 1, and which is less does not depend on n.
+        """
+        kernel, stride, _ = window
+        assert not isinstance(stride, Fraction)
+        if not getattr(self, "ceil_mode", False):
+            return (size + 2 * padding - kernel) // stride + 1
+        slack = padding - kernel + stride
+        if isinstance(slack, Formula):
+            raise LayerError("needs a kernel and a stride of known size with ceil_mode = true")
+        return (size + padding - 1 + min(slack, 0)) // stride + 1
+
+
+class MaxPool1d(WindowedPool):
+    """Maximum over a window of a sequence."""
+
+    axes = 1
+    examples = (
+        Example({"kernel_size": 3, "stride": 2, "padding": 1}, inputs=((4, 8),), output=(4, 4)),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
+    padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
+    dilation: Annotated[tuple[int, ...], spread(1)] = (1,)
+    ceil_mode: Flag = False
+
+
+class MaxPool2d(WindowedPool):
+    """Maximum over a window of height and width."""
+
+    axes = 2
+    examples = (
+        Example(
+            {"kernel_size": 3, "stride": 2, "padding": 1},
+            inputs=((4, 12, 12),),
+            output=(4, 6, 6),
+        ),
+        Example(
+            {"kernel_size": 3, "stride": 2, "ceil_mode": True},
+            inputs=((2, 8, 7),),
+            output=(2, 4, 3),
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
+    padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
+    dilation: Annotated[tuple[int, ...], spread(2)] = (1, 1)
+    ceil_mode: Flag = False
+
+
+class MaxPool3d(WindowedPool):
+    """Maximum over a window of depth, height and width."""
+
+    axes = 3
+    examples = (Example({"kernel_size": (1, 2, 3)}, inputs=((2, 4, 4, 6),), output=(2, 4, 2, 2)),)
+
+    kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
+    padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
+    dilation: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
+    ceil_mode: Flag = False
+
+
+class AvgPool1d(WindowedPool):
+    """Average over a window of a sequence."""
+
+    axes = 1
+    examples = (Example({"kernel_size": 2}, inputs=((4, 9),), output=(4, 4)),)
+
+    kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
+    padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
+    ceil_mode: Flag = False
+    count_include_pad: Flag = True
+
+
+class AvgPool2d(WindowedPool):
+    """Average over a window of height and width."""
+
+    axes = 2
+    examples = (
+        Example(
+            {"kernel_size": 3, "stride": 1, "padding": 1},
+            inputs=((2, 8, 8),),
+            output=(2, 8, 8),
+        ),
+        Example(
+            {"kernel_size": 2, "stride": 3, "ceil_mode": True, "count_include_pad": False},
+            inputs=((2, 9, 8),),
+            output=(2, 3, 3),
+        ),
+    )
+
+    kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
+    padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
+    ceil_mode: Flag = False
+    count_include_pad: Flag = True
+    divisor_override: Annotated[int | None, optional(POSITIVE)] = None
+
+
+class AvgPool3d(WindowedPool):
+    """Average over a window of depth, height and width."""
+
+    axes = 3
+    examples = (Example({"kernel_size": 2}, inputs=((2, 4, 6, 5),), output=(2, 2, 3, 2)),)
+
+    kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
+    padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
+    ceil_mode: Flag = False
+    count_include_pad: Flag = True
+    divisor_override: Annotated[int | None, optional(POSITIVE)] = None
+
+
+class PowerPool(WindowedPool):
+    """The root of a sum of powers over a window; its subclasses say over how many axes."""
+
+    operations = 2
+
+    norm_type: Nonzero
+    kernel_size: tuple[Size, ...]
+    stride: tuple[Size, ...] | None = None
+
+
+class LPPool1d(PowerPool):
+    """Power average over a window of a sequence: the `norm_type`-th root of the sum of powers."""
+
+    axes = 1
+    examples = (Example({"norm_type": 2, "kernel_size": 3}, inputs=((4, 8),), output=(4, 2)),)
+
+    norm_type: Nonzero
+    kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
+    ceil_mode: Flag = False
+
+
+class LPPool2d(PowerPool):
+    """Power average over height and width: the `norm_type`-th root of the sum of powers."""
+
+    axes = 2
+    examples = (
+        Example(
+            {"norm_type": 2, "kernel_size": (3, 2), "stride": (2, 1)},
+            inputs=((2, 8, 8),),
+            output=(2, 3, 7),
+        ),
+    )
+
+    norm_type: Nonzero
+    kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
+    ceil_mode: Flag = False
+
+
+class LPPool3d(PowerPool):
+    """Power average over depth, height and width: the `norm_type`-th root of the sum of powers."""
+
+    axes = 3
+    examples = (
+        Example(
+            {"norm_type": 2, "kernel_size": 2, "ceil_mode": True},
+            inputs=((2, 3, 4, 4),),
+            output=(2, 2, 2, 2),
+        ),
+    )
+
+    norm_type: Nonzero
+    kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
+    stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
+    ceil_mode: Flag = False
+
+
+class AdaptivePool(Layer):
+    """Pooling to a given size by windows that follow from it; its subclasses say how many axes."""
+
+    axes: ClassVar[int]
+
+    output_size: tuple[Size | None, ...]
+
+    def infer(self, inputs: Shapes) -> Facts:
+        channels, *image = unpack(inputs, AXES[self.axes])
+        places: Shape = tuple(
+            size if wanted is None else wanted
+            for size, wanted in zip(image, self.output_size, strict=True)
+        )
+        windows = tuple(map(adaptive_window, image, places))
+        known = tuple(window for window in windows if window is not None)
+        # torch takes one number for all axes, but not one none
+        kept = self.output_size == (None,) * self.axes
+        return Facts(
+            output=(channels, *places),
+            torch=TorchModule(
+                f"nn.{type(self).__name__}",
+                (self.output_size if kept else squeeze(self.output_size),),
+            ),
+            other={"pooling": channels * numel(tuple(map(places_read, image, places)))},
+            windows=known if len(known) == len(windows) else GLOBAL,
+        )
+
+
+def output_size(axes: int) -> Kind:
+    """Return the kind that takes the size of a map, with none for an axis that stays as it is."""
+    one = optional(SIZE)
+    listed = each(one.check, axes)
+
+    def converted(value: Any) -> tuple[Any, ...]:
+        return listed(value) if isinstance(value, tuple) else (one.check(value),) * axes
+
+    mixed = (None, *range(3, axes + 2))
+    return Kind(
+        f"a positive integer or a list of {axes}, in which none keeps an axis as it is",
+        converted,
+        (1, 2, 5, None, mixed),
+    )
+
+
+class AdaptiveAvgPool1d(AdaptivePool):
+    """Average over as many windows of a sequence as the output has places."""
+
+    axes = 1
+    examples = (
+        Example({"output_size": 1}, inputs=((4, 8),), output=(4, 1)),
+        Example({"output_size": 3}, inputs=((4, 8),), output=(4, 3)),
+    )
+
+    output_size: Annotated[tuple[Size | None, ...], spread(1, "size")]
+
+
+class AdaptiveAvgPool2d(AdaptivePool):
+    """Average over as many windows of height and width as the output has places."""
+
+    axes = 2
+    examples = (
+        Example({"output_size": 1}, inputs=((4, 8, 8),), output=(4, 1, 1)),
+        Example({"output_size": (None, 3)}, inputs=((4, 6, 7),), output=(4, 6, 3)),
+    )
+
+    output_size: Annotated[tuple[Size | None, ...], output_size(2)]
+
+
+class AdaptiveAvgPool3d(AdaptivePool):
+    """Average over as many windows of depth, height and width as the output has places."""
+
+    axes = 3
+    examples = (
+        Example({"output_size": (1, 2, None)}, inputs=((2, 4, 5, 3),), output=(2, 1, 2, 3)),
+    )
+
+    output_size: Annotated[tuple[Size | None, ...], output_size(3)]
+
+
+class AdaptiveMaxPool1d(AdaptivePool):
+    """Maximum over as many windows of a sequence as the output has places."""
+
+    axes = 1
+    examples = (Example({"output_size": 4}, inputs=((4, 8),), output=(4, 4)),)
+
+    output_size: Annotated[tuple[Size | None, ...], spread(1, "size")]
+
+
+class AdaptiveMaxPool2d(AdaptivePool):
+    """Maximum over as many windows of height and width as the output has places."""
+
+    axes = 2
+    examples = (Example({"output_size": (2, 3)}, inputs=((4, 8, 7),), output=(4, 2, 3)),)
+
+    output_size: Annotated[tuple[Size | None, ...], output_size(2)]
+
+
+class AdaptiveMaxPool3d(AdaptivePool):
+    """Maximum over as many windows of depth, height and width as the output has places."""
+
+    axes = 3
+    examples = (Example({"output_size": 2}, inputs=((2, 4, 6, 5),), output=(2, 2, 2, 2)),)
+
+    output_size: Annotated[tuple[Size | None, ...], output_size(3)]
