@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
-from math import lcm
+from math import lcm, prod
 
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import Floor, Formula, Size
@@ -118,6 +119,31 @@ def assumptions(checked: CheckedGraph) -> Assumptions:
     return Assumptions(
         {name: solve(name, solvable[name], least[name]) for name in names}, tuple(equations)
     )
+
+
+def without_floors(
+    size: Formula, known: Assumptions
+) -> Sequence[tuple[tuple[str, ...], Fraction]] | None:
+    """Write a formula without floors, where every size that is assumed makes them exact.
+
+    With H a multiple of 16, `4*(H//2)` is `2*H`. Returns the names of each product with its
+    coefficient, or None where floors remain.
+    """
+    moduli = {
+        name: each.modulus
+        for name, each in known.requirements.items()
+        if each.remainders == (0,) and not each.only
+    }
+    scaled = size.evaluate({name: n * Formula.named(name) for name, n in moduli.items()})
+    if not isinstance(scaled, Formula):
+        return None
+    found: list[tuple[tuple[str, ...], Fraction]] = []
+    for monomial, coefficient in scaled.terms:
+        names = tuple(atom for atom in monomial if isinstance(atom, str))
+        if len(names) < len(monomial):
+            return None
+        found.append((names, Fraction(coefficient, prod(moduli.get(name, 1) for name in names))))
+    return found
 
 
 def solve(name: str, zeros: Iterable[Formula], least: int = 1) -> Requirement:

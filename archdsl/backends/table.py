@@ -1,0 +1,235 @@
+"""What a count prints: one network row by row, or several compared, in any of the formats.
+
+Texts of a spec are escaped where they enter a format (`grid.py`); JSON escapes for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from archdsl.analysis.agreement import Assumptions
+from archdsl.analysis.cost import Usage
+from archdsl.analysis.report import Report, Row, as_data, first_fields
+from archdsl.backends import grid
+from archdsl.backends import table_cells as cells
+from archdsl.backends.grid import Column, Grid
+from archdsl.backends.summary import Line, summary, title
+from archdsl.backends.table_raw import raw, raw_comparison
+from archdsl.diagnostics import printable
+from archdsl.layers.sizes import Formula, Size, total
+
+FORMATS = ("table", "json", "csv", "markdown", "latex")
+TRAINING_MARK = " *"
+MARK_EXPLAINED = "* runs in training only"
+BOOKTABS = "% needs \\usepackage{booktabs}\n"
+
+
+def render(reports: Sequence[Report], form: str = "table", explain: bool = False) -> str:
+    """Write the report of one network, or a comparison of several, in one of `FORMATS`.
+
+    `explain` writes each number of parameters with the arithmetic that leads to it.
+    """
+    if form == "json":
+        return _json(reports)
+    if form == "csv":
+        return grid.csv(raw(reports[0]) if len(reports) == 1 else raw_comparison(reports))
+    if len(reports) > 1:
+        return _written(_comparison(reports), form)
+    report = reports[0]
+    table = _layers(report, explain)
+    if form == "latex":
+        return _written(table, form)
+    lines = list(summary(report, explain))
+    if any(row.training_only for row in report.rows):
+        lines.insert(0, Line(MARK_EXPLAINED))
+    if form == "markdown":
+        return _markdown(report, table, lines)
+    head = [printable(line) for line in title(report)]
+    return "\n".join([*head, "", _written(table, form), _aligned(lines)])
+
+
+def _written(table: Grid, form: str) -> str:
+    if form == "latex":
+        return BOOKTABS + grid.latex(table)
+    return grid.markdown(table) if form == "markdown" else grid.plain(table)
+
+
+def _aligned(lines: Sequence[Line]) -> str:
+    """Set the figures of the totals below each other."""
+    labels = [f"{'  ' * line.level}{printable(line.label)}" for line in lines]
+    beside = [line.figure or line.note for line in lines]
+    wide = max(len(label) for label, shown in zip(labels, beside, strict=True) if shown)
+    figures = max(len(line.figure) for line in lines)
+    texts = [
+        f"{label:<{wide}}  {line.figure:>{figures}}  {printable(line.note)}"
+        if line.figure
+        else f"{label:<{wide}}  {printable(line.note)}"
+        for label, line in zip(labels, lines, strict=True)
+    ]
+    return "".join(f"{text.rstrip()}\n" for text in texts)
+
+
+def _markdown(report: Report, table: Grid, lines: Sequence[Line]) -> str:
+    head = "  \n".join(grid.markdown_text(line) for line in title(report))
+    items = [
+        f"{'  ' * line.level}- {grid.markdown_text(_sentence(line))}"
+        for line in lines
+        if line.label != MARK_EXPLAINED
+    ]
+    mark = [f"\\{MARK_EXPLAINED}\n"] if len(items) < len(lines) else []
+    return "\n".join([f"{head}\n", grid.markdown(table), *mark, *items, ""])
+
+
+def _sentence(line: Line) -> str:
+    if not line.figure:
+        return f"{line.label}: {line.note}" if line.note else line.label
+    return f"{line.label}: {line.figure}" + (f" ({line.note})" if line.note else "")
+
+
+class Cell(NamedTuple):
+    """A column: its heading, what a row has there, and its total."""
+
+    column: Column
+    text: Callable[[Row, Assumptions], str]
+    total: Callable[[Report], Usage] | None = None
+
+
+def _cells(report: Report, explain: bool) -> Sequence[Cell]:
+    """Return the columns for people: at most 120 characters for the usual names."""
+    layer = Cell(Column("layer"), _name)
+    kind = Cell(Column("type"), lambda row, _: row.type)
+    goes_in = Cell(Column("input"), lambda row, known: cells.shapes(row.inputs, known))
+    comes_out = Cell(Column("output"), lambda row, known: cells.shape(row.output, known))
+    parameters = Cell(Column("parameters", True), _parameters, _learned)
+    explained = Cell(Column("parameters", True), _explained, _learned)
+    macs = Cell(
+        Column("macs", True),
+        lambda row, known: cells.number(row.macs, known),
+        lambda report: report.macs,
+    )
+    other = Cell(
+        Column("other ops", True),
+        lambda row, known: cells.number(total(row.other.values()), known),
+        _other,
+    )
+    field = Cell(
+        Column("field", True), lambda row, known: cells.receptive_field(first_fields(row), known)
+    )
+    stride = Cell(Column("stride", True), lambda row, known: cells.stride(first_fields(row), known))
+    if explain:
+        return layer, kind, comes_out, explained, macs
+    if report.folded is not None:
+        return layer, kind, goes_in, comes_out, parameters, macs, field, stride
+    return layer, kind, comes_out, parameters, macs, other, field, stride
+
+
+def _layers(report: Report, explain: bool) -> Grid:
+    columns = _cells(report, explain)
+    return Grid(
+        tuple(each.column for each in columns),
+        [[each.text(row, report.assumptions) for each in columns] for row in report.rows],
+        _totals(report, columns),
+    )
+
+
+def _totals(report: Report, columns: Sequence[Cell]) -> list[list[str]]:
+    """Return the totals, at inference and in training where these differ."""
+    usages = [each.total(report) if each.total else None for each in columns]
+    if all(usage is None or usage.inference == usage.training for usage in usages):
+        rows = [("total", 0)]
+    else:
+        rows = [("total at inference", 0), ("total in training", 1)]
+    return [
+        [
+            label if at == 0 else "" if usage is None else _total(usage[which], report)
+            for at, usage in enumerate(usages)
+        ]
+        for label, which in rows
+    ]
+
+
+def _total(size: Size, report: Report) -> str:
+    return cells.simplified(size, report.assumptions)
+
+
+def _learned(report: Report) -> Usage:
+    return Usage(report.parameters.inference, report.parameters.total)
+
+
+def _other(report: Report) -> Usage:
+    usages = report.other.values()
+    return Usage(total(u.inference for u in usages), total(u.training for u in usages))
+
+
+def _name(row: Row, _: Assumptions) -> str:
+    return f"{row.name}{TRAINING_MARK if row.training_only else ''}"
+
+
+def _parameters(row: Row, known: Assumptions) -> str:
+    if row.shares and row.parameters == 0:
+        return "reused"
+    return cells.number(row.parameters, known)
+
+
+def _explained(row: Row, known: Assumptions) -> str:
+    """Write `(5 x 5 x 1 + 1) x 6 = 156`."""
+    result = _parameters(row, known)
+    arithmetic = cells.separated(row.arithmetic)
+    return f"{arithmetic} = {result}" if arithmetic not in ("", result) else result
+
+
+def _comparison(reports: Sequence[Report]) -> Grid:
+    """Lay out one row a network, for people."""
+    columns = (
+        Column("network"),
+        Column("input"),
+        Column("depth", True),
+        Column("parameters", True),
+        Column("at inference", True),
+        Column("macs", True),
+        Column("activations", True),
+        Column("peak", True),
+    )
+    rows = [
+        [
+            report.network,
+            cells.shapes(report.inputs.values(), report.assumptions),
+            str(report.depth),
+            _total(report.parameters.total, report),
+            _total(report.parameters.inference, report),
+            _total(report.macs.inference, report),
+            _memory(report.memory.training, report),
+            _memory(report.memory.peak, report),
+        ]
+        for report in reports
+    ]
+    table = Grid(columns, rows)
+    alike = all(report.parameters.total == report.parameters.inference for report in reports)
+    return table.without(4) if alike else table
+
+
+def _memory(size: Size | None, report: Report) -> str:
+    if isinstance(size, Formula):
+        return f"{_total(size, report)} bytes"
+    return "unknown" if size is None else cells.in_bytes(size)
+
+
+def _json(reports: Sequence[Report]) -> str:
+    """Write an object, or an array of several, with one line for each layer."""
+    objects = [_object(as_data(report)) for report in reports]
+    if len(objects) == 1:
+        return objects[0] + "\n"
+    return "[\n" + ",\n".join(objects) + "\n]\n"
+
+
+def _object(data: Mapping[str, object]) -> str:
+    from json import dumps
+
+    entries = []
+    for key, value in data.items():
+        text = dumps(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n" + ",\n".join(f"    {dumps(item)}" for item in value) + "\n  ]"
+        entries.append(f"  {dumps(key)}: {text}")
+    return "{\n" + ",\n".join(entries) + "\n}"
