@@ -1,0 +1,7 @@
+"""Pictures of networks: SVG, PNG, PDF, DOT and others, folded so that they can be read."""
+
+from __future__ import annotations
+
+from archdsl.backends.diagram.diagram import Diagram, draw
+
+__all__ = ["Diagram", "draw"]

@@ -1,0 +1,82 @@
+"""CheckedGraph -> View: folds a network, and chooses how far when nobody says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from archdsl.backends.diagram.edges import edges_between, longest_path, main_path, rated
+from archdsl.backends.diagram.folding import Folding, fold, runs_of
+from archdsl.backends.diagram.runs import Run
+from archdsl.backends.diagram.tree import Tree, tree_of
+from archdsl.backends.diagram.labels import ROW
+from archdsl.backends.diagram.view import Box, View, boxes_in
+from archdsl.graph import CheckedGraph
+
+MOST_BOXES = 60  # by default: what is read at a glance
+MOST_POINTS = 1_600  # by default: a page of 842 points, at half the size
+GAP = 34  # points between boxes, with the shape beside the arrow
+FRAME = 34  # points that the frame of an open block adds
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with all that is needed to look at it in several ways."""
+
+    checked: CheckedGraph
+
+    @cached_property
+    def tree(self) -> Tree:
+        return tree_of(self.checked)
+
+    @cached_property
+    def runs(self) -> Callable[[str], Sequence[Run]]:
+        return runs_of(self.tree)
+
+    @property
+    def deepest(self) -> int:
+        """The depth at which all blocks are open."""
+        return 1 + max(self.tree.depth.values(), default=0)
+
+    def view(self, folding: Folding) -> View:
+        """Fold the network, and find the edges and the main path of what is left."""
+        children = fold(self.tree, folding, self.runs)
+        boxes = tuple(boxes_in(children))
+        edges = edges_between(self.checked, boxes)
+        main = main_path(self.checked, boxes, edges)
+        return View(self.checked, children, boxes, rated(boxes, edges, main), main)
+
+    def fitting(self, unfold: tuple[str, ...] = ()) -> View:
+        """Open as many levels of blocks as fit on a page, and at least the first."""
+        view = self.view(Folding(1, unfold))
+        for depth in range(2, self.deepest + 1):
+            deeper = self.view(Folding(depth, unfold))
+            if len(deeper.boxes) > MOST_BOXES or self.height(deeper) > MOST_POINTS:
+                break
+            view = deeper
+        return view
+
+    def deepest_below(self, boxes: int) -> int:
+        """Return the largest depth with at most that many boxes; 0 if the first has more."""
+        fitting = 0
+        for depth in range(1, self.deepest + 1):
+            if sum(1 for _ in boxes_in(fold(self.tree, Folding(depth), self.runs))) > boxes:
+                break
+            fitting = depth
+        return fitting
+
+    def height(self, view: View) -> int:
+        """Estimate how high a view is drawn, in points, from the longest way through it."""
+        ends = [box.index for box in view.boxes if box.output]
+        paths = (longest_path(self.checked, view.boxes, view.edges, end) for end in ends)
+        path = max(paths, key=len, default=())
+        framed = {view.boxes[index].scope for index in path} - {""}
+        rows = sum(_rows(view.boxes[index]) for index in path)
+        return ROW * rows + GAP * len(path) + FRAME * len(framed)
+
+
+def _rows(box: Box) -> int:
+    if box.kind == "run":
+        return 2
+    return len(box.heads) + max(1, len(box.items))

@@ -1,0 +1,116 @@
+"""The way from a network to a picture in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from archdsl.backends.diagram.assembly import Network
+from archdsl.backends.diagram.dot import to_dot
+from archdsl.backends.diagram.engines import DRAWS, ENGINES, render
+from archdsl.backends.diagram.figures import HEATS, figures_of, shares
+from archdsl.backends.diagram.folding import EVERYTHING, Folding
+from archdsl.backends.diagram.labels import Style
+from archdsl.backends.diagram.palette import THEMES
+from archdsl.backends.diagram.problems import BadChoice, TooManyBoxes, UnknownPath
+from archdsl.backends.diagram.view import View
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.graph import CheckedGraph
+
+MOST_DRAWN = 2_000  # boxes; beyond that Graphviz takes minutes, and nobody sees anything
+DIRECTIONS = ("TB", "LR")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How a network is to be drawn; `draw` explains them."""
+
+    depth: int | None = None
+    unfold: tuple[str, ...] = ()
+    direction: str = "TB"
+    theme: str = "light"
+    heat: str | None = None
+    counts: bool = False
+    engine: str | None = None
+
+
+# From a view and the looks to the text of a format.
+Writer = Callable[[View, Style, Choices], str]
+
+
+def _dot(view: View, style: Style, choices: Choices) -> str:
+    return to_dot(view, style, choices.direction)
+
+
+WRITERS: Mapping[str, Writer] = {"dot": _dot}
+FORMATS: Sequence[str] = (*DRAWS, *WRITERS)
+
+
+def check(checked: CheckedGraph, format: str, choices: Choices) -> None:
+    """Raise ArchError with all that is wrong with what was chosen."""
+    wrong: list[Diagnostic] = []
+    allowed: list[tuple[str, str | None, Sequence[str]]] = [
+        ("format", format, FORMATS),
+        ("direction", choices.direction, DIRECTIONS),
+        ("theme", choices.theme, tuple(THEMES)),
+        ("heat", choices.heat, HEATS),
+        ("engine", choices.engine, tuple(ENGINES)),
+    ]
+    for option, value, values in allowed:
+        if value is not None and value not in values:
+            wrong.append(BadChoice(span=None, option=option, value=str(value), choices=values))
+    for path in choices.unfold:
+        name = path.removesuffix(f".{EVERYTHING}")
+        if path != EVERYTHING and name not in checked.scopes:
+            nearest = get_close_matches(name, checked.scopes, 2)
+            wrong.append(UnknownPath(span=None, path=path, nearest=nearest))
+    if wrong:
+        raise ArchError(wrong)
+
+
+def view_of(checked: CheckedGraph, choices: Choices) -> View:
+    """Fold a network as chosen.
+
+    Raises:
+        ArchError: more boxes would be seen than can be drawn.
+    """
+    network = Network(checked)
+    if choices.depth is None:
+        view = network.fitting(choices.unfold)
+    else:
+        view = network.view(Folding(choices.depth, choices.unfold))
+    if len(view.boxes) <= MOST_DRAWN:
+        return view
+    fitting = network.deepest_below(MOST_DRAWN)
+    raise ArchError(
+        [TooManyBoxes(span=None, boxes=len(view.boxes), limit=MOST_DRAWN, fitting=fitting)]
+    )
+
+
+def style_of(view: View, choices: Choices) -> Style:
+    """Return the looks of a view, with the figures that they need."""
+    figures = figures_of(view.checked)
+    heat = next((heat for heat in HEATS if heat == choices.heat), None)
+    return Style(
+        theme=THEMES[choices.theme],
+        figures=figures,
+        counts=choices.counts,
+        heat=shares(view, figures, heat) if heat else {},
+        heated=heat,
+    )
+
+
+def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, bytes]:
+    """Return the text of a picture, and the bytes of a file in that format.
+
+    For the formats that Graphviz draws the text is DOT; for others text and bytes are the same.
+    """
+    check(checked, format, choices)
+    view = view_of(checked, choices)
+    style = style_of(view, choices)
+    if format in WRITERS:
+        source = WRITERS[format](view, style, choices)
+        return source, source.encode()
+    source = to_dot(view, style, choices.direction)
+    return source, render(source, format, choices.engine)

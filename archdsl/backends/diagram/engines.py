@@ -1,0 +1,103 @@
+"""DOT -> SVG, PNG and PDF, by whichever Graphviz there is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from archdsl.backends.diagram.problems import (
+    EngineFailed,
+    NoEngine,
+    TooSlow,
+)
+from archdsl.diagnostics import ArchError
+
+LONGEST = 60  # seconds
+PNG_DPI = "144"  # so that text stays sharp on the screens of today
+# pygraphviz brings a Graphviz as a library; it runs apart from us, so that it can be stopped.
+PYGRAPHVIZ = (
+    "import sys, pygraphviz as p\n"
+    "g = p.AGraph(string=sys.stdin.buffer.read().decode())\n"
+    "sys.stdout.buffer.write(g.draw(format=sys.argv[1], prog='dot'))\n"
+)
+
+
+def _pure() -> Sequence[str] | None:
+    """Return the command of the wheel graphviz-pure, found wherever pip put it."""
+    try:
+        installed = importlib.metadata.files("graphviz-pure") or ()
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in installed:
+        if file.stem == "graphviz-pure" and (path := Path(str(file.locate()))).is_file():
+            return [str(path), "-q"]
+    return None
+
+
+def _dot() -> Sequence[str] | None:
+    path = shutil.which("dot")
+    return [path, "-q"] if path else None
+
+
+def _pygraphviz() -> Sequence[str] | None:
+    if not sys.executable or importlib.util.find_spec("pygraphviz") is None:
+        return None
+    return [sys.executable, "-I", "-c", PYGRAPHVIZ]
+
+
+ENGINES: Mapping[str, Callable[[], Sequence[str] | None]] = {
+    "graphviz-pure": _pure,
+    "dot": _dot,
+    "pygraphviz": _pygraphviz,
+}
+DRAWS: Mapping[str, tuple[str, ...]] = {
+    "svg": ("graphviz-pure", "dot", "pygraphviz"),
+    "png": ("graphviz-pure", "dot", "pygraphviz"),
+    "pdf": ("dot", "pygraphviz"),
+}
+
+
+def render(dot: str, format: str, engine: str | None = None) -> bytes:
+    """Draw DOT as `format`: "svg", "png" or "pdf".
+
+    Raises:
+        ArchError: the engine asked for, or any, is not there; or it fails or takes too long.
+    """
+    able = DRAWS[format]
+    if engine is not None and engine not in able:
+        raise ArchError([NoEngine(span=None, format=format, engine=engine, able=able)])
+    for name in (engine,) if engine else able:
+        command = ENGINES[name]()
+        if command:
+            return _run(name, command, dot, format)
+    raise ArchError([NoEngine(span=None, format=format, engine=engine, able=able)])
+
+
+def _run(name: str, command: Sequence[str], dot: str, format: str) -> bytes:
+    arguments = [format] if name == "pygraphviz" else [f"-T{format}"]
+    if format == "png":
+        dot = dot.replace("{", f'{{\n  graph [dpi="{PNG_DPI}"]', 1)
+    # The time in a PDF is that of this variable, so that it is the same file whenever it's made.
+    environment = os.environ | {"SOURCE_DATE_EPOCH": "0"}
+    try:
+        done = subprocess.run(
+            [*command, *arguments],
+            input=dot.encode(),
+            capture_output=True,
+            timeout=LONGEST,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        raise ArchError([TooSlow(span=None, engine=name, seconds=LONGEST)]) from None
+    except OSError as error:
+        raise ArchError([EngineFailed(span=None, engine=name, said=str(error))]) from None
+    if done.returncode != 0 or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise ArchError([EngineFailed(span=None, engine=name, said=said[-1] if said else "")])
+    return done.stdout

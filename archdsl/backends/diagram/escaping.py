@@ -1,0 +1,85 @@
+"""One escaper for each place that text from a spec is written to. What comes out is text."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+
+from archdsl.backends.diagram.wording import LONGEST_LABEL, short
+from archdsl.diagnostics import printable
+
+LONGEST_TEXT = 4_096
+
+
+def visible(text: str, limit: int = LONGEST_LABEL) -> str:
+    """Cut text to a label's length, with control and bidirectional characters as escapes."""
+    return printable(short(text, limit), 2 * LONGEST_TEXT)
+
+
+def dot_quoted(text: str) -> str:
+    """Write a string of DOT: quotes, backslashes and `&` mean nothing in it."""
+    text = text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def dot_html(text: str) -> str:
+    """Write text within a label of DOT that is `<...>`."""
+    return escape(text).replace("&#x27;", "&#39;")
+
+
+def html_text(text: str) -> str:
+    """Write text within an element or an attribute of HTML."""
+    return escape(text)
+
+
+def script_json(value: object) -> str:
+    """Write JSON within a `<script>` element: no `<`, `>` or `&` that could end or change it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return re.sub(
+        "[<>&\u2028\u2029\ud800-\udfff]", lambda found: f"\\u{ord(found.group()):04x}", text
+    )
+
+
+def mermaid(text: str) -> str:
+    """Write a label of Mermaid between quotes: all but plain characters by their numbers.
+
+    Mermaid reads Markdown, HTML and entities written with `#`, and lower-case `end` as a word.
+    """
+    return re.sub(
+        r"[^ -~]|[^A-Za-z0-9 .,/_()+=:-]|end",
+        lambda found: "".join(
+            character if not character.isascii() else f"#{ord(character)};"
+            for character in found.group()
+        ),
+        text,
+    )
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "-": r"{-}",
+    "[": r"{[}",
+    "]": r"{]}",
+    "…": r"\ldots{}",
+}
+
+
+def latex(text: str) -> str:
+    """Write text for LaTeX, inside or outside an argument."""
+    return "".join(LATEX.get(character, character) for character in text)

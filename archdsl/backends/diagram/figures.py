@@ -1,0 +1,62 @@
+"""What the boxes of a picture cost, and how much of the most that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from archdsl.analysis.cost import CostTable, cost
+from archdsl.analysis.memory import MemoryTable, memory
+from archdsl.backends.diagram.view import Box, View
+from archdsl.backends.diagram.wording import quantity
+from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import Size, total
+
+Heat = Literal["macs", "parameters", "memory"]
+HEATS: tuple[Heat, ...] = ("macs", "parameters", "memory")
+UNITS: Mapping[str, str] = {"macs": "MAC", "parameters": "", "memory": "B"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Parameters, multiply-accumulates and bytes of activations, node by node."""
+
+    costs: CostTable
+    memory: MemoryTable
+
+    def of(self, box: Box, what: Heat) -> Size:
+        """Return the sum over the nodes of a box."""
+        names = [node.name for node in box.nodes]
+        if what == "memory":
+            return total(self.memory.nodes[name] for name in names)
+        if what == "macs":
+            return total(self.costs.nodes[name].macs for name in names)
+        return total(self.costs.nodes[name].parameters for name in names)
+
+    def written(self, box: Box) -> str:
+        """Write parameters and multiply-accumulates of a box, if it has any."""
+        parameters, macs = self.of(box, "parameters"), self.of(box, "macs")
+        parts = []
+        if parameters != 0:
+            parts.append(quantity(parameters) + " par")
+        if macs != 0:
+            parts.append(quantity(macs, "MAC"))
+        return ", ".join(parts)
+
+
+def figures_of(checked: CheckedGraph) -> Figures:
+    """Count a network."""
+    costs = cost(checked)
+    return Figures(costs, memory(checked, costs))
+
+
+def shares(view: View, figures: Figures, heat: Heat) -> dict[int, float]:
+    """Return, for each box, its cost as a share of that of the costliest box.
+
+    Where sizes are free and a cost is a formula, the box has no share.
+    """
+    values = {box.index: figures.of(box, heat) for box in view.boxes if box.nodes}
+    known = {index: value for index, value in values.items() if isinstance(value, int)}
+    most = max(known.values(), default=0)
+    return {index: value / most for index, value in known.items()} if most else {}

@@ -1,0 +1,82 @@
+"""The legend of a picture: name, totals, and what its colours and lines mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archdsl.backends.diagram.escaping import dot_html, visible
+from archdsl.backends.diagram.figures import UNITS
+from archdsl.backends.diagram.labels import SMALL, Style, families_of
+from archdsl.backends.diagram.palette import FAMILIES
+from archdsl.backends.diagram.view import View
+from archdsl.backends.diagram.wording import exact, quantity
+
+LONGEST_DESCRIPTION = 120
+STEPS = 6  # of the scale of heat
+PER_ROW = 6
+
+
+def totals_of(style: Style) -> str:
+    """Say in a line what the network costs."""
+    costs = style.figures.costs
+    parameters = f"{exact(costs.parameters.total)} parameters"
+    if costs.parameters.inference != costs.parameters.total:
+        parameters += f" ({exact(costs.parameters.inference)} at inference)"
+    return f"{parameters}, {quantity(costs.macs.inference)} multiply-accumulates"
+
+
+def legend(view: View, style: Style) -> str:
+    """Return the legend as a table in Graphviz' HTML-like language."""
+    rows = [f"<B>{dot_html(visible(view.checked.name))}</B>"]
+    if view.checked.description:
+        rows.append(dot_html(visible(view.checked.description, LONGEST_DESCRIPTION)))
+    rows.append(dot_html(totals_of(style)))
+    table = "".join(f'<TR><TD COLSPAN="{2 * PER_ROW}">{row}</TD></TR>' for row in rows)
+    marks = list(_marks(view, style))
+    for start in range(0, len(marks), PER_ROW):
+        part = marks[start : start + PER_ROW]
+        table += f"<TR>{''.join(part)}</TR>"
+    return (
+        f'<FONT COLOR="{style.theme.text}" POINT-SIZE="10">'
+        f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="3" CELLPADDING="2">{table}</TABLE></FONT>'
+    )
+
+
+def _marks(view: View, style: Style) -> Iterator[str]:
+    theme = style.theme
+    if style.heated:
+        yield from _scale(view, style)
+    else:
+        shown = families_of(node for box in view.boxes for node in box.nodes)
+        for family in sorted(shown, key=_rank):
+            if family != "tensor":
+                yield _mark(f'BGCOLOR="{theme.family(family)}"', "", visible(family, 24), style)
+    if any(edge.shortcut for edge in view.edges):
+        yield _mark("", f'<FONT COLOR="{theme.accent}"><B>→</B></FONT>', "shortcut", style)
+    if any(box.training_only for box in view.boxes):
+        frame = f'BORDER="1" COLOR="{theme.line}" STYLE="DASHED"'
+        yield _mark(frame, "", "in training only", style)
+
+
+def _rank(family: str) -> tuple[int, str]:
+    known = list(FAMILIES)
+    return (known.index(family) if family in known else len(known)), family
+
+
+def _scale(view: View, style: Style) -> Iterator[str]:
+    what = style.heated
+    if what is None:
+        return
+    values = (style.figures.of(box, what) for box in view.boxes if box.nodes)
+    most = max((value for value in values if isinstance(value, int)), default=0)
+    for step in range(0, STEPS, STEPS - 1):
+        fill = style.theme.warm(step / (STEPS - 1))
+        text = f"{quantity(most if step else 0, UNITS[what])} {what if step else ''}".strip()
+        yield _mark(f'BGCOLOR="{fill}" BORDER="1" COLOR="{style.theme.line}"', "", text, style)
+
+
+def _mark(look: str, sign: str, text: str, style: Style) -> str:
+    return (
+        f'<TD {look} WIDTH="18">{sign}</TD><TD ALIGN="LEFT">'
+        f'<FONT COLOR="{style.theme.muted}" POINT-SIZE="{SMALL}">{dot_html(text)}</FONT></TD>'
+    )

@@ -1,0 +1,94 @@
+"""Colours: by family of layer, and by how much a node costs.
+
+The families have the colours of Paul Tol's "light" scheme (https://sronpersonalpages.nl/~pault/),
+made for cells with black text that the colour-blind can tell apart. The dark theme has the same
+hues, mixed with its background. Heat is a ramp of one hue, which any eye puts in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FAMILIES: Mapping[str, str] = {
+    "convolution": "#77AADD",
+    "linear": "#EE8866",
+    "attention": "#FFAABB",
+    "pooling": "#44BB99",
+    "normalization": "#EEDD88",
+    "activation": "#BBCC33",
+    "embedding": "#FFAABB",
+    "merge": "#99DDFF",
+    "reshape": "#DDDDDD",
+    "tensor": "#FFFFFF",
+}
+OTHER = "#DDDDDD"  # dropout, padding and a user's own: told apart by their names
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """The colours of a picture."""
+
+    name: str
+    background: str
+    text: str
+    muted: str  # names, shapes
+    line: str  # borders and edges
+    accent: str  # shortcuts
+    block: str  # folded blocks
+    clusters: tuple[str, ...]  # open blocks, by how deep they stand
+    strength: float  # of a family's colour against the background
+    heat: tuple[str, str]  # the least and the most
+
+    def family(self, family: str) -> str:
+        """Return the fill of a layer of a family."""
+        return mixed(self.background, FAMILIES.get(family, OTHER), self.strength)
+
+    def cluster(self, depth: int) -> str:
+        """Return the fill of an open block that stands in `depth` others."""
+        return self.clusters[depth % len(self.clusters)]
+
+    def warm(self, share: float) -> str:
+        """Return the fill of a node whose cost is a share of the largest."""
+        return mixed(*self.heat, share)
+
+
+THEMES: Mapping[str, Theme] = {
+    "light": Theme(
+        name="light",
+        background="#FFFFFF",
+        text="#111111",
+        muted="#555555",
+        line="#444444",
+        accent="#AA3377",
+        block="#F4F4F4",
+        clusters=("#FAFAF7", "#F1F1EC"),
+        strength=0.75,
+        heat=("#FFFFFF", "#F4793B"),
+    ),
+    "dark": Theme(
+        name="dark",
+        background="#16181C",
+        text="#F2F2F2",
+        muted="#B4B8BF",
+        line="#A0A5AD",
+        accent="#F28CC0",
+        block="#2B2F36",
+        clusters=("#1D2025", "#24282E"),
+        strength=0.42,
+        heat=("#24282E", "#C2410C"),
+    ),
+}
+
+
+def mixed(under: str, over: str, share: float) -> str:
+    """Lay a colour over another: `share` is how much of it is seen."""
+    parts = (
+        round(int(a, 16) + (int(b, 16) - int(a, 16)) * share)
+        for a, b in zip(_parts(under), _parts(over), strict=True)
+    )
+    return "#" + "".join(f"{part:02X}" for part in parts)
+
+
+def _parts(color: str) -> tuple[str, str, str]:
+    return color[1:3], color[3:5], color[5:7]

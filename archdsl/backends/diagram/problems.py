@@ -1,0 +1,118 @@
+"""What can go wrong when a network is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archdsl.diagnostics import Diagnostic, printable
+
+INSTALL = {
+    "graphviz-pure": "`pip install graphviz-pure`",
+    "dot": "Graphviz from your system (`apt-get install graphviz`, `brew install graphviz`)",
+    "pygraphviz": "`pip install pygraphviz`",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoEngine(Diagnostic):
+    """There is nothing to draw with.
+
+    Pictures are made by Graphviz: by the package graphviz-pure, the program `dot`, or the package
+    pygraphviz. PDF needs one of the last two.
+    """
+
+    code = "E0701"
+    format: str
+    engine: str | None
+    able: Sequence[str]
+
+    def message(self) -> str:
+        if self.engine and self.engine not in self.able:
+            return f"`{printable(self.engine)}` cannot draw {self.format}"
+        if self.engine:
+            return f"`{self.engine}` is not installed"
+        return f"nothing is installed that draws {self.format}"
+
+    def help(self) -> str:
+        wanted = [self.engine] if self.engine and self.engine in self.able else self.able
+        return f"install {' or '.join(INSTALL[name] for name in wanted)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFailed(Diagnostic):
+    """Graphviz did not draw the picture."""
+
+    code = "E0702"
+    engine: str
+    said: str
+
+    def message(self) -> str:
+        return f"`{self.engine}` failed: {printable(self.said) or 'it said nothing'}"
+
+    def help(self) -> str:
+        return "choose another with `--engine`, or write DOT with `-o NAME.dot`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooSlow(Diagnostic):
+    """Graphviz took too long for the picture."""
+
+    code = "E0703"
+    engine: str
+    seconds: int
+
+    def message(self) -> str:
+        return f"`{self.engine}` did not finish in {self.seconds} seconds"
+
+    def help(self) -> str:
+        return "fold blocks with a smaller `--depth`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooManyBoxes(Diagnostic):
+    """A picture would have more boxes than anybody can read, or Graphviz can arrange."""
+
+    code = "E0704"
+    boxes: int
+    limit: int
+    fitting: int
+
+    def message(self) -> str:
+        return f"the picture has {self.boxes:,} boxes, more than the {self.limit:,} that are drawn"
+
+    def help(self) -> str:
+        if not self.fitting:
+            return "put the layers into blocks, which are folded"
+        return f"fold blocks with `--depth {self.fitting}`, and open single ones with `--unfold`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownPath(Diagnostic):
+    """A block that is to be unfolded is not there."""
+
+    code = "E0705"
+    path: str
+    nearest: Sequence[str]
+
+    def message(self) -> str:
+        return f"there is no block `{printable(self.path)}` to unfold"
+
+    def help(self) -> str:
+        return f"did you mean {' or '.join(f'`{name}`' for name in self.nearest)}?" * bool(
+            self.nearest
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadChoice(Diagnostic):
+    """An option of a drawing has a value that it does not take."""
+
+    code = "E0706"
+    option: str
+    value: str
+    choices: Sequence[str]
+
+    def message(self) -> str:
+        choices = ", ".join(f"`{choice}`" for choice in self.choices)
+        return f"`{self.option}` is one of {choices}, and not `{printable(self.value)}`"

@@ -1,0 +1,114 @@
+"""What a picture of a network shows: boxes, the open blocks around them, and edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from archdsl.backends.diagram.tree import Item
+from archdsl.graph import CheckedGraph, Node, Output, Scope
+from archdsl.layers.base import Shape
+
+Kind = Literal["input", "layers", "merge", "tensor", "block", "run", "output"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """Something that is drawn as one.
+
+    Attributes:
+        index: its place in `View.boxes`.
+        kind: "layers" is one layer, or several in a stack of which each is the only reader of
+            the one before and keeps its shape; "tensor" one that the network owns itself.
+        items: what it stands for, in order: the layers; one block; all items of a run.
+        nodes: all nodes in it, in the order of the graph.
+        scope: name of the scope that it stands in.
+        times: how often a block follows itself in a run.
+        output: the output of the network, for a box of that kind; it has no items and no nodes.
+        heads: open blocks that hold nothing but these layers, the outermost first; they are
+            written above the layers instead of being drawn around them.
+    """
+
+    index: int
+    kind: Kind
+    items: tuple[Item, ...]
+    nodes: tuple[Node, ...]
+    scope: str
+    training_only: bool = False
+    times: int = 1
+    output: Output | None = None
+    heads: tuple[Scope, ...] = ()
+
+    @property
+    def block(self) -> Scope:
+        """The block that a box of kind "block" stands for, or the first of a run."""
+        return next(item for item in self.items if isinstance(item, Scope))
+
+    @property
+    def path(self) -> str:
+        """The name of what it stands for; of a run, of the first block."""
+        if self.output:
+            return self.output.name
+        if self.kind in ("block", "run"):
+            return self.block.name
+        return self.heads[0].name if self.heads else self.items[0].name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cluster:
+    """An open block or group, with what stands in it."""
+
+    scope: Scope
+    children: tuple[Box | Cluster, ...]
+    training_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A tensor on its way from one box to another.
+
+    Attributes:
+        source: index of the box that gives it; target: of the box that takes it.
+        shape: of the tensor.
+        main: whether it lies on the longest way from the input to the output.
+        shortcut: whether it hands a merge what another of its inputs was computed from.
+        labelled: whether the shape is to stand beside it.
+    """
+
+    source: int
+    target: int
+    shape: Shape
+    training_only: bool = False
+    main: bool = False
+    shortcut: bool = False
+    labelled: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A network as it is to be drawn.
+
+    Attributes:
+        children: what stands at the top level.
+        boxes: all boxes; a box comes after those from which it reads, where that is possible.
+        edges: in the order of the boxes that they lead to.
+        main: the indices of the boxes on the main path, in its order.
+    """
+
+    checked: CheckedGraph
+    children: tuple[Box | Cluster, ...]
+    boxes: tuple[Box, ...]
+    edges: tuple[Edge, ...]
+    main: tuple[int, ...]
+
+
+def boxes_in(children: Sequence[Box | Cluster]) -> Iterator[Box]:
+    """Yield the boxes in children and in the clusters among them."""
+    waiting = list(reversed(children))
+    while waiting:
+        child = waiting.pop()
+        if isinstance(child, Box):
+            yield child
+        else:
+            waiting += reversed(child.children)

@@ -1,0 +1,169 @@
+"""Arguments, shapes and counts in the short form that figures use: "3x3, 64, /2"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archdsl.graph import Node, Scope
+from archdsl.layers.base import Layer, Shape, squeeze
+from archdsl.layers.sizes import Formula, Size
+
+LONGEST_LABEL = 80  # characters of a text from the spec in a picture
+LONGEST_ARGUMENTS = 40
+# What a figure leaves out: it shows in the shapes, or decides nothing that a reader asks for.
+UNSAID = {
+    "affine",
+    "bias",
+    "ceil_mode",
+    "count_include_pad",
+    "divisor_override",
+    "elementwise_affine",
+    "end_dim",
+    "eps",
+    "holds",
+    "momentum",
+    "output_padding",
+    "padding",
+    "padding_mode",
+    "shape",
+    "start_dim",
+    "track_running_stats",
+    "value",
+}
+SIZES = {"out_channels", "out_features", "normalized_shape"}
+WINDOWS = {"kernel_size", "output_size"}
+
+
+def short(text: str, limit: int = LONGEST_LABEL) -> str:
+    """Cut text in the middle, since names differ at both ends, and fold its white space."""
+    if len(text) > 4 * limit:  # 10,000 characters need not all be looked at
+        text = f"{text[: 2 * limit]}…{text[-2 * limit :]}"
+    text = " ".join(text.split())
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def kind_of(layer: Layer) -> str:
+    """Return what a layer is called in the language: "Conv2d", "concat"."""
+    return layer.word or type(layer).__name__
+
+
+def arguments_of(layer: Layer) -> str:
+    """Say the arguments that matter in a figure: "3x3, 64, /2"."""
+    given = layer.given()
+    rank = _axes(layer)
+    parts: list[str] = []
+    for name in ("kernel_size", "output_size", "out_channels", "out_features"):
+        if name in given:
+            parts.append(_window(given[name], rank) if name in WINDOWS else value_of(given[name]))
+    stride = given.get("stride")
+    if stride is not None and stride != 1:
+        parts.append("/" + _window(stride, 1))
+    said = {*SIZES, *WINDOWS, *UNSAID, "stride"}
+    for name, value in given.items():
+        if name not in said:
+            parts.append(_argument(name, value))
+    return short(", ".join(parts), LONGEST_ARGUMENTS)
+
+
+def _axes(layer: Layer) -> int:
+    """Tell over how many axes a window goes, from how the layer keeps it."""
+    for name in WINDOWS:
+        kept = getattr(layer, name, None)
+        if isinstance(kept, tuple):
+            return len(kept)
+    return 1
+
+
+def _window(value: object, axes: int) -> str:
+    """Write a window's size along all axes: 3 over two axes is "3x3"."""
+    sizes = value if isinstance(value, tuple) else (value,) * axes
+    return "x".join(map(value_of, sizes))
+
+
+def _argument(name: str, value: object) -> str:
+    if value is True:
+        return name
+    if name == "p":
+        return value_of(value)
+    return f"{name} {value_of(value)}"
+
+
+def value_of(value: object) -> str:
+    """Write a value as the language does."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{short(value, LONGEST_ARGUMENTS)}"'
+    if isinstance(value, tuple | list):
+        return _list_of(value)
+    if isinstance(value, type):
+        return value.__name__
+    if value is None:
+        return "none"
+    if isinstance(value, int | float | Formula):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    name = getattr(value, "name", None)  # a block or layer that is handed over
+    return name if isinstance(name, str) else type(value).__name__
+
+
+def _list_of(values: tuple[object, ...] | list[object]) -> str:
+    squeezed = squeeze(tuple(values))
+    if not isinstance(squeezed, tuple):
+        return value_of(squeezed)
+    more = ", ..." if len(values) > 8 else ""
+    return f"[{', '.join(map(value_of, values[:8]))}{more}]"
+
+
+def arguments_of_scope(scope: Scope) -> str:
+    """Say the arguments of a block, if they are few enough to be read."""
+    text = ", ".join(f"{name} {value_of(value)}" for name, value in scope.arguments.items())
+    return text if len(text) <= LONGEST_ARGUMENTS else ""
+
+
+def title_of_scope(scope: Scope) -> str:
+    """Return the block's name, or the label of a group."""
+    return short(scope.block or scope.label)
+
+
+def label_of(node: Node) -> str:
+    """Return what the spec calls a layer or tensor, or "" where it gives it no name."""
+    return short(node.label)
+
+
+def shape_of(shape: Shape) -> str:
+    """Write a shape: "64 x 56 x 56"."""
+    return short(" x ".join(map(_factor, shape)) or "1")
+
+
+def _factor(size: Size) -> str:
+    text = str(size)
+    return f"({text})" if isinstance(size, Formula) and " " in text else text
+
+
+def quantity(value: Size, unit: str = "") -> str:
+    """Write a count in three digits: "5.71 G". Formulas stand as they are."""
+    if isinstance(value, Formula):
+        return f"{short(str(value), LONGEST_ARGUMENTS)} {unit}".rstrip()
+    for power, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= power:
+            return f"{_three_digits(value, power)} {prefix}{unit}"
+    return f"{value} {unit}".rstrip()
+
+
+def _three_digits(value: int, power: int) -> str:
+    if value >= 100 * power:
+        return f"{(value + power // 2) // power:,}"
+    return f"{value / power:.3g}"
+
+
+def exact(value: Size) -> str:
+    """Write a count in full: "27,161,264"."""
+    return f"{value:,}" if isinstance(value, int) else short(str(value))
+
+
+def scope_words(arguments: Mapping[str, object]) -> str:
+    """Write all arguments of a block, as the language does: `pool = 32`."""
+    return short(", ".join(f"{name} = {value_of(value)}" for name, value in arguments.items()), 400)
