@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from archdsl.diagnostics import Span, Use
 from archdsl.layers.base import Facts, Layer, Shape
 from archdsl.layers.sizes import Size
+from archdsl.layers.tensor import OwnTensor
 
 if TYPE_CHECKING:
     import networkx
@@ -42,7 +43,7 @@ class Scope:
     @property
     def depth(self) -> int:
         """How many scopes are around it."""
-        return 1 + self.parent.depth if self.parent else 0
+        return self.name.count(".") + 1 if self.name else 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +76,13 @@ class Node:
     def shape(self) -> Shape:
         """Shape of the output, without batch."""
         return self.facts.output
+
+    @property
+    def type(self) -> str:
+        """What the language calls it: the layer's name, "concat", "input", "buffer"."""
+        if isinstance(self.layer, OwnTensor) and not self.layer.learnable:
+            return "buffer"
+        return self.layer.word or type(self.layer).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,156 @@
-"""The graph as NetworkX graph, for users' own code, and as JSON."""
+"""The graph of a network as NetworkX graph, for users' own code, and as JSON.
+
+`docs/graph.md` describes the attributes. All of them are plain data: numbers, strings, lists and
+dictionaries, so that the graph goes through JSON unchanged. A size that depends on free sizes is
+the text of its formula.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+
+import networkx
+
+from archdsl.graph import CheckedGraph, Node, Scope
+from archdsl.graph_file import FORMAT, MOST_BYTES, read
+from archdsl.layers.base import Shape, numel
+from archdsl.layers.sizes import Formula, Size, total
+from archdsl.layers.tensor import DISTRIBUTIONS, Distribution
+from archdsl.output import write_whole
+
+
+def to_networkx(checked: CheckedGraph) -> networkx.MultiDiGraph[str]:
+    """Return the nodes, in an order in which each comes after those it reads, with their edges."""
+    graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
+    graph.graph.update(_graph_attributes(checked))
+    given: dict[str, list[str]] = {}
+    for output in checked.outputs:
+        given.setdefault(output.node, []).append(output.name)
+    for name, node in checked.nodes.items():
+        only = name in checked.training_only
+        graph.add_node(name, **_node_attributes(node, only, given.get(name, [])))
+        for position, read_from in enumerate(node.inputs):
+            shape = _shape(checked.nodes[read_from].shape)
+            graph.add_edge(read_from, name, position, argument=position, shape=shape)
+    return graph
+
+
+def save_json(graph: networkx.MultiDiGraph[str], path: Path | str) -> None:
+    """Write a graph as JSON that `networkx.node_link_graph(data, edges="edges")` reads as well.
+
+    Raises:
+        OSError: the file can't be written; what was there before is untouched.
+    """
+    data = {
+        "directed": True,
+        "multigraph": True,
+        "graph": graph.graph,
+        "nodes": [{"id": name, **attributes} for name, attributes in graph.nodes.items()],
+        "edges": [
+            {"source": source, "target": target, "key": key, **attributes}
+            for source, target, key, attributes in graph.edges(keys=True, data=True)
+        ],
+    }
+    write_whole(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+
+
+def load_json(path: Path | str, most_bytes: int = MOST_BYTES) -> networkx.MultiDiGraph[str]:
+    """Read what `save_json` wrote, from a file of no more than so many bytes.
+
+    Raises:
+        GraphFileError: there is no such file, or it is not such a graph; the text says why.
+    """
+    data = read(path, most_bytes)
+    graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
+    graph.graph.update(data.graph.model_dump())
+    for node in data.nodes:
+        graph.add_node(node.id, **node.model_dump(exclude={"id"}))
+    for edge in data.edges:
+        graph.add_edge(edge.source, edge.target, edge.key, argument=edge.argument, shape=edge.shape)
+    return graph
+
+
+def _graph_attributes(checked: CheckedGraph) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "name": checked.name,
+        "description": checked.description,
+        "arguments": _plain(checked.arguments),
+        "inputs": {name: _shape(shape) for name, shape in checked.inputs.items()},
+        "outputs": [
+            {"name": each.name, "node": each.node, "training_only": each.training_only}
+            for each in checked.outputs
+        ],
+        "scopes": {name: _scope_attributes(scope) for name, scope in checked.scopes.items()},
+        "agreements": [[str(left), str(right)] for left, right in checked.agreements],
+        "digest": checked.digest,
+    }
+
+
+def _scope_attributes(scope: Scope) -> dict[str, object]:
+    return {
+        "parent": scope.parent.name if scope.parent else None,
+        "label": scope.label,
+        "block": scope.block,
+        "arguments": _plain(scope.arguments),
+        "description": scope.description,
+        "place": str(scope.span),
+    }
+
+
+def _node_attributes(node: Node, training_only: bool, outputs: list[str]) -> dict[str, object]:
+    layer, facts = node.layer, node.facts
+    owned = not node.shares
+    parameters = _tensors(node.name, facts.params) if owned else {}
+    return {
+        "type": node.type,
+        "family": layer.family(),
+        "label": node.label,
+        "scope": node.scope.name,
+        "arguments": _plain(layer.given()),
+        "inputs": list(node.inputs),
+        "output": _shape(node.shape),
+        "parameters": parameters,
+        "buffers": _tensors(node.name, facts.buffers) if owned else {},
+        "parameter_count": _size(total(map(numel, facts.params.values()))) if owned else 0,
+        "macs": _size(facts.macs),
+        "other": {heading: _size(size) for heading, size in facts.other.items()},
+        "view": facts.view,
+        "training_only": training_only,
+        "shares": node.shares,
+        "outputs": outputs,
+        "place": str(node.span),
+    }
+
+
+def _tensors(node: str, tensors: Mapping[str, Shape]) -> dict[str, object]:
+    """Return shapes by their keys in the state_dict; a tensor of the network's own is the node."""
+    return {f"{node}.{name}" if name else node: _shape(shape) for name, shape in tensors.items()}
+
+
+def _shape(shape: Shape) -> list[int | str]:
+    return [_size(size) for size in shape]
+
+
+def _size(size: Size) -> int | str:
+    return str(size) if isinstance(size, Formula) else size
+
+
+def _plain(value: object) -> object:
+    """Return a value of the language as what JSON has; a block or layer is its name."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple | list | range):
+        return [_plain(each) for each in value]
+    if isinstance(value, Formula):
+        return str(value)
+    if isinstance(value, Distribution):
+        return {value.name: DISTRIBUTIONS[value.name] | dict(value.arguments)}
+    return str(getattr(value, "name", type(value).__name__))

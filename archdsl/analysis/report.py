@@ -24,7 +24,7 @@ from archdsl.analysis.receptive_field import Extent, Fields, receptive_fields
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import Shape, by
 from archdsl.layers.sizes import Formula, Size, total
-from archdsl.layers.tensor import InputTensor, OwnTensor
+from archdsl.layers.tensor import InputTensor
 
 MOST_INPUTS = 8  # of which receptive fields are reported; the first ones
 MOST_SUMMANDS = 6  # of a folded block's parameters, written as a sum
@@ -258,7 +258,7 @@ def _layer_row(parts: _Parts, node: Node) -> Row:
     each = parts.costs.nodes[node.name]
     return Row(
         name=node.name,
-        type=type_name(node),
+        type=node.type,
         inputs=tuple(parts.checked.nodes[read].shape for read in node.inputs),
         output=node.shape,
         parameters=each.parameters,
@@ -307,13 +307,6 @@ def _headings(costs: Iterable[Cost]) -> Mapping[str, Size]:
 
 def _fields_of(parts: _Parts, name: str) -> Mapping[str, Fields]:
     return {of: fields[name] for of, fields in parts.fields.items() if name in fields}
-
-
-def type_name(node: Node) -> str:
-    """Return what a node is called in the language: `Conv2d`, `concat`, `buffer`."""
-    if isinstance(node.layer, OwnTensor):
-        return "parameter" if node.layer.learnable else "buffer"
-    return node.layer.word or type(node.layer).__name__
 
 
 def arithmetic(node: Node) -> str:
