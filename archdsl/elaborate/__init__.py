@@ -1,0 +1,1 @@
+"""Program -> Graph: values, names, blocks and loops."""

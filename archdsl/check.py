@@ -1,0 +1,54 @@
+"""Looks at the graph as a whole: nothing may be unused, and sizes that meet must be able to agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.graph import CheckedGraph, Graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnusedResult(Diagnostic):
+    """A result that no output depends on.
+
+    A stage whose result goes nowhere is usually a `from` too early, or an output forgotten.
+    """
+
+    code = "E0305"
+
+    what: str
+
+    def message(self) -> str:
+        return f"the result of {self.what} is never used"
+
+    def help(self) -> str:
+        return "use it with `from`, make it an output with `output name`, or leave it out"
+
+
+def check(graph: Graph) -> CheckedGraph:
+    """Return the graph with the knowledge that nothing is wrong with it.
+
+    Raises:
+        ArchError: with everything that is wrong.
+    """
+    needed = reach(graph, [output.node for output in graph.outputs])
+    always = reach(graph, [output.node for output in graph.outputs if not output.training_only])
+    unused = graph.nodes.keys() - needed
+    if unused:
+        read = {name for node in graph.nodes.values() for name in node.inputs}
+        ends = [node for node in graph.nodes.values() if node.name in unused and node.name not in read]
+        raise ArchError(
+            UnusedResult(span=node.span, trail=node.trail, what=f"`{node.name}`") for node in ends
+        )
+    values = {field.name: getattr(graph, field.name) for field in fields(Graph)}
+    return CheckedGraph(**values, training_only=frozenset(needed - always))
+
+
+def reach(graph: Graph, ends: list[str]) -> set[str]:
+    """Return the names of the nodes that some nodes depend on, themselves included."""
+    found = set(ends)
+    for node in reversed(graph.nodes.values()):  # every node comes after those that it reads
+        if node.name in found:
+            found.update(node.inputs)
+    return found

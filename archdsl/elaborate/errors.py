@@ -1,0 +1,402 @@
+"""What can be wrong with the names, values and layers of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from archdsl.diagnostics import Diagnostic, Label, Span
+
+
+class Problem(Exception):
+    """Something wrong, on its way from where it was found to the statement that it spoils."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic)
+        self.diagnostic = diagnostic
+
+
+class Spoiled(Exception):
+    """What is asked for depends on something reported already: say nothing more."""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that are most like one, the nearest first."""
+    names = list(known)
+    folded = {other.lower(): other for other in reversed(names)}
+    close = get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
+    return [folded[match] for match in close]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the nearest of the known names, or list them if they are few, or say nothing."""
+    names = list(known)
+    if close := nearest(name, names):
+        return "did you mean " + " or ".join(f"`{other}`" for other in close) + "?"
+    if 0 < len(names) <= 8:
+        return "there " + ("is " if len(names) == 1 else "are ") + ", ".join(f"`{n}`" for n in names)
+    return ""
+
+
+def shown_shape(shape: Sequence[object]) -> str:
+    """Write a shape as in print: 64 x 35 x 35."""
+    return " x ".join(map(str, shape)) or "a single number"
+
+
+# --- names ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownName(Diagnostic):
+    """A name that nothing in reach has.
+
+    Values are parameters, `let`, the indices of loops and functions; stages are layers, blocks and
+    parameters that hold one. Nothing unknown is ever skipped.
+    """
+
+    code = "E0201"
+
+    what: str
+    name: str
+    known: tuple[str, ...] = ()
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"there is no {self.what} called `{self.name}`"
+
+    def help(self) -> str:
+        return self.hint or did_you_mean(self.name, self.known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownLabel(Diagnostic):
+    """A reference to a stage that can't be seen from there.
+
+    The first part of a reference is looked up in the present scope, then outwards as far as the
+    block it is written in; the next parts enter groups and used blocks. Only what comes earlier
+    can be seen.
+    """
+
+    code = "E0202"
+
+    reference: str
+    inside: str
+    known: tuple[str, ...]
+
+    def message(self) -> str:
+        where = f" in `{self.inside}`" if self.inside else ""
+        return f"no stage before this is labelled `{self.reference}`{where}"
+
+    def help(self) -> str:
+        close = nearest(self.reference, self.known)
+        others = [name for name in self.known if name not in close]
+        shown = [*close, *others][:8]
+        if not shown:
+            return "nothing before this has a label"
+        more = f" and {len(self.known) - 8} more" if len(self.known) > 8 else ""
+        return "in sight " + ("is " if len(shown) == 1 else "are ") + ", ".join(shown) + more
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameClash(Diagnostic):
+    """Two stages, or two values, with the same name.
+
+    A label is the name under which a stage's parameters are stored, so no two stages may share one.
+    """
+
+    code = "E0203"
+
+    name: str
+    first: Span
+    what: str = "stages are"
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"two {self.what} called `{self.name}`"
+
+    def label(self) -> str:
+        return "the second"
+
+    def others(self) -> Sequence[Label]:
+        return [] if self.first == self.span else [Label(self.first, "the first")]
+
+    def notes(self) -> Sequence[str]:
+        return ["this place is reached several times, in a loop"] if self.first == self.span else []
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rebound(Diagnostic):
+    """A value that has been given already.
+
+    Values never change: only the tensor flows from one statement, or turn of a loop, to the next.
+    """
+
+    code = "E0204"
+
+    name: str
+    first: Span
+    index: str = ""
+
+    def message(self) -> str:
+        return f"`{self.name}` has a value already, and values never change"
+
+    def others(self) -> Sequence[Label]:
+        return [Label(self.first, "given here")]
+
+    def help(self) -> str:
+        if self.index:
+            return (
+                "only the tensor is carried from one turn of a loop to the next: work the value "
+                f"out from the index `{self.index}`, under another name"
+            )
+        return "give it another name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recursion(Diagnostic):
+    """A block, function or value that needs itself.
+
+    There is no recursion of any kind, so every spec comes to an end.
+    """
+
+    code = "E0205"
+
+    ring: tuple[str, ...]
+
+    def message(self) -> str:
+        way = " -> ".join(f"`{name}`" for name in self.ring)
+        return f"`{self.ring[0]}` needs itself: {way}"
+
+    def help(self) -> str:
+        return "write the turns as a loop: `repeat n { ... }` or `for i in range(n) { ... }`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadLabel(Diagnostic):
+    """A label that can't be the name of a stage.
+
+    Labels are the names that parameters have in the state_dict: letters, digits and underscores.
+    """
+
+    code = "E0206"
+
+    name: str
+    reason: str = "a label is made of the letters a to z, digits and underscores"
+
+    def message(self) -> str:
+        return f'"{self.name}" can\'t be a label'
+
+    def help(self) -> str:
+        return self.reason
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadValue(Diagnostic):
+    """A computation that has no result, or a value of the wrong kind.
+
+    Operators and functions have Python's meaning. Integers go from -(2^63 - 1) to 2^63 - 1.
+    """
+
+    code = "E0401"
+
+    reason: str
+    hint: str = ""
+    beside: str = ""
+
+    def message(self) -> str:
+        return self.reason
+
+    def label(self) -> str:
+        return self.beside
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownSize(Diagnostic):
+    """A decision that depends on a size which the spec leaves open.
+
+    With `input image: [3, H, W]` shapes are formulas in H and W; a condition, a number of turns
+    or the number of a torch argument can't depend on them.
+    """
+
+    code = "E0402"
+
+    reason: str
+    names: tuple[str, ...] = ()
+
+    def message(self) -> str:
+        return self.reason
+
+    def help(self) -> str:
+        free = " and ".join(f"`{name}`" for name in self.names)
+        return f"give {free or 'the free sizes'} a value: --input image=3x224x224"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadArguments(Diagnostic):
+    """Arguments that a layer, block or function does not take.
+
+    Arguments are given by position or by name, as in Python; those without a default must be given.
+    """
+
+    code = "E0403"
+
+    callee: str
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"`{self.callee}` {self.reason}"
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadArgument(Diagnostic):
+    """A value that an argument or parameter can't have."""
+
+    code = "E0404"
+
+    callee: str
+    name: str
+    reason: str
+    given: str
+
+    def message(self) -> str:
+        return f"`{self.name}` of `{self.callee}` {self.reason}"
+
+    def label(self) -> str:
+        return f"this is {self.given}"
+
+
+# --- layers and shapes ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class CannotTake(Diagnostic):
+    """A layer that can't take what comes in."""
+
+    code = "E0301"
+
+    layer: str
+    inputs: tuple[tuple[object, ...], ...]
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"`{self.layer}` {self.reason}"
+
+    def label(self) -> str:
+        if not self.inputs:
+            return "nothing comes in"
+        return "what comes in is " + " and ".join(map(shown_shape, self.inputs))
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchesDisagree(Diagnostic):
+    """Branches whose shapes can't be merged.
+
+    `concat` joins along the channels (or `dim`) and needs all other axes equal; `add`, `sub` and
+    `mul` need all axes equal, or 1.
+    """
+
+    code = "E0302"
+
+    word: str
+    axes: str
+    branches: tuple[Label, ...] = ()
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"branches of `{self.word}` disagree in {self.axes}"
+
+    def label(self) -> str:
+        return f"every branch must have the same {self.axes.removeprefix('the ')}"
+
+    def others(self) -> Sequence[Label]:
+        return self.branches
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadFlow(Diagnostic):
+    """A place where another number of tensors is needed than flows there."""
+
+    code = "E0303"
+
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return self.reason
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotReusable(Diagnostic):
+    """A `reuse` of something that can't be applied again, or not to this."""
+
+    code = "E0304"
+
+    name: str
+    reason: str
+    first: Span | None = None
+
+    def message(self) -> str:
+        return f"`{self.name}` can't be applied again: {self.reason}"
+
+    def others(self) -> Sequence[Label]:
+        return [Label(self.first, "made here")] if self.first else []
+
+
+# --- structure ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadStructure(Diagnostic):
+    """A statement in a place where it means nothing."""
+
+    code = "E0207"
+
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return self.reason
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadNetwork(Diagnostic):
+    """A network that can't be made as it was asked for: unknown, or with parameters missing."""
+
+    code = "E0208"
+
+    reason: str
+    hint: str = ""
+    known: tuple[str, ...] = field(default=())
+
+    def message(self) -> str:
+        return self.reason
+
+    def help(self) -> str:
+        return self.hint

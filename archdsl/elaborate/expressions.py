@@ -1,0 +1,285 @@
+"""Works out the value of an expression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from archdsl.diagnostics import Diagnostic, Span, Use
+from archdsl.elaborate import operations
+from archdsl.elaborate.errors import BadValue, Problem, Spoiled, UnknownName, UnknownSize
+from archdsl.elaborate.values import (
+    SPOILED,
+    Tensors,
+    Value,
+    ValueProblem,
+    integer,
+    items,
+    kind_of,
+    truth,
+)
+from archdsl.syntax import ast
+
+
+class Names:
+    """The values that can be seen at a place: those given there, then those around it."""
+
+    __slots__ = ("around", "given")
+
+    def __init__(self, around: Names | None = None) -> None:
+        self.given: dict[str, Value] = {}
+        self.around = around
+
+    def find(self, name: str) -> tuple[Value] | None:
+        """Return the value in a tuple, since the value may be None."""
+        names: Names | None = self
+        while names is not None:
+            if name in names.given:
+                return (names.given[name],)
+            names = names.around
+        return None
+
+    def __iter__(self) -> Iterator[str]:
+        names: Names | None = self
+        while names is not None:
+            yield from names.given
+            names = names.around
+
+
+class Setting(Protocol):
+    """Where an expression stands: what it can see, and how it came there."""
+
+    names: Names
+    trail: tuple[Use, ...]
+
+    def flow(self) -> Tensors:
+        """Return what flows there, or raise Spoiled or ValueProblem."""
+
+    def shape_of(self, reference: ast.Reference) -> Tensors:
+        """Return the shape of a named tensor."""
+
+    def global_value(self, name: ast.Name) -> tuple[Value] | None:
+        """Return what the file calls by a name: a `let`, block, or layer."""
+
+    def call_function(self, call: ast.Call) -> tuple[Value] | None:
+        """Call a function of the file, or make a block of another; None if there is none."""
+
+    def step(self, span: Span) -> None:
+        """Count a step of work."""
+
+    def known_names(self) -> Iterator[str]:
+        """Yield every name that could stand in an expression."""
+
+
+def problem(error: ValueProblem, span: Span, trail: tuple[Use, ...]) -> Problem:
+    """Give a value's problem its place."""
+    diagnostic: Diagnostic
+    if error.names:
+        diagnostic = UnknownSize(span=span, trail=trail, reason=error.reason, names=error.names)
+    else:
+        diagnostic = BadValue(span=span, trail=trail, reason=error.reason, hint=error.hint)
+    return Problem(diagnostic)
+
+
+def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
+    """Return the value of an expression; no list grows longer than `most`.
+
+    Raises:
+        Problem: it has none; the diagnostic says where and why.
+        Spoiled: it depends on something that was reported already.
+    """
+    kind = type(node)
+    if kind is ast.Literal:
+        return node.value  # type: ignore[union-attr]
+    try:
+        return EVALUATORS[kind](node, at, most)
+    except ValueProblem as error:
+        raise problem(error, node.span, at.trail) from None
+
+
+def _name(node: ast.Name, at: Setting, most: int) -> Value:
+    found = at.names.find(node.name) or at.global_value(node)
+    if found is None:
+        hint = f"`{node.name}` is a function: call it" if node.name in operations.FUNCTIONS else ""
+        raise Problem(
+            UnknownName(
+                span=node.span,
+                trail=at.trail,
+                what="value",
+                name=node.name,
+                known=tuple(at.known_names()),
+                hint=hint,
+            )
+        )
+    if found[0] is SPOILED:
+        raise Spoiled
+    return found[0]
+
+
+def _flow(node: ast.Flow, at: Setting, most: int) -> Value:
+    return at.flow()
+
+
+def _text(node: ast.Text, at: Setting, most: int) -> str:
+    parts = [part if isinstance(part, str) else _shown(evaluate(part, at, most)) for part in node.parts]
+    text = "".join(parts)
+    operations.check_length(len(text), text, most)
+    return text
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueProblem(f"a hole in a string takes a number or a string, and this is {kind_of(value)}")
+
+
+def _listing(node: ast.Listing, at: Setting, most: int) -> Value:
+    return tuple([evaluate(item, at, most) for item in node.items])
+
+
+def _comprehension(node: ast.Comprehension, at: Setting, most: int) -> Value:
+    source = evaluate(node.source, at, most)
+    values: list[Value] = []
+    outer = at.names
+    try:
+        for item in items(source, "what a list is made from", most):
+            at.step(node.span)
+            at.names = Names(outer)
+            bind_targets(node.targets, item, at.names, most)
+            if node.condition is None or truth(evaluate(node.condition, at, most), "the condition"):
+                values.append(evaluate(node.item, at, most))
+    finally:
+        at.names = outer
+    return tuple(values)
+
+
+def bind_targets(targets: tuple[ast.Name, ...], value: Value, names: Names, most: int) -> None:
+    """Give names to a value, or to its parts if there are several names."""
+    if len(targets) == 1:
+        names.given[targets[0].name] = value
+        return
+    parts = items(value, f"what {len(targets)} names are given to", most)
+    if len(parts) != len(targets):
+        raise ValueProblem(f"there are {len(targets)} names for {len(parts)} values")
+    for target, part in zip(targets, parts, strict=True):
+        names.given[target.name] = part
+
+
+def _unary(node: ast.Unary, at: Setting, most: int) -> Value:
+    value = evaluate(node.operand, at, most)
+    if node.operator == "not":
+        return not truth(value, "what stands after `not`")
+    if node.operator == "-":
+        return operations.arithmetic("-", 0, value, most) if value != 0 else -value
+    return operations.arithmetic("+", 0, value, most)
+
+
+def _chain(node: ast.Chain, at: Setting, most: int) -> Value:
+    value = evaluate(node.first, at, most)
+    for sign, operand in node.rest:
+        value = operations.arithmetic(sign, value, evaluate(operand, at, most), most)
+    return value
+
+
+def _logical(node: ast.Logical, at: Setting, most: int) -> bool:
+    decides = node.operator == "or"
+    for operand in node.operands:
+        if truth(evaluate(operand, at, most), f"each side of `{node.operator}`") is decides:
+            return decides
+    return not decides
+
+
+def _comparison(node: ast.Comparison, at: Setting, most: int) -> bool:
+    left = evaluate(node.first, at, most)
+    for sign, operand in node.rest:
+        right = evaluate(operand, at, most)
+        if not operations.compare(sign, left, right):
+            return False
+        left = right
+    return True
+
+
+def _conditional(node: ast.Conditional, at: Setting, most: int) -> Value:
+    chosen = truth(evaluate(node.condition, at, most), "the condition")
+    return evaluate(node.then if chosen else node.otherwise, at, most)
+
+
+def _attribute(node: ast.Attribute, at: Setting, most: int) -> Value:
+    value = evaluate(node.value, at, most)
+    if isinstance(value, Tensors):
+        return value.attribute(node.name)
+    raise ValueProblem(
+        f"{kind_of(value)} has no `{node.name}`", "`in` and `shape(label)` have sizes: `in.channels`"
+    )
+
+
+def _index(node: ast.Index, at: Setting, most: int) -> Value:
+    value = evaluate(node.value, at, most)
+    index = integer(evaluate(node.index, at, most), "an index")
+    if isinstance(value, Tensors) and not -len(value.shapes) <= index < len(value.shapes):
+        raise ValueProblem(f"`{value.what}` is {len(value.shapes)} tensors: there is no number {index}")
+    if isinstance(value, Tensors):
+        return Tensors((value.shapes[index],), f"{value.what}[{index}]")
+    if not isinstance(value, tuple | range | str):
+        raise ValueProblem(f"{kind_of(value)} has no items")
+    if not -len(value) <= index < len(value):
+        raise ValueProblem(f"there is no item {index} in {kind_of(value)}; the first is 0")
+    return value[index]
+
+
+def _slicing(node: ast.Slicing, at: Setting, most: int) -> Value:
+    value = evaluate(node.value, at, most)
+    if not isinstance(value, tuple | range | str):
+        raise ValueProblem(f"{kind_of(value)} has no items")
+    bounds = [
+        None if bound is None else integer(evaluate(bound, at, most), "an index")
+        for bound in (node.start, node.stop, node.step)
+    ]
+    if bounds[2] == 0:
+        raise ValueProblem("the step of a slice can't be 0")
+    return value[slice(*bounds)]
+
+
+def _shape_of(node: ast.ShapeOf, at: Setting, most: int) -> Value:
+    return at.shape_of(node.reference)
+
+
+def _call(node: ast.Call, at: Setting, most: int) -> Value:
+    if found := at.call_function(node):
+        return found[0]
+    if node.name.name not in operations.FUNCTIONS:
+        raise Problem(
+            UnknownName(
+                span=node.name.span,
+                trail=at.trail,
+                what="function",
+                name=node.name.name,
+                known=(*operations.FUNCTIONS, *at.known_names()),
+            )
+        )
+    for argument in node.arguments:
+        if argument.name:
+            raise ValueProblem(f"`{node.name.name}` takes its arguments by position")
+    values = tuple([evaluate(argument.value, at, most) for argument in node.arguments])
+    return operations.call(node.name.name, values, most)
+
+
+EVALUATORS: dict[type, Callable[[Any, Setting, int], Value]] = {
+    ast.Name: _name,
+    ast.Flow: _flow,
+    ast.Text: _text,
+    ast.Listing: _listing,
+    ast.Comprehension: _comprehension,
+    ast.Unary: _unary,
+    ast.Chain: _chain,
+    ast.Logical: _logical,
+    ast.Comparison: _comparison,
+    ast.Conditional: _conditional,
+    ast.Attribute: _attribute,
+    ast.Index: _index,
+    ast.Slicing: _slicing,
+    ast.ShapeOf: _shape_of,
+    ast.Call: _call,
+}

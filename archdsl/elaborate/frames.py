@@ -1,0 +1,158 @@
+"""Where a statement is worked out: what flows, what is named, and how the way led there."""
+
+from __future__ import annotations
+
+from archdsl.diagnostics import Label, Span, Use
+from archdsl.elaborate.errors import BadFlow, BadLabel, Problem, Spoiled, UnknownLabel
+from archdsl.elaborate.expressions import Names, evaluate
+from archdsl.elaborate.modules import FileSetting, Module, World
+from archdsl.elaborate.naming import PART, Entry, Flow, Place
+from archdsl.elaborate.recording import Recorder
+from archdsl.elaborate.values import Tensors, integer
+from archdsl.syntax import ast
+
+
+class Frame(FileSetting):
+    """A body while its statements are worked out one after the other.
+
+    Attributes:
+        flowing: the nodes that flow; None once something is wrong, until the flow is set anew.
+        place: the scope that labels go to.
+        branches: collects the branches of a merge, in whose body this is; None elsewhere.
+        last: the stage whose result flows, and where it stands.
+        maps: the tensors that the inputs of a block stand for, by name.
+        home: the scope of the block or network that this belongs to; its outputs go there.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        module: Module,
+        recorder: Recorder,
+        place: Place,
+        flowing: Flow,
+        span: Span,
+        trail: tuple[Use, ...] = (),
+        names: Names | None = None,
+    ) -> None:
+        super().__init__(world, module, trail, names)
+        self.recorder = recorder
+        self.place = place
+        self.flowing = flowing
+        self.last = span
+        self.branches: list[Branched] | None = None
+        self.maps: dict[str, Flow] = {}  # what the inputs of a block stand for
+        self.home = place
+
+    def inner(self, place: Place | None = None) -> Frame:
+        """Return a frame for a body inside this one, with the same flow."""
+        frame = Frame(
+            self.world,
+            self.module,
+            self.recorder,
+            place or self.place,
+            self.flowing,
+            self.last,
+            self.trail,
+            Names(self.names),
+        )
+        frame.maps = self.maps
+        frame.home = self.home
+        return frame
+
+    def turn(self) -> Frame:
+        """Return a frame for the body of a loop or condition, which may hold branches as well."""
+        frame = self.inner()
+        frame.branches = self.branches
+        return frame
+
+    def after(self, inner: Frame) -> None:
+        """Go on where a body inside this one has ended."""
+        self.flowing = inner.flowing
+        self.last = inner.last
+
+    # --- what expressions ask for -----------------------------------------------------------
+
+    def flow(self) -> Tensors:
+        if self.flowing is None:
+            raise Spoiled
+        return self.shapes(self.flowing, "in")
+
+    def shapes(self, flow: tuple[int, ...], what: str) -> Tensors:
+        """Return the shapes of nodes as a value."""
+        return Tensors(tuple(self.recorder.shape(number) for number in flow), what)
+
+    def shape_of(self, reference: ast.Reference) -> Tensors:
+        flow = self.follow(reference)
+        if flow is None:
+            raise Spoiled
+        return self.shapes(flow, "shape(...)")
+
+    # --- labels -----------------------------------------------------------------------------
+
+    def parts(self, path: ast.Path) -> list[str]:
+        """Return the parts of a label or reference, with holes filled; dots part strings too."""
+        parts: list[str] = []
+        for part in path.parts:
+            text = part if isinstance(part, str) else evaluate(part, self, self.world.limits.steps)
+            parts += str(text).split(".")
+        for part in parts:
+            if not PART.fullmatch(part):
+                raise Problem(BadLabel(span=path.span, trail=self.trail, name=str(part)))
+            if len(part) > self.world.limits.name:
+                reason = f"it has {len(part):,} characters, and at most {self.world.limits.name} can be used"
+                raise Problem(BadLabel(span=path.span, trail=self.trail, name=part, reason=reason))
+        return parts
+
+    def find(self, path: ast.Path) -> Entry:
+        """Return what a reference stands for."""
+        parts = self.parts(path)
+        entry = self.place.find(parts)
+        if entry is None:
+            raise Problem(
+                UnknownLabel(
+                    span=path.span,
+                    trail=self.trail,
+                    reference=".".join(parts),
+                    inside=self.place.scope.name,
+                    known=tuple(self.place.labels()),
+                )
+            )
+        return entry
+
+    def follow(self, reference: ast.Reference) -> Flow:
+        """Return the tensors that a reference names."""
+        if reference.path is None:
+            flow = self.flowing
+        elif len(reference.path.parts) == 1 and reference.path.parts[0] in self.maps:
+            flow = self.maps[str(reference.path.parts[0])]
+        else:
+            flow = self.find(reference.path).flow
+            if flow == ():
+                raise Problem(
+                    BadFlow(
+                        span=reference.span,
+                        trail=self.trail,
+                        reason="this has no main output",
+                        hint="name one of its outputs: `from label.output`",
+                    )
+                )
+        if reference.index is None or flow is None:
+            return flow
+        index = integer(evaluate(reference.index, self, self.world.limits.steps), "an index")
+        if not -len(flow) <= index < len(flow):
+            reason = f"there is no tensor number {index}: there are {len(flow)}, the first is 0"
+            raise Problem(BadFlow(span=reference.span, trail=self.trail, reason=reason))
+        return (flow[index],)
+
+
+class Branched:
+    """A branch of a merge that was worked out: its result, and where it came by it."""
+
+    __slots__ = ("end", "first", "flow", "label")
+
+    def __init__(self, flow: Flow, label: Label, first: int, end: int) -> None:
+        self.flow = flow
+        self.label = label
+        self.first = first
+        self.end = end

@@ -1,0 +1,315 @@
+"""Files as the elaborator sees them: what each calls by a name, and what that stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from archdsl.diagnostics import Source, Span, Use
+from archdsl.elaborate.binding import Signature, bind
+from archdsl.elaborate.errors import (
+    BadArgument,
+    BadFlow,
+    Problem,
+    Recursion,
+    Spoiled,
+    UnknownName,
+)
+from archdsl.elaborate.expressions import Names, bind_targets, evaluate, problem
+from archdsl.elaborate.values import (
+    SPOILED,
+    BlockValue,
+    Tensors,
+    Value,
+    ValueProblem,
+    kind_of,
+    matches,
+)
+from archdsl.layers.base import Layer
+from archdsl.limits import Limits, OverLimit
+from archdsl.syntax import ast
+
+
+@dataclass(eq=False)
+class Module:
+    """A file: its items by name, and those that it imports.
+
+    Attributes:
+        imported: for each name of an import, the module it comes from and its name there.
+        values: of its `let` items, as they become known.
+    """
+
+    source: Source
+    program: ast.Program
+    imported: dict[str, tuple[Module, str]] = field(default_factory=dict)
+    items: dict[str, ast.Item] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def find(self, name: str) -> tuple[Module, ast.Item] | None:
+        """Return the item that a name stands for, and the file that it is written in."""
+        module: Module = self
+        for _ in range(1_000):  # imports of imports; a ring of names was refused before
+            if name in module.items:
+                return module, module.items[name]
+            if name not in module.imported:
+                return None
+            module, name = module.imported[name]
+        return None
+
+
+class World:
+    """What all parts of an elaboration share: the layers, the limits, and the work done so far."""
+
+    def __init__(self, layers: Mapping[str, type[Layer]], limits: Limits) -> None:
+        self.layers = layers
+        self.limits = limits
+        self.steps_left = limits.steps
+        self.active: list[tuple[object, str]] = []  # what is being worked out, outermost first
+        self.depth = 0  # of expressions inside functions that call each other
+
+    def step(self, span: Span, count: int = 1) -> None:
+        """Count steps of work before they are done."""
+        self.steps_left -= count
+        if self.steps_left < 0:
+            allowed = self.limits.steps
+            raise Problem(
+                OverLimit(
+                    span=span,
+                    limit="steps",
+                    asks=f"takes {allowed - self.steps_left:,} steps or more",
+                    allowed=allowed,
+                    needed=allowed - self.steps_left,
+                )
+            )
+
+    def enter(self, item: object, name: str, span: Span, trail: tuple[Use, ...]) -> None:
+        """Begin to work out an item, which must not be under way already."""
+        for number, (active, _) in enumerate(self.active):
+            if active is item:
+                ring = (*(called for _, called in self.active[number:]), name)
+                raise Problem(Recursion(span=span, trail=trail, ring=ring))
+        self.active.append((item, name))
+
+    def leave(self) -> None:
+        """End the work on the item entered last."""
+        self.active.pop()
+
+    # --- names of a file --------------------------------------------------------------------
+
+    def block_named(self, module: Module, name: str, span: Span, trail: tuple[Use, ...]) -> Value:
+        """Return the block or layer of that name, or None if there is none."""
+        found = module.find(name)
+        if found is None:
+            layer = self.layers.get(name)
+            return None if layer is None else BlockValue(name, layer=layer)
+        home, item = found
+        if isinstance(item, ast.Block):
+            return BlockValue(item.name, declaration=item, module=home)
+        if isinstance(item, ast.BlockAlias):
+            self.enter(item, item.name, span, trail)
+            try:
+                return self.partial(item.call, FileSetting(self, home, trail))
+            finally:
+                self.leave()
+        return None
+
+    def value_named(self, module: Module, name: ast.Name, trail: tuple[Use, ...]) -> tuple[Value] | None:
+        """Return the `let`, block or layer of that name, in a tuple."""
+        found = module.find(name.name)
+        if found is not None and isinstance(found[1], ast.Let):
+            return (self.let_value(found[0], name.name, found[1], name.span, trail),)
+        block = self.block_named(module, name.name, name.span, trail)
+        return None if block is None else (block,)
+
+    def let_value(
+        self, module: Module, name: str, item: ast.Let, span: Span, trail: tuple[Use, ...]
+    ) -> Value:
+        """Return the value of a `let` of a file, which is worked out once."""
+        if name not in module.values:
+            self.enter(item, name, span, trail)
+            deeper = self.deepen(item.value, span)
+            try:
+                names = Names()
+                setting = FileSetting(self, module, trail)
+                value = evaluate(item.value, setting, self.limits.steps)
+                setting.bind(item, value, names)
+                module.values.update(names.given)
+            except Problem:
+                module.values.update({target.name: SPOILED for target in item.targets})
+                raise
+            finally:
+                self.depth -= deeper
+                self.leave()
+        value = module.values[name]
+        if value is SPOILED:
+            raise Spoiled
+        return value
+
+    def deepen(self, value: ast.Expression, span: Span) -> int:
+        """Count how deeply expressions are nested through functions; Python's stack is finite."""
+        deeper = getattr(value, "depth", 0) + 2
+        self.depth += deeper
+        if self.depth > self.limits.nesting:
+            self.depth -= deeper
+            allowed = self.limits.nesting
+            asks = f"functions and values are nested {self.depth + deeper} deep"
+            raise Problem(OverLimit(span=span, limit="nesting", asks=asks, allowed=allowed))
+        return deeper
+
+    # --- calls ------------------------------------------------------------------------------
+
+    def partial(self, call: ast.Call, setting: FileSetting) -> BlockValue:
+        """Return a block or layer of which a call fixes some arguments."""
+        name = call.name
+        block = setting.names.find(name.name)
+        value = block[0] if block else self.block_named(
+            setting.module, name.name, name.span, setting.trail
+        )
+        if not isinstance(value, BlockValue):
+            known = (*self.block_names(setting.module),)
+            raise Problem(
+                UnknownName(
+                    span=name.span, trail=setting.trail, what="layer or block", name=name.name, known=known
+                )
+            )
+        given = self.given(call.arguments, setting)
+        signature = self.signature(value)
+        fixed = bind(signature, given, value.fixed, call.span, setting.trail, complete=False)
+        return BlockValue(value.name, value.declaration, value.layer, value.module, fixed)
+
+    def block_names(self, module: Module) -> Iterator[str]:
+        """Yield the names of all blocks and layers that a file can use."""
+        for name in (*module.items, *module.imported):
+            found = module.find(name)
+            if found and isinstance(found[1], ast.Block | ast.BlockAlias):
+                yield name
+        yield from self.layers
+
+    def given(
+        self, arguments: tuple[ast.Argument, ...], setting: FileSetting
+    ) -> list[tuple[str, Value, Span]]:
+        """Work out the arguments of a call."""
+        most = self.limits.steps
+        return [(a.name, evaluate(a.value, setting, most), a.span) for a in arguments]
+
+    def signature(self, block: BlockValue) -> Signature:
+        """Return what a block or layer takes."""
+        if block.layer is not None:
+            fields = block.layer.model_fields
+            required = frozenset(name for name, field in fields.items() if field.is_required())
+            return Signature(block.name, tuple(fields), required)
+        assert block.declaration is not None
+        return signature_of(block.name, block.declaration.parameters)
+
+    def call_function(
+        self, call: ast.Call, function: ast.Function, home: Module, caller: FileSetting
+    ) -> Value:
+        """Return the value of a function of a file."""
+        given = self.given(call.arguments, caller)
+        trail = (Use(function.name, call.span), *caller.trail)
+        signature = signature_of(function.name, function.parameters)
+        bound = bind(signature, given, {}, call.span, caller.trail)
+        self.enter(function, function.name, call.span, caller.trail)
+        deeper = 0
+        try:
+            deepest = max((*(let.value for let in function.lets), function.value), key=_depth)
+            deeper = self.deepen(deepest, call.span)
+            inside = FileSetting(self, home, trail)
+            self.bind_parameters(function.name, function.parameters, bound, inside)
+            for let in function.lets:
+                self.step(let.span)
+                value = evaluate(let.value, inside, self.limits.steps)
+                inside.bind(let, value, inside.names)
+            return evaluate(function.value, inside, self.limits.steps)
+        finally:
+            self.depth -= deeper
+            self.leave()
+
+    def bind_parameters(
+        self,
+        callee: str,
+        parameters: tuple[ast.Parameter, ...],
+        bound: Mapping[str, tuple[Value, Span]],
+        inside: FileSetting,
+    ) -> None:
+        """Give each parameter its value or its default, and check its type."""
+        for parameter in parameters:
+            if parameter.name in bound:
+                value, span = bound[parameter.name]
+            elif parameter.default is not None:
+                value, span = evaluate(parameter.default, inside, self.limits.steps), parameter.span
+            else:
+                continue
+            optional = isinstance(parameter.default, ast.Literal) and parameter.default.value is None
+            if parameter.type and not (optional and value is None) and not matches(value, parameter.type):
+                raise Problem(
+                    BadArgument(
+                        span=span,
+                        trail=inside.trail[1:] if parameter.name in bound else inside.trail,
+                        callee=callee,
+                        name=parameter.name,
+                        reason=f"must be of the type {parameter.type}",
+                        given=kind_of(value),
+                    )
+                )
+            inside.names.given[parameter.name] = value
+
+
+def _depth(expression: ast.Expression) -> int:
+    return getattr(expression, "depth", 0)
+
+
+def signature_of(callee: str, parameters: tuple[ast.Parameter, ...]) -> Signature:
+    """Return what a declaration with those parameters takes."""
+    required = frozenset(parameter.name for parameter in parameters if parameter.default is None)
+    return Signature(callee, tuple(parameter.name for parameter in parameters), required)
+
+
+class FileSetting:
+    """Where an expression stands that belongs to no body: in a `let`, a default, a function."""
+
+    def __init__(
+        self, world: World, module: Module, trail: tuple[Use, ...] = (), names: Names | None = None
+    ) -> None:
+        self.world = world
+        self.module = module
+        self.trail = trail
+        self.names = names or Names()
+
+    def flow(self) -> Tensors:
+        raise ValueProblem("nothing flows here: `in` has a meaning in networks and blocks only")
+
+    def shape_of(self, reference: ast.Reference) -> Tensors:
+        raise Problem(
+            BadFlow(span=reference.span, trail=self.trail, reason="there are no stages here")
+        )
+
+    def global_value(self, name: ast.Name) -> tuple[Value] | None:
+        return self.world.value_named(self.module, name, self.trail)
+
+    def call_function(self, call: ast.Call) -> tuple[Value] | None:
+        found = self.module.find(call.name.name)
+        if found is not None and isinstance(found[1], ast.Function):
+            return (self.world.call_function(call, found[1], found[0], self),)
+        local = self.names.find(call.name.name)
+        if local is not None and not isinstance(local[0], BlockValue):
+            raise ValueProblem(f"`{call.name.name}` can't be called: it is {kind_of(local[0])}")
+        is_block = local is not None or (
+            self.world.block_named(self.module, call.name.name, call.name.span, self.trail) is not None
+        )
+        return (self.world.partial(call, self),) if is_block else None
+
+    def step(self, span: Span) -> None:
+        self.world.step(span)
+
+    def known_names(self) -> Iterator[str]:
+        yield from self.names
+        yield from self.module.items
+        yield from self.module.imported
+
+    def bind(self, let: ast.Let, value: Value, names: Names) -> None:
+        """Give the names of a `let` their values."""
+        try:
+            bind_targets(let.targets, value, names, self.world.limits.steps)
+        except ValueProblem as error:
+            raise problem(error, let.span, self.trail) from None

@@ -1,0 +1,96 @@
+"""Labels: the names of stages, the scopes they open, and how references find them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from archdsl.diagnostics import Span
+from archdsl.graph import Scope
+
+Flow = tuple[int, ...] | None  # numbers of nodes; None after something that was reported
+PART = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """What a label stands for.
+
+    Attributes:
+        span: where the label, or the stage without one, stands.
+        flow: the tensor that it names; None if it has none.
+        first, end: the nodes that were made for it are numbered from `first` up to `end`.
+        incoming: what came in.
+        place: the scope that it opened, if it did.
+        training: of an output: whether it is given in training mode only.
+    """
+
+    span: Span
+    flow: Flow = None
+    first: int = 0
+    end: int = 0
+    incoming: Flow = None
+    place: Place | None = None
+    training: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A scope while it is being filled.
+
+    Attributes:
+        outside: whether labels around it can be seen from within; not from within a block.
+        position: of the next stage without a label.
+        outputs: what `output name` names in a block or network.
+    """
+
+    scope: Scope
+    around: Place | None = None
+    outside: bool = True
+    position: int = 0
+    open: bool = True  # whether dotted labels may add to it from elsewhere
+    entries: dict[str, Entry] = field(default_factory=dict)
+    outputs: dict[str, Entry] = field(default_factory=dict)
+
+    def full_name(self, label: str) -> str:
+        """Return the name of a stage of this scope, from the network on."""
+        return f"{self.scope.name}.{label}" if self.scope.name else label
+
+    def visible(self) -> Iterator[Place]:
+        """Yield this scope and those around it, as far as the block it is written in."""
+        place: Place | None = self
+        while place is not None:
+            yield place
+            place = place.around if place.outside else None
+
+    def find(self, parts: list[str]) -> Entry | None:
+        """Look up a reference: its first part here or further out, the others inside."""
+        for place in self.visible():
+            entry = place.entries.get(parts[0]) or place.outputs.get(parts[0])
+            if entry is not None:
+                return _enter(entry, parts[1:])
+        return None
+
+    def labels(self) -> list[str]:
+        """List the references that would find something, those nearest first."""
+        found: dict[str, None] = {}
+        for place in self.visible():
+            for name, entry in reversed(place.entries.items()):
+                if name.isdigit():
+                    continue
+                found.setdefault(name)
+                for inner in entry.place.outputs if entry.place else ():
+                    found.setdefault(f"{name}.{inner}")
+        return list(found)
+
+
+def _enter(entry: Entry, parts: list[str]) -> Entry | None:
+    for part in parts:
+        if entry.place is None:
+            return None
+        inner = entry.place.outputs.get(part) or entry.place.entries.get(part)
+        if inner is None:
+            return None
+        entry = inner
+    return entry

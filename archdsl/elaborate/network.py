@@ -1,0 +1,256 @@
+"""Elaborates a network of a file: from its name and parameters to a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archdsl.diagnostics import ArchError, Span
+from archdsl.elaborate.binding import bind
+from archdsl.elaborate.elaborator import Elaborator, _is_aside
+from archdsl.elaborate.errors import (
+    BadNetwork,
+    BadValue,
+    NameClash,
+    Problem,
+    Spoiled,
+    did_you_mean,
+)
+from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.elaborate.frames import Frame
+from archdsl.elaborate.modules import FileSetting, Module, World, signature_of
+from archdsl.elaborate.naming import Entry, Place
+from archdsl.elaborate.recording import Record, Recorder
+from archdsl.elaborate.values import Value, ValueProblem, items
+from archdsl.graph import Graph, Scope
+from archdsl.layers.base import ArgumentErrors
+from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.tensor import InputTensor
+from archdsl.syntax import ast
+
+Shapes = Mapping[str, tuple[Size | str, ...]]  # of inputs; a string is the name of a free size
+
+
+def network_names(module: Module) -> list[str]:
+    """List the networks that a file defines, in its order."""
+    kinds = ast.Network | ast.NetworkAlias
+    return [item.name for item in module.program.items if isinstance(item, kinds)]
+
+
+def default_network(module: Module, stem: str) -> str | None:
+    """Name the network that a file stands for: the one named like it, else its last."""
+    names = network_names(module)
+    return stem if stem in names else names[-1] if names else None
+
+
+def elaborate(
+    world: World,
+    module: Module,
+    name: str,
+    parameters: Mapping[str, Value],
+    shapes: Shapes,
+    digest: str = "",
+) -> Graph:
+    """Return the graph of a network.
+
+    Args:
+        parameters: values for parameters of the network that it leaves open.
+        shapes: shapes for some of its inputs, instead of those in the spec.
+
+    Raises:
+        ArchError: with everything that is wrong.
+    """
+    recorder = Recorder(world.limits)
+    maker = Elaborator(world, recorder)
+    try:
+        declaration, home, bound, alias = _resolve(world, module, name, parameters)
+        frame = _begin(world, home, recorder, declaration, bound, name, alias)
+        _inputs(declaration, frame, maker, shapes)
+    except Problem as error:
+        raise ArchError([*maker.errors, error.diagnostic]) from None
+    if maker.errors:
+        raise ArchError(maker.errors)
+    maker.run(maker.body(declaration.body, frame), frame)
+    outputs = _outputs(declaration, frame, maker)
+    if maker.errors:
+        raise ArchError(maker.errors)
+    inputs = {node.name: number for number, node in enumerate(recorder.records) if _is_input(node)}
+    return recorder.graph(frame.place.scope, inputs, outputs, digest)
+
+
+def _is_input(record: Record) -> bool:
+    return isinstance(record.layer, InputTensor)
+
+
+def _resolve(
+    world: World, module: Module, name: str, parameters: Mapping[str, Value]
+) -> tuple[ast.Network, Module, dict[str, tuple[Value, Span]], ast.NetworkAlias | None]:
+    """Follow `network a = B(...)` to the network with a body, collecting what is fixed."""
+    aliases: list[tuple[ast.NetworkAlias, Module]] = []
+    home, item = _network(module, name, None)
+    first = item
+    while isinstance(item, ast.NetworkAlias):
+        world.enter(item, item.name, item.call.span, ())
+        aliases.append((item, home))
+        home, item = _network(home, item.call.name.name, item.call.name.span)
+    assert isinstance(item, ast.Network)
+    bound: dict[str, tuple[Value, Span]] = {}
+    signature = signature_of(item.name, item.parameters)
+    for alias, where in reversed(aliases):
+        world.leave()
+        given = world.given(alias.call.arguments, FileSetting(world, where))
+        bound = bind(signature, given, bound, alias.call.span, (), complete=False)
+    span = first.span
+    for key in parameters:
+        if key not in signature.names or key in bound:
+            open_names = [one for one in signature.names if one not in bound]
+            why = "is fixed by it" if key in bound else "is unknown"
+            hint = did_you_mean(key, open_names) or "it has no open parameters"
+            reason = f"network `{name}` can't be given `{key}`, which {why}"
+            raise Problem(BadNetwork(span=span, reason=reason, hint=hint))
+    bound |= {key: (value, span) for key, value in parameters.items()}
+    missing = sorted(signature.required - bound.keys(), key=signature.names.index)
+    if missing:
+        quoted = " and ".join(f"`{key}`" for key in missing)
+        raise Problem(
+            BadNetwork(
+                span=span,
+                reason=f"network `{name}` needs a value for {quoted}",
+                hint=f"give it one with -p {missing[0]}=...",
+            )
+        )
+    return item, home, bound, first if isinstance(first, ast.NetworkAlias) else None
+
+
+def _network(
+    module: Module, name: str, span: Span | None
+) -> tuple[Module, ast.Network | ast.NetworkAlias]:
+    found = module.find(name)
+    if found is not None and isinstance(found[1], ast.Network | ast.NetworkAlias):
+        return found[0], found[1]
+    names = network_names(module)
+    if not names:
+        hint = "networks begin with `network name { ... }`"
+        raise Problem(BadNetwork(span=span, reason=f"{module.source.path} defines no network", hint=hint))
+    raise Problem(
+        BadNetwork(
+            span=span,
+            reason=f"{module.source.path} defines no network called `{name}`",
+            hint=did_you_mean(name, names) or f"it defines {', '.join(names[:8])}",
+        )
+    )
+
+
+def _begin(
+    world: World,
+    home: Module,
+    recorder: Recorder,
+    declaration: ast.Network,
+    bound: Mapping[str, tuple[Value, Span]],
+    name: str,
+    alias: ast.NetworkAlias | None,
+) -> Frame:
+    """Return the frame in which the body of a network is worked out."""
+    setting = FileSetting(world, home)
+    world.bind_parameters(name, declaration.parameters, bound, setting)
+    text = (alias.description if alias else "") or declaration.body.description
+    scope = Scope("", None, name, declaration.span, dict(setting.names.given), text)
+    recorder.scopes[""] = scope
+    place = Place(scope, outside=False)
+    return Frame(world, home, recorder, place, (), declaration.span, names=setting.names)
+
+
+def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: Shapes) -> None:
+    """Make the inputs of a network; together they are what flows at its start."""
+    inputs = [one for one in declaration.body.statements if isinstance(one, ast.Input)]
+    unknown = [name for name in shapes if name not in {one.name for one in inputs}]
+    if unknown:
+        raise Problem(
+            BadNetwork(
+                span=declaration.span,
+                reason=f"network `{declaration.name}` has no input called `{unknown[0]}`",
+                hint=did_you_mean(unknown[0], [one.name for one in inputs]),
+            )
+        )
+    if not inputs:
+        raise Problem(
+            BadNetwork(
+                span=declaration.span,
+                reason=f"network `{declaration.name}` has no input",
+                hint="begin it with `input image: [3, 224, 224]`",
+            )
+        )
+    flowing: list[int] = []
+    for one in inputs:
+        if one.name in frame.place.entries:
+            first = frame.place.entries[one.name].span
+            raise Problem(NameClash(span=one.span, name=one.name, first=first, what="inputs are"))
+        shape = _input_shape(one, frame, shapes.get(one.name))
+        try:
+            layer = frame.recorder.layer(InputTensor, {"shape": shape, "holds": "float"})
+        except ArgumentErrors as error:
+            assert one.shape is not None
+            reason = f"the shape of an input {next(iter(error.reasons.values()))}"
+            raise Problem(BadValue(span=one.shape.span, reason=reason)) from None
+        facts = maker.infer(layer, (), one.span, frame)
+        number = frame.recorder.add(
+            Record(one.name, one.name, layer, (), facts, frame.place.scope, one.span, ())
+        )
+        frame.place.entries[one.name] = Entry(one.span, (number,))
+        flowing.append(number)
+    frame.flowing = tuple(flowing)
+    frame.last = inputs[-1].span
+
+
+def _input_shape(
+    one: ast.Input, frame: Frame, given: tuple[Size | str, ...] | None
+) -> tuple[Size, ...]:
+    """Return the shape of an input; names in it that mean nothing else are free sizes."""
+    if one.shape is None:
+        hint = f"write `input {one.name}: [3, 224, 224]`"
+        reason = "an input of a network needs a shape"
+        raise Problem(BadValue(span=one.span, reason=reason, hint=hint))
+    names = frame.names.given
+    free: dict[int, str] = {}
+    if isinstance(one.shape, ast.Listing):
+        for axis, item in enumerate(one.shape.items):
+            if isinstance(item, ast.Name) and not frame.names.find(item.name):
+                if frame.global_value(item) is None:
+                    free[axis] = item.name
+                    names[item.name] = Formula.named(item.name)
+    most = frame.world.limits.steps
+    try:
+        declared = items(evaluate(one.shape, frame, most), "the shape of an input", most)
+    except ValueProblem as error:
+        raise problem(error, one.shape.span, ()) from None
+    except Spoiled:
+        raise Problem(BadValue(span=one.shape.span, reason="this shape is not known")) from None
+    if given is None:
+        return declared
+    if len(given) != len(declared):
+        text = "x".join(map(str, given))
+        reason = f"input `{one.name}` has {len(declared)} axes, and {text} has {len(given)}"
+        raise Problem(BadValue(span=one.shape.span, reason=reason))
+    sizes = tuple(Formula.named(size) if isinstance(size, str) else size for size in given)
+    for axis, name in free.items():
+        names[name] = sizes[axis]
+    return sizes
+
+
+def _outputs(
+    declaration: ast.Network, frame: Frame, maker: Elaborator
+) -> list[tuple[str, int, bool, Span]]:
+    """List the outputs of a network: the main one first, then the others as written."""
+    found = [
+        (name, entry.flow[0], entry.training, entry.span)
+        for name, entry in frame.home.outputs.items()
+        if entry.flow
+    ]
+    last = declaration.body.statements[-1] if declaration.body.statements else None
+    if (last is not None and _is_aside(last)) or frame.flowing is None:
+        return found
+    if isinstance(last, ast.Output) and last.body is None and found:
+        return [found[-1], *found[:-1]]
+    maker.single(frame.flowing, "the main output", frame.last, frame)
+    if len(frame.flowing) != 1:
+        return found
+    return [("output", frame.flowing[0], False, frame.last), *found]

@@ -1,0 +1,276 @@
+"""Operators and functions on values, each bounded before it is computed."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from archdsl.elaborate.values import (
+    Tensors,
+    Value,
+    ValueProblem,
+    bounded,
+    integer,
+    items,
+    kind_of,
+    number,
+)
+from archdsl.layers.sizes import Formula, FormulaError
+from archdsl.limits import LARGEST
+
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def arithmetic(sign: str, left: Value, right: Value, most: int) -> Value:
+    """Work out `left sign right`. Strings and lists can be joined and repeated, as in Python.
+
+    Raises:
+        ValueProblem: there is no result, or one larger than `most` items or characters.
+    """
+    sequences = tuple | range | str
+    if sign == "+" and isinstance(left, sequences) and isinstance(right, sequences):
+        return joined(left, right, most)
+    if sign == "*" and isinstance(left, sequences):
+        return repeated(left, integer(right, "how often a list is repeated"), most)
+    if sign == "*" and isinstance(right, sequences):
+        return repeated(right, integer(left, "how often a list is repeated"), most)
+    first, second = number(left, f"what stands before `{sign}`"), number(right, f"what stands after `{sign}`")
+    try:
+        return bounded(calculate(sign, first, second))
+    except ZeroDivisionError:
+        raise ValueProblem("this divides by zero") from None
+    except OverflowError:
+        raise ValueProblem("the result is too large") from None
+    except FormulaError as error:
+        raise ValueProblem(f"the size {error}", names=free_names(first, second)) from None
+    except TypeError:
+        raise ValueProblem(
+            f"`{sign}` can't be worked out for {kind_of(left)} and {kind_of(right)}",
+            names=free_names(first, second),
+        ) from None
+
+
+def calculate(sign: str, left: Any, right: Any) -> Value:
+    if sign == "+":
+        return left + right
+    if sign == "-":
+        return left - right
+    if sign == "*":
+        return left * right
+    if sign == "//":
+        return left // right
+    if sign == "%":
+        return left % right
+    if sign == "/":
+        return left / right
+    return power(left, right)
+
+
+def power(base: Any, exponent: Any) -> Value:
+    if isinstance(base, int) and isinstance(exponent, int):
+        if exponent >= 0:
+            # the result has about this many bits: refuse before working it out
+            if abs(base) > 1 and exponent * (abs(base).bit_length() - 1) > LARGEST.bit_length():
+                raise OverflowError
+            return base**exponent
+        return float(base) ** exponent
+    if isinstance(base, Formula) and isinstance(exponent, int) and 0 < exponent <= 4:
+        return math.prod([base] * exponent)
+    result = base**exponent
+    if isinstance(result, complex):
+        raise ValueProblem("a negative number has no such power")
+    return result
+
+
+def joined(left: Any, right: Any, most: int) -> Value:
+    if isinstance(left, str) != isinstance(right, str):
+        raise ValueProblem(f"{kind_of(left)} and {kind_of(right)} can't be joined")
+    check_length(len(left) + len(right), left, most)
+    return left + right if isinstance(left, str) else (*left, *right)
+
+
+def repeated(value: Any, times: int, most: int) -> Value:
+    check_length(len(value) * max(times, 0), value, most)
+    return (tuple(value) if isinstance(value, range) else value) * times
+
+
+def check_length(length: int, value: Value, most: int) -> None:
+    if isinstance(value, str):
+        if length > 4_096:
+            raise ValueProblem("the result would be a string of more than 4,096 characters")
+    elif length > most:
+        raise ValueProblem(f"the result would be a list of {length:,} items")
+
+
+def compare(sign: str, left: Value, right: Value) -> bool:
+    """Work out a comparison. Sizes with free names compare only where the answer is certain."""
+    if sign in ("==", "!="):
+        return equal(left, right) == (sign == "==")
+    if isinstance(left, str) and isinstance(right, str):
+        return COMPARISONS[sign](left, right)
+    first = number(left, f"what stands before `{sign}`")
+    second = number(right, f"what stands after `{sign}`")
+    if isinstance(first, Formula) or isinstance(second, Formula):
+        first, second = difference(first, second), 0
+    return COMPARISONS[sign](first, second)
+
+
+def difference(left: Any, right: Any) -> int:
+    """Return `left - right` of sizes, if it is the same for all values of the free names."""
+    rest = left - right if not isinstance(left, float) and not isinstance(right, float) else left
+    if isinstance(rest, int):
+        return rest
+    raise ValueProblem(
+        f"whether {left} or {right} is larger depends on a free size", names=free_names(left, right)
+    )
+
+
+def equal(left: Value, right: Value) -> bool:
+    if isinstance(left, Formula) or isinstance(right, Formula):
+        if left == right:
+            return True
+        if isinstance(left, int | Formula) and isinstance(right, int | Formula):
+            difference(left, right)
+        return False
+    if isinstance(left, tuple | range) and isinstance(right, tuple | range):
+        return len(left) == len(right) and all(map(equal, left, right))
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+def free_names(*values: Value) -> tuple[str, ...]:
+    return tuple(sorted({n for value in values if isinstance(value, Formula) for n in value.names}))
+
+
+# --- functions ------------------------------------------------------------------------------
+
+
+def _numbers(name: str, values: tuple[Value, ...], most: int) -> list[Any]:
+    flat = items(values[0], f"what `{name}` is given", most) if len(values) == 1 else values
+    if not flat:
+        raise ValueProblem(f"`{name}` of nothing has no result")
+    return [number(value, f"what `{name}` is given") for value in flat]
+
+
+def _extreme(name: str, values: tuple[Value, ...], most: int) -> Value:
+    best, *others = _numbers(name, values, most)
+    for other in others:
+        if compare("<" if name == "min" else ">", other, best):
+            best = other
+    return best
+
+
+def _sum(values: tuple[Value, ...], most: int) -> Value:
+    total: Value = 0
+    for value in items(values[0], "what `sum` is given", most):
+        total = arithmetic("+", total, number(value, "what `sum` is given"), most)
+    return total
+
+
+def _len(value: Value) -> int:
+    if isinstance(value, str | tuple | range):
+        return len(value)
+    if isinstance(value, Tensors):
+        return len(value.shapes)
+    raise ValueProblem(f"{kind_of(value)} has no length")
+
+
+def _range(values: tuple[Value, ...]) -> range:
+    bounds = [integer(value, "what `range` is given") for value in values]
+    if len(bounds) == 3 and bounds[2] == 0:
+        raise ValueProblem("a `range` can't have steps of 0")
+    found = range(*bounds)
+    try:
+        len(found)
+    except OverflowError:
+        raise ValueProblem("this `range` is too long") from None
+    return found
+
+
+def _round(values: tuple[Value, ...]) -> Value:
+    if isinstance(values[0], Formula):
+        return values[0]
+    value: Any = number(values[0], "what `round` is given")
+    return round(value, *[integer(digits, "the digits of `round`") for digits in values[1:]])
+
+
+def _real(name: str, value: Value) -> Value:
+    if isinstance(value, Formula):
+        if name in ("floor", "ceil"):
+            return value
+        raise ValueProblem(f"`{name}` of a free size is not known", names=free_names(value))
+    given: Any = number(value, f"what `{name}` is given")
+    try:
+        return {"floor": math.floor, "ceil": math.ceil, "abs": abs, "sqrt": math.sqrt, "exp": math.exp}[
+            name
+        ](given)
+    except ValueError:
+        raise ValueProblem(f"`{name}` of {given} does not exist") from None
+
+
+def _log(values: tuple[Value, ...]) -> float:
+    given: list[Any] = [number(value, "what `log` is given") for value in values]
+    if any(isinstance(value, Formula) for value in given):
+        raise ValueProblem("`log` of a free size is not known", names=free_names(*given))
+    try:
+        return math.log(*given)
+    except (ValueError, ZeroDivisionError):
+        raise ValueProblem(f"`log` of {', '.join(map(str, given))} does not exist") from None
+
+
+# How many arguments each takes: at least, at most (None: any number).
+FUNCTIONS: dict[str, tuple[int, int | None]] = {
+    "min": (1, None),
+    "max": (1, None),
+    "sum": (1, 1),
+    "len": (1, 1),
+    "range": (1, 3),
+    "zip": (1, None),
+    "enumerate": (1, 2),
+    "round": (1, 2),
+    "floor": (1, 1),
+    "ceil": (1, 1),
+    "abs": (1, 1),
+    "sqrt": (1, 1),
+    "log": (1, 2),
+    "exp": (1, 1),
+}
+
+
+def call(name: str, values: tuple[Value, ...], most: int) -> Value:
+    """Call one of the functions of the language, with Python's meaning."""
+    least, greatest = FUNCTIONS[name]
+    if len(values) < least or (greatest is not None and len(values) > greatest):
+        count = f"{least} to {greatest}" if greatest and greatest > least else f"{least}"
+        raise ValueProblem(f"`{name}` takes {count} argument{'s' if count != '1' else ''}")
+    try:
+        return bounded(_call(name, values, most))
+    except OverflowError:
+        raise ValueProblem(f"the result of `{name}` is too large") from None
+
+
+def _call(name: str, values: tuple[Value, ...], most: int) -> Value:
+    if name in ("min", "max"):
+        return _extreme(name, values, most)
+    if name == "sum":
+        return _sum(values, most)
+    if name == "len":
+        return _len(values[0])
+    if name == "range":
+        return _range(values)
+    if name == "zip":
+        return tuple(zip(*[items(value, "what `zip` is given", most) for value in values], strict=False))
+    if name == "enumerate":
+        start = integer(values[1], "where `enumerate` starts") if len(values) > 1 else 0
+        return tuple(enumerate(items(values[0], "what `enumerate` is given", most), start))
+    if name == "round":
+        return _round(values)
+    if name == "log":
+        return _log(values)
+    return _real(name, values[0])

@@ -1,0 +1,109 @@
+"""`parameter` and `buffer`: tensors that a network owns itself."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import Span
+from archdsl.elaborate.errors import BadValue, Problem
+from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.elaborate.values import Value, ValueProblem, items, kind_of, number
+from archdsl.layers.base import ArgumentErrors, Layer
+from archdsl.layers.tensor import DISTRIBUTIONS, Distribution, OwnTensor
+from archdsl.syntax import ast
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.frames import Frame
+    from archdsl.elaborate.recording import Recorder
+
+
+def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> Layer:
+    """Return the layer that gives the tensor which a statement declares.
+
+    Raises:
+        Problem: the shape or the first values make no sense.
+    """
+    shape, batched = _shape(statement.shape, frame)
+    value: object = 0
+    if statement.value is not None:
+        try:
+            value = _first_values(statement.value, frame)
+            if isinstance(value, tuple) and len(_flat(value)) != prod(shape):
+                raise ValueProblem(
+                    f"a tensor of this shape holds {prod(shape)} numbers, and these are {len(_flat(value))}"
+                )
+        except ValueProblem as error:
+            raise problem(error, statement.value.span, frame.trail) from None
+    arguments = {
+        "shape": shape,
+        "value": value,
+        "learnable": statement.word == "parameter",
+        "batched": batched,
+    }
+    try:
+        return recorder.layer(OwnTensor, arguments)
+    except ArgumentErrors as error:
+        reason = f"a shape {next(iter(error.reasons.values()))}"
+        raise Problem(BadValue(span=statement.shape.span, trail=frame.trail, reason=reason)) from None
+
+
+def _shape(node: ast.Expression, frame: Frame) -> tuple[tuple[Value, ...], bool]:
+    """Return a shape, and whether it begins with `batch`."""
+    if isinstance(node, ast.Listing) and node.items:
+        first = node.items[0]
+        if isinstance(first, ast.Name) and first.name == "batch" and not frame.names.find("batch"):
+            rest = node._replace(items=node.items[1:])
+            return _sizes(rest, node.span, frame), True
+    return _sizes(node, node.span, frame), False
+
+
+def _sizes(node: ast.Expression, span: Span, frame: Frame) -> tuple[Value, ...]:
+    most = frame.world.limits.steps
+    try:
+        return items(evaluate(node, frame, most), "a shape", most)
+    except ValueProblem as error:
+        raise problem(error, span, frame.trail) from None
+
+
+def _first_values(node: ast.Expression, frame: Frame) -> object:
+    """Return a number, nested lists of numbers, or a distribution."""
+    most = frame.world.limits.steps
+    if isinstance(node, ast.Call) and node.name.name in DISTRIBUTIONS:
+        known = DISTRIBUTIONS[node.name.name]
+        arguments: dict[str, float] = {}
+        for position, argument in enumerate(node.arguments):
+            name = argument.name or (list(known)[position] if position < len(known) else "")
+            if name not in known or name in arguments:
+                raise ValueProblem(f"`{node.name.name}` takes {', '.join(known)}, once each")
+            value = evaluate(argument.value, frame, most)
+            given = number(value, f"`{name}` of `{node.name.name}`")
+            if not isinstance(given, int | float) or (name == "std" and given < 0):
+                raise ValueProblem(f"`{name}` must be a number of at least 0")
+            arguments[name] = given
+        return Distribution(node.name.name, tuple(arguments.items()))
+    value = evaluate(node, frame, most)
+    if isinstance(value, range):
+        value = tuple(value)
+    for item in _flat(value) if isinstance(value, tuple) else (value,):
+        if not isinstance(item, int | float) or isinstance(item, bool):
+            known_names = ", ".join(f"{name}(...)" for name in DISTRIBUTIONS)
+            raise ValueProblem(
+                f"a tensor begins with a number, a list of numbers, or a distribution; "
+                f"this is {kind_of(item)}",
+                f"distributions are {known_names}",
+            )
+    return value
+
+
+def _flat(value: tuple[Value, ...]) -> list[Value]:
+    """Return the numbers in nested lists, without recursion."""
+    flat: list[Value] = []
+    stack: list[Value] = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, tuple | range):
+            stack.extend(item)
+        else:
+            flat.append(item)
+    return flat

@@ -1,0 +1,173 @@
+"""Records nodes as they are made, and puts them together as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archdsl.diagnostics import Span, Use
+from archdsl.elaborate.errors import Problem
+from archdsl.graph import Graph, Node, Output, Scope
+from archdsl.layers.base import Facts, Layer, LayerError, Shape, Shapes, construct
+from archdsl.layers.sizes import FormulaError, Size
+from archdsl.limits import LARGEST, Limits, OverLimit
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A node in the making; its name may be given at the end, when all labels are known."""
+
+    name: str
+    label: str
+    layer: Layer
+    inputs: tuple[int, ...]
+    facts: Facts
+    scope: Scope
+    span: Span
+    trail: tuple[Use, ...]
+    shares: int = -1
+
+
+class Recorder:
+    """Makes layers and nodes. Equal layers, and equal facts, are made once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.records: list[Record] = []
+        self.scopes: dict[str, Scope] = {}
+        self.edges = 0
+        self._layers: dict[tuple[type[Layer], str], Layer] = {}
+        self._facts: dict[tuple[int, Shapes], Facts] = {}
+
+    def layer(self, kind: type[Layer], arguments: Mapping[str, object]) -> Layer:
+        """Return the layer with those arguments.
+
+        Raises:
+            ArgumentErrors: a value is not of the kind that its argument takes.
+        """
+        key = kind, repr(arguments)  # unlike a hash, it tells 1 from 1.0 and true
+        layer = self._layers.get(key)
+        if layer is None:
+            layer = self._layers[key] = construct(kind, arguments)
+        return layer
+
+    def infer(self, layer: Layer, inputs: Shapes) -> Facts:
+        """Return the facts of a layer that was made here.
+
+        Raises:
+            LayerError: it can't take the inputs.
+        """
+        key = id(layer), inputs
+        facts = self._facts.get(key)
+        if facts is None:
+            try:
+                facts = layer.infer(inputs)
+            except FormulaError as error:
+                raise LayerError(f"gives a size that {error}") from None
+            self.check(facts)
+            self._facts[key] = facts
+        return facts
+
+    def check(self, facts: Facts) -> None:
+        """Refuse shapes that torch can't count, and those with too many axes."""
+        for shape in (facts.output, *facts.params.values()):
+            if len(shape) > self.limits.dimensions:
+                raise LayerError(
+                    f"gives a tensor with {len(shape)} axes, more than the limit of "
+                    f"{self.limits.dimensions} (raise with --limit dimensions={len(shape)})"
+                )
+            if any(isinstance(size, int) and size > LARGEST for size in shape):
+                raise LayerError("gives a size beyond 9223372036854775807, where torch's end")
+
+    def shape(self, number: int) -> Shape:
+        """Return the shape of a node's output."""
+        return self.records[number].facts.output
+
+    def add(self, record: Record) -> int:
+        """Keep a node and return its number."""
+        self.reserve(1, record.span, record.trail)
+        self.edges += len(record.inputs)
+        if self.edges > self.limits.edges:
+            self.refuse("edges", self.edges, "inputs of layers", record.span, record.trail)
+        self.records.append(record)
+        return len(self.records) - 1
+
+    def reserve(self, more: int, span: Span, trail: tuple[Use, ...]) -> None:
+        """Refuse before `more` nodes are made if they are too many."""
+        if (total := len(self.records) + more) > self.limits.layers:
+            self.refuse("layers", total, "layers", span, trail)
+
+    def refuse(self, limit: str, number: int, what: str, span: Span, trail: tuple[Use, ...]) -> None:
+        raise Problem(
+            OverLimit(
+                span=span,
+                trail=trail,
+                limit=limit,
+                asks=f"expands to {number:,} {what}",
+                allowed=getattr(self.limits, limit),
+                needed=number,
+            )
+        )
+
+    def graph(
+        self,
+        scope: Scope,
+        inputs: Mapping[str, int],
+        outputs: list[tuple[str, int, bool, Span]],
+        digest: str,
+    ) -> Graph:
+        """Return the graph of all nodes made here."""
+        names = self._names()
+        nodes: dict[str, Node] = {}
+        agreements: dict[tuple[Size, Size], None] = {}
+        for name, record in zip(names, self.records, strict=True):
+            nodes[name] = Node(
+                name,
+                record.label,
+                record.layer,
+                tuple([names[number] for number in record.inputs]),
+                record.facts,
+                record.scope,
+                record.span,
+                record.trail,
+                names[record.shares] if record.shares >= 0 else "",
+            )
+            for pair in record.facts.agreements:
+                agreements.setdefault(pair)
+        return Graph(
+            name=scope.block,
+            description=scope.description,
+            arguments=scope.arguments,
+            inputs={name: self.shape(number) for name, number in inputs.items()},
+            nodes=nodes,
+            outputs=tuple(Output(name, names[n], training, span) for name, n, training, span in outputs),
+            scopes=self.scopes,
+            span=scope.span,
+            agreements=tuple(agreements),
+            digest=digest,
+        )
+
+    def _names(self) -> list[str]:
+        """Name wiring after its scope and word, with a number where there are several."""
+        taken = {record.name for record in self.records if record.name} | self.scopes.keys()
+        counts: dict[str, int] = {}
+        names: list[str] = []
+        for record in self.records:
+            name = record.name
+            if record.shares >= 0:
+                name = self._free(f"{names[record.shares]}@", counts, taken, first=2)
+            elif not name:
+                prefix = f"{record.scope.name}." if record.scope.name else ""
+                word = record.layer.word or type(record.layer).__name__
+                name = self._free(prefix + word, counts, taken, first=1)
+            taken.add(name)
+            names.append(name)
+        return names
+
+    def _free(self, stem: str, counts: dict[str, int], taken: set[str], first: int) -> str:
+        """Return the next name with that stem that nothing else has."""
+        while True:
+            count = counts[stem] = counts.get(stem, first - 1) + 1
+            name = stem if count == 1 else f"{stem}{count}" if stem.endswith("@") else f"{stem}_{count}"
+            if name not in taken:
+                return name

@@ -1,0 +1,360 @@
+"""What can be told of a file without making anything: unknown names, and statements out of place.
+
+This sees all of a file, so that what a network does not happen to use is checked as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from archdsl.diagnostics import Diagnostic, Span
+from archdsl.elaborate.errors import BadStructure, NameClash, Rebound, UnknownName
+from archdsl.elaborate.modules import Module
+from archdsl.elaborate.operations import FUNCTIONS
+from archdsl.elaborate.values import TYPES
+from archdsl.layers.base import Layer
+from archdsl.layers.tensor import DISTRIBUTIONS
+from archdsl.syntax import ast
+
+KINDS = {
+    ast.Network: "network",
+    ast.NetworkAlias: "network",
+    ast.Block: "block",
+    ast.BlockAlias: "block",
+    ast.Let: "value",
+    ast.Function: "function",
+}
+
+
+def review(module: Module, layers: Mapping[str, type[Layer]]) -> list[Diagnostic]:
+    """Return what is wrong with a file whatever its parameters are, in the order of the text."""
+    review = _Review(module, layers)
+    review.items()
+    return sorted(review.found, key=lambda one: one.span.start if one.span else 0)
+
+
+def item_names(program: ast.Program) -> Iterator[tuple[str, ast.Item, Span]]:
+    """Yield each name that a file gives to one of its items."""
+    for item in program.items:
+        if isinstance(item, ast.Let):
+            for target in item.targets:
+                yield target.name, item, target.span
+        elif not isinstance(item, ast.Import):
+            yield item.name, item, item.span
+
+
+class Known(dict[str, Span]):
+    """The values that can be seen at a place, with where they were given."""
+
+
+class _Review:
+    def __init__(self, module: Module, layers: Mapping[str, type[Layer]]) -> None:
+        self.module = module
+        self.layers = layers
+        self.found: list[Diagnostic] = []
+
+    # --- items ------------------------------------------------------------------------------
+
+    def items(self) -> None:
+        seen: dict[str, Span] = {}
+        for item in self.module.program.items:
+            for one in item.names if isinstance(item, ast.Import) else ():
+                self.once(one.alias, one.span, seen, "items of this file are")
+        for name, _, span in item_names(self.module.program):
+            self.once(name, span, seen, "items of this file are")
+        for item in self.module.program.items:
+            if isinstance(item, ast.Network | ast.Block):
+                known = self.parameters(item.parameters)
+                self.body(item.body, known, item)
+            elif isinstance(item, ast.Function):
+                known = self.parameters(item.parameters)
+                for let in item.lets:
+                    self.let(let, known, [])
+                self.expression(item.value, known)
+            elif isinstance(item, ast.Let):
+                self.expression(item.value, Known())
+            elif isinstance(item, ast.BlockAlias):
+                self.block_name(item.call.name, Known())
+                self.arguments(item.call, Known())
+            elif isinstance(item, ast.NetworkAlias):
+                self.arguments(item.call, Known())
+
+    def once(self, name: str, span: Span, seen: dict[str, Span], what: str) -> None:
+        if name in seen:
+            self.found.append(NameClash(span=span, name=name, first=seen[name], what=what))
+        else:
+            seen[name] = span
+
+    def parameters(self, parameters: tuple[ast.Parameter, ...]) -> Known:
+        known = Known()
+        for parameter in parameters:
+            self.once(parameter.name, parameter.span, known, "parameters are")
+            if parameter.type and parameter.type not in TYPES:
+                hint = f"types are {', '.join(TYPES)}"
+                self.found.append(
+                    UnknownName(
+                        span=parameter.span, what="type", name=parameter.type, known=TYPES, hint=hint
+                    )
+                )
+            if parameter.default is not None:
+                self.expression(parameter.default, known)
+        return known
+
+    # --- statements -------------------------------------------------------------------------
+
+    def body(
+        self,
+        body: ast.Body,
+        known: Known,
+        owner: ast.Network | ast.Block,
+        *,
+        branches: bool = False,
+        top: bool = True,
+        indices: tuple[str, ...] = (),
+    ) -> None:
+        """Review statements. `branches`: in a merge; `top`: not inside a loop, group, ..."""
+        known = Known(known)
+        begun = False
+        for one in body.statements:
+            kind = type(one)
+            if branches and kind not in (ast.Branch, ast.For, ast.Repeat, ast.If, ast.Let):
+                self.misplaced(one.span, "only branches stand directly in a merge", "put it into `branch { ... }`")
+            if not branches and kind is ast.Branch:
+                self.misplaced(
+                    one.span, "a branch stands in a merge only", "put it into `concat`, `add`, `mul` or `sub`"
+                )
+            if isinstance(one, ast.Let):
+                self.let(one, known, indices)
+            elif isinstance(one, ast.Input):
+                self.input(one, known, owner, top and not begun)
+            elif isinstance(one, ast.For):
+                self.expression(one.source, known)
+                inner = Known(known)
+                for target in one.targets:
+                    self.give(target, inner, indices)
+                names = (*indices, *(target.name for target in one.targets))
+                self.body(one.body, inner, owner, branches=branches, top=False, indices=names)
+            elif isinstance(one, ast.Repeat):
+                self.expression(one.count, known)
+                self.body(one.body, known, owner, branches=branches, top=False, indices=indices)
+            elif isinstance(one, ast.If):
+                for condition, inside in one.cases:
+                    self.expression(condition, known)
+                    self.body(inside, known, owner, branches=branches, top=False, indices=indices)
+                if one.otherwise is not None:
+                    self.body(one.otherwise, known, owner, branches=branches, top=False, indices=indices)
+            elif isinstance(one, ast.Branch):
+                self.path(one.name, known)
+                self.body(one.body, known, owner, top=False, indices=indices)
+            elif isinstance(one, ast.Output):
+                self.output(one, known, owner, top, indices)
+            elif isinstance(one, ast.OwnTensor):
+                self.path(one.name, known)
+                self.expression(one.shape, Known(known, batch=one.span))
+                if one.value is not None:
+                    self.value_of_tensor(one.value, known)
+            elif isinstance(one, ast.Stage):
+                begun = True
+                self.stage(one, known, owner, indices)
+
+    def misplaced(self, span: Span, reason: str, hint: str) -> None:
+        self.found.append(BadStructure(span=span, reason=reason, hint=hint))
+
+    def let(self, let: ast.Let, known: Known, indices: Any) -> None:
+        for target in let.targets:
+            if target.name in known:
+                self.rebound(target, known, indices)
+        self.expression(let.value, known)
+        for target in let.targets:
+            known.setdefault(target.name, target.span)
+
+    def give(self, target: ast.Name, known: Known, indices: tuple[str, ...]) -> None:
+        if target.name in known:
+            self.rebound(target, known, indices)
+        known[target.name] = target.span
+
+    def rebound(self, target: ast.Name, known: Known, indices: Any) -> None:
+        self.found.append(
+            Rebound(
+                span=target.span,
+                name=target.name,
+                first=known[target.name],
+                index=indices[-1] if indices else "",
+            )
+        )
+
+    def input(self, one: ast.Input, known: Known, owner: ast.Network | ast.Block, begins: bool) -> None:
+        if not begins:
+            self.misplaced(
+                one.span, "inputs come first", "put it at the head of the network or block, before any stage"
+            )
+        if isinstance(owner, ast.Block):
+            if one.shape is not None:
+                self.misplaced(
+                    one.span, "an input of a block has no shape of its own", f"write `input {one.name}`"
+                )
+            if one.many:
+                self.give(ast.Name(one.name, one.span), known, ())
+            return
+        if one.many:
+            self.misplaced(
+                one.span, "a network has a fixed number of inputs", f"write `input {one.name}: [...]`"
+            )
+        for item in one.shape.items if isinstance(one.shape, ast.Listing) else ():
+            if isinstance(item, ast.Name) and self.module.find(item.name) is None:
+                known.setdefault(item.name, item.span)  # a free size
+        if one.shape is not None:
+            self.expression(one.shape, known)
+
+    def output(
+        self,
+        one: ast.Output,
+        known: Known,
+        owner: ast.Network | ast.Block,
+        top: bool,
+        indices: tuple[str, ...],
+    ) -> None:
+        self.path(one.name, known)
+        if one.training and isinstance(owner, ast.Block):
+            self.misplaced(
+                one.span, "only a network has outputs of training mode", "declare it in the network"
+            )
+        if one.body is not None:
+            self.body(one.body, known, owner, top=False, indices=indices)
+
+    def value_of_tensor(self, value: ast.Expression, known: Known) -> None:
+        if isinstance(value, ast.Call) and value.name.name in DISTRIBUTIONS:
+            self.arguments(value, known)
+        else:
+            self.expression(value, known)
+
+    def stage(
+        self, one: ast.Stage, known: Known, owner: ast.Network | ast.Block, indices: tuple[str, ...]
+    ) -> None:
+        self.path(one.label, known)
+        operation = one.operation
+        if isinstance(operation, ast.Call):
+            self.block_name(operation.name, known)
+            self.arguments(operation, known)
+        elif isinstance(operation, ast.Inline):
+            self.block_name(operation.call.name, known)
+            self.arguments(operation.call, known)
+        elif isinstance(operation, ast.Group):
+            self.body(operation.body, known, owner, top=False, indices=indices)
+        elif isinstance(operation, ast.From):
+            for reference in operation.references:
+                self.reference(reference, known)
+        elif isinstance(operation, ast.Reuse):
+            self.path(operation.path, known)
+        elif isinstance(operation, ast.Merge):
+            for argument in operation.arguments:
+                self.expression(argument.value, known)
+            self.body(operation.body, known, owner, branches=True, top=False, indices=indices)
+            self.path(operation.name, known)
+        elif isinstance(operation, ast.Residual):
+            if operation.condition is not None:
+                self.expression(operation.condition, known)
+            for body in (operation.body, operation.shortcut):
+                if body is not None:
+                    self.body(body, known, owner, top=False, indices=indices)
+            self.path(operation.name, known)
+
+    # --- names ------------------------------------------------------------------------------
+
+    def block_name(self, name: ast.Name, known: Known) -> None:
+        if name.name in known:
+            return
+        item = self.module.find(name.name)
+        if item is None and name.name in self.layers:
+            return
+        if item is not None and isinstance(item[1], ast.Block | ast.BlockAlias):
+            return
+        if item is not None and isinstance(item[1], ast.Let):
+            return  # may hold a block
+        hint = ""
+        if item is not None:
+            hint = f"`{name.name}` is a {KINDS[type(item[1])]}, and stages are layers or blocks"
+        names = [*known, *(n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Block | ast.BlockAlias))]
+        names += [*self.module.imported, *self.layers]
+        self.found.append(
+            UnknownName(
+                span=name.span, what="layer or block", name=name.name, known=tuple(names), hint=hint
+            )
+        )
+
+    def arguments(self, call: ast.Call, known: Known) -> None:
+        for argument in call.arguments:
+            self.expression(argument.value, known)
+
+    def path(self, path: ast.Path | None, known: Known) -> None:
+        for part in path.parts if path is not None else ():
+            if not isinstance(part, str):
+                self.expression(part, known)
+
+    def reference(self, reference: ast.Reference, known: Known) -> None:
+        self.path(reference.path, known)
+        if reference.index is not None:
+            self.expression(reference.index, known)
+
+    def expression(self, node: ast.Expression, known: Known) -> None:
+        """Look for names that nothing has. The depth of expressions is bounded by the parser."""
+        if isinstance(node, ast.Name):
+            self.value_name(node, known)
+        elif isinstance(node, ast.Call):
+            self.function_name(node.name, known)
+            self.arguments(node, known)
+        elif isinstance(node, ast.ShapeOf):
+            self.reference(node.reference, known)
+        elif isinstance(node, ast.Comprehension):
+            self.expression(node.source, known)
+            inner = Known(known)
+            inner.update({target.name: target.span for target in node.targets})
+            for part in (node.item, node.condition):
+                if part is not None:
+                    self.expression(part, inner)
+        elif not isinstance(node, ast.Literal | ast.Flow):
+            for part in _parts(node):
+                self.expression(part, known)
+
+    def value_name(self, node: ast.Name, known: Known) -> None:
+        item = self.module.find(node.name)
+        is_value = item is not None and isinstance(item[1], ast.Let | ast.Block | ast.BlockAlias)
+        if node.name in known or is_value or (item is None and node.name in self.layers):
+            return
+        hint = ""
+        if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
+            hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
+        names = (*known, *self.module.items, *self.module.imported)
+        self.found.append(
+            UnknownName(span=node.span, what="value", name=node.name, known=names, hint=hint)
+        )
+
+    def function_name(self, name: ast.Name, known: Known) -> None:
+        item = self.module.find(name.name)
+        if name.name in known or name.name in FUNCTIONS or name.name in self.layers or (
+            item is not None and isinstance(item[1], ast.Function | ast.Block | ast.BlockAlias)
+        ):
+            return
+        functions = [n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Function)]
+        self.found.append(
+            UnknownName(
+                span=name.span, what="function", name=name.name, known=(*FUNCTIONS, *functions)
+            )
+        )
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    """Yield the expressions that an expression is made of."""
+    if isinstance(node, ast.Chain | ast.Comparison):
+        yield node.first
+        for _, operand in node.rest:
+            yield operand
+        return
+    for field in node:
+        if isinstance(field, Span) or field is None or isinstance(field, str | int):
+            continue
+        if type(field) is tuple:
+            yield from (part for part in field if not isinstance(part, str))
+        else:
+            yield field

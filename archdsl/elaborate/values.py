@@ -1,0 +1,165 @@
+"""The values of the language: numbers, strings, lists, shapes, and blocks as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from archdsl.diagnostics import Span
+from archdsl.layers.base import Layer, Shape
+from archdsl.layers.sizes import Formula
+from archdsl.limits import LARGEST
+from archdsl.syntax import ast
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.modules import Module
+
+# Lists and tuples are both Python tuples: nothing in the language tells them apart.
+Value = Any
+
+SPOILED = object()  # stands for a value that could not be worked out, which was reported
+
+
+class ValueProblem(Exception):
+    """A value can't be had; the text is a sentence, to which the place is added by the caller."""
+
+    def __init__(self, reason: str, hint: str = "", names: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+        self.names = names  # of the free sizes that it depends on
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class BlockValue:
+    """A block or layer that can be used as a stage, with some of its arguments fixed.
+
+    Attributes:
+        name: as written where it was declared.
+        declaration: of a block; None for a layer.
+        layer: the layer; None for a block.
+        module: the file that a block is declared in.
+        fixed: values of arguments that `block Name = Other(...)` fixes, with their places.
+    """
+
+    name: str
+    declaration: ast.Block | None = None
+    layer: type[Layer] | None = None
+    module: Module | None = None
+    fixed: Mapping[str, tuple[Value, Span]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """What `in`, `shape(label)` or an `input maps[]` is in an expression: shapes of tensors."""
+
+    shapes: tuple[Shape, ...]
+    what: str = "in"
+
+    def attribute(self, name: str) -> Value:
+        """Return `channels`, `height`, ... of the only tensor."""
+        if name not in AXES:
+            known = ", ".join(AXES)
+            raise ValueProblem(f"a tensor has no `{name}`", f"it has {known}")
+        if len(self.shapes) != 1:
+            raise ValueProblem(
+                f"`{self.what}` is {len(self.shapes)} tensors here", f"choose one: `{self.what}[0].{name}`"
+            )
+        shape = self.shapes[0]
+        if name == "shape":
+            return shape
+        axis, least = AXES[name]
+        if len(shape) < least:
+            text = " x ".join(map(str, shape))
+            raise ValueProblem(f"a tensor of the shape {text} has no {name}")
+        return shape[axis]
+
+
+# Axis of a sample, and how many axes there must be for the name to make sense.
+AXES: dict[str, tuple[int, int]] = {
+    "shape": (0, 0),
+    "channels": (0, 1),
+    "features": (-1, 1),
+    "length": (-1, 2),
+    "width": (-1, 3),
+    "height": (-2, 3),
+    "depth": (-3, 4),
+}
+
+TYPES = ("int", "float", "bool", "str", "list", "block")
+
+
+def kind_of(value: Value) -> str:
+    """Name the kind of a value for a reader: "a list"."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Formula):
+        return f"the free size {value}"
+    if isinstance(value, int | float):
+        return f"the number {value}" if abs(value) < 10**20 else "a large number"
+    if isinstance(value, str):
+        return f'the string "{value[:40]}"'
+    if isinstance(value, tuple | range):
+        return f"a list of {len(value)}"
+    if isinstance(value, BlockValue):
+        return f"the {'layer' if value.layer else 'block'} {value.name}"
+    return "a tensor"
+
+
+def matches(value: Value, kind: str) -> bool:
+    """Tell whether a value is of one of the types that a parameter can be given."""
+    if kind == "int":
+        return isinstance(value, int | Formula) and not isinstance(value, bool)
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "block":
+        return value is None or isinstance(value, BlockValue)
+    expected = {"bool": bool, "str": str, "list": tuple | range}[kind]
+    return isinstance(value, expected)
+
+
+def bounded(value: Value) -> Value:
+    """Return a number that is not too large to be used."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueProblem("the result is too large: integers go up to 9223372036854775807")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueProblem("the result is not a finite number")
+    return value
+
+
+def number(value: Value, what: str) -> int | float | Formula:
+    """Return a value that must be a number."""
+    if isinstance(value, int | float | Formula) and not isinstance(value, bool):
+        return value
+    raise ValueProblem(f"{what} must be a number, and this is {kind_of(value)}")
+
+
+def integer(value: Value, what: str) -> int:
+    """Return a value that must be an integer, and known."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Formula):
+        raise ValueProblem(f"{what} depends on a free size: {value}", names=tuple(sorted(value.names)))
+    raise ValueProblem(f"{what} must be an integer, and this is {kind_of(value)}")
+
+
+def truth(value: Value, what: str) -> bool:
+    """Return a value that must be true or false."""
+    if isinstance(value, bool):
+        return value
+    raise ValueProblem(f"{what} must be true or false, and this is {kind_of(value)}")
+
+
+def items(value: Value, what: str, most: int) -> tuple[Value, ...]:
+    """Return the items of a list."""
+    if isinstance(value, tuple | range):
+        if len(value) > most:
+            raise ValueProblem(f"{what} has {len(value):,} items, more than the limit of {most:,} steps")
+        return tuple(value)
+    if isinstance(value, Tensors):
+        return value.shapes
+    raise ValueProblem(f"{what} must be a list, and this is {kind_of(value)}")

@@ -1,0 +1,281 @@
+"""Finds and reads specs, and nothing else: regular files inside the folder that was asked for."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable
+from archdsl.elaborate.errors import UnknownName, did_you_mean
+from archdsl.elaborate.modules import Module
+from archdsl.elaborate.structure import item_names
+from archdsl.limits import Limits, OverLimit
+from archdsl.syntax import ast
+from archdsl.syntax.parser import Parser
+
+SUFFIX = ".arch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableFile(Diagnostic):
+    """A spec that can't be read: it is missing, no regular file, or not UTF-8 text."""
+
+    code = "E0002"
+
+    path: str
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"{self.path} {self.reason}"
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadImport(Diagnostic):
+    """An import that can't be followed.
+
+    Imports are relative to the importing file and stay inside the folder of the spec that was
+    asked for, unless the user adds a folder with `--search-path`.
+    """
+
+    code = "E0501"
+
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return self.reason
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportRing(Diagnostic):
+    """Files that import each other in a ring."""
+
+    code = "E0502"
+
+    ring: tuple[str, ...]
+
+    def message(self) -> str:
+        return "these files import each other: " + " -> ".join(self.ring)
+
+    def help(self) -> str:
+        return "put what they share into a file of its own"
+
+
+def shipped() -> Path:
+    """Return the folder of the specs that come with the package."""
+    here = Path(__file__).resolve().parent
+    installed = here / "specs"
+    return installed if installed.is_dir() else here.parent / "specs"
+
+
+def locate(spec: str) -> tuple[str, str | None]:
+    """Return the path that a SPEC means, and the name of the network if it gives one.
+
+    A SPEC is a path, a path with a network (`specs/resnet.arch:resnet50`), or the name of a network
+    shipped with the package.
+
+    Raises:
+        ArchError: there is no such file or network.
+    """
+    path, colon, network = spec.rpartition(":")
+    if colon and path.endswith(SUFFIX) and not os.path.exists(spec):
+        return path, network
+    if spec.endswith(SUFFIX) or os.path.lexists(spec) or not spec.isidentifier():
+        return spec, None
+    folder = shipped()
+    if (folder / f"{spec}{SUFFIX}").is_file():
+        return str(folder / f"{spec}{SUFFIX}"), None
+    names: dict[str, Path] = {}
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        for name in re.findall(r"^network +(\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
+            names.setdefault(name, file)
+    if spec in names:
+        return str(names[spec]), spec
+    hint = did_you_mean(spec, names) or "give a path that ends in .arch, or the name of a shipped network"
+    raise ArchError(
+        [UnreadableFile(span=None, path=spec, reason="is no file and no shipped network", hint=hint)]
+    )
+
+
+class Reader:
+    """Reads a spec and what it imports. The sizes of all files are counted together."""
+
+    def __init__(self, limits: Limits, search: Sequence[str] = ()) -> None:
+        self.limits = limits
+        self.search = [os.path.realpath(folder) for folder in search]
+        self.parser = Parser(limits)
+        self.digest = hashlib.sha256()
+        self.modules: dict[str, Module] = {}
+        self.bytes_left = 8 * limits.file_bytes
+
+    def read(self, path: str) -> Module:
+        """Return a spec with everything that it imports.
+
+        Raises:
+            ArchError: with everything that is wrong with a file.
+        """
+        text = self._text(path, path, None)
+        root = os.path.dirname(os.path.realpath(path))
+        return self._module(path, os.path.realpath(path), text, root, ())
+
+    def _module(self, shown: str, real: str, text: str, root: str, way: tuple[str, ...]) -> Module:
+        source = Source(shown, text)
+        program = self.parser.parse(source)
+        module = Module(source, program, items={n: item for n, item, _ in item_names(program)})
+        self.modules[real] = module
+        for item in program.items:
+            if isinstance(item, ast.Import):
+                self._import(module, item, real, root, (*way, real))
+        return module
+
+    def _import(
+        self, module: Module, item: ast.Import, importer: str, root: str, way: tuple[str, ...]
+    ) -> None:
+        shown, real = self._resolve(item, module.source.path, importer, root)
+        if real in way:
+            ring = [self.modules[one].source.path for one in way[way.index(real) :]]
+            ring.append(ring[0])
+            raise ArchError([ImportRing(span=item.span, ring=tuple(map(printable, ring)))])
+        if real not in self.modules:
+            self._check_number(item, way)
+            text = self._text(real, shown, item.span)
+            try:
+                self._module(shown, real, text, root, way)
+            except ArchError as error:
+                raise self._unquoted(error, shown, item) from None
+        other = self.modules[real]
+        for name in item.names:
+            if other.find(name.name) is None:
+                known = (*other.items, *other.imported)
+                raise ArchError(
+                    [
+                        UnknownName(
+                            span=name.span, what=f"item of {printable(shown)}", name=name.name, known=known
+                        )
+                    ]
+                )
+            module.imported[name.alias] = other, name.name
+
+    def _check_number(self, item: ast.Import, way: tuple[str, ...]) -> None:
+        for limit, number, asks in (
+            ("files", len(self.modules) + 1, "there are too many imported files"),
+            ("import_depth", len(way), f"imports lead {len(way)} files deep"),
+        ):
+            allowed = getattr(self.limits, limit)
+            if number > allowed:
+                raise ArchError([OverLimit(span=item.span, limit=limit, asks=asks, allowed=allowed)])
+
+    def _unquoted(self, error: ArchError, shown: str, item: ast.Import) -> ArchError:
+        """Say that an imported file is wrong without quoting it: it may be no spec at all."""
+        first = error.diagnostics[0]
+        if first.span is None or first.span.source.path != shown or first.code >= "E0200":
+            return error
+        place = f"line {first.span.line}, column {first.span.column}"
+        return ArchError(
+            [
+                BadImport(
+                    span=item.span,
+                    reason=f"{printable(shown)} is not a spec: it goes wrong at {place}",
+                    hint=f"`archdsl check {printable(shown)}` says what is wrong there",
+                )
+            ]
+        )
+
+    def _resolve(
+        self, item: ast.Import, importer_shown: str, importer: str, root: str
+    ) -> tuple[str, str]:
+        """Return the name to show and the real path of an import."""
+
+        def refuse(reason: str, hint: str = "") -> ArchError:
+            return ArchError([BadImport(span=item.span, reason=reason, hint=hint)])
+
+        if os.path.isabs(item.path) or "\0" in item.path or not item.path:
+            raise refuse("an import is a path relative to the file that it stands in")
+        folders = [(os.path.dirname(importer), os.path.dirname(importer_shown))]
+        folders += [(folder, folder) for folder in self.search]
+        outside = False
+        for folder, shown in folders:
+            real = os.path.realpath(os.path.join(folder, item.path))
+            inside = any(_within(real, allowed) for allowed in (root, *self.search))
+            if inside and os.path.lexists(real):
+                return os.path.normpath(os.path.join(shown, item.path)), real
+            outside = outside or not inside
+        if outside:
+            raise refuse(
+                f'"{printable(item.path)}" leads outside the folder of the spec',
+                "imports stay inside it; to allow another folder, add it with --search-path",
+            )
+        raise refuse(f'there is no file "{printable(item.path)}" here')
+
+    def _text(self, path: str, shown: str, span: Span | None) -> str:
+        """Read a file whole, or say why it can't be."""
+
+        def refuse(reason: str, hint: str = "") -> ArchError:
+            return ArchError([UnreadableFile(span=span, path=printable(shown), reason=reason, hint=hint)])
+
+        most = min(self.limits.file_bytes, self.bytes_left)
+        try:
+            # not to wait for a pipe that nobody writes to
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise refuse("is no regular file")
+                data = file.read(most + 1)
+        except OSError as error:
+            raise refuse(_reason(error), _hint(error, shown)) from None
+        except ValueError:  # a NUL in the name
+            raise refuse("can't be a file name") from None
+        if len(data) > most:
+            asks = f"{printable(shown)} has more than {most:,} bytes"
+            raise ArchError(
+                [
+                    OverLimit(
+                        span=span, limit="file_bytes", asks=asks, allowed=self.limits.file_bytes, needed=len(data)
+                    )
+                ]
+            )
+        self.bytes_left -= len(data)
+        self.digest.update(len(data).to_bytes(8, "big") + data)
+        try:
+            return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            hint = "save it as UTF-8" if b"\0" not in data else ""
+            raise refuse(f"is not UTF-8 text (line {line})", hint) from None
+
+
+def _within(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
+
+
+def _reason(error: OSError) -> str:
+    reasons = {
+        errno.ENOENT: "does not exist",
+        errno.EACCES: "can't be read: permission denied",
+        errno.EISDIR: "is a folder",
+        errno.ENAMETOOLONG: "has too long a name",
+        errno.ELOOP: "is a link that leads in a circle",
+        errno.ENOTDIR: "does not exist: a part of its path is a file",
+    }
+    return reasons.get(error.errno or 0, f"can't be read: {(error.strerror or 'unknown error').lower()}")
+
+
+def _hint(error: OSError, shown: str) -> str:
+    if error.errno == errno.EISDIR:
+        return "name a file in it"
+    if error.errno == errno.ENOENT and not shown.endswith(SUFFIX):
+        return f"specs end in {SUFFIX}; `archdsl networks` lists the shipped ones"
+    return ""
