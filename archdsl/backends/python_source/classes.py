@@ -1,0 +1,246 @@
+"""Uses of a block that may share a class, and the arguments by which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from archdsl.backends.python_source.forms import Form, Shaped
+from archdsl.backends.python_source.makers import (
+    ClassMaker,
+    ListMaker,
+    Maker,
+    Number,
+    layer_maker,
+    tensor_maker,
+)
+from archdsl.backends.python_source.parameters import Parameter, resolve
+from archdsl.backends.python_source.template import template
+from archdsl.backends.python_source.tree import Place, Step
+from archdsl.graph import CheckedGraph, Node
+from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A step of a forward pass, less all that may differ between uses of a block.
+
+    Attributes:
+        target: name of what is called, from the class on ("branch1x1", "inner_blocks.0"), or "".
+        parts: the expression around its numbers, with `{0}`, `{inputs}`, `{module}`, `{tensor}`.
+        inputs, outputs: numbers of the tensors; those that come into the class are first.
+        names: what the spec calls each output, or "".
+    """
+
+    target: str
+    parts: tuple[str, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    training_only: bool
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A scope that a class is made for, and the numbers that it has there."""
+
+    shaped: Shaped
+    makers: tuple[tuple[str, Maker], ...]  # by the name of the member, in order
+    actions: tuple[Action, ...]
+    numbers: tuple[Number, ...]
+
+
+@dataclass(eq=False, slots=True)
+class ModuleClass:
+    """A class of the generated file.
+
+    Attributes:
+        number: unique, in the order in which classes were found.
+        arguments: for each number of a use the text that stands for it; None leaves it out.
+        values: for each use the values of the parameters.
+    """
+
+    number: int
+    uses: list[Use]
+    name: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    arguments: tuple[str | None, ...] = ()
+    values: list[tuple[object, ...]] = field(default_factory=list)
+
+    @property
+    def sample(self) -> Use:
+        """The first use: all others are alike but for their numbers."""
+        return self.uses[0]
+
+    @property
+    def block(self) -> str:
+        """Name of the block, or "" for a group."""
+        return self.sample.shaped.place.scope.block
+
+
+def group(
+    checked: CheckedGraph, everything: Mapping[str, Shaped], targets: Mapping[tuple[str, str], str]
+) -> list[ModuleClass]:
+    """Find the classes, each after those that it uses.
+
+    `targets` gives the name of the class for what a layer calls it and its source.
+
+    Raises:
+        CompileError: a module depends on a free size.
+    """
+    classes: list[ModuleClass] = []
+    made: dict[str, tuple[ModuleClass, int]] = {}
+    builder = _Builder(checked, everything, targets, made)
+    for level in _levels(everything):
+        found: dict[Hashable, ModuleClass] = {}
+        for shaped in level:
+            use, key = builder.use(shaped)
+            if key not in found:
+                found[key] = ModuleClass(len(classes), [])
+                classes.append(found[key])
+            made[shaped.place.scope.name] = (found[key], len(found[key].uses))
+            found[key].uses.append(use)
+        for each in found.values():
+            numbers = [use.numbers for use in each.uses]
+            places = [use.shaped.place for use in each.uses]
+            each.parameters, each.arguments, each.values = resolve(checked, places, numbers)
+    return classes
+
+
+def _levels(everything: Mapping[str, Shaped]) -> list[list[Shaped]]:
+    """Sort the scopes that become classes by how deep the classes within them are."""
+    heights: dict[str, int] = {}
+    levels: list[list[Shaped]] = []
+    for name, shaped in everything.items():  # those within come first
+        below = (heights[inner.place.scope.name] for inner in shaped.inner.values())
+        heights[name] = max(below, default=-1)
+        if shaped.form.inline:
+            continue
+        heights[name] += 1
+        while len(levels) <= heights[name]:
+            levels.append([])
+        levels[heights[name]].append(shaped)
+    # names of classes and their order follow the spec, whose first scopes come last here
+    return [level[::-1] for level in levels]
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    checked: CheckedGraph
+    everything: Mapping[str, Shaped]
+    targets: Mapping[tuple[str, str], str]
+    made: Mapping[str, tuple[ModuleClass, int]]
+
+    def use(self, shaped: Shaped) -> tuple[Use, Hashable]:
+        """Describe a scope that becomes a class, with the key of those that may share it."""
+        place = shaped.place
+        makers = dict(self.members(shaped, place))
+        numbers = [number for maker in makers.values() for number in maker.numbers]
+        actions: list[Action] = []
+        if shaped.form is Form.CLASS:
+            actions = list(self.actions(shaped, numbers))
+        use = Use(shaped, tuple(makers.items()), tuple(actions), tuple(numbers))
+        key = (
+            place.scope.block,
+            place.scope.description if place.scope.block else "",
+            shaped.form,
+            tuple((name, maker.shape) for name, maker in makers.items()),
+            use.actions,
+            len(place.inputs),
+            _numbered(place)[1] if shaped.form is Form.CLASS else (),
+        )
+        return use, key
+
+    def members(self, shaped: Shaped, around: Place) -> Iterator[tuple[str, Maker]]:
+        """Yield how each member is made, by its name; members that share one come once."""
+        seen: set[str] = set()
+        for label, child in shaped.place.children.items():
+            name = shaped.members[label]
+            if name not in seen:
+                seen.add(name)
+                yield name, self.maker(shaped, label, child, around)
+
+    def maker(self, shaped: Shaped, label: str, child: Place | Node, around: Place) -> Maker:
+        if isinstance(child, Place):
+            inner = shaped.inner[label]
+            if inner.form.inline:
+                return self.list_maker(inner, around)
+            return self.instance(inner, around)
+        torch = child.facts.torch
+        if isinstance(torch, TorchTensor):
+            return tensor_maker(child)
+        assert isinstance(torch, TorchModule)
+        sizes = self.checked.nodes[child.inputs[0]].shape if child.inputs else ()
+        first = torch.positional[0] if torch.positional else None
+        from_input = bool(child.inputs) and child.inputs[0] in around.inputs and first in sizes
+        maker = layer_maker(child, from_input)
+        target = self.targets.get((torch.target, torch.source), torch.target)
+        return maker if target == torch.target else replace(maker, target=target)
+
+    def list_maker(self, inner: Shaped, around: Place) -> ListMaker:
+        target = "nn.ModuleList" if inner.form is Form.LIST else "nn.Sequential"
+        members = list(self.members(inner, around))
+        return ListMaker(
+            target, tuple(name for name, _ in members), tuple(maker for _, maker in members)
+        )
+
+    def instance(self, inner: Shaped, around: Place) -> ClassMaker:
+        """Return how a scope's module is made, of a class that is known already."""
+        module_class, use = self.made[inner.place.scope.name]
+        inputs = list(inner.place.inputs)
+        fed = bool(inputs) and inputs[0] in around.inputs
+        numbers = [
+            Number(value, parameter.name, parameter.default, fed and parameter.from_input)
+            for value, parameter in zip(
+                module_class.values[use], module_class.parameters, strict=True
+            )
+        ]
+        return ClassMaker(module_class, tuple(numbers))
+
+    def actions(self, shaped: Shaped, numbers: list[Number]) -> Iterator[Action]:
+        """Yield the steps of a forward pass; add the numbers in their expressions."""
+        tensors, _ = _numbered(shaped.place)
+        prefix = len(shaped.place.scope.name) + 1 if shaped.place.scope.name else 0
+        for step in shaped.place.steps:
+            target, text = self.expression(step)
+            found = template(text)
+            pairs = zip(found.numbers, found.hints, strict=True)
+            numbers += [Number(value, hint, in_forward=True) for value, hint in pairs]
+            yield Action(
+                target[prefix:],
+                found.parts,
+                tuple(tensors[name] for name in step.inputs),
+                tuple(tensors[name] for name in step.outputs),
+                step.training_only,
+                self.names(step),
+            )
+
+    def expression(self, step: Step) -> tuple[str, str]:
+        """Return the name of what a step calls, and the text of the call."""
+        if isinstance(step.what, Place):
+            return step.what.scope.name, "{module}({inputs})"
+        node, torch = step.what, step.what.facts.torch
+        if isinstance(torch, TorchFunction):
+            return "", torch.expression
+        return self.owner(node), torch.call
+
+    def names(self, step: Step) -> tuple[str, ...]:
+        """Return what the spec calls each tensor that a step gives, or ""."""
+        if len(step.outputs) == 1:
+            return (step.what.label,)
+        return tuple(self.checked.nodes[name].label for name in step.outputs)
+
+    def owner(self, node: Node) -> str:
+        """Return the name of the node whose module a node applies, mostly its own."""
+        while node.shares:
+            node = self.checked.nodes[node.shares]
+        return node.name
+
+
+def _numbered(place: Place) -> tuple[dict[str, int], tuple[int, ...]]:
+    """Number the tensors of a forward pass, those that come in first, and its results."""
+    tensors = {name: at for at, name in enumerate(place.inputs)}
+    for step in place.steps:
+        for name in step.outputs:
+            tensors[name] = len(tensors)
+    return tensors, tuple(tensors[name] for name in place.outputs)

@@ -1,0 +1,81 @@
+"""What a module of torch can't be, though the spec is sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.graph import Node
+
+
+class CompileError(ArchError, ValueError):
+    """A network that can't be written as a torch module."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReservedLabel(Diagnostic):
+    """A label that torch keeps for itself
+
+    Every `nn.Module` has attributes of its own (`forward`, `training`, `type`, ...). A submodule or
+    parameter can't have their names, and labels are the names that the parameters get.
+    """
+
+    code = "E0601"
+    name: str
+
+    def message(self) -> str:
+        return f"nothing in a torch module can be called `{self.name}`"
+
+    def label(self) -> str:
+        return "torch keeps this name for itself"
+
+    def help(self) -> str:
+        return f"choose another label, for example `{self.name.strip('_')}_1`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeParameter(Diagnostic):
+    """A layer whose parameters depend on a free size
+
+    Shapes of activations may depend on a free size, but parameters are made before any input is
+    seen, so theirs can't.
+    """
+
+    code = "E0602"
+    size: str
+
+    def message(self) -> str:
+        return f"a torch module can't be made while the size {self.size} of its layer is free"
+
+    def label(self) -> str:
+        return f"depends on {self.size}"
+
+    def help(self) -> str:
+        return "give the input its size: `input image: [3, 224, 224]`, or `--input image=3x224x224`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NothingToEvaluate(Diagnostic):
+    """A network all of whose outputs are for training only
+
+    In evaluation mode the module would give nothing.
+    """
+
+    code = "E0603"
+    name: str
+
+    def message(self) -> str:
+        return f"the network `{self.name}` gives nothing outside of training"
+
+    def help(self) -> str:
+        return "leave out `when training` on one output"
+
+
+def refuse_reserved(node: Node, label: str) -> CompileError:
+    """Return the error for a label that torch keeps for itself."""
+    return CompileError([ReservedLabel(span=node.span, trail=node.trail, name=label)])
+
+
+def refuse_free(node: Node, size: object) -> CompileError:
+    """Return the error for a parameter whose shape depends on a free size."""
+    return CompileError([FreeParameter(span=node.span, trail=node.trail, size=str(size))])

@@ -1,0 +1,202 @@
+"""What becomes of each scope: a class, an `nn.Sequential` where it stands, or a list of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from archdsl.backends.python_source.errors import refuse_reserved
+from archdsl.backends.python_source.makers import positional
+from archdsl.backends.python_source.names import (
+    LIST_ATTRIBUTES,
+    is_reserved,
+    quoted,
+    snake_case,
+    unique,
+    variable,
+)
+from archdsl.backends.python_source.names import member as attribute
+from archdsl.backends.python_source.tree import Place
+from archdsl.graph import Node
+from archdsl.layers.base import TorchModule
+
+DEFAULT_CALL = "{module}({inputs})"
+DEEPEST_INLINE = 2  # lists within lists that are written where they stand
+
+
+class Form(Enum):
+    """What a scope is written as."""
+
+    CLASS = "a class with a forward pass"
+    CHAIN = "a class that is an nn.Sequential"
+    HOLDER = "a class that only holds modules"
+    SEQUENTIAL = "nn.Sequential where it stands"
+    LIST = "nn.ModuleList where it stands"
+
+    @property
+    def inline(self) -> bool:
+        """Whether it is written within the class around it."""
+        return self in (Form.SEQUENTIAL, Form.LIST)
+
+
+@dataclass(eq=False, slots=True)
+class Shaped:
+    """A place with its form.
+
+    Attributes:
+        members: what each child is called in the module: its label, save for layers without
+            parameters that have none. Equal ones of those share a name and so a module.
+        inner: the scopes within, by label.
+        inline_depth: how many lists are written within each other here.
+    """
+
+    place: Place
+    form: Form
+    members: dict[str, str] = field(default_factory=dict)
+    inner: dict[str, Shaped] = field(default_factory=dict)
+    inline_depth: int = 0
+
+    @property
+    def positional(self) -> bool:
+        """Whether its children are numbered as those of a list."""
+        return positional(list(self.place.children))
+
+
+def shape(places: Sequence[Place]) -> dict[str, Shaped]:
+    """Decide the form of every scope; by name, those within before those around.
+
+    Raises:
+        CompileError: a label is one that torch keeps for itself.
+    """
+    shaped: dict[str, Shaped] = {}
+    for place in reversed(places):
+        inner = {
+            label: shaped[child.scope.name]
+            for label, child in place.children.items()
+            if isinstance(child, Place)
+        }
+        shaped[place.scope.name] = found = _shaped(place, inner)
+        _name_members(found)
+    return shaped
+
+
+def _shaped(place: Place, inner: dict[str, Shaped]) -> Shaped:
+    depth = 1 + max((each.inline_depth for each in inner.values()), default=0)
+    labels = list(place.children)
+    chain = place.callable and is_chain(place)
+    listed = not LIST_ATTRIBUTES.intersection(labels)
+    if not place.callable:
+        modules = all(not _is_tensor(child) for child in place.children.values())
+        if modules and positional(labels) and depth <= DEEPEST_INLINE:
+            return Shaped(place, Form.LIST, inner=inner, inline_depth=depth)
+        return Shaped(place, Form.HOLDER, inner=inner)
+    if chain and place.is_group and listed and depth <= DEEPEST_INLINE:
+        return Shaped(place, Form.SEQUENTIAL, inner=inner, inline_depth=depth)
+    if chain and positional(labels):
+        return Shaped(place, Form.CHAIN, inner=inner)
+    return Shaped(place, Form.CLASS, inner=inner)
+
+
+def is_chain(place: Place) -> bool:
+    """Tell whether a scope does nothing but call each of its modules on what the last one gave."""
+    if len(place.inputs) != 1 or len(place.steps) != len(place.children):
+        return False
+    flow = tuple(place.inputs)
+    for step, child in zip(place.steps, place.children.values(), strict=True):
+        if step.what is not child or step.inputs != flow or len(step.outputs) != 1:
+            return False
+        if step.training_only and place.evaluated:
+            return False
+        if isinstance(child, Node) and not _is_plain(child):
+            return False
+        flow = step.outputs
+    return flow == tuple(place.outputs)
+
+
+def _is_plain(node: Node) -> bool:
+    torch = node.facts.torch
+    return isinstance(torch, TorchModule) and torch.call == DEFAULT_CALL
+
+
+def _is_tensor(child: Place | Node) -> bool:
+    return isinstance(child, Node) and not isinstance(child.facts.torch, TorchModule)
+
+
+def _name_members(shaped: Shaped) -> None:
+    """Find a name for every child; those with parameters keep their labels."""
+    unnamed: list[tuple[str, Node]] = []
+    listed = shaped.form in (Form.CHAIN, Form.LIST) or (
+        shaped.form is Form.SEQUENTIAL and shaped.positional
+    )
+    for label, child in shaped.place.children.items():
+        node = child if isinstance(child, Node) else None
+        stateless = node is not None and not (node.facts.params or node.facts.buffers)
+        if not listed and node and stateless and label.isdigit():
+            unnamed.append((label, node))
+            continue
+        if is_reserved(label):
+            raise refuse_reserved(node or _any_node(shaped.place), label)
+        shaped.members[label] = label
+    shared: dict[object, str] = {}
+    taken = set(shaped.members.values())
+    for label, node in unnamed:
+        torch = node.facts.torch
+        assert isinstance(torch, TorchModule)
+        key: object = (torch.target, repr(torch.positional), repr(sorted(torch.keywords.items())))
+        if shaped.form is Form.SEQUENTIAL or not torch.target.startswith("nn."):
+            key = label  # a place of a list is a module of its own; a user's may keep a state
+        if key not in shared:
+            plain = variable(snake_case(torch.target.rpartition(".")[2])) or "layer"
+            shared[key] = unique(f"{plain}_" if is_reserved(plain) else plain, taken)
+            taken.add(shared[key])
+        shaped.members[label] = shared[key]
+
+
+def _any_node(place: Place) -> Node:
+    """Return a node of a scope, to point at."""
+    waiting: list[Place | Node] = list(place.children.values())
+    for each in waiting:
+        if isinstance(each, Node):
+            return each
+        waiting += [*each.children.values(), *(step.what for step in each.steps)]
+    raise AssertionError(f"{place.scope.name} is empty")
+
+
+def path_to(shaped: Shaped, name: str, owner: str = "self") -> str:
+    """Return the expression for a module below a class, given its name from there on."""
+    expression = owner
+    rest = name
+    while rest:
+        label, child = _next(shaped, rest)
+        rest = rest[len(label) + 1 :]
+        expression = _step_into(shaped, expression, label)
+        if child is not None:
+            shaped = child
+    return expression
+
+
+def _next(shaped: Shaped, rest: str) -> tuple[str, Shaped | None]:
+    """Return the child that the rest of a path begins with; labels hold no dots."""
+    label = rest.partition(".")[0]
+    return label, shaped.inner.get(label)
+
+
+def _step_into(shaped: Shaped, expression: str, label: str) -> str:
+    if shaped.positional and (shaped.form.inline or shaped.form is Form.CHAIN):
+        return f"{expression}[{label}]"
+    name = shaped.members[label]
+    if shaped.form.inline:
+        return f"getattr({expression}, {quoted(name)})"
+    return attribute(expression, name)
+
+
+def paths(everything: Mapping[str, Shaped]) -> dict[str, str]:
+    """Return where the module of each node is, for those that are not where their name says."""
+    moved: dict[str, str] = {}
+    for name, shaped in everything.items():
+        for label, member in shaped.members.items():
+            if member != label:
+                prefix = f"{name}." if name else ""
+                moved[prefix + label] = prefix + member
+    return moved

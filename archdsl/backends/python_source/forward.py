@@ -1,0 +1,201 @@
+"""Writes a forward pass, one statement an action."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from archdsl.backends.python_source.classes import Action
+from archdsl.backends.python_source.forms import Shaped, path_to
+from archdsl.backends.python_source.layout import statement
+from archdsl.backends.python_source.loops import Call, Run, find_runs
+from archdsl.backends.python_source.names import unique
+from archdsl.backends.python_source.template import substitute
+from archdsl.backends.python_source.variables import Tensors
+
+CALL = ("{module}({inputs})",)
+SUM = re.compile(r"\{0\}(?: [-+*] \{\d+\})+\Z")
+LONGEST_SUM = 6
+TENSOR = "torch.Tensor"
+
+
+@dataclass(slots=True)
+class Forward:
+    """What is needed to write a forward pass.
+
+    Attributes:
+        parameters: names of the tensors that come in.
+        texts: for each action its expression, with numbers put in.
+        results: the tensors that go out, in order.
+        conditional: those of them that are there in training mode only.
+        notes: for each tensor a comment on its shape, or nothing.
+    """
+
+    shaped: Shaped
+    parameters: Sequence[str]
+    actions: Sequence[Action]
+    texts: Sequence[str]
+    tensors: Tensors
+    results: Sequence[int]
+    conditional: frozenset[int] = frozenset()
+    notes: Mapping[int, str] = field(default_factory=dict)
+    runs: Mapping[int, Run] = field(default_factory=dict)
+
+    def name(self, tensor: int) -> str:
+        """Return the variable that holds a tensor, or the expression for one that is owned."""
+        return self.tensors.names[tensor]
+
+    def expression(self, at: int) -> str:
+        """Return what an action computes, with its inputs put in."""
+        action = self.actions[at]
+        inputs = [self.name(tensor) for tensor in action.inputs]
+        values = {str(place): name for place, name in enumerate(inputs)}
+        values["inputs"] = ", ".join(inputs)
+        values["batch"] = f"{self.parameters[0]}.shape[0]" if self.parameters else "1"
+        if action.target:
+            values["module"] = values["tensor"] = path_to(self.shaped, action.target)
+        return substitute(self.texts[at], values)
+
+    def calls(self, made: Mapping[str, str]) -> list[Call | None]:
+        """Return the actions that may be part of a loop; `made` gives the text of each member."""
+        found: list[Call | None] = []
+        previous = -1  # what the action before gives
+        for at, action in enumerate(self.actions):
+            found.append(self.call(action, self.texts[at], previous, made))
+            previous = action.outputs[0] if len(action.outputs) == 1 else -1
+        return found
+
+    def call(
+        self, action: Action, text: str, previous: int, made: Mapping[str, str]
+    ) -> Call | None:
+        if (text,) != CALL or action.inputs != (previous,) or len(action.outputs) != 1:
+            return None
+        member = self.shaped.members.get(action.target)
+        variable = self.name(action.outputs[0])
+        if member is None or member not in made or self.name(previous) != variable:
+            return None
+        if self.tensors.readers[previous] != 1 or previous in self.results:
+            return None
+        return Call(member, made[member], variable, action.training_only)
+
+    def direct(self) -> str:
+        """Return the expression that gives the only result, if it can be returned as it is."""
+        if len(self.results) != 1 or not self.actions or self.actions[-1].training_only:
+            return ""
+        last = self.actions[-1]
+        plain = last.outputs == tuple(self.results) and self.tensors.readers[last.outputs[0]] == 0
+        text = self.expression(len(self.actions) - 1) if plain and not last.target else ""
+        return text if text.startswith("torch.") else ""  # of others the type may be unknown
+
+    def lines(self, depth: int) -> Iterator[str]:
+        """Yield the body of the function."""
+        body = list(self.body(depth, len(self.actions) - bool(self.direct())))
+        yield from body
+        names = ", ".join(self.name(tensor) for tensor in self.results)
+        yield from statement(f"return {self.direct() or names}", depth)
+
+    def body(self, depth: int, stop: int) -> Iterator[str]:
+        """Yield the statements of the actions before `stop`."""
+        declared = set(self.parameters)
+        returned = [self.name(tensor) for tensor in self.results]
+        typed = set(returned) if len(returned) == 1 else set()
+        for tensor in self.results:
+            if tensor in self.conditional:
+                yield from statement(f"{self.name(tensor)}: {TENSOR} | None = None", depth)
+                declared.add(self.name(tensor))
+        at = 0
+        guarded = False
+        while at < stop:
+            action = self.actions[at]
+            run = self.runs.get(at)
+            end = run.end if run else at + 1
+            if not run and self.is_silent(action):
+                at = end
+                continue
+            if action.training_only and not guarded:
+                yield from statement("if self.training:", depth)
+            guarded = action.training_only
+            inner = depth + guarded
+            if not guarded and self.parts_from_before(at):
+                yield ""
+            if run:
+                yield from self.loop(run, inner)
+            else:
+                yield from self.assignment(at, inner, typed, declared)
+            for tensor in self.actions[end - 1].outputs:
+                if tensor in self.notes:
+                    yield from statement(f"# {self.notes[tensor]}", inner)
+            at = end
+
+    def parts_from_before(self, at: int) -> bool:
+        """Tell whether a blank line helps: a branch of several statements begins, or has ended."""
+        if at == 0 or self.notes or len(self.actions[at].outputs) != 1:
+            return False
+        chain = self.tensors.chain
+        here, before = chain[self.actions[at].outputs[0]], chain[self.actions[at - 1].outputs[0]]
+        sizes = self.tensors.chain_sizes
+        return (
+            here != before
+            and sizes[here] + sizes[before] > 2
+            and len(self.parameters) < sum(size > 1 for size in sizes.values())
+        )
+
+    def is_silent(self, action: Action) -> bool:
+        """Tell whether nothing is to be written: a tensor of the module, or an unused result."""
+        used = any(self.tensors.readers[each] or each in self.results for each in action.outputs)
+        return not used or all(each in self.tensors.owned for each in action.outputs)
+
+    def assignment(self, at: int, depth: int, typed: set[str], declared: set[str]) -> Iterator[str]:
+        """Yield the statement of one action."""
+        targets = [self.name(tensor) for tensor in self.actions[at].outputs]
+        text = self.expression(at)
+        annotated = ""
+        for target in targets:
+            if target in typed and target not in declared and len(targets) > 1:
+                yield from statement(f"{target}: {TENSOR}", depth)
+            elif target in typed and target not in declared:
+                annotated = f": {TENSOR}"
+            declared.add(target)
+        if SUM.match(self.texts[at]) and len(self.actions[at].inputs) > LONGEST_SUM:
+            *partial, text = self.pairs(at)
+            for line in partial:
+                yield from statement(line, depth)
+        yield from statement(f"{', '.join(targets)}{annotated} = {text}", depth)
+
+    def pairs(self, at: int) -> Iterator[str]:
+        """Yield a long sum as statements that each add one more; the last is the rest of it."""
+        operands = re.split(r" ([-+*]) ", self.texts[at])
+        names = [self.name(self.actions[at].inputs[int(each[1:-1])]) for each in operands[::2]]
+        total = unique("total", set(self.tensors.names.values()))
+        left = names[0]
+        for sign, name in zip(operands[1:-2:2], names[1:-1], strict=True):
+            yield f"{total} = {left} {sign} {name}"
+            left = total
+        yield f"{left} {operands[-2]} {names[-1]}"
+
+    def loop(self, run: Run, depth: int) -> Iterator[str]:
+        """Yield calls that follow each other several times."""
+        counts, unit = run.span
+        yield from statement(f"for i in {counts}:", depth)
+        for turn in unit:
+            variable = turn.call.variable
+            module = f"getattr(self, {turn.name('i')})" if turn.step else f"self.{turn.call.member}"
+            yield from statement(f"{variable} = {module}({variable})", depth + 1)
+
+
+def with_runs(forward: Forward, made: Mapping[str, str]) -> Forward:
+    """Find the loops of a forward pass whose modules stand in a row in the constructor as well."""
+    order = {member: at for at, member in enumerate(made)}
+    runs = {}
+    for run in find_runs(forward.calls(made)):
+        actions = forward.actions[run.start : run.end]
+        numbered = [turn.step > 0 for turn in run.unit] * run.turns
+        members = [forward.shaped.members[action.target] for action in actions]
+        places = [order[member] for member, own in zip(members, numbered, strict=True) if own]
+        shared = {member for member, own in zip(members, numbered, strict=True) if not own}
+        between = places[-1] - places[0] + 1 - len(places)
+        if places == sorted(places) and between <= len(shared):
+            runs[run.start] = run
+    forward.runs = runs
+    return forward

@@ -1,0 +1,183 @@
+"""Breaks statements over lines just as `ruff format` does, so that its check passes.
+
+Only what the compiler writes is known here: calls, lists, comprehensions, additions, headers of
+functions. The rules are those of the formatter: break at the last bracket; put what is inside on
+a line of its own if it fits; otherwise one item a line, with a comma after the last.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+
+WIDTH = 88  # what ruff's formatter takes without configuration
+STEP = 4
+OPENING, CLOSING = "([{", ")]}"
+# Outside all brackets of an item: where a comprehension, else a sum, else a product is broken.
+OPERATORS = (r" (?=(?:for|if) )", r" (?=[-+] )", r" (?=[*/@]|//)")
+
+
+def statement(text: str, depth: int) -> list[str]:
+    """Return the lines of a statement, indented `depth` times."""
+    indent = depth * STEP
+    if fits(text, indent):
+        return [" " * indent + text]
+    if text.startswith(("def ", "class ")):
+        return _header(text, indent)
+    return list(_broken(text, indent, inside=False))
+
+
+def paragraphs(text: str, depth: int) -> list[str]:
+    """Return prose as lines that fit, indented `depth` times."""
+    width = WIDTH - depth * STEP
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return [" " * (depth * STEP) + line for line in lines]
+
+
+def docstring(summary: str, depth: int, details: tuple[str, ...] = ()) -> list[str]:
+    """Return the lines of a docstring: a summary, then paragraphs, all of them safe prose."""
+    indent = " " * (depth * STEP)
+    if not details and len(indent) + len(summary) + 6 <= WIDTH:
+        return [f'{indent}"""{_closed(summary)}"""']
+    first, *more = paragraphs('"""' + summary, depth) or [f'{indent}"""']
+    lines = [first, *more]
+    for detail in details:
+        lines += ["", *paragraphs(detail, depth)]
+    return [*lines, f'{indent}"""']
+
+
+def _closed(summary: str) -> str:
+    return summary + (" " if summary.endswith("\\") else "")
+
+
+def fits(text: str, indent: int, after: int = 0) -> bool:
+    """Tell whether a text can stand on one line, with `after` characters behind it."""
+    return indent + len(text) + after <= WIDTH
+
+
+def _header(text: str, indent: int) -> list[str]:
+    start = text.index("(")
+    end = _closing(text, start)
+    head, body, tail = text[: start + 1], text[start + 1 : end], text[end:]
+    pad, inner = " " * indent, " " * (indent + STEP)
+    if fits(body, indent + STEP) and len(split(body)) > 1:
+        return [pad + head, inner + body, pad + tail]
+    return [pad + head, *(f"{inner}{item}," for item in split(body)), pad + tail]
+
+
+def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[str]:
+    """Yield the lines of an expression that doesn't fit on one; `comma` stands after it."""
+    pad = " " * indent
+    if inside and len(parts := _operands(text)) > 1:
+        for part in parts[:-1]:
+            yield from _line(part, indent)
+        yield from _line(parts[-1], indent, comma)
+        return
+    bracket = _last_bracket(text)
+    if bracket is None:
+        yield pad + text + comma
+        return
+    start, end = bracket
+    head, body, tail = text[: start + 1], text[start + 1 : end], text[end:]
+    yield pad + head
+    items = split(body)
+    if fits(body, indent + STEP):
+        yield f"{pad}{' ' * STEP}{body}"
+    elif len(items) == 1 and len(_operands(body)) > 1:
+        yield from _broken(body, indent + STEP, inside=True)
+    elif len(items) == 1 and items[0].startswith("*"):
+        yield from _line(body, indent + STEP, ",")
+    else:
+        for item in items:
+            yield from _line(item, indent + STEP, ",")
+    yield pad + tail + comma
+
+
+def _line(text: str, indent: int, comma: str = "") -> Iterator[str]:
+    if fits(text, indent, len(comma)):
+        yield " " * indent + text + comma
+    else:
+        yield from _broken(text, indent, inside=True, comma=comma)
+
+
+def _operands(text: str) -> list[str]:
+    """Split at the loosest operators outside of brackets; each part begins with its operator."""
+    spaces = _outside(text, " ")
+    for operator in OPERATORS:
+        pattern = re.compile(operator)
+        places = [at for at in spaces if pattern.match(text, at)]
+        if places:
+            bounds = [-1, *places, len(text)]
+            return [text[a + 1 : b] for a, b in pairwise(bounds)]
+    return [text]
+
+
+def split(text: str) -> list[str]:
+    """Split at the commas outside of brackets and strings."""
+    bounds = [-1, *_outside(text, ","), len(text)]
+    items = [text[a + 1 : b].strip() for a, b in pairwise(bounds)]
+    return [item for item in items if item]
+
+
+def _outside(text: str, wanted: str) -> list[int]:
+    """Return where a character stands outside of brackets and strings."""
+    found: list[int] = []
+    depth = 0
+    for at, character in _code(text):
+        if character in OPENING:
+            depth += 1
+        elif character in CLOSING:
+            depth -= 1
+        elif character == wanted and not depth:
+            found.append(at)
+    return found
+
+
+def _closing(text: str, start: int) -> int:
+    """Return where the bracket that opens at `start` closes."""
+    depth = 0
+    for at, character in _code(text):
+        if at < start:
+            continue
+        if character in OPENING:
+            depth += 1
+        elif character in CLOSING:
+            depth -= 1
+            if not depth:
+                return at
+    return len(text) - 1
+
+
+def _last_bracket(text: str) -> tuple[int, int] | None:
+    """Return the last pair of brackets at the outermost level that holds anything."""
+    last: tuple[int, int] | None = None
+    depth = start = 0
+    for at, character in _code(text):
+        if character in OPENING:
+            depth += 1
+            start = at if depth == 1 else start
+        elif character in CLOSING:
+            depth -= 1
+            if not depth and at > start + 1:
+                last = (start, at)
+    return last
+
+
+def _code(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the characters that stand outside of string literals."""
+    quote = ""
+    at = 0
+    while at < len(text):
+        character = text[at]
+        if quote:
+            if character == "\\":
+                at += 1
+            elif character == quote:
+                quote = ""
+        elif character in "\"'":
+            quote = character
+        else:
+            yield at, character
+        at += 1

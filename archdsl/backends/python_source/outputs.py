@@ -1,0 +1,121 @@
+"""What a network gives: a tensor, or a named tuple with the main output first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from archdsl.backends.python_source.errors import CompileError, NothingToEvaluate
+from archdsl.backends.python_source.layout import docstring
+from archdsl.backends.python_source.names import prose, unique, variable
+from archdsl.graph import CheckedGraph
+
+MAIN = "output"
+TUPLE_ATTRIBUTES = frozenset({"count", "index"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The outputs of a network, the main output first.
+
+    Attributes:
+        names: safe names, one each.
+        nodes: which nodes give them.
+        unnamed: nodes whose output has no name of its own in the spec.
+        training_only: for each whether it is there in training mode only.
+        network: name of the network's class.
+        evaluation, training: names of the tuples that it gives in either mode, or "" for none.
+    """
+
+    names: tuple[str, ...]
+    nodes: tuple[str, ...]
+    unnamed: frozenset[str]
+    training_only: tuple[bool, ...]
+    network: str
+    evaluation: str
+    training: str
+
+    @property
+    def reserved(self) -> set[str]:
+        """Names that no variable may have."""
+        return {self.evaluation, self.training, self.network} - {""}
+
+    @property
+    def annotation(self) -> str:
+        """The type of the result."""
+        kinds = dict.fromkeys([self.evaluation or "torch.Tensor", self.training or "torch.Tensor"])
+        return " | ".join(kinds)
+
+    def returns(self, names: Sequence[str]) -> Iterator[tuple[int, str]]:
+        """Yield the return statements for the variables of the outputs, with their depth."""
+        if any(self.training_only):
+            yield 0, "if self.training:"
+            yield 1, f"return {_tuple(self.training, names)}"
+        always = [name for name, only in zip(names, self.training_only, strict=True) if not only]
+        yield 0, f"return {_tuple(self.evaluation, always)}"
+
+    def classes(self, checked: CheckedGraph) -> Iterator[list[str]]:
+        """Yield the lines of each named tuple."""
+        if self.evaluation:
+            mode = " in evaluation mode" if self.training != self.evaluation else ""
+            fields = [n for n, only in zip(self.names, self.training_only, strict=True) if not only]
+            yield self._class(checked, self.evaluation, fields, mode)
+        if self.training and self.training != self.evaluation:
+            yield self._class(checked, self.training, self.names, " in training mode")
+
+    def _class(
+        self, checked: CheckedGraph, name: str, fields: Sequence[str], mode: str
+    ) -> list[str]:
+        text = docstring(f"What `{self.network}` gives{mode}.", 1)
+        return [
+            f"class {name}(NamedTuple):",
+            *text,
+            "",
+            *(f"    {field}: torch.Tensor" for field in fields),
+        ]
+
+    def described(self, checked: CheckedGraph) -> Iterator[str]:
+        """Yield what comes in and what goes out, for the docstring of the network."""
+        inputs = [f"{name} ({_shape(shape)})" for name, shape in checked.inputs.items()]
+        yield f"Takes {', '.join(inputs)}; N is the size of the batch."
+        gives = [
+            f"{name} ({_shape(checked.nodes[node].shape)})" + (" in training mode" if only else "")
+            for name, node, only in zip(self.names, self.nodes, self.training_only, strict=True)
+        ]
+        yield f"Gives {', '.join(gives)}."
+
+
+def _tuple(name: str, values: Sequence[str]) -> str:
+    return f"{name}({', '.join(values)})" if name else values[0]
+
+
+def _shape(shape: Sequence[object]) -> str:
+    return prose(" x ".join(["N", *map(str, shape)]))
+
+
+def outputs_of(checked: CheckedGraph, network: str) -> Outputs:
+    """Return the outputs of a network whose class has that name.
+
+    Raises:
+        CompileError: there is none in evaluation mode.
+    """
+    names: list[str] = []
+    for output in checked.outputs:
+        name = variable(output.name) or MAIN
+        names.append(unique(f"{name}_" if name in TUPLE_ATTRIBUTES else name, {*names}))
+    training_only = tuple(output.training_only for output in checked.outputs)
+    if all(training_only):
+        raise CompileError([NothingToEvaluate(span=checked.span, name=checked.name)])
+    evaluation = f"{network}Outputs" if training_only.count(False) > 1 else ""
+    training = evaluation
+    if any(training_only):
+        training = f"{network}TrainingOutputs" if evaluation else f"{network}Outputs"
+    return Outputs(
+        tuple(names),
+        tuple(output.node for output in checked.outputs),
+        frozenset(output.node for output in checked.outputs if output.name in ("", MAIN)),
+        training_only,
+        network,
+        evaluation,
+        training,
+    )

@@ -1,0 +1,200 @@
+"""The modules of a network as a tree, and what each of them does in its forward pass.
+
+A scope is *callable* if it can be a module with a forward pass of its own: its nodes follow each
+other in the graph, something comes in and something goes out. Where that isn't so (a scope that is
+filled at several places, a module that is applied again from elsewhere), the scope only holds
+modules, and the scope around it calls them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from archdsl.graph import CheckedGraph, Node, Scope
+from archdsl.layers.base import TorchModule, TorchTensor
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """A scope with all that happens in it. Filled in by `build`, then left alone.
+
+    Attributes:
+        label: its last name: what its module is called in the module around it.
+        children: what it holds, by label, in the order of the state_dict.
+        steps: what its forward pass does, if it is callable.
+        inputs: names of the tensors that come in, in the order in which they are read.
+        outputs: names of the tensors that are read outside, the last computed one first.
+        first, last, count: places of its nodes in the order of the graph, and their number.
+        evaluated: whether any of its nodes is needed outside of training.
+    """
+
+    scope: Scope
+    parent: Place | None
+    label: str
+    first: int = -1
+    last: int = -1
+    count: int = 0
+    callable: bool = True
+    entered: bool = False
+    evaluated: bool = False
+    children: dict[str, Place | Node] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    inputs: dict[str, None] = field(default_factory=dict)
+    outputs: dict[str, None] = field(default_factory=dict)
+
+    def holds(self, index: int) -> bool:
+        """Tell whether the node at that place in the graph is in it."""
+        return self.parent is None or self.first <= index <= self.last
+
+    @property
+    def owner(self) -> Place:
+        """The nearest scope with a forward pass, itself included."""
+        place = self
+        while not place.callable and place.parent is not None:
+            place = place.parent
+        return place
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it is a `label: { ... }` and not the use of a block."""
+        return self.parent is not None and not self.scope.block
+
+
+@dataclass(slots=True)
+class Step:
+    """A statement of a forward pass: what a node computes, or the call of a scope's module."""
+
+    what: Node | Place
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    training_only: bool
+
+
+def label_of(node: Node) -> str:
+    """Return the name of a node within its scope."""
+    return node.name[len(node.scope.name) :].lstrip(".") if node.scope.name else node.name
+
+
+def build(checked: CheckedGraph) -> list[Place]:
+    """Return the places of a network with everything in them, each before those within it."""
+    places = _places(checked)
+    order = [node for name, node in checked.nodes.items() if name not in checked.inputs]
+    index = dict.fromkeys(checked.inputs, -1)
+    index |= {node.name: at for at, node in enumerate(order)}
+    _extents(places, checked, order)
+    _let_callers_reach(places, order)
+    for node in order:
+        _put(places, node)
+    for node in order:
+        _cross(places, checked, index, node)
+    root = places[""]
+    for output in checked.outputs:
+        _leave(places[checked.nodes[output.node].scope.name], root, index, output.node)
+    for place in places.values():
+        _settle(place, index)
+    for node in order:
+        _step(places, checked, node)
+    root.inputs = dict.fromkeys(checked.inputs)
+    return [place for place in places.values() if place is root or place.children or place.steps]
+
+
+def _settle(place: Place, index: dict[str, int]) -> None:
+    """Decide whether a scope can have a forward pass, and order what that gives."""
+    if place.parent:
+        computes = bool(place.inputs and place.outputs)
+        place.callable = place.callable and computes and bool(place.children or place.scope.block)
+    inwards = sorted(place.outputs, key=lambda name: index[name])
+    place.outputs = dict.fromkeys(inwards[-1:] + inwards[:-1])
+
+
+def _places(checked: CheckedGraph) -> dict[str, Place]:
+    places: dict[str, Place] = {}
+    for name, scope in checked.scopes.items():
+        parent = places[scope.parent.name] if scope.parent else None
+        places[name] = Place(scope, parent, scope.label)
+    return places
+
+
+def _extents(places: dict[str, Place], checked: CheckedGraph, order: list[Node]) -> None:
+    """Find where the nodes of each scope lie in the graph, and whether they are all together."""
+    for at, node in enumerate(order):
+        place = places[node.scope.name]
+        place.evaluated = place.evaluated or node.name not in checked.training_only
+        place.first = at if place.count == 0 else place.first
+        place.last = at
+        place.count += 1
+    for place in reversed(places.values()):
+        around = place.parent
+        if around is None or not place.count:
+            continue
+        around.first = place.first if not around.count else min(around.first, place.first)
+        around.last = max(around.last, place.last)
+        around.count += place.count
+        around.evaluated = around.evaluated or place.evaluated
+    for place in places.values():
+        whole = place.last - place.first + 1 == place.count
+        place.callable = place.parent is None or (place.count > 0 and whole)
+
+
+def _let_callers_reach(places: dict[str, Place], order: list[Node]) -> None:
+    """Open each scope from which a module outside of it is applied again."""
+    for node in order:
+        place = places[node.scope.name]
+        while node.shares and place.parent and not node.shares.startswith(f"{place.scope.name}."):
+            place.callable = False
+            place = place.parent
+
+
+def _cross(
+    places: dict[str, Place], checked: CheckedGraph, index: dict[str, int], node: Node
+) -> None:
+    """Note which scopes each input of a node comes into, and which it leaves on its way."""
+    for name in node.inputs:
+        place: Place | None = places[node.scope.name]
+        while place and place.parent and not (place.callable and place.holds(index[name])):
+            place.inputs[name] = None
+            place = place.parent
+        if name not in checked.inputs:
+            producer = places[checked.nodes[name].scope.name]
+            _leave(producer, places[""], index, name, index[node.name])
+
+
+def _leave(
+    place: Place, root: Place, index: dict[str, int], name: str, reader: int | None = None
+) -> None:
+    while place.parent and not (place.callable and reader is not None and place.holds(reader)):
+        place.outputs[name] = None
+        place = place.parent
+    if reader is None:
+        root.outputs[name] = None
+
+
+def _put(places: dict[str, Place], node: Node) -> None:
+    """Add a node to the modules of its scope, if it is one, and its scope to those around.
+
+    A block that computes without modules is one all the same, since its name tells what it does.
+    """
+    place = places[node.scope.name]
+    if not node.shares and isinstance(node.facts.torch, TorchModule | TorchTensor):
+        place.children[label_of(node)] = node
+    elif place.is_group or not place.callable:
+        return
+    while place.parent and place.label not in place.parent.children:
+        place.parent.children[place.label] = place
+        place = place.parent
+
+
+def _step(places: dict[str, Place], checked: CheckedGraph, node: Node) -> None:
+    """Add a node to the forward pass that computes it, and that one's call to those around."""
+    owner = places[node.scope.name].owner
+    training_only = node.name in checked.training_only
+    owner.steps.append(Step(node, node.inputs, (node.name,), training_only))
+    calls: list[tuple[Place, Place]] = []
+    while not owner.entered and owner.parent is not None:
+        owner.entered = True
+        around = owner.parent.owner
+        calls.append((around, owner))
+        owner = around
+    for around, called in calls:
+        step = Step(called, tuple(called.inputs), tuple(called.outputs), not called.evaluated)
+        around.steps.append(step)

@@ -1,0 +1,190 @@
+"""Names for the tensors of a forward pass.
+
+What flows is `x`, as in hand-written modules. A branch is called after the labels of its stages
+(`branch5x5_1` and `branch5x5_2` give `branch5x5`), and so is a tensor that is read several times.
+A variable is used again once the tensor that it held is not needed any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from archdsl.backends.python_source.classes import Action
+from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
+
+FLOW = ("x", "out", "y", "z")
+SHORTEST_PREFIX = 3
+
+
+@dataclass(slots=True)
+class Chain:
+    """Tensors of which each is computed from the one before alone, so that they share a name."""
+
+    tensors: list[int]
+
+
+@dataclass(slots=True)
+class Tensors:
+    """The tensors of a forward pass.
+
+    Attributes:
+        names: by number; tensors that the module owns have none.
+        chain: of each tensor the number of its chain.
+        readers: of each tensor how many actions read it.
+        plain_readers: how many of them are not for training alone.
+        before: the tensor in the chain from which it is computed.
+        labels: what the spec calls it, or "".
+    """
+
+    names: dict[int, str]
+    chain: dict[int, int]
+    readers: dict[int, int]
+    plain_readers: dict[int, int]
+    before: dict[int, int]
+    labels: dict[int, str]
+    last_use: dict[int, int]
+    owned: frozenset[int]
+    chain_sizes: dict[int, int] = field(default_factory=dict)
+    holders: dict[str, int] = field(default_factory=dict)
+
+    def is_free(self, name: str, at: int) -> bool:
+        """Tell whether a variable may be written by an action: what it held isn't read later."""
+        holder = self.holders.get(name)
+        return holder is None or self.last_use.get(holder, -1) <= at
+
+    def hold(self, name: str, tensor: int) -> None:
+        """Give a tensor its name."""
+        self.names[tensor] = name
+        self.holders[name] = tensor
+
+
+def is_owned(action: Action) -> bool:
+    """Tell whether an action only reads a tensor of the module: then it needs no variable."""
+    return action.parts == ("{tensor}",)
+
+
+def name_tensors(
+    parameters: Sequence[str],
+    actions: Sequence[Action],
+    outputs: Mapping[int, str],
+    reserved: frozenset[str],
+    flows: bool,
+) -> Tensors:
+    """Name the tensors of a forward pass.
+
+    `parameters` are the names of those that come in; `outputs` are those that go out, with the
+    names of network outputs. `flows` says whether the first that comes in may be written over.
+    """
+    tensors = _read(len(parameters), actions, outputs)
+    chains = _chains(len(parameters), actions, tensors, outputs, flows)
+    tensors.chain_sizes = {number: len(chain.tensors) for number, chain in enumerate(chains)}
+    for number, name in enumerate(parameters):
+        tensors.hold(name, number)
+    for at, action in enumerate(actions):
+        several = len(action.outputs) > 1
+        for tensor in action.outputs:
+            if tensor not in tensors.owned:
+                chain = chains[tensors.chain[tensor]]
+                wanted = _wanted(chain, tensor, several, tensors, outputs)
+                tensors.hold(_free(wanted, at, tensors, reserved), tensor)
+    return tensors
+
+
+def _read(count: int, actions: Sequence[Action], outputs: Mapping[int, str]) -> Tensors:
+    readers: dict[int, int] = dict.fromkeys(range(count), 0)
+    plain = dict(readers)
+    last_use: dict[int, int] = dict.fromkeys(range(count), -1)
+    owned: set[int] = set()
+    for at, action in enumerate(actions):
+        for tensor in dict.fromkeys(action.inputs):
+            readers[tensor] += 1
+            plain[tensor] += not action.training_only
+            last_use[tensor] = at
+        readers |= dict.fromkeys(action.outputs, 0)
+        plain |= dict.fromkeys(action.outputs, 0)
+        last_use |= dict.fromkeys(action.outputs, at)
+        if is_owned(action):
+            owned |= set(action.outputs)
+    for tensor in outputs:
+        last_use[tensor] = len(actions)
+    labels = {
+        tensor: label
+        for action in actions
+        for tensor, label in zip(action.outputs, action.names, strict=True)
+    }
+    return Tensors({}, {}, readers, plain, {}, labels, last_use, frozenset(owned))
+
+
+def _chains(
+    count: int,
+    actions: Sequence[Action],
+    tensors: Tensors,
+    outputs: Mapping[int, str],
+    flows: bool,
+) -> list[Chain]:
+    """Put the tensors together that can share a name."""
+    chains: list[Chain] = []
+    for number in range(count):
+        tensors.chain[number] = len(chains)
+        chains.append(Chain([number]))
+    for at, action in enumerate(actions):
+        read = [t for t in dict.fromkeys(action.inputs) if t not in tensors.owned]
+        before = read[0] if len(read) == 1 and len(action.outputs) == 1 else -1
+        goes_on = (
+            before >= (0 if flows else count)
+            and tensors.plain_readers[before] == (not action.training_only)
+            and tensors.last_use[before] == at
+        )
+        for tensor in action.outputs:
+            if goes_on:
+                tensors.before[tensor] = before
+                tensors.chain[tensor] = tensors.chain[before]
+                chains[tensors.chain[tensor]].tensors.append(tensor)
+            else:
+                tensors.chain[tensor] = len(chains)
+                chains.append(Chain([tensor]))
+    return chains
+
+
+def _wanted(
+    chain: Chain, tensor: int, several: bool, tensors: Tensors, outputs: Mapping[int, str]
+) -> list[str]:
+    """Return what a tensor should be called, the best first."""
+    wanted: list[str] = []
+    end = chain.tensors[-1]
+    label = variable(tensors.labels[tensor])
+    if outputs.get(tensor):
+        wanted.append(variable(outputs[tensor]))
+    elif several or (tensor == end and tensors.readers[end] > 1 and end not in outputs):
+        wanted.append(label)
+    if tensor in tensors.before:
+        wanted.append(tensors.names[tensors.before[tensor]])
+    elif tensors.readers[end] == 1 and end not in outputs:
+        wanted.append(_branch_name(chain, tensors))
+    return [name for name in wanted if name]
+
+
+def _free(wanted: Sequence[str], at: int, tensors: Tensors, reserved: frozenset[str]) -> str:
+    """Return the first name that an action may write to."""
+    for name in (*wanted, *FLOW):
+        if name not in reserved and tensors.is_free(name, at):
+            return name
+    held = {name for name in tensors.holders if not tensors.is_free(name, at)}
+    return unique(next(iter(wanted), "x"), held | reserved | VARIABLE_WORDS)
+
+
+def _branch_name(chain: Chain, tensors: Tensors) -> str:
+    """Return what the labels of a branch have in common, or its only label."""
+    labels = [label for tensor in chain.tensors if variable(label := tensors.labels[tensor])]
+    if len(labels) == 1:
+        return variable(labels[0])
+    prefix = _common_prefix(labels).rstrip("_")
+    return variable(prefix) if len(prefix) >= SHORTEST_PREFIX else ""
+
+
+def _common_prefix(labels: Sequence[str]) -> str:
+    """Return what all labels begin with."""
+    first, last = min(labels, default=""), max(labels, default="")
+    same = (at for at in range(len(first)) if first[at] != last[at])
+    return first[: next(same, len(first))]
