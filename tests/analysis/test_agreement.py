@@ -1,0 +1,123 @@
+"""Which free sizes make shapes agree, against trying them one by one."""
+
+from __future__ import annotations
+
+import pytest
+from by_hand import H, Sketch, W
+from hypothesis import given
+from hypothesis import strategies as st
+from sketches import convolution, unet
+
+from archdsl.analysis.agreement import (
+    Assumptions,
+    Requirement,
+    assumptions,
+    period_of,
+    solve,
+    without_floors,
+)
+from archdsl.layers.merge import Add, Concat
+from archdsl.layers.sizes import Formula, Size
+
+
+@pytest.mark.parametrize(("levels", "multiple"), [(1, 2), (3, 8), (4, 16), (5, 32)])
+def test_a_unet_takes_multiples(levels: int, multiple: int) -> None:
+    found = assumptions(unet(H, W, levels, base=4))
+
+    assert found.sentences() == (
+        f"H must be a multiple of {multiple}",
+        f"W must be a multiple of {multiple}",
+    )
+
+
+def test_fixed_sizes_assume_nothing() -> None:
+    assert assumptions(unet(64, 64)) == Assumptions({})
+
+
+def test_kernels_need_room() -> None:
+    net = Sketch()
+    net.input("x", 1, H, W)
+    net.put("a", convolution(1, 7))
+    net.put("b", convolution(1, 3, stride=2))
+
+    assert assumptions(net.checked()).sentences() == (
+        "H must be at least 9",
+        "W must be at least 9",
+    )
+
+
+def test_sizes_of_several_names_are_told_as_equations() -> None:
+    net = Sketch()
+    net.input("x", 1, H, 4)
+    net.input("y", 1, W, 4)
+    net.put("sum", Add(), "x", "y")
+
+    assert assumptions(net.checked()).sentences() == ("H must be equal to W",)
+
+
+def test_shapes_that_never_agree() -> None:
+    net = Sketch()
+    net.input("x", 1, H)
+    net.put("both", Concat(), "x", "x", agreements=((H, 2 * (H // 2)), (H, 2 * (H // 2) + 1)))
+
+    found = assumptions(net.checked())
+
+    assert not found.possible
+    assert found.sentences() == ("no H makes all shapes agree",)
+
+
+def test_sentences() -> None:
+    assert str(Requirement("H")) == ""
+    assert str(Requirement("H", 5)) == "H must be at least 5"
+    assert str(Requirement("H", 33, 16, (0,))) == "H must be a multiple of 16 and at least 48"
+    assert str(Requirement("H", 1, 4, (1, 3))) == (
+        "H must be a number that leaves 1 or 3 when divided by 4"
+    )
+    assert str(Requirement("H", only=(7,))) == "H must be 7"
+    assert str(Requirement("H", only=(1, 2, 3))) == "H must be 1, 2 or 3"
+
+
+def test_a_single_value() -> None:
+    assert str(solve("H", [H - 7])) == "H must be 7"
+    assert str(solve("H", [H - 7], least=8)) == "no H makes all shapes agree"
+
+
+def test_period() -> None:
+    assert period_of((H // 2) * (W // 3) + H) == 6
+    assert period_of((H // 2 + H) // 5) == 10
+
+
+def test_without_floors() -> None:
+    known = Assumptions({"H": Requirement("H", 1, 4, (0,)), "W": Requirement("W")})
+
+    assert without_floors(6 * (H // 4) * W, known) == [(("H", "W"), 1.5)]
+    assert without_floors(H // 8, known) is None
+    assert without_floors(W // 2, known) is None
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("+*/"), st.integers(1, 4)), max_size=4)
+
+
+@given(st.lists(st.tuples(STEPS, STEPS), min_size=1, max_size=2), st.integers(1, 5))
+def test_solved_as_by_trying(pairs: list[tuple[list, list]], least: int) -> None:
+    differences = [apply(left) - apply(right) for left, right in pairs]
+    formulas = [size for size in differences if isinstance(size, Formula)]
+    found = solve("H", formulas, least)
+
+    for height in range(least, 100):
+        holds = all(formula.evaluate({"H": height}) == 0 for formula in formulas)
+        if found.only:
+            claimed = height in found.only
+        else:
+            claimed = found.possible and height % found.modulus in found.remainders
+        assert claimed <= holds
+        if not claimed and holds:
+            assert not found.only  # single values beside whole remainders are left out
+            assert found.possible
+
+
+def apply(steps: list[tuple[str, int]]) -> Size:
+    size: Size = H
+    for sign, number in steps:
+        size = size + number if sign == "+" else size * number if sign == "*" else size // number
+    return size

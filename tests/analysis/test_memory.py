@@ -1,0 +1,190 @@
+"""Bytes of activations by hand, and against a plain simulation of random graphs."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from by_hand import H, Sketch, W
+from sketches import convolution, unet
+
+from archdsl.analysis.cost import cost
+from archdsl.analysis.memory import MemoryTable, memory
+from archdsl.graph import CheckedGraph
+from archdsl.layers.embedding import Embedding
+from archdsl.layers.merge import Add, Concat
+from archdsl.layers.reshape import Flatten
+from archdsl.layers.tensor import OwnTensor
+
+
+def table_of(checked: CheckedGraph) -> MemoryTable:
+    return memory(checked, cost(checked))
+
+
+def test_a_chain_holds_two_neighbours() -> None:
+    net = Sketch()
+    net.input("x", 1, 10, 10)
+    net.put("wide", convolution(8, 1))
+    net.put("narrow", convolution(2, 1))
+    net.put("last", convolution(1, 1))
+
+    table = table_of(net.checked())
+
+    assert table.nodes == {"x": 400, "wide": 3_200, "narrow": 800, "last": 400}
+    assert table.training == 4_800
+    assert (table.peak, table.peak_at) == (4_000, "narrow")
+    assert (table.inputs, table.parameters, table.buffers) == (400, 4 * (8 + 16 + 2), 0)
+
+
+def test_a_skip_is_held_until_it_is_added() -> None:
+    net = Sketch()
+    net.input("x", 4, 10, 10)
+    net.put("a", convolution(4, 1))
+    net.put("b", convolution(4, 1))
+    net.put("sum", Add(), "b", "x")
+
+    assert table_of(net.checked()).peak == 3 * 1_600
+
+
+def test_a_view_takes_nothing_and_keeps_what_it_views() -> None:
+    net = Sketch()
+    net.input("x", 4, 10, 10)
+    net.put("a", convolution(4, 1))
+    net.put("flat", Flatten())
+    net.put("b", convolution(1, 1), "a")
+    net.put("flat_b", Flatten())
+    net.put("both", Concat(), "flat", "flat_b")
+
+    table = table_of(net.checked())
+
+    assert table.nodes["flat"] == table.nodes["flat_b"] == 0
+    assert (table.peak, table.peak_at) == (1_600 + 400 + 2_000, "both")
+
+
+def test_outputs_stay() -> None:
+    net = Sketch()
+    net.input("x", 4, 10, 10)
+    net.put("early", convolution(4, 1))
+    net.output("early")
+    net.put("a", convolution(1, 1))
+    net.put("b", convolution(1, 1))
+    net.output("late")
+
+    assert table_of(net.checked()).peak == 1_600 + 1_600
+    assert table_of(net.checked()).peak_at == "early"
+
+
+def test_what_only_training_runs_is_kept_by_training_alone() -> None:
+    net = Sketch()
+    net.input("x", 4, 10, 10)
+    net.put("aux", convolution(400, 1))
+    net.output("aux", training_only=True)
+    net.put("head", convolution(1, 1), "x")
+    net.output("main")
+
+    table = table_of(net.checked())
+
+    assert table.training == 1_600 + 160_000 + 400
+    assert table.peak == 1_600 + 400
+
+
+def test_indices_take_eight_bytes_and_own_tensors_are_no_activations() -> None:
+    net = Sketch()
+    net.input("tokens", 16, holds="int")
+    words = net.put("words", Embedding(num_embeddings=10, embedding_dim=4))
+    net.put("place", OwnTensor(shape=(16, 4)))
+    net.put("sum", Add(), words, "place")
+
+    table = table_of(net.checked())
+
+    assert table.nodes == {"tokens": 128, "words": 256, "place": 0, "sum": 256}
+    assert table.parameters == 4 * (40 + 64)
+
+
+def test_bytes_per_number() -> None:
+    net = Sketch()
+    net.input("x", 4, 10, 10)
+    net.put("a", convolution(4, 1))
+    checked = net.checked()
+
+    table = memory(checked, cost(checked), bytes_per_number=2)
+
+    assert (table.training, table.peak, table.parameters) == (1_600, 1_600, 32)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_peak_is_that_of_a_simulation(seed: int) -> None:
+    random = Random(seed)
+    net = Sketch()
+    net.input("x", 4, 4, 4)
+    for at in range(random.randint(1, 12)):
+        before = random.sample(list(net.nodes), k=min(len(net.nodes), random.randint(1, 3)))
+        if len(before) == 1:
+            net.put(f"n{at}", convolution(random.randint(1, 9), 1), *before)
+        else:
+            net.put(f"n{at}", Concat(), *before)
+    for name in net.nodes:
+        if not any(name in node.inputs for node in net.nodes.values()):
+            net.output(name, name)
+
+    assert table_of(net.checked()).peak == simulated_peak(net.checked())
+
+
+def simulated_peak(checked: CheckedGraph) -> int:
+    """Look, before each node, which tensors anything from there on still needs."""
+    order = list(checked.nodes)
+    most = 0
+    for at in range(len(order)):
+        later = {read for name in order[at:] for read in checked.nodes[name].inputs}
+        later |= {output.node for output in checked.outputs}
+        held = {name for name in order[:at] if name in later} | {order[at]}
+        numbers = sum(
+            checked.nodes[name].shape[0] * checked.nodes[name].shape[1] ** 2 for name in held
+        )
+        most = max(most, 4 * numbers)
+    return most
+
+
+def test_free_sizes_give_formulas_with_the_right_values() -> None:
+    free = table_of(unet(H, W))
+
+    for height, width in ((32, 32), (64, 160), (256, 256)):
+        fixed = table_of(unet(height, width))
+        values = {"H": height, "W": width}
+        assert free.training.evaluate(values) == fixed.training
+        assert free.peak is not None
+        assert free.peak.evaluate(values) == fixed.peak
+
+
+def test_a_peak_that_depends_on_which_size_is_the_larger_is_not_given() -> None:
+    net = Sketch()
+    net.input("tall", 1, H, 1)
+    net.input("wide", 1, 1, W)
+    net.put("a", convolution(100, 1), "tall")
+    net.output("a")
+    net.put("b", convolution(1, 1), "a")
+    net.output("b")
+    net.put("c", convolution(100, 1), "wide")
+    net.put("d", convolution(1, 1), "c")
+    net.put("e", convolution(1, 1), "d")
+    net.output("e")
+    checked = net.checked()
+
+    table = table_of(checked)
+
+    assert table.peak is not None  # everything about `tall` is held to the end
+
+    net = Sketch()
+    net.input("tall", 1, H, 1)
+    net.input("wide", 1, 1, W)
+    net.put("a", convolution(100, 1), "tall")
+    net.put("b", convolution(1, 1), "a")
+    net.output("b")
+    net.put("c", convolution(100, 1), "wide")
+    net.put("d", convolution(1, 1), "c")
+    net.output("d")
+
+    table = table_of(net.checked())
+
+    assert table.peak is None
+    assert table.unknown == "which tensors take the most together depends on the free sizes"

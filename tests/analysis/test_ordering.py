@@ -1,0 +1,69 @@
+"""Comparisons of formulas: what is certain is said, and nothing that is wrong."""
+
+from __future__ import annotations
+
+from by_hand import H, W
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archdsl.analysis.ordering import largest, never_less
+from archdsl.layers.sizes import Formula, Size
+
+
+def test_numbers() -> None:
+    assert never_less(3, 3)
+    assert never_less(4, 3)
+    assert not never_less(2, 3)
+
+
+def test_certain() -> None:
+    assert never_less(H, H // 2)
+    assert never_less(H * W, (H // 2) * (W // 2) * 4)
+    assert never_less((H + 1) // 2, H // 2)
+    assert never_less(H * W, H)
+    assert never_less(H, 1)
+
+
+def test_uncertain() -> None:
+    assert not never_less(H, W)
+    assert not never_less(H // 2, H)
+    assert not never_less(H, 2)
+    assert not never_less(2 * (H // 2), H)
+
+
+def test_largest_keeps_what_may_be_the_largest() -> None:
+    assert largest([H, 2 * H, W, H // 2]) == [2 * H, W]
+    assert largest([1, 5, 3]) == [5]
+
+
+@st.composite
+def formulas(draw: st.DrawFn) -> Size:
+    size: Size = draw(st.sampled_from([H, W]))
+    for _ in range(draw(st.integers(0, 4))):
+        what = draw(st.integers(0, 3))
+        number = draw(st.integers(1, 5))
+        if what == 0:
+            size = size + draw(st.integers(-5, 5))
+        elif what == 1:
+            size = size * number
+        elif what == 2:
+            size = size // number
+        else:
+            size = size * draw(st.sampled_from([H, W, H // 2]))
+    return size
+
+
+@given(formulas(), formulas())
+def test_what_is_claimed_holds(left: Size, right: Size) -> None:
+    if not never_less(left, right):
+        return
+    for height in (1, 2, 3, 5, 8, 13, 32):
+        for width in (1, 2, 3, 7, 16):
+            values = {"H": height, "W": width}
+            assert value(left, values) >= value(right, values)
+
+
+def value(size: Size, values: dict[str, int]) -> int:
+    found = size.evaluate(values) if isinstance(size, Formula) else size
+    assert isinstance(found, int)
+    return found
