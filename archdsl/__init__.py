@@ -1,0 +1,74 @@
+"""Write a neural network as text; get exact counts, a figure and a PyTorch module.
+
+`load` gives a `Network`; `layer` registers a layer of your own. Nothing is imported before it is
+used: neither torch nor networkx by a count.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from archdsl.diagnostics import ArchError, Diagnostic
+    from archdsl.layers.base import (
+        Example,
+        Facts,
+        Kind,
+        Layer,
+        LayerError,
+        TorchFunction,
+        TorchModule,
+        Window,
+    )
+    from archdsl.limits import Limits
+    from archdsl.network import Count, Network, load
+    from archdsl.own_layers import layer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "archdsl.diagnostics": ("ArchError", "Diagnostic"),
+    "archdsl.layers.base": (
+        "Example",
+        "Facts",
+        "Kind",
+        "Layer",
+        "LayerError",
+        "TorchFunction",
+        "TorchModule",
+        "Window",
+    ),
+    "archdsl.limits": ("Limits",),
+    "archdsl.network": ("Count", "Network", "load"),
+    "archdsl.own_layers": ("layer",),
+}
+
+__all__ = [
+    "ArchError",
+    "Count",
+    "Diagnostic",
+    "Example",
+    "Facts",
+    "Kind",
+    "Layer",
+    "LayerError",
+    "Limits",
+    "Network",
+    "TorchFunction",
+    "TorchModule",
+    "Window",
+    "layer",
+    "load",
+]
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'archdsl' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -6,12 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 
 from archdsl.check import check
-from archdsl.diagnostics import ArchError, Source
-from archdsl.elaborate.errors import BadNetwork
-from archdsl.elaborate.modules import FileSetting, Module, World
-from archdsl.elaborate.network import default_network, elaborate, network_names
+from archdsl.diagnostics import ArchError, Source, Span
+from archdsl.elaborate.errors import BadNetwork, Problem, did_you_mean
+from archdsl.elaborate.expressions import evaluate
+from archdsl.elaborate.modules import FileSetting, World
+from archdsl.elaborate.network import (
+    default_network,
+    elaborate,
+    network_names,
+    parameter_types,
+)
 from archdsl.elaborate.structure import review
-from archdsl.elaborate.values import Value
+from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
@@ -62,6 +68,56 @@ class Spec:
     def networks(self) -> list[str]:
         """Names of the networks that the file defines, in its order."""
         return network_names(self.module)
+
+    def values(self, network: str | None, given: Mapping[str, object]) -> dict[str, Value]:
+        """Return Python values as values of the language.
+
+        Lists become lists; for a parameter that takes a block, a string names one.
+
+        Raises:
+            ArchError: a value is of a kind that the language doesn't have, or names no block.
+        """
+        kinds = parameter_types(self.module, network) if network else {}
+        return {name: self._value(name, value, kinds.get(name, "")) for name, value in given.items()}
+
+    def _value(self, name: str, value: object, kind: str) -> Value:
+        if kind == "block" and isinstance(value, str):
+            world = World(self.layers, self.limits)
+            nowhere = Span(self.module.source, 0, 0)
+            block = world.block_named(self.module, value, nowhere, ())
+            if block is None:
+                reason = f"`{name}` needs a layer or block, and there is none called `{value}`"
+                hint = did_you_mean(value, world.block_names(self.module))
+                raise ArchError([BadNetwork(span=None, reason=reason, hint=hint)])
+            return block
+        if isinstance(value, list | tuple | range):
+            return tuple(self._value(name, item, "") for item in value)
+        if value is None or isinstance(value, str | bool | int | float | BlockValue):
+            try:
+                return bounded(value)
+            except ValueProblem as error:
+                reason = f"`{name}` can't have this value: {error.reason}"
+                raise ArchError([BadNetwork(span=None, reason=reason)]) from None
+        reason = f"`{name}` can't be {type(value).__name__}: values are numbers, strings and lists"
+        raise ArchError([BadNetwork(span=None, reason=reason)])
+
+    def parse_value(self, name: str, text: str, network: str | None) -> Value:
+        """Return the value that a text gives to a parameter: `[3, 4, 6, 3]`, `Bottleneck`.
+
+        For a parameter of the type str, a text that is no string in quotes is taken as it is.
+
+        Raises:
+            ArchError: it is no value.
+        """
+        kinds = parameter_types(self.module, network) if network else {}
+        if kinds.get(name) == "str" and not text.startswith('"'):
+            return text
+        world = World(self.layers, self.limits)
+        try:
+            node = self.reader.parser.expression(Source(f"-p {name}", text))
+            return evaluate(node, FileSetting(world, self.module), self.limits.steps)
+        except Problem as error:
+            raise ArchError([error.diagnostic]) from None
 
     def graph(
         self,

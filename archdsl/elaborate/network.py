@@ -36,6 +36,45 @@ def network_names(module: Module) -> list[str]:
     return [item.name for item in module.program.items if isinstance(item, kinds)]
 
 
+def open_parameters(module: Module, name: str) -> list[ast.Parameter]:
+    """Return the parameters that a network leaves open.
+
+    Raises:
+        Problem: there is no such network.
+    """
+    fixed: set[str] = set()
+    home, item = _network(module, name, None)
+    for _ in range(1_000):  # an alias of an alias; a ring is refused when it is elaborated
+        if isinstance(item, ast.Network):
+            return [parameter for parameter in item.parameters if parameter.name not in fixed]
+        given = item.call.arguments
+        home, item = _network(home, item.call.name.name, item.call.name.span)
+        names = [one.name for one in _last(home, item).parameters if one.name not in fixed]
+        positions = [argument for argument in given if not argument.name]
+        fixed |= {*names[: len(positions)], *(argument.name for argument in given)}
+    return []
+
+
+def _last(home: Module, item: ast.Network | ast.NetworkAlias) -> ast.Network:
+    for _ in range(1_000):
+        if isinstance(item, ast.Network):
+            return item
+        home, item = _network(home, item.call.name.name, item.call.name.span)
+    raise Problem(BadNetwork(span=item.span, reason=f"network `{item.name}` is made of itself"))
+
+
+def parameter_types(module: Module, name: str) -> dict[str, str]:
+    """Return the type that each open parameter of a network is declared with, or "".
+
+    Raises:
+        ArchError: there is no such network.
+    """
+    try:
+        return {parameter.name: parameter.type for parameter in open_parameters(module, name)}
+    except Problem as error:
+        raise ArchError([error.diagnostic]) from None
+
+
 def default_network(module: Module, stem: str) -> str | None:
     """Name the network that a file stands for: the one named like it, else its last."""
     names = network_names(module)

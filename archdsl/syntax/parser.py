@@ -71,6 +71,19 @@ class Parser:
             raise ArchError(sorted(self._others(source, found), key=_place))
         return program
 
+    def expression(self, source: Source) -> ast.Expression:
+        """Return the syntax tree of an expression that is given by itself.
+
+        Raises:
+            ArchError: it is none.
+        """
+        self.builder.source = source
+        self.builder.errors = []
+        found = self._hole(0, len(source.text))
+        if found is None or self.builder.errors:
+            raise ArchError(self.builder.errors)
+        return found
+
     def _run(self, source: Source, start: int, end: int, rule: str) -> Any:
         """Parse a part of a file; what is wrong is added to the builder's errors."""
         try:

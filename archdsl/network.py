@@ -1,0 +1,152 @@
+"""What users of the library work with: a network that was loaded, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from archdsl.analysis.report import Report, report
+from archdsl.graph import CheckedGraph
+from archdsl.limits import Limits
+from archdsl.own_layers import registered
+from archdsl.pipeline import Spec
+
+if TYPE_CHECKING:
+    import networkx
+    import torch
+
+    from archdsl.backends.diagram import Diagram
+
+
+def load(
+    spec: str,
+    *,
+    network: str | None = None,
+    inputs: Mapping[str, Sequence[int | str]] | None = None,
+    limits: Limits | None = None,
+    search: Sequence[str] = (),
+    **parameters: object,
+) -> Network:
+    """Load a network: read its spec, work it out, and check it.
+
+    Args:
+        spec: a path, a path with a network (`specs/resnet.arch:resnet50`), or the name of a
+            network that comes with the package.
+        network: name of the network, if the spec defines several.
+        inputs: shapes for its inputs without batch, instead of those in the spec; a string is the
+            name of a free size: `{"image": [3, "H", "W"]}`.
+        limits: how much the spec may ask for.
+        search: folders that imports may lead to, besides the spec's own.
+        parameters: values for the network's parameters, as in `classes=10`; a block or layer is
+            given by its name.
+
+    Raises:
+        ArchError: the spec is wrong; its text says where and how to mend it.
+    """
+    read = Spec(spec, limits=limits, search=search, layers=registered())
+    shapes = {name: tuple(shape) for name, shape in (inputs or {}).items()}
+    name = network or read.network
+    return Network(read.graph(name, read.values(name, parameters), shapes))
+
+
+class Network:
+    """A network with nothing wrong in it.
+
+    In a notebook it shows its diagram.
+
+    Attributes:
+        checked: the graph as archdsl's own analyses and backends take it.
+    """
+
+    def __init__(self, checked: CheckedGraph) -> None:
+        self.checked = checked
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.checked.name
+
+    @property
+    def graph(self) -> networkx.MultiDiGraph[str]:
+        """The network as a NetworkX graph; `docs/graph.md` lists its attributes."""
+        return self.checked.networkx
+
+    def count(self, depth: int | None = None) -> Count:
+        """Count parameters, multiply-accumulates, memory and receptive fields.
+
+        Args:
+            depth: blocks this many scopes deep become one row; None shows every layer.
+        """
+        return Count(report(self.checked, depth))
+
+    def draw(self, **options: Any) -> Diagram:
+        """Draw it; see `archdsl.backends.diagram.draw` for the options."""
+        from archdsl.backends.diagram import draw
+
+        return draw(self.checked, **options)
+
+    @cached_property
+    def source(self) -> str:
+        """The Python source of the PyTorch module, which needs torch alone."""
+        from archdsl.backends.python_source import python_source
+
+        return python_source(self.checked)
+
+    def compile(self) -> torch.nn.Module:
+        """Return the network as a PyTorch module, made by running `source`."""
+        from archdsl.backends.torch_module import torch_module
+
+        return torch_module(self.checked, self.source)
+
+    def _repr_mimebundle_(self, **options: object) -> Mapping[str, object]:
+        return self.draw()._repr_mimebundle_(**options)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(
+            f"{name}: {' x '.join(map(str, shape))}" for name, shape in self.checked.inputs.items()
+        )
+        return f"<Network {self.name}({inputs}), {len(self.checked.nodes)} nodes>"
+
+
+class Count:
+    """What a network costs. Printed, it is the table that `archdsl count` shows.
+
+    Attributes:
+        report: all figures, row by row and in total.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    @property
+    def parameters(self) -> int | str:
+        """Number of parameters in all; as text if it depends on a free size."""
+        return _number(self.report.parameters.total)
+
+    @property
+    def macs(self) -> int | str:
+        """Multiply-accumulates of one sample at inference; as text if they depend on a free size."""
+        return _number(self.report.macs.inference)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what `archdsl count --format json` prints."""
+        from archdsl.analysis.report import as_data
+
+        return as_data(self.report)
+
+    def render(self, form: str = "table", explain: bool = False) -> str:
+        """Return the text that `archdsl count --format ...` prints."""
+        from archdsl.backends.table import render
+
+        return render([self.report], form, explain)
+
+    def _repr_markdown_(self) -> str:
+        return self.render("markdown")
+
+    def __str__(self) -> str:
+        return self.render()
+
+
+def _number(size: object) -> int | str:
+    return size if isinstance(size, int) else str(size)
