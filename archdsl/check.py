@@ -37,7 +37,9 @@ def check(graph: Graph) -> CheckedGraph:
     unused = graph.nodes.keys() - needed
     if unused:
         read = {name for node in graph.nodes.values() for name in node.inputs}
-        ends = [node for node in graph.nodes.values() if node.name in unused and node.name not in read]
+        ends = [
+            node for node in graph.nodes.values() if node.name in unused and node.name not in read
+        ]
         raise ArchError(
             UnusedResult(span=node.span, trail=node.trail, what=f"`{node.name}`") for node in ends
         )

@@ -12,9 +12,10 @@ from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.modules import FileSetting, World
 from archdsl.elaborate.network import (
     default_network,
+    description_of,
     elaborate,
     network_names,
-    parameter_types,
+    open_parameters,
 )
 from archdsl.elaborate.structure import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
@@ -24,6 +25,7 @@ from archdsl.layers.registry import Registry
 from archdsl.layers.sizes import Size
 from archdsl.limits import Limits
 from archdsl.sources import Reader, locate
+from archdsl.syntax import ast
 
 Shapes = Mapping[str, tuple[Size | str, ...]]
 
@@ -69,6 +71,32 @@ class Spec:
         """Names of the networks that the file defines, in its order."""
         return network_names(self.module)
 
+    def is_complete(self, network: str) -> bool:
+        """Tell whether a network can be worked out without further values."""
+        return all(one.default is not None for one in self._parameters(network))
+
+    def describe(self, network: str) -> tuple[str, str]:
+        """Return how a network is asked for, `resnet50(classes: int = 1000)`, and its description."""
+        parts = []
+        for one in self._parameters(network):
+            kind = f": {one.type}" if one.type else ""
+            default = ""
+            if one.default is not None:
+                span = one.default.span
+                default = f" = {span.source.text[span.start : span.end]}"
+            parts.append(f"{one.name}{kind}{default}")
+        signature = f"{network}({', '.join(parts)})" if parts else network
+        return signature, description_of(self.module, network)
+
+    def _parameters(self, network: str) -> Sequence[ast.Parameter]:
+        try:
+            return open_parameters(self.module, network)
+        except Problem as error:
+            raise ArchError([error.diagnostic]) from None
+
+    def _types(self, network: str | None) -> dict[str, str]:
+        return {one.name: one.type for one in self._parameters(network)} if network else {}
+
     def values(self, network: str | None, given: Mapping[str, object]) -> dict[str, Value]:
         """Return Python values as values of the language.
 
@@ -77,8 +105,10 @@ class Spec:
         Raises:
             ArchError: a value is of a kind that the language doesn't have, or names no block.
         """
-        kinds = parameter_types(self.module, network) if network else {}
-        return {name: self._value(name, value, kinds.get(name, "")) for name, value in given.items()}
+        kinds = self._types(network)
+        return {
+            name: self._value(name, value, kinds.get(name, "")) for name, value in given.items()
+        }
 
     def _value(self, name: str, value: object, kind: str) -> Value:
         if kind == "block" and isinstance(value, str):
@@ -109,7 +139,7 @@ class Spec:
         Raises:
             ArchError: it is no value.
         """
-        kinds = parameter_types(self.module, network) if network else {}
+        kinds = self._types(network)
         if kinds.get(name) == "str" and not text.startswith('"'):
             return text
         world = World(self.layers, self.limits)

@@ -104,9 +104,16 @@ def locate(spec: str) -> tuple[str, str | None]:
             names.setdefault(name, file)
     if spec in names:
         return str(names[spec]), spec
-    hint = did_you_mean(spec, names) or "give a path that ends in .arch, or the name of a shipped network"
+    hint = (
+        did_you_mean(spec, names)
+        or "give a path that ends in .arch, or the name of a shipped network"
+    )
     raise ArchError(
-        [UnreadableFile(span=None, path=spec, reason="is no file and no shipped network", hint=hint)]
+        [
+            UnreadableFile(
+                span=None, path=spec, reason="is no file and no shipped network", hint=hint
+            )
+        ]
     )
 
 
@@ -163,7 +170,10 @@ class Reader:
                 raise ArchError(
                     [
                         UnknownName(
-                            span=name.span, what=f"item of {printable(shown)}", name=name.name, known=known
+                            span=name.span,
+                            what=f"item of {printable(shown)}",
+                            name=name.name,
+                            known=known,
                         )
                     ]
                 )
@@ -176,7 +186,9 @@ class Reader:
         ):
             allowed = getattr(self.limits, limit)
             if number > allowed:
-                raise ArchError([OverLimit(span=item.span, limit=limit, asks=asks, allowed=allowed)])
+                raise ArchError(
+                    [OverLimit(span=item.span, limit=limit, asks=asks, allowed=allowed)]
+                )
 
     def _unquoted(self, error: ArchError, shown: str, item: ast.Import) -> ArchError:
         """Say that an imported file is wrong without quoting it: it may be no spec at all."""
@@ -224,7 +236,9 @@ class Reader:
         """Read a file whole, or say why it can't be."""
 
         def refuse(reason: str, hint: str = "") -> ArchError:
-            return ArchError([UnreadableFile(span=span, path=printable(shown), reason=reason, hint=hint)])
+            return ArchError(
+                [UnreadableFile(span=span, path=printable(shown), reason=reason, hint=hint)]
+            )
 
         most = min(self.limits.file_bytes, self.bytes_left)
         try:
@@ -243,7 +257,11 @@ class Reader:
             raise ArchError(
                 [
                     OverLimit(
-                        span=span, limit="file_bytes", asks=asks, allowed=self.limits.file_bytes, needed=len(data)
+                        span=span,
+                        limit="file_bytes",
+                        asks=asks,
+                        allowed=self.limits.file_bytes,
+                        needed=len(data),
                     )
                 ]
             )
@@ -270,7 +288,9 @@ def _reason(error: OSError) -> str:
         errno.ELOOP: "is a link that leads in a circle",
         errno.ENOTDIR: "does not exist: a part of its path is a file",
     }
-    return reasons.get(error.errno or 0, f"can't be read: {(error.strerror or 'unknown error').lower()}")
+    return reasons.get(
+        error.errno or 0, f"can't be read: {(error.strerror or 'unknown error').lower()}"
+    )
 
 
 def _hint(error: OSError, shown: str) -> str:

@@ -54,13 +54,17 @@ def bind(
         elif name not in signature.names:
             hint = did_you_mean(name, signature.names)
             if name == "inplace":
-                hint = "leave it out: whether a result overwrites its input is the compiler's choice"
+                hint = (
+                    "leave it out: whether a result overwrites its input is the compiler's choice"
+                )
             raise wrong(place, f"has no argument `{name}`", hint or _listed(signature.names))
         if name in values:
             how = "is fixed already" if name in fixed else "is given twice"
             raise wrong(place, f"takes `{name}` once: it {how}")
         values[name] = value, place
-    missing = [name for name in signature.names if name in signature.required and name not in values]
+    missing = [
+        name for name in signature.names if name in signature.required and name not in values
+    ]
     if missing and complete:
         quoted = " and ".join(f"`{name}`" for name in missing)
         raise wrong(span, f"needs a value for {quoted}", _listed(signature.names))

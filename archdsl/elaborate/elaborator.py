@@ -210,7 +210,13 @@ class Elaborator:
         if name in outputs:
             first = outputs[name].span
             raise Problem(
-                NameClash(span=statement.span, trail=frame.trail, name=name, first=first, what="outputs are")
+                NameClash(
+                    span=statement.span,
+                    trail=frame.trail,
+                    name=name,
+                    first=first,
+                    what="outputs are",
+                )
             )
         entry = outputs[name] = Entry(statement.span, None, training=statement.training)
         if statement.body is None:
@@ -287,8 +293,10 @@ class Elaborator:
         """Return the layer or block that a stage names."""
         name = operation.name
         local = frame.names.find(name.name)
-        value = local[0] if local else self.world.block_named(
-            frame.module, name.name, name.span, frame.trail
+        value = (
+            local[0]
+            if local
+            else self.world.block_named(frame.module, name.name, name.span, frame.trail)
         )
         if isinstance(value, BlockValue):
             return value
@@ -537,7 +545,9 @@ class Elaborator:
         inner.branches = []
         yield self.body(operation.body, inner), inner
         kind = self.world.layers.word(operation.word)  # type: ignore[attr-defined]
-        call = ast.Call(ast.Name(operation.word, operation.span), operation.arguments, operation.span)
+        call = ast.Call(
+            ast.Name(operation.word, operation.span), operation.arguments, operation.span
+        )
         layer = self.make_layer(kind, BlockValue(operation.word, layer=kind), call, frame)
         self.wire(layer, operation.word, inner.branches, stage, operation, inner, frame)
 
@@ -725,5 +735,6 @@ class Elaborator:
 
 
 def _is_aside(statement: ast.Statement) -> bool:
-    return isinstance(statement, ast.Output) and statement.body is not None and not statement.training
-
+    return (
+        isinstance(statement, ast.Output) and statement.body is not None and not statement.training
+    )

@@ -35,7 +35,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if close := nearest(name, names):
         return "did you mean " + " or ".join(f"`{other}`" for other in close) + "?"
     if 0 < len(names) <= 8:
-        return "there " + ("is " if len(names) == 1 else "are ") + ", ".join(f"`{n}`" for n in names)
+        return (
+            "there " + ("is " if len(names) == 1 else "are ") + ", ".join(f"`{n}`" for n in names)
+        )
     return ""
 
 

@@ -121,7 +121,9 @@ def _flow(node: ast.Flow, at: Setting, most: int) -> Value:
 
 
 def _text(node: ast.Text, at: Setting, most: int) -> str:
-    parts = [part if isinstance(part, str) else _shown(evaluate(part, at, most)) for part in node.parts]
+    parts = [
+        part if isinstance(part, str) else _shown(evaluate(part, at, most)) for part in node.parts
+    ]
     text = "".join(parts)
     operations.check_length(len(text), text, most)
     return text
@@ -132,7 +134,9 @@ def _shown(value: Value) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise ValueProblem(f"a hole in a string takes a number or a string, and this is {kind_of(value)}")
+    raise ValueProblem(
+        f"a hole in a string takes a number or a string, and this is {kind_of(value)}"
+    )
 
 
 def _listing(node: ast.Listing, at: Setting, most: int) -> Value:
@@ -211,7 +215,8 @@ def _attribute(node: ast.Attribute, at: Setting, most: int) -> Value:
     if isinstance(value, Tensors):
         return value.attribute(node.name)
     raise ValueProblem(
-        f"{kind_of(value)} has no `{node.name}`", "`in` and `shape(label)` have sizes: `in.channels`"
+        f"{kind_of(value)} has no `{node.name}`",
+        "`in` and `shape(label)` have sizes: `in.channels`",
     )
 
 
@@ -219,7 +224,9 @@ def _index(node: ast.Index, at: Setting, most: int) -> Value:
     value = evaluate(node.value, at, most)
     index = integer(evaluate(node.index, at, most), "an index")
     if isinstance(value, Tensors) and not -len(value.shapes) <= index < len(value.shapes):
-        raise ValueProblem(f"`{value.what}` is {len(value.shapes)} tensors: there is no number {index}")
+        raise ValueProblem(
+            f"`{value.what}` is {len(value.shapes)} tensors: there is no number {index}"
+        )
     if isinstance(value, Tensors):
         return Tensors((value.shapes[index],), f"{value.what}[{index}]")
     if not isinstance(value, tuple | range | str):

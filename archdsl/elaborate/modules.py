@@ -113,7 +113,9 @@ class World:
                 self.leave()
         return None
 
-    def value_named(self, module: Module, name: ast.Name, trail: tuple[Use, ...]) -> tuple[Value] | None:
+    def value_named(
+        self, module: Module, name: ast.Name, trail: tuple[Use, ...]
+    ) -> tuple[Value] | None:
         """Return the `let`, block or layer of that name, in a tuple."""
         found = module.find(name.name)
         if found is not None and isinstance(found[1], ast.Let):
@@ -162,14 +164,20 @@ class World:
         """Return a block or layer of which a call fixes some arguments."""
         name = call.name
         block = setting.names.find(name.name)
-        value = block[0] if block else self.block_named(
-            setting.module, name.name, name.span, setting.trail
+        value = (
+            block[0]
+            if block
+            else self.block_named(setting.module, name.name, name.span, setting.trail)
         )
         if not isinstance(value, BlockValue):
             known = (*self.block_names(setting.module),)
             raise Problem(
                 UnknownName(
-                    span=name.span, trail=setting.trail, what="layer or block", name=name.name, known=known
+                    span=name.span,
+                    trail=setting.trail,
+                    what="layer or block",
+                    name=name.name,
+                    known=known,
                 )
             )
         given = self.given(call.arguments, setting)
@@ -240,8 +248,14 @@ class World:
                 value, span = evaluate(parameter.default, inside, self.limits.steps), parameter.span
             else:
                 continue
-            optional = isinstance(parameter.default, ast.Literal) and parameter.default.value is None
-            if parameter.type and not (optional and value is None) and not matches(value, parameter.type):
+            optional = (
+                isinstance(parameter.default, ast.Literal) and parameter.default.value is None
+            )
+            if (
+                parameter.type
+                and not (optional and value is None)
+                and not matches(value, parameter.type)
+            ):
                 raise Problem(
                     BadArgument(
                         span=span,
@@ -295,7 +309,8 @@ class FileSetting:
         if local is not None and not isinstance(local[0], BlockValue):
             raise ValueProblem(f"`{call.name.name}` can't be called: it is {kind_of(local[0])}")
         is_block = local is not None or (
-            self.world.block_named(self.module, call.name.name, call.name.span, self.trail) is not None
+            self.world.block_named(self.module, call.name.name, call.name.span, self.trail)
+            is not None
         )
         return (self.world.partial(call, self),) if is_block else None
 

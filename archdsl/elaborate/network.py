@@ -63,16 +63,11 @@ def _last(home: Module, item: ast.Network | ast.NetworkAlias) -> ast.Network:
     raise Problem(BadNetwork(span=item.span, reason=f"network `{item.name}` is made of itself"))
 
 
-def parameter_types(module: Module, name: str) -> dict[str, str]:
-    """Return the type that each open parameter of a network is declared with, or "".
-
-    Raises:
-        ArchError: there is no such network.
-    """
-    try:
-        return {parameter.name: parameter.type for parameter in open_parameters(module, name)}
-    except Problem as error:
-        raise ArchError([error.diagnostic]) from None
+def description_of(module: Module, name: str) -> str:
+    """Return the text that describes a network, or ""."""
+    home, item = _network(module, name, None)
+    own = item.description if isinstance(item, ast.NetworkAlias) else ""
+    return own or _last(home, item).body.description
 
 
 def default_network(module: Module, stem: str) -> str | None:
@@ -169,7 +164,9 @@ def _network(
     names = network_names(module)
     if not names:
         hint = "networks begin with `network name { ... }`"
-        raise Problem(BadNetwork(span=span, reason=f"{module.source.path} defines no network", hint=hint))
+        raise Problem(
+            BadNetwork(span=span, reason=f"{module.source.path} defines no network", hint=hint)
+        )
     raise Problem(
         BadNetwork(
             span=span,

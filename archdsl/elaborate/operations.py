@@ -41,7 +41,10 @@ def arithmetic(sign: str, left: Value, right: Value, most: int) -> Value:
         return repeated(left, integer(right, "how often a list is repeated"), most)
     if sign == "*" and isinstance(right, sequences):
         return repeated(right, integer(left, "how often a list is repeated"), most)
-    first, second = number(left, f"what stands before `{sign}`"), number(right, f"what stands after `{sign}`")
+    first, second = (
+        number(left, f"what stands before `{sign}`"),
+        number(right, f"what stands after `{sign}`"),
+    )
     try:
         return bounded(calculate(sign, first, second))
     except ZeroDivisionError:
@@ -207,9 +210,13 @@ def _real(name: str, value: Value) -> Value:
         raise ValueProblem(f"`{name}` of a free size is not known", names=free_names(value))
     given: Any = number(value, f"what `{name}` is given")
     try:
-        return {"floor": math.floor, "ceil": math.ceil, "abs": abs, "sqrt": math.sqrt, "exp": math.exp}[
-            name
-        ](given)
+        return {
+            "floor": math.floor,
+            "ceil": math.ceil,
+            "abs": abs,
+            "sqrt": math.sqrt,
+            "exp": math.exp,
+        }[name](given)
     except ValueError:
         raise ValueProblem(f"`{name}` of {given} does not exist") from None
 
@@ -265,7 +272,9 @@ def _call(name: str, values: tuple[Value, ...], most: int) -> Value:
     if name == "range":
         return _range(values)
     if name == "zip":
-        return tuple(zip(*[items(value, "what `zip` is given", most) for value in values], strict=False))
+        return tuple(
+            zip(*[items(value, "what `zip` is given", most) for value in values], strict=False)
+        )
     if name == "enumerate":
         start = integer(values[1], "where `enumerate` starts") if len(values) > 1 else 0
         return tuple(enumerate(items(values[0], "what `enumerate` is given", most), start))

@@ -45,7 +45,9 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
         return recorder.layer(OwnTensor, arguments)
     except ArgumentErrors as error:
         reason = f"a shape {next(iter(error.reasons.values()))}"
-        raise Problem(BadValue(span=statement.shape.span, trail=frame.trail, reason=reason)) from None
+        raise Problem(
+            BadValue(span=statement.shape.span, trail=frame.trail, reason=reason)
+        ) from None
 
 
 def _shape(node: ast.Expression, frame: Frame) -> tuple[tuple[Value, ...], bool]:

@@ -97,7 +97,9 @@ class Recorder:
         if (total := len(self.records) + more) > self.limits.layers:
             self.refuse("layers", total, "layers", span, trail)
 
-    def refuse(self, limit: str, number: int, what: str, span: Span, trail: tuple[Use, ...]) -> None:
+    def refuse(
+        self, limit: str, number: int, what: str, span: Span, trail: tuple[Use, ...]
+    ) -> None:
         raise Problem(
             OverLimit(
                 span=span,
@@ -140,7 +142,9 @@ class Recorder:
             arguments=scope.arguments,
             inputs={name: self.shape(number) for name, number in inputs.items()},
             nodes=nodes,
-            outputs=tuple(Output(name, names[n], training, span) for name, n, training, span in outputs),
+            outputs=tuple(
+                Output(name, names[n], training, span) for name, n, training, span in outputs
+            ),
             scopes=self.scopes,
             span=scope.span,
             agreements=tuple(agreements),
@@ -168,6 +172,12 @@ class Recorder:
         """Return the next name with that stem that nothing else has."""
         while True:
             count = counts[stem] = counts.get(stem, first - 1) + 1
-            name = stem if count == 1 else f"{stem}{count}" if stem.endswith("@") else f"{stem}_{count}"
+            name = (
+                stem
+                if count == 1
+                else f"{stem}{count}"
+                if stem.endswith("@")
+                else f"{stem}_{count}"
+            )
             if name not in taken:
                 return name

@@ -94,7 +94,11 @@ class _Review:
                 hint = f"types are {', '.join(TYPES)}"
                 self.found.append(
                     UnknownName(
-                        span=parameter.span, what="type", name=parameter.type, known=TYPES, hint=hint
+                        span=parameter.span,
+                        what="type",
+                        name=parameter.type,
+                        known=TYPES,
+                        hint=hint,
                     )
                 )
             if parameter.default is not None:
@@ -119,10 +123,16 @@ class _Review:
         for one in body.statements:
             kind = type(one)
             if branches and kind not in (ast.Branch, ast.For, ast.Repeat, ast.If, ast.Let):
-                self.misplaced(one.span, "only branches stand directly in a merge", "put it into `branch { ... }`")
+                self.misplaced(
+                    one.span,
+                    "only branches stand directly in a merge",
+                    "put it into `branch { ... }`",
+                )
             if not branches and kind is ast.Branch:
                 self.misplaced(
-                    one.span, "a branch stands in a merge only", "put it into `concat`, `add`, `mul` or `sub`"
+                    one.span,
+                    "a branch stands in a merge only",
+                    "put it into `concat`, `add`, `mul` or `sub`",
                 )
             if isinstance(one, ast.Let):
                 self.let(one, known, indices)
@@ -143,7 +153,9 @@ class _Review:
                     self.expression(condition, known)
                     self.body(inside, known, owner, branches=branches, top=False, indices=indices)
                 if one.otherwise is not None:
-                    self.body(one.otherwise, known, owner, branches=branches, top=False, indices=indices)
+                    self.body(
+                        one.otherwise, known, owner, branches=branches, top=False, indices=indices
+                    )
             elif isinstance(one, ast.Branch):
                 self.path(one.name, known)
                 self.body(one.body, known, owner, top=False, indices=indices)
@@ -184,22 +196,30 @@ class _Review:
             )
         )
 
-    def input(self, one: ast.Input, known: Known, owner: ast.Network | ast.Block, begins: bool) -> None:
+    def input(
+        self, one: ast.Input, known: Known, owner: ast.Network | ast.Block, begins: bool
+    ) -> None:
         if not begins:
             self.misplaced(
-                one.span, "inputs come first", "put it at the head of the network or block, before any stage"
+                one.span,
+                "inputs come first",
+                "put it at the head of the network or block, before any stage",
             )
         if isinstance(owner, ast.Block):
             if one.shape is not None:
                 self.misplaced(
-                    one.span, "an input of a block has no shape of its own", f"write `input {one.name}`"
+                    one.span,
+                    "an input of a block has no shape of its own",
+                    f"write `input {one.name}`",
                 )
             if one.many:
                 self.give(ast.Name(one.name, one.span), known, ())
             return
         if one.many:
             self.misplaced(
-                one.span, "a network has a fixed number of inputs", f"write `input {one.name}: [...]`"
+                one.span,
+                "a network has a fixed number of inputs",
+                f"write `input {one.name}: [...]`",
             )
         for item in one.shape.items if isinstance(one.shape, ast.Listing) else ():
             if isinstance(item, ast.Name) and self.module.find(item.name) is None:
@@ -275,7 +295,14 @@ class _Review:
         hint = ""
         if item is not None:
             hint = f"`{name.name}` is a {KINDS[type(item[1])]}, and stages are layers or blocks"
-        names = [*known, *(n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Block | ast.BlockAlias))]
+        names = [
+            *known,
+            *(
+                n
+                for n, one, _ in item_names(self.module.program)
+                if isinstance(one, ast.Block | ast.BlockAlias)
+            ),
+        ]
         names += [*self.module.imported, *self.layers]
         self.found.append(
             UnknownName(
@@ -332,11 +359,16 @@ class _Review:
 
     def function_name(self, name: ast.Name, known: Known) -> None:
         item = self.module.find(name.name)
-        if name.name in known or name.name in FUNCTIONS or name.name in self.layers or (
-            item is not None and isinstance(item[1], ast.Function | ast.Block | ast.BlockAlias)
+        if (
+            name.name in known
+            or name.name in FUNCTIONS
+            or name.name in self.layers
+            or (item is not None and isinstance(item[1], ast.Function | ast.Block | ast.BlockAlias))
         ):
             return
-        functions = [n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Function)]
+        functions = [
+            n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Function)
+        ]
         self.found.append(
             UnknownName(
                 span=name.span, what="function", name=name.name, known=(*FUNCTIONS, *functions)

@@ -65,7 +65,8 @@ class Tensors:
             raise ValueProblem(f"a tensor has no `{name}`", f"it has {known}")
         if len(self.shapes) != 1:
             raise ValueProblem(
-                f"`{self.what}` is {len(self.shapes)} tensors here", f"choose one: `{self.what}[0].{name}`"
+                f"`{self.what}` is {len(self.shapes)} tensors here",
+                f"choose one: `{self.what}[0].{name}`",
             )
         shape = self.shapes[0]
         if name == "shape":
@@ -143,7 +144,9 @@ def integer(value: Value, what: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, Formula):
-        raise ValueProblem(f"{what} depends on a free size: {value}", names=tuple(sorted(value.names)))
+        raise ValueProblem(
+            f"{what} depends on a free size: {value}", names=tuple(sorted(value.names))
+        )
     raise ValueProblem(f"{what} must be an integer, and this is {kind_of(value)}")
 
 
@@ -158,7 +161,9 @@ def items(value: Value, what: str, most: int) -> tuple[Value, ...]:
     """Return the items of a list."""
     if isinstance(value, tuple | range):
         if len(value) > most:
-            raise ValueProblem(f"{what} has {len(value):,} items, more than the limit of {most:,} steps")
+            raise ValueProblem(
+                f"{what} has {len(value):,} items, more than the limit of {most:,} steps"
+            )
         return tuple(value)
     if isinstance(value, Tensors):
         return value.shapes

@@ -334,9 +334,7 @@ class OwnTensor(NamedTuple):
     span: Span
 
 
-Statement = (
-    Description | Stage | Let | For | Repeat | If | Branch | Input | Output | OwnTensor
-)
+Statement = Description | Stage | Let | For | Repeat | If | Branch | Input | Output | OwnTensor
 
 
 class Body(NamedTuple):

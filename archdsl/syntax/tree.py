@@ -52,7 +52,9 @@ class TreeBuilder:
 
     def too_many(self, limit: str, asks: str, span: Span, needed: int | None = None) -> None:
         allowed = getattr(self.limits, limit)
-        raise ArchError([OverLimit(span=span, limit=limit, asks=asks, allowed=allowed, needed=needed)])
+        raise ArchError(
+            [OverLimit(span=span, limit=limit, asks=asks, allowed=allowed, needed=needed)]
+        )
 
     # --- items ------------------------------------------------------------------------------
 
@@ -94,7 +96,9 @@ class TreeBuilder:
     def parameters(self, children: Children) -> tuple[ast.Parameter, ...]:
         if len(children) > self.limits.parameters:
             span = children[self.limits.parameters].span
-            self.too_many("parameters", f"there are {len(children)} parameters", span, len(children))
+            self.too_many(
+                "parameters", f"there are {len(children)} parameters", span, len(children)
+            )
         return tuple(children)
 
     def parameter(self, children: Children) -> ast.Parameter:
@@ -145,7 +149,9 @@ class TreeBuilder:
     def call(self, children: Children) -> ast.Call:
         name, *rest = children
         arguments, end = rest[0] if rest else ((), name)
-        return ast.Call(ast.Name(self.name_of(name), self.span(name)), arguments, self.span(name, end))
+        return ast.Call(
+            ast.Name(self.name_of(name), self.span(name)), arguments, self.span(name, end)
+        )
 
     def group(self, children: Children) -> ast.Group:
         return ast.Group(children[0], children[0].span)
@@ -165,7 +171,9 @@ class TreeBuilder:
 
     def merge(self, children: Children) -> ast.Merge:
         word, *rest = children
-        arguments = rest.pop(0)[0] if isinstance(rest[0], tuple) and not hasattr(rest[0], "span") else ()
+        arguments = (
+            rest.pop(0)[0] if isinstance(rest[0], tuple) and not hasattr(rest[0], "span") else ()
+        )
         name = rest[-1] if len(rest) > 1 else None
         return ast.Merge(str(word), arguments, rest[0], name, self.span(word))
 
@@ -178,7 +186,9 @@ class TreeBuilder:
         }
         bodies = [part for part in rest if isinstance(part, ast.Body)]
         shortcut = parts.get("SHORTCUT")
-        return ast.Residual(parts.get("WHEN"), bodies[0], shortcut, parts.get("AS"), self.span(word))
+        return ast.Residual(
+            parts.get("WHEN"), bodies[0], shortcut, parts.get("AS"), self.span(word)
+        )
 
     def branch(self, children: Children) -> ast.Branch:
         word, *name, body = children
@@ -211,14 +221,18 @@ class TreeBuilder:
         word, name, *rest = children
         many = len(rest) == 2
         shape = rest[0] if len(rest) == 1 else None
-        return ast.Input(self.name_of(name), shape, many, self.span(word, rest[-1] if rest else name))
+        return ast.Input(
+            self.name_of(name), shape, many, self.span(word, rest[-1] if rest else name)
+        )
 
     def output(self, children: Children) -> ast.Output:
         word, name, *rest = children
         body = rest.pop() if rest and isinstance(rest[-1], ast.Body) else None
         if rest and rest[1] != "training":
             self.misplaced(
-                f"`when {rest[1]}`", "an output may be given `when training` only", self.span(rest[1])
+                f"`when {rest[1]}`",
+                "an output may be given `when training` only",
+                self.span(rest[1]),
             )
         return ast.Output(name, bool(rest), body, self.span(word, name))
 
@@ -231,7 +245,9 @@ class TreeBuilder:
 
     def name_of(self, token: Any) -> str:
         if len(token) > self.limits.name:
-            self.too_many("name", f"a name has {len(token):,} characters", self.span(token), len(token))
+            self.too_many(
+                "name", f"a name has {len(token):,} characters", self.span(token), len(token)
+            )
         return str(token)
 
     def targets(self, children: Children) -> tuple[ast.Name, ...]:

@@ -1,0 +1,58 @@
+"""archdsl check"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from archdsl.cli.options import Reading, reading
+from archdsl.cli.terminal import as_json, is_colorful
+from archdsl.diagnostics import ArchError, Diagnostic, printable, render_all
+
+
+@click.command("check")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="Of what is wrong.",
+)
+@reading
+def command(specs: tuple[str, ...], form: str, reading: Reading) -> int:
+    """Say what is wrong with specs.
+
+    Every network of a file that needs no further values is worked out, and the rest reviewed.
+    """
+    found: list[Diagnostic] = []
+    for name in specs:
+        try:
+            checked = _check(reading, name)
+        except ArchError as error:
+            found += error.diagnostics
+            if form == "text":
+                print(render_all(error.diagnostics, is_colorful(sys.stderr)), file=sys.stderr)
+        else:
+            if form == "text":
+                print(f"{printable(name)}: ok ({', '.join(checked) or 'no network to work out'})")
+    if form == "json":
+        print(as_json(found))
+    return 1 if found else 0
+
+
+def _check(reading: Reading, name: str) -> list[str]:
+    """Return the names of the networks that were worked out."""
+    spec = reading.spec(name)
+    names = [spec.asked] if spec.asked else [one for one in spec.networks if spec.is_complete(one)]
+    found: dict[object, Diagnostic] = {}
+    for network in names:
+        try:
+            spec.graph(network)
+        except ArchError as error:
+            for diagnostic in error.diagnostics:
+                found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
+    if found:
+        raise ArchError(found.values())
+    return names

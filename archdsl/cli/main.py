@@ -1,0 +1,109 @@
+"""The program: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+
+import click
+
+from archdsl import __version__
+from archdsl.cli.terminal import complain, complain_of, is_colorful
+from archdsl.diagnostics import ArchError
+
+OK, WRONG_INPUT, WRONG_USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
+
+# Each command lives in the module of its name and is imported when it is asked for.
+COMMANDS = ("check", "count", "draw", "compile", "networks", "layers")
+
+
+class Commands(click.Group):
+    """Finds commands by name, and suggests the nearest for one that is unknown."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"archdsl.cli.{name}").command
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            if close := get_close_matches(args[0], COMMANDS, n=1):
+                error.message += f" Did you mean '{close[0]}'?"
+            raise
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="archdsl")
+def program() -> None:
+    """Neural networks as text: exact counts, diagrams and PyTorch modules.
+
+    SPEC is a path to an .arch file, a path with a network (specs/resnet.arch:resnet50), or the
+    name of a network that comes with the package (inception_v3).
+    """
+
+
+def run(arguments: Sequence[str], program: click.Command = program) -> int:
+    """Run a command and return the exit status; no exception leaves it but SystemExit.
+
+    0: all is well. 1: a spec is wrong. 2: wrong usage, or a file that can't be written.
+    70: a fault of archdsl itself. 130: interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that has no letter for it gets an escape
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = program.main(list(arguments), prog_name="archdsl", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else OK
+    except ArchError as error:
+        complain_of(error, is_colorful(sys.stderr))
+        return WRONG_INPUT
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return WRONG_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # whoever reads has seen enough; the interpreter must not complain when it closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        complain(f"{place}{(error.strerror or str(error)).lower()}")
+        return WRONG_USAGE
+    except MemoryError:
+        complain("this takes more memory than there is")
+        return WRONG_INPUT
+    except Exception as error:
+        complain(_internal(error))
+        return INTERNAL
+
+
+def _internal(error: Exception) -> str:
+    """Describe a fault of archdsl itself in one line that helps to find it."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    code = step.tb_frame.f_code if step else None
+    place = f" in {os.path.basename(code.co_filename)}:{step.tb_lineno}" if code and step else ""
+    text = " ".join(str(error).split())[:200]
+    return f"internal error, please report it: {type(error).__name__}{place}: {text}"
+
+
+Options = Callable[[Callable[..., object]], Callable[..., object]]
+Texts = Mapping[str, str]

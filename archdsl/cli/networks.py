@@ -1,0 +1,30 @@
+"""archdsl networks"""
+
+from __future__ import annotations
+
+import click
+
+from archdsl.cli.options import Reading, reading
+from archdsl.diagnostics import printable
+from archdsl.sources import shipped
+
+
+@click.command("networks")
+@click.argument("specs", nargs=-1, metavar="[SPEC]...")
+@reading
+def command(specs: tuple[str, ...], reading: Reading) -> None:
+    """List the networks that specs define, with their parameters.
+
+    Without a SPEC, those that come with the package.
+    """
+    names = specs or tuple(str(file) for file in sorted(shipped().glob("*.arch")))
+    for number, name in enumerate(names):
+        spec = reading.spec(name)
+        if len(names) > 1:
+            click.echo(("\n" if number else "") + printable(spec.module.source.path))
+        indent = "  " if len(names) > 1 else ""
+        for network in [spec.asked] if spec.asked else spec.networks:
+            signature, text = spec.describe(network)
+            click.echo(f"{indent}{printable(signature)}")
+            if text:
+                click.echo(f"{indent}    {printable(text)}")

@@ -1,0 +1,179 @@
+"""The options that several commands share, and the spec that they lead to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from archdsl.graph import CheckedGraph
+from archdsl.limits import Limits
+from archdsl.pipeline import Spec
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How specs are to be read: with which limits, folders and layers."""
+
+    limits: Limits
+    search: tuple[str, ...]
+    layers: tuple[str, ...]
+
+    def spec(self, name: str) -> Spec:
+        """Read a spec.
+
+        Raises:
+            ArchError: it is wrong.
+        """
+        own = {}
+        if self.layers:
+            from archdsl.own_layers import registered
+
+            own = dict(registered())
+        return Spec(name, limits=self.limits, search=self.search, layers=own)
+
+
+def reading(command: Command) -> Command:
+    """Add the options that say how specs are read; the command gets a `Reading`."""
+
+    def make(
+        limit: tuple[str, ...], search_path: tuple[str, ...], layers: tuple[str, ...]
+    ) -> Reading:
+        for name in layers:
+            _enable(name)
+        return Reading(_limits(limit), search_path, layers)
+
+    def called(
+        *args: Any,
+        limit: tuple[str, ...],
+        search_path: tuple[str, ...],
+        layers: tuple[str, ...],
+        **kw: Any,
+    ) -> Any:
+        return command(*args, reading=make(limit, search_path, layers), **kw)
+
+    called.__doc__ = command.__doc__
+    called.__name__ = command.__name__
+    wrapped: Any = called
+    if hasattr(command, "__click_params__"):
+        wrapped.__click_params__ = command.__click_params__
+    for option in (
+        click.option(
+            "--layers",
+            multiple=True,
+            metavar="MODULE",
+            help="Python module with layers of your own.",
+        ),
+        click.option(
+            "--search-path",
+            multiple=True,
+            metavar="DIR",
+            help="Folder that imports may lead to as well.",
+        ),
+        click.option(
+            "--limit", multiple=True, metavar="NAME=N", help="Raise a limit: layers=1000000."
+        ),
+    ):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def network(command: Command) -> Command:
+    """Add the options that say which network of a spec is meant, and with which values."""
+    wrapped: Any = command
+    for option in (
+        click.option(
+            "--input",
+            "inputs",
+            multiple=True,
+            metavar="NAME=SHAPE",
+            help="Shape of an input: image=3x224x224.",
+        ),
+        click.option(
+            "-p",
+            "--parameter",
+            "parameters",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Value of a parameter: classes=10.",
+        ),
+    ):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def _enable(name: str) -> None:
+    from archdsl.own_layers import enable
+
+    try:
+        enable(name)
+    except ImportError as error:
+        raise click.BadParameter(f"{name}: {error}", param_hint="--layers") from None
+    except Exception as error:  # the user's own code
+        reason = f"{name} can't be imported: {type(error).__name__}: {error}"
+        raise click.BadParameter(reason, param_hint="--layers") from None
+
+
+def _limits(changes: tuple[str, ...]) -> Limits:
+    values: dict[str, int] = {}
+    for change in changes:
+        name, equals, number = change.partition("=")
+        if not equals or not re.fullmatch(r"[0-9_]{1,19}", number, re.ASCII):
+            raise click.BadParameter(
+                f"{change} is not NAME=N, as in layers=1000000", param_hint="--limit"
+            )
+        values[name] = int(number)
+    try:
+        return Limits().with_changes(values)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--limit") from None
+
+
+def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or name in pairs:
+            reason = f"{text} is given twice" if name in pairs else f"{text} is not NAME=VALUE"
+            raise click.BadParameter(reason, param_hint=option)
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def shape_of(text: str) -> tuple[int | str, ...]:
+    """Read a shape: 3x224x224, or with free sizes 3xHxW; commas do as well.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    sizes: list[int | str] = []
+    for part in re.split(r"[x,]", text):
+        if re.fullmatch(r"[1-9][0-9]{0,17}", part.strip(), re.ASCII):
+            sizes.append(int(part))
+        elif re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part.strip(), re.ASCII):
+            sizes.append(part.strip())
+        else:
+            raise click.BadParameter(f"{text} is no shape, as in 3x224x224", param_hint="--input")
+    return tuple(sizes)
+
+
+def graph_of(
+    spec: Spec, parameters: tuple[str, ...], inputs: tuple[str, ...], name: str | None = None
+) -> CheckedGraph:
+    """Return the graph of the network that a command is about.
+
+    Raises:
+        ArchError: the spec, or a value given for it, is wrong.
+        click.BadParameter: an option is not of the form it must have.
+    """
+    network = name or spec.network
+    values: Mapping[str, Any] = {
+        key: spec.parse_value(key, text, network) for key, text in _pairs(parameters, "-p").items()
+    }
+    shapes = {key: shape_of(text) for key, text in _pairs(inputs, "--input").items()}
+    return spec.graph(network, values, shapes)
