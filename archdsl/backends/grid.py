@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from archdsl.diagnostics import printable
 
+WIDEST = 120  # characters of a line in a terminal
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what follows
 
 LATEX = {
@@ -27,10 +28,17 @@ LATEX = {
 
 
 class Column(NamedTuple):
-    """A heading, and whether the cells below are numbers, which stand to the right."""
+    """A column of a grid.
+
+    Attributes:
+        heading: what stands above.
+        numeric: the cells below are numbers, which stand to the right.
+        spare: a terminal may do without it, if the table is too wide.
+    """
 
     heading: str
     numeric: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +59,37 @@ class Grid:
 
 
 def plain(grid: Grid) -> str:
-    """Write aligned columns for a terminal."""
+    """Write aligned columns for a terminal, without the spare ones beyond 120 characters."""
     rows = [[printable(cell) for cell in row] for row in grid.rows]
     totals = [[printable(cell) for cell in row] for row in grid.totals]
     headings = [column.heading for column in grid.columns]
     widths = [max(map(len, cells)) for cells in zip(headings, *rows, *totals, strict=True)]
+    shown = _fitting(grid.columns, widths)
 
     def line(cells: Sequence[str]) -> str:
         placed = [
-            cell.rjust(width) if column.numeric else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, grid.columns, strict=True)
+            cells[at].rjust(widths[at]) if grid.columns[at].numeric else cells[at].ljust(widths[at])
+            for at in shown
         ]
         return "  ".join(placed).rstrip()
 
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    rule = "-" * _width(widths, shown)
     lines = [line(headings), rule, *map(line, rows)]
     if totals:
         lines += [rule, *map(line, totals)]
     return "\n".join(lines) + "\n"
+
+
+def _fitting(columns: Sequence[Column], widths: Sequence[int]) -> Sequence[int]:
+    shown = list(range(len(columns)))
+    for at in reversed(range(len(columns))):
+        if _width(widths, shown) > WIDEST and columns[at].spare:
+            shown.remove(at)
+    return shown
+
+
+def _width(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[at] for at in shown) + 2 * (len(shown) - 1)
 
 
 def csv(grid: Grid) -> str:

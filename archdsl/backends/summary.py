@@ -27,7 +27,8 @@ class Line(NamedTuple):
 
 def title(report: Report) -> Iterator[str]:
     """Yield the lines above the table: the network, and what goes in and comes out."""
-    about = f": {report.description}" if report.description else ""
+    description = " ".join(report.description.split())
+    about = f": {description}" if description else ""
     yield f"{report.network}{about}"
     known = report.assumptions
     inputs = ", ".join(
@@ -98,7 +99,7 @@ def _memory(report: Report) -> Iterator[Line]:
     if memory.peak is None:
         yield Line("activations, peak at inference", "unknown", memory.unknown, level=1)
     else:
-        at = f"while {memory.peak_at} runs" if memory.peak_at else ""
+        at = f"while `{memory.peak_at}` runs" if memory.peak_at else ""
         yield _bytes(report, "activations, peak at inference", memory.peak, at)
 
 

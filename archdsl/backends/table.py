@@ -6,6 +6,7 @@ Texts of a spec are escaped where they enter a format (`grid.py`); JSON escapes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
 from archdsl.analysis.agreement import Assumptions
@@ -22,6 +23,8 @@ from archdsl.layers.sizes import Formula, Size, total
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 TRAINING_MARK = " *"
 MARK_EXPLAINED = "* runs in training only"
+WIDTH = 100  # of the lines above the table
+MOST_TITLE = 2_000
 BOOKTABS = "% needs \\usepackage{booktabs}\n"
 
 
@@ -41,12 +44,12 @@ def render(reports: Sequence[Report], form: str = "table", explain: bool = False
     if form == "latex":
         return _written(table, form)
     lines = list(summary(report, explain))
-    if any(row.training_only for row in report.rows):
-        lines.insert(0, Line(MARK_EXPLAINED))
+    mark = MARK_EXPLAINED if any(row.training_only for row in report.rows) else ""
     if form == "markdown":
-        return _markdown(report, table, lines)
-    head = [printable(line) for line in title(report)]
-    return "\n".join([*head, "", _written(table, form), _aligned(lines)])
+        return _markdown(report, table, mark, lines)
+    head = [part for line in title(report) for part in wrap(printable(line, MOST_TITLE), WIDTH)]
+    below = f"{mark}\n" if mark else ""
+    return "\n".join([*head, "", _written(table, form) + below, _aligned(lines)])
 
 
 def _written(table: Grid, form: str) -> str:
@@ -70,15 +73,11 @@ def _aligned(lines: Sequence[Line]) -> str:
     return "".join(f"{text.rstrip()}\n" for text in texts)
 
 
-def _markdown(report: Report, table: Grid, lines: Sequence[Line]) -> str:
+def _markdown(report: Report, table: Grid, mark: str, lines: Sequence[Line]) -> str:
     head = "  \n".join(grid.markdown_text(line) for line in title(report))
-    items = [
-        f"{'  ' * line.level}- {grid.markdown_text(_sentence(line))}"
-        for line in lines
-        if line.label != MARK_EXPLAINED
-    ]
-    mark = [f"\\{MARK_EXPLAINED}\n"] if len(items) < len(lines) else []
-    return "\n".join([f"{head}\n", grid.markdown(table), *mark, *items, ""])
+    items = [f"{'  ' * line.level}- {grid.markdown_text(_sentence(line))}\n" for line in lines]
+    below = f"\n{grid.markdown_text(mark)}\n" if mark else ""
+    return f"{head}\n\n{grid.markdown(table)}{below}\n{''.join(items)}"
 
 
 def _sentence(line: Line) -> str:
@@ -96,7 +95,7 @@ class Cell(NamedTuple):
 
 
 def _cells(report: Report, explain: bool) -> Sequence[Cell]:
-    """Return the columns for people: at most 120 characters for the usual names."""
+    """Return the columns for people; JSON and CSV have more."""
     layer = Cell(Column("layer"), _name)
     kind = Cell(Column("type"), lambda row, _: row.type)
     goes_in = Cell(Column("input"), lambda row, known: cells.shapes(row.inputs, known))
@@ -114,9 +113,13 @@ def _cells(report: Report, explain: bool) -> Sequence[Cell]:
         _other,
     )
     field = Cell(
-        Column("field", True), lambda row, known: cells.receptive_field(first_fields(row), known)
+        Column("field", True, spare=True),
+        lambda row, known: cells.receptive_field(first_fields(row), known),
     )
-    stride = Cell(Column("stride", True), lambda row, known: cells.stride(first_fields(row), known))
+    stride = Cell(
+        Column("stride", True, spare=True),
+        lambda row, known: cells.stride(first_fields(row), known),
+    )
     if explain:
         return layer, kind, comes_out, explained, macs
     if report.folded is not None:

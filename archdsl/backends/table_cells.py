@@ -75,7 +75,7 @@ def shapes(several: Iterable[Shape], known: Assumptions) -> str:
 
 
 def receptive_field(fields: Fields, known: Assumptions) -> str:
-    """Write the sizes of a field: `7`, or `7 x 1` if they differ between the axes."""
+    """Write the sizes of a field: `7`, or `7x1` if they differ between the axes."""
     return _axes([field.size for field in fields], known)
 
 
@@ -86,13 +86,13 @@ def stride(fields: Fields, known: Assumptions) -> str:
 
 def _axes(extents: Iterable[Extent], known: Assumptions) -> str:
     texts = [_extent(each, known) for each in extents]
-    return " x ".join(texts if len(set(texts)) > 1 else texts[:1]) or NOTHING
+    return "x".join(texts if len(set(texts)) > 1 else texts[:1]) or NOTHING
 
 
 def _extent(extent: Extent, known: Assumptions) -> str:
-    if extent is None or isinstance(extent, Fraction):
-        return NOTHING if extent is None else str(extent)
-    return simplified(extent, known, divide=True)
+    if isinstance(extent, Formula):
+        return simplified(extent, known, divide=True)
+    return NOTHING if extent is None else str(extent)
 
 
 def in_bytes(size: Size) -> str:
