@@ -8,10 +8,10 @@ say all about it, and the values at which two formulas are equal are found exact
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from math import lcm, prod
+from typing import NamedTuple
 
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import Floor, Formula, Size
@@ -21,8 +21,7 @@ MOST_LISTED = 4
 LARGEST_LEAST = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """The values that a free size may have.
 
     Attributes:
@@ -69,8 +68,7 @@ def _listed(numbers: Sequence[int]) -> str:
     return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-@dataclass(frozen=True, slots=True)
-class Assumptions:
+class Assumptions(NamedTuple):
     """What is taken for granted about the free sizes of a network.
 
     Attributes:

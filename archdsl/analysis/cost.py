@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from archdsl.graph import CheckedGraph, Node
@@ -11,8 +10,7 @@ from archdsl.layers.base import Shape, numel
 from archdsl.layers.sizes import Size, total
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What one node costs for one sample.
 
     Attributes:
@@ -23,10 +21,10 @@ class Cost:
         other: arithmetic operations beyond those, by heading.
     """
 
-    parameters: Size = 0
-    buffers: Size = 0
-    macs: Size = 0
-    other: Mapping[str, Size] = field(default_factory=dict)
+    parameters: Size
+    buffers: Size
+    macs: Size
+    other: Mapping[str, Size]
 
 
 class Parameters(NamedTuple):
@@ -47,8 +45,7 @@ class Usage(NamedTuple):
     training: Size
 
 
-@dataclass(frozen=True, slots=True)
-class CostTable:
+class CostTable(NamedTuple):
     """The costs of a network.
 
     Attributes:
@@ -102,7 +99,7 @@ def owners_of_modules(checked: CheckedGraph) -> Mapping[str, str]:
 def _of(node: Node) -> Cost:
     facts = node.facts
     if node.shares:
-        return Cost(macs=facts.macs, other=facts.other)
+        return Cost(0, 0, facts.macs, facts.other)
     return Cost(_numbers(facts.params), _numbers(facts.buffers), facts.macs, facts.other)
 
 

@@ -17,7 +17,7 @@ The conventions, for a batch of one:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import CostTable
@@ -32,8 +32,7 @@ BYTES_PER_INTEGER = 8
 MOST_CANDIDATES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryTable:
+class MemoryTable(NamedTuple):
     """Memory in bytes; the module's docstring says what is counted.
 
     Attributes:

@@ -13,7 +13,6 @@ What has a row:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ MOST_INPUTS = 8  # of which receptive fields are reported; the first ones
 MOST_SUMMANDS = 6  # of a folded block's parameters, written as a sum
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One layer, or one block or group that is folded.
 
     Attributes:
@@ -71,8 +69,7 @@ class OutputShape(NamedTuple):
     training_only: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """The counts of a network; sizes are numbers, or formulas where the spec leaves some open.
 
     Attributes:

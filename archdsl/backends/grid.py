@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import StringIO
 from typing import NamedTuple
 
@@ -41,8 +40,7 @@ class Column(NamedTuple):
     spare: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """Rows of cells under headings, and rows of totals below a rule."""
 
     columns: tuple[Column, ...]

@@ -37,7 +37,7 @@ def test_a_module_applied_twice_learns_once_and_works_twice() -> None:
     assert costs.parameters.total == 148 + 8
     assert costs.buffers.training == 9
     assert costs.macs.inference == 3 * 9_216
-    assert costs.nodes["a3"] == Cost(macs=9_216, other={"bias": 256})
+    assert costs.nodes["a3"] == Cost(0, 0, 9_216, {"bias": 256})
     assert costs.other["bias"] == Usage(3 * 256, 3 * 256)
 
 
