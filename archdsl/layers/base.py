@@ -172,6 +172,13 @@ class Layer(BaseModel, ABC):
     def infer(self, inputs: Shapes) -> Facts:
         """Work out the facts from the shapes of the inputs, or raise LayerError."""
 
+    def mend(self, inputs: Shapes, wanted: Shape) -> str:
+        """Say which argument would give an output of the wanted size, or "" if none is known.
+
+        Only the axes after the channels count: "`padding = 2` keeps a 5x5 convolution at 35 x 35".
+        """
+        return ""
+
     def given(self, *but: str) -> dict[str, object]:
         """Return the arguments that differ from their defaults, less those named.
 

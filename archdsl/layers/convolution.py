@@ -30,6 +30,7 @@ from archdsl.layers.base import (
     require_positive,
     unpack,
 )
+from archdsl.layers.mending import Padded
 from archdsl.layers.sizes import Size
 
 AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
@@ -141,7 +142,7 @@ def same_start(size: Size, out: Size, kernel: Size, stride: int, dilation: int) 
     return -(max(total, 0) // 2) if isinstance(total, int) else 0
 
 
-class Convolution(Layer):
+class Convolution(Padded):
     """A convolution over some axes; its subclasses say how many."""
 
     axes: ClassVar[int]
