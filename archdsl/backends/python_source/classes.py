@@ -211,7 +211,7 @@ class _Builder:
                 found.parts,
                 tuple(tensors[name] for name in step.inputs),
                 tuple(tensors[name] for name in step.outputs),
-                step.training_only,
+                step.training_only and shaped.place.evaluated,
                 self.names(step),
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archdsl.backends.python_source.classes import Action, ModuleClass
+from archdsl.backends.python_source.classes import ModuleClass
 from archdsl.backends.python_source.forms import Form
 from archdsl.backends.python_source.forward import TENSOR, Forward, with_runs
 from archdsl.backends.python_source.layout import docstring, statement
@@ -190,29 +190,28 @@ def _forward(
         for name, node in zip(outputs.names, outputs.nodes, strict=True):
             named[numbers[node]] = name if node not in outputs.unnamed else ""
     tensors = name_tensors(
-        parameters, use.actions, named, frozenset(outputs.reserved), flows=not root
+        parameters,
+        use.actions,
+        named,
+        [use.shaped.members.get(action.target, "") for action in use.actions],
+        frozenset(outputs.reserved),
+        flows=not root,
     )
     training = {each for action in use.actions if action.training_only for each in action.outputs}
-    whole = all(action.training_only for action in use.actions)
     forward = Forward(
         use.shaped,
         parameters,
-        use.actions if not whole or root else [_always(action) for action in use.actions],
+        use.actions,
         members.texts,
         tensors,
         results,
-        frozenset() if root or whole else frozenset(results) & training,
+        frozenset() if root else frozenset(results) & training,
         _shapes(checked, place) if root else {},
     )
     for at, action in enumerate(use.actions):
         if is_owned(action):
             tensors.names[action.outputs[0]] = forward.expression(at)
     return with_runs(forward, members.made)
-
-
-def _always(action: Action) -> Action:
-    """Return an action of a module that is called in training only: it need not ask again."""
-    return Action(action.target, action.parts, action.inputs, action.outputs, False, action.names)
 
 
 def _tensor_numbers(place: Place) -> dict[str, int]:

@@ -140,16 +140,19 @@ def _explain(
     number: Number, column: Column, known: Sequence[Known], used: Mapping[str, Known]
 ) -> tuple[list[Known], str]:
     """Find what a number that varies is: something known, arithmetic with it, or an argument."""
-    ordered = sorted(known, key=lambda each: each.from_input is not number.from_input)
-    named = sorted(ordered, key=lambda each: each.name != number.hint)
-    for each in named if not number.from_input else ordered:
+    likely = [each for each in known if each.from_input is number.from_input]
+    likely.sort(key=lambda each: each.name != number.hint)
+    for each in likely:
         if not any(map(_differ, each.column, column)):
             return [each], each.name
-    for each in ordered:
-        if factor := _multiple(column, each.column):
-            return [each], f"{factor} * {each.name}"
-        if factor := _multiple(each.column, column):
-            return [each], f"{each.name} // {factor}"
+    if not number.from_input and (found := _product(column, likely)):
+        return found
+    for each in known:
+        if not any(map(_differ, each.column, column)):
+            return [each], each.name
+    if found := _product(column, known):
+        return found
+    ordered = sorted(known, key=lambda each: not each.from_input)
     if total := _sum(column, ordered):
         return total, f"{total[0].name} + {total[1].name}"
     for each in used.values():
@@ -158,6 +161,16 @@ def _explain(
     taken = {*VARIABLE_WORDS, *used, *(each.name for each in known)}
     new = Known(unique(variable(number.hint) or "value", taken), column, False)
     return [new], new.name
+
+
+def _product(column: Column, known: Sequence[Known]) -> tuple[list[Known], str] | None:
+    """Find a known number of which the number that varies is a multiple, or that is one of it."""
+    for each in known:
+        if factor := _multiple(column, each.column):
+            return [each], f"{factor} * {each.name}"
+        if factor := _multiple(each.column, column):
+            return [each], f"{each.name} // {factor}"
+    return None
 
 
 def _multiple(column: Column, of: Column) -> int | None:

@@ -7,6 +7,7 @@ A variable is used again once the tensor that it held is not needed any more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from archdsl.backends.python_source.classes import Action
 from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
 
 FLOW = ("x", "out", "y", "z")
+BRANCH = ("out", "y", "z", "x")  # what goes beside the flow and has no label
 SHORTEST_PREFIX = 3
 
 
@@ -22,6 +24,8 @@ class Chain:
     """Tensors of which each is computed from the one before alone, so that they share a name."""
 
     tensors: list[int]
+    start: int  # the action that gives the first of them; -1 for what comes in
+    aside: bool = False  # whether it begins with a tensor that others read as well
 
 
 @dataclass(slots=True)
@@ -68,13 +72,15 @@ def name_tensors(
     parameters: Sequence[str],
     actions: Sequence[Action],
     outputs: Mapping[int, str],
+    modules: Sequence[str],
     reserved: frozenset[str],
     flows: bool,
 ) -> Tensors:
     """Name the tensors of a forward pass.
 
     `parameters` are the names of those that come in; `outputs` are those that go out, with the
-    names of network outputs. `flows` says whether the first that comes in may be written over.
+    names of network outputs. `modules` are the names of what the actions call. `flows` says
+    whether what comes in may be written over.
     """
     tensors = _read(len(parameters), actions, outputs)
     chains = _chains(len(parameters), actions, tensors, outputs, flows)
@@ -87,6 +93,7 @@ def name_tensors(
             if tensor not in tensors.owned:
                 chain = chains[tensors.chain[tensor]]
                 wanted = _wanted(chain, tensor, several, tensors, outputs)
+                wanted += _fallbacks(chain, actions, modules, tensors, outputs)
                 tensors.hold(_free(wanted, at, tensors, reserved), tensor)
     return tensors
 
@@ -127,7 +134,7 @@ def _chains(
     chains: list[Chain] = []
     for number in range(count):
         tensors.chain[number] = len(chains)
-        chains.append(Chain([number]))
+        chains.append(Chain([number], -1))
     for at, action in enumerate(actions):
         read = [t for t in dict.fromkeys(action.inputs) if t not in tensors.owned]
         before = read[0] if len(read) == 1 and len(action.outputs) == 1 else -1
@@ -143,7 +150,8 @@ def _chains(
                 chains[tensors.chain[tensor]].tensors.append(tensor)
             else:
                 tensors.chain[tensor] = len(chains)
-                chains.append(Chain([tensor]))
+                aside = len(read) == 1 and tensors.readers[read[0]] > 1
+                chains.append(Chain([tensor], at, aside))
     return chains
 
 
@@ -156,31 +164,62 @@ def _wanted(
     label = variable(tensors.labels[tensor])
     if outputs.get(tensor):
         wanted.append(variable(outputs[tensor]))
-    elif several or (tensor == end and tensors.readers[end] > 1 and end not in outputs):
+    if chain.aside and len(chain.tensors) > 1 and end not in outputs:
+        wanted.append(_branch_name(chain, tensors))
+    if several or (tensor == end and tensors.readers[end] > 1 and end not in outputs):
         wanted.append(label)
     if tensor in tensors.before:
         wanted.append(tensors.names[tensors.before[tensor]])
-    elif tensors.readers[end] == 1 and end not in outputs:
+    elif _is_branch(chain, tensors, outputs):
         wanted.append(_branch_name(chain, tensors))
     return [name for name in wanted if name]
 
 
+def _is_branch(chain: Chain, tensors: Tensors, outputs: Mapping[int, str]) -> bool:
+    """Tell whether the last tensor of a chain goes into a merge and nowhere else."""
+    end = chain.tensors[-1]
+    return tensors.readers[end] == 1 and end not in outputs
+
+
+def _fallbacks(
+    chain: Chain,
+    actions: Sequence[Action],
+    modules: Sequence[str],
+    tensors: Tensors,
+    outputs: Mapping[int, str],
+) -> list[str]:
+    """Return names for what has no label."""
+    if not _is_branch(chain, tensors, outputs) or chain.start < 0:
+        return list(FLOW)
+    first = actions[chain.start]
+    if len(first.inputs) > 1:  # a merge within a branch: what the merged have in common
+        operands = [tensors.names[tensor] for tensor in first.inputs]
+        return [name for name in (_stem(operands), *FLOW) if name]
+    if not chain.aside:
+        return list(FLOW)
+    alone = variable(modules[chain.start]) if len(chain.tensors) == 1 else ""
+    return [name for name in (alone, *BRANCH) if name]
+
+
 def _free(wanted: Sequence[str], at: int, tensors: Tensors, reserved: frozenset[str]) -> str:
     """Return the first name that an action may write to."""
-    for name in (*wanted, *FLOW):
+    for name in wanted:
         if name not in reserved and tensors.is_free(name, at):
             return name
     held = {name for name in tensors.holders if not tensors.is_free(name, at)}
-    return unique(next(iter(wanted), "x"), held | reserved | VARIABLE_WORDS)
+    return unique(wanted[0], held | reserved | VARIABLE_WORDS)
 
 
 def _branch_name(chain: Chain, tensors: Tensors) -> str:
     """Return what the labels of a branch have in common, or its only label."""
     labels = [label for tensor in chain.tensors if variable(label := tensors.labels[tensor])]
-    if len(labels) == 1:
-        return variable(labels[0])
-    prefix = _common_prefix(labels).rstrip("_")
-    return variable(prefix) if len(prefix) >= SHORTEST_PREFIX else ""
+    return variable(labels[0]) if len(labels) == 1 else _stem(labels)
+
+
+def _stem(names: Sequence[str]) -> str:
+    """Return what names have in common, less the number after it: `branch5x5` of `branch5x5_1`."""
+    stem = re.sub(r"_\d*$", "", _common_prefix(names))
+    return variable(stem) if len(stem) >= SHORTEST_PREFIX else ""
 
 
 def _common_prefix(labels: Sequence[str]) -> str:

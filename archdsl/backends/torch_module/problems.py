@@ -1,0 +1,108 @@
+"""Why a network can't be made or run on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.diagnostics import ArchError, Diagnostic
+
+
+class TorchError(ArchError):
+    """A module that can't be made, run or given its weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoDevice(Diagnostic):
+    """A device that this machine doesn't have"""
+
+    code = "E0604"
+    device: str
+    reason: str
+
+    def message(self) -> str:
+        return f"there is no device `{self.device}` here: {self.reason}"
+
+    def help(self) -> str:
+        return "use `--device cpu`, or leave it out to take what is there"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooLarge(Diagnostic):
+    """A network that needs more memory than there is
+
+    It can be compiled and counted all the same: `--device meta` allocates nothing.
+    """
+
+    code = "E0605"
+    doing: str
+    needed: int
+    there: int
+
+    def message(self) -> str:
+        return (
+            f"{self.doing} would take {in_bytes(self.needed)} of memory, "
+            f"and {in_bytes(self.there)} are free"
+        )
+
+    def help(self) -> str:
+        return "use `--device meta`, which allocates nothing, or a smaller network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeNotGiven(Diagnostic):
+    """A network with free sizes that no value is known for"""
+
+    code = "E0606"
+    names: tuple[str, ...]
+    reason: str
+
+    def message(self) -> str:
+        return f"no value for {', '.join(self.names)} is known to do: {self.reason}"
+
+    def help(self) -> str:
+        return "give the input its size, for example `--input image=3x224x224`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongWeights(Diagnostic):
+    """Weights that don't fit a network"""
+
+    code = "E0607"
+    path: str
+    reason: str
+    more: tuple[str, ...] = ()
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"{self.path} {self.reason}"
+
+    def notes(self) -> tuple[str, ...]:
+        return self.more
+
+    def help(self) -> str:
+        return self.hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSuchParameter(Diagnostic):
+    """A pattern that no parameter has"""
+
+    code = "E0608"
+    pattern: str
+    known: tuple[str, ...]
+
+    def message(self) -> str:
+        return f"no parameter is called `{self.pattern}`"
+
+    def help(self) -> str:
+        return f"there are `{'`, `'.join(self.known)}`, ..." if self.known else ""
+
+
+def in_bytes(number: int) -> str:
+    """Write a number of bytes with a unit: "3.7 GiB"."""
+    size = float(number)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:,.1f} EiB"

@@ -1,0 +1,155 @@
+"""Runs a network once on random inputs of the stated shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from archdsl.analysis.agreement import Requirement, assumptions
+from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
+from archdsl.backends.torch_module.problems import SizeNotGiven, TorchError
+from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import substitute
+
+BATCH = 2  # the least with which batch normalization of one place works in training mode
+USUAL_SIZE = 64  # of an axis whose size is free
+LEAST_INDICES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A forward pass that worked.
+
+    Attributes:
+        inputs, outputs: shapes by name, with the batch; the main output first.
+        sizes: the values taken for free sizes.
+    """
+
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, int]
+    device: str
+    dtype: str
+    training: bool
+
+
+def run_once(
+    module: nn.Module,
+    checked: CheckedGraph,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    *,
+    training: bool = False,
+    sizes: Mapping[str, int] | None = None,
+    batch: int = BATCH,
+) -> Run:
+    """Run a network forward on random numbers, and leave its mode as it was.
+
+    Raises:
+        TorchError: the device isn't there or has too little memory, or no value of a free size
+            is known to do.
+    """
+    place, kind = device_of(device), dtype_of(dtype)
+    values = chosen_sizes(checked, sizes)
+    check_room_to_run(checked, place, kind, values, batch, training=False)
+    inputs = random_inputs(checked, place, kind, values, batch)
+    before = module.training
+    module.train(training)
+    with torch.no_grad():
+        result = module(*inputs.values())
+    module.train(before)
+    return Run(
+        {name: tuple(tensor.shape) for name, tensor in inputs.items()},
+        {name: tuple(tensor.shape) for name, tensor in named(checked, result, training).items()},
+        values,
+        str(place),
+        str(kind).removeprefix("torch."),
+        training,
+    )
+
+
+def named(checked: CheckedGraph, result: Any, training: bool) -> dict[str, torch.Tensor]:
+    """Return what a module gave by the names of its outputs, in order."""
+    names = [output.name for output in checked.outputs if training or not output.training_only]
+    tensors = (result,) if isinstance(result, torch.Tensor) else tuple(result)
+    return dict(zip(names, tensors, strict=True))
+
+
+def chosen_sizes(checked: CheckedGraph, sizes: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Return a value for every free size: those given, and for the others one that does.
+
+    Raises:
+        TorchError: no value is known to do.
+    """
+    known = assumptions(checked)
+    chosen = dict(sizes or {})
+    for name, requirement in known.requirements.items():
+        if name not in chosen and not requirement.possible:
+            raise TorchError(
+                [SizeNotGiven(span=checked.span, names=(name,), reason=str(requirement))]
+            )
+        chosen.setdefault(name, _value(requirement))
+    return chosen
+
+
+def _value(requirement: Requirement) -> int:
+    """Return a usual size that meets a requirement."""
+    if requirement.only:
+        return requirement.only[-1]
+    least = max(requirement.least, USUAL_SIZE)
+    return min(least + (rest - least) % requirement.modulus for rest in requirement.remainders)
+
+
+def random_inputs(
+    checked: CheckedGraph,
+    device: torch.device,
+    dtype: torch.dtype,
+    sizes: Mapping[str, int],
+    batch: int = BATCH,
+) -> dict[str, torch.Tensor]:
+    """Return random tensors of the stated shapes, indices where layers look something up."""
+    bounds = _indices(checked)
+    inputs: dict[str, torch.Tensor] = {}
+    for name, shape in checked.inputs.items():
+        full = [batch, *(_known(checked, size, sizes) for size in map(_size(sizes), shape))]
+        if name in bounds:
+            inputs[name] = torch.randint(0, bounds[name], full, device=device)
+        else:
+            inputs[name] = torch.randn(full, device=device, dtype=dtype)
+    return inputs
+
+
+def _size(sizes: Mapping[str, int]) -> Any:
+    return lambda size: substitute(size, sizes)
+
+
+def _known(checked: CheckedGraph, size: object, sizes: Mapping[str, int]) -> int:
+    if not isinstance(size, int):
+        names = tuple(sorted(getattr(size, "names", ())))
+        raise TorchError([SizeNotGiven(span=checked.span, names=names, reason="it is free")])
+    return size
+
+
+def _indices(checked: CheckedGraph) -> dict[str, int]:
+    """Return how many indices there are for each input that holds indices.
+
+    An input does if it goes, maybe by way of views of it, into a layer that takes integers; as
+    many as the first axis of that layer's table are allowed.
+    """
+    bounds: dict[str, int] = {}
+    for name in reversed(list(checked.nodes)):
+        node = checked.nodes[name]
+        bound = None
+        if node.layer.takes == "int":
+            table = next(iter(node.facts.params.values()), ())
+            bound = table[0] if table and isinstance(table[0], int) else LEAST_INDICES
+        elif node.facts.view:
+            bound = bounds.get(node.name)
+        if bound is not None:
+            for read in node.inputs:
+                bounds[read] = min(bound, bounds.get(read, bound))
+    return bounds
