@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from archdsl.layers.base import Layer, LayerError, Shape, Shapes, squeeze
 
 
@@ -38,8 +40,10 @@ def padding_for(layer: Layer, inputs: Shapes, wanted: Shape) -> tuple[int, ...]:
         return ()
     found: list[int] = []
     for size, goal, window in zip(inputs[0][1:], wanted[1:], windows, strict=True):
+        if isinstance(window.stride, Fraction) or not isinstance(window.size, int):
+            return ()
         short = (goal - 1) * window.stride + window.size - size
-        if not isinstance(short, int) or not isinstance(window.size, int):
+        if not isinstance(short, int):
             return ()
         pad = max(-(-short // 2), 0)
         if 2 * pad > window.size:
