@@ -14,7 +14,7 @@ class Padded(Layer):
         padding = padding_for(self, inputs, wanted)
         if not padding:
             return ""
-        kernel = getattr(self, "kernel_size", ())
+        kernel: Shape = getattr(self, "kernel_size", ())
         kind = f"{'x'.join(map(str, kernel))} {self.family()}"
         if len(kernel) == 1:
             kind = f"{self.family()} of {kernel[0]}"
