@@ -8,9 +8,10 @@ from functools import cached_property
 
 from archdsl.backends.diagram.edges import edges_between, longest_path, main_path, rated
 from archdsl.backends.diagram.folding import Folding, fold, runs_of
-from archdsl.backends.diagram.runs import Run
-from archdsl.backends.diagram.tree import Tree, tree_of
 from archdsl.backends.diagram.labels import ROW
+from archdsl.backends.diagram.runs import Run
+from archdsl.backends.diagram.titles import Titles
+from archdsl.backends.diagram.tree import Tree, tree_of
 from archdsl.backends.diagram.view import Box, View, boxes_in
 from archdsl.graph import CheckedGraph
 
@@ -31,6 +32,10 @@ class Network:
         return tree_of(self.checked)
 
     @cached_property
+    def titles(self) -> Titles:
+        return Titles(self.tree)
+
+    @cached_property
     def runs(self) -> Callable[[str], Sequence[Run]]:
         return runs_of(self.tree)
 
@@ -45,7 +50,10 @@ class Network:
         boxes = tuple(boxes_in(children))
         edges = edges_between(self.checked, boxes)
         main = main_path(self.checked, boxes, edges)
-        return View(self.checked, children, boxes, rated(boxes, edges, main), main)
+        scopes = [box.block for box in boxes if box.kind in ("block", "run")]
+        scopes += [scope for box in boxes for scope in box.heads]
+        titles = {scope.name: self.titles.of(scope) for scope in scopes}
+        return View(self.checked, children, boxes, rated(boxes, edges, main), main, titles)
 
     def fitting(self, unfold: tuple[str, ...] = ()) -> View:
         """Open as many levels of blocks as fit on a page, and at least the first."""

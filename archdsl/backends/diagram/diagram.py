@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from archdsl.backends.diagram.drawing import Choices, write
@@ -34,9 +35,9 @@ class Diagram:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the picture to a file, whole or not at all."""
-        from archdsl.files import write_whole
+        from archdsl.output import write_whole
 
-        write_whole(path, self.data)
+        write_whole(Path(path), self.data)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Return what a notebook shows."""

@@ -193,6 +193,8 @@ def _edge(edge: Edge, names: Mapping[int, str], style: Style, main: set[int]) ->
     attributes: dict[str, str] = {}
     if edge.labelled:
         attributes["label"] = f" {visible(shape_of(edge.shape))} "
+    if edge.alone:
+        attributes["weight"] = "20"
     if edge.main:
         attributes |= {"weight": "100", "penwidth": "1.5"}
     if edge.shortcut:

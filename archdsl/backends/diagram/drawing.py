@@ -43,7 +43,13 @@ def _dot(view: View, style: Style, choices: Choices) -> str:
     return to_dot(view, style, choices.direction)
 
 
-WRITERS: Mapping[str, Writer] = {"dot": _dot}
+def _html(view: View, style: Style, choices: Choices) -> str:
+    from archdsl.backends.diagram.page import to_html
+
+    return to_html(view, style)
+
+
+WRITERS: Mapping[str, Writer] = {"dot": _dot, "html": _html}
 FORMATS: Sequence[str] = (*DRAWS, *WRITERS)
 
 

@@ -87,8 +87,10 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
     """
     steps = set(zip(main, main[1:], strict=False))
     targets: dict[int, list[int]] = {}
+    sources: dict[int, list[int]] = {}
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)
+        sources.setdefault(edge.target, []).append(edge.source)
     said: set[tuple[int, object]] = set()
     stepped: set[tuple[int, int]] = set()
     found: list[Edge] = []
@@ -100,6 +102,9 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
         shortcut = to_merge and len(set(targets[edge.source])) > 1 and not on_main
         labelled = (edge.source, edge.shape) not in said
         said.add((edge.source, edge.shape))
-        found.append(replace(edge, main=on_main, shortcut=shortcut, labelled=labelled))
+        alone = len(targets[edge.source]) == len(sources[edge.target]) == 1
+        found.append(
+            replace(edge, main=on_main, alone=alone, shortcut=shortcut, labelled=labelled)
+        )
     place = {(edge.source, edge.target): number for number, edge in enumerate(edges)}
     return tuple(sorted(found, key=lambda edge: place[edge.source, edge.target]))

@@ -110,7 +110,7 @@ def _children(
                 continue
             stack = _stack(tree, items[at : at + 1] if bare else items[at : run.start])
             at += len(stack)
-            found.append(make(_kind(stack[0]), stack))
+            found.append(make(kind_of_node(stack[0]), stack))
         if run.times:
             found.append(make("run", items[run.start : run.end], times=run.times))
             at = run.end
@@ -149,27 +149,29 @@ def _stack(tree: Tree, items: Sequence[Item]) -> tuple[Node, ...]:
     first = items[0]
     assert isinstance(first, Node)
     stack = [first]
-    if _kind(first) != "layers":
+    if kind_of_node(first) != "layers":
         return (first,)
     for item in items[1:]:
-        if isinstance(item, Scope) or not _goes_on(tree, stack[-1], item):
+        if isinstance(item, Scope) or not goes_on(tree, stack[-1], item):
             break
         stack.append(item)
     return tuple(stack)
 
 
-def _goes_on(tree: Tree, last: Node, node: Node) -> bool:
+def goes_on(tree: Tree, last: Node, node: Node) -> bool:
+    """Tell whether a layer only goes on with the output of another, place by place."""
     return (
         node.inputs == (last.name,)
         and len(tree.readers[last.name]) == 1
         and node.facts.windows == POINTWISE
         and node.shape == last.shape
         and node.facts.macs == 0
-        and _kind(node) == "layers"
+        and kind_of_node(last) == kind_of_node(node) == "layers"
     )
 
 
-def _kind(node: Node) -> Kind:
+def kind_of_node(node: Node) -> Kind:
+    """Return as what kind of box a node is drawn."""
     family = node.layer.family()
     if family == MERGES:
         return "merge"

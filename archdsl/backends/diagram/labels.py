@@ -11,7 +11,6 @@ from archdsl.backends.diagram.palette import Theme
 from archdsl.backends.diagram.view import Box, View
 from archdsl.backends.diagram.wording import (
     arguments_of,
-    arguments_of_scope,
     kind_of,
     shape_of,
 )
@@ -43,8 +42,14 @@ class Style:
 def label_of_box(view: View, box: Box, style: Style) -> str:
     """Return the label of a box as a table."""
     if box.kind == "layers":
-        rows = [_row(_title(scope, visible(scope.label), style.fill(box, ""), style.theme)) for scope in box.heads]
-        rows += [_layer_row(node, style, style.fill(box, node.layer.family())) for node in _layers(box)]
+        fill = style.fill(box, "")
+        rows = [
+            _row(_title(view, scope, visible(scope.label), fill, style.theme))
+            for scope in box.heads
+        ]
+        rows += [
+            _layer_row(node, style, style.fill(box, node.layer.family())) for node in _layers(box)
+        ]
     else:
         rows = _block_rows(view, box, style)
     if style.counts and (written := style.figures.written(box)):
@@ -81,7 +86,7 @@ def _layer_row(node: Node, style: Style, fill: str) -> str:
 def _block_rows(view: View, box: Box, style: Style) -> list[str]:
     scope, theme = box.block, style.theme
     fill = style.fill(box, "")
-    cells = _title(scope, _names(box), fill, theme)
+    cells = _title(view, scope, _names(box), fill, theme)
     if box.kind != "run":
         return [_row(cells)]
     mark = f'<FONT COLOR="{theme.background}"><B>x {box.times}</B></FONT>'
@@ -92,12 +97,12 @@ def _block_rows(view: View, box: Box, style: Style) -> list[str]:
     ]
 
 
-def _title(scope: Scope, name: str, fill: str, theme: Theme) -> list[str]:
+def _title(view: View, scope: Scope, name: str, fill: str, theme: Theme) -> list[str]:
     """Return what a block is and what it is called; of a group there is only the label."""
     if not scope.block:
         return _cells(f"<B>{dot_html(name)}</B>", "", fill, theme)
     text = f"<B>{dot_html(visible(scope.block))}</B>"
-    if said := arguments_of_scope(scope):
+    if said := view.titles.get(scope.name):
         text += f" {dot_html(visible(said))}"
     return _cells(text, name, fill, theme)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,6 +72,7 @@ class Edge:
         source: index of the box that gives it; target: of the box that takes it.
         shape: of the tensor.
         main: whether it lies on the longest way from the input to the output.
+        alone: whether its source gives to nobody else, and its target takes from nobody else.
         shortcut: whether it hands a merge what another of its inputs was computed from.
         labelled: whether the shape is to stand beside it.
     """
@@ -81,6 +82,7 @@ class Edge:
     shape: Shape
     training_only: bool = False
     main: bool = False
+    alone: bool = False
     shortcut: bool = False
     labelled: bool = True
 
@@ -94,6 +96,8 @@ class View:
         boxes: all boxes; a box comes after those from which it reads, where that is possible.
         edges: in the order of the boxes that they lead to.
         main: the indices of the boxes on the main path, in its order.
+        titles: of each block that stands as a box or at the head of one, by its name: what is
+            said beside it.
     """
 
     checked: CheckedGraph
@@ -101,6 +105,7 @@ class View:
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
     main: tuple[int, ...]
+    titles: Mapping[str, str]
 
 
 def boxes_in(children: Sequence[Box | Cluster]) -> Iterator[Box]:

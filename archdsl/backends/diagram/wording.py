@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archdsl.graph import Node, Scope
 from archdsl.layers.base import Layer, Shape, squeeze
 from archdsl.layers.sizes import Formula, Size
 
 LONGEST_LABEL = 80  # characters of a text from the spec in a picture
 LONGEST_ARGUMENTS = 40
+MOST_LISTED = 8
 # What a figure leaves out: it shows in the shapes, or decides nothing that a reader asks for.
 UNSAID = {
     "affine",
@@ -113,24 +113,9 @@ def _list_of(values: tuple[object, ...] | list[object]) -> str:
     squeezed = squeeze(tuple(values))
     if not isinstance(squeezed, tuple):
         return value_of(squeezed)
-    more = ", ..." if len(values) > 8 else ""
-    return f"[{', '.join(map(value_of, values[:8]))}{more}]"
-
-
-def arguments_of_scope(scope: Scope) -> str:
-    """Say the arguments of a block, if they are few enough to be read."""
-    text = ", ".join(f"{name} {value_of(value)}" for name, value in scope.arguments.items())
-    return text if len(text) <= LONGEST_ARGUMENTS else ""
-
-
-def title_of_scope(scope: Scope) -> str:
-    """Return the block's name, or the label of a group."""
-    return short(scope.block or scope.label)
-
-
-def label_of(node: Node) -> str:
-    """Return what the spec calls a layer or tensor, or "" where it gives it no name."""
-    return short(node.label)
+    if len(values) > MOST_LISTED or any(isinstance(value, tuple | list) for value in values):
+        return "[...]"
+    return f"[{', '.join(map(value_of, values))}]"
 
 
 def shape_of(shape: Shape) -> str:

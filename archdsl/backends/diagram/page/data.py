@@ -1,0 +1,182 @@
+"""What a page knows of a network, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from archdsl.analysis.receptive_field import Fields, receptive_fields
+from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
+from archdsl.backends.diagram.folding import goes_on, kind_of_node, runs_of
+from archdsl.backends.diagram.labels import Style, families_of, sign_of
+from archdsl.backends.diagram.palette import FAMILIES, OTHER, THEMES, Theme
+from archdsl.backends.diagram.titles import Titles
+from archdsl.backends.diagram.tree import Item, Tree, tree_of
+from archdsl.backends.diagram.view import Cluster, View
+from archdsl.backends.diagram.wording import (
+    arguments_of,
+    kind_of,
+    scope_words,
+    shape_of,
+    value_of,
+)
+from archdsl.diagnostics import Span
+from archdsl.graph import CheckedGraph, Node, Scope
+from archdsl.layers.sizes import Formula, Size
+
+HEAT_STEPS = 24
+Json = object
+
+
+def page_data(view: View, style: Style) -> Mapping[str, Json]:
+    """Return all that the page's script reads; nodes and scopes are called by their numbers."""
+    checked = view.checked
+    tree = tree_of(checked)
+    scopes = {name: number for number, name in enumerate(checked.scopes)}
+    nodes = {name: number for number, name in enumerate(checked.nodes)}
+    fields = _fields(checked)
+    described = _Describer(tree, style, nodes, scopes, fields)
+    return {
+        "name": visible(checked.name),
+        "nodes": [described.node(node) for node in checked.nodes.values()],
+        "scopes": [described.scope(scope) for scope in checked.scopes.values()],
+        "outputs": [
+            {
+                "name": visible(output.name),
+                "node": nodes[output.node],
+                "training": output.training_only,
+            }
+            for output in checked.outputs
+        ],
+        "open": [0, *sorted(scopes[scope.name] for scope in _open_scopes(view))],
+        "colour": style.heated or "family",
+        "families": [f for f in families_of(checked.nodes.values()) if f != "tensor"],
+        "themes": {theme.name: _theme(theme, checked) for theme in THEMES.values()},
+    }
+
+
+def _open_scopes(view: View) -> Iterable[Scope]:
+    waiting = list(view.children)
+    while waiting:
+        child = waiting.pop()
+        if isinstance(child, Cluster):
+            yield child.scope
+            waiting += child.children
+        else:
+            yield from child.heads
+
+
+def _theme(theme: Theme, checked: CheckedGraph) -> Json:
+    shown = families_of(checked.nodes.values())
+    return {
+        "families": {family: theme.family(family) for family in shown if family in FAMILIES},
+        "other": theme.family(OTHER),
+        "heat": [theme.warm(step / HEAT_STEPS) for step in range(HEAT_STEPS + 1)],
+    }
+
+
+class _Describer:
+    """Writes nodes and scopes as JSON."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        style: Style,
+        nodes: Mapping[str, int],
+        scopes: Mapping[str, int],
+        fields: Mapping[str, tuple[str, str]],
+    ) -> None:
+        self.tree = tree
+        self.figures = style.figures
+        self.nodes = nodes
+        self.scopes = scopes
+        self.fields = fields
+        self.runs = runs_of(tree)
+        self.titles = Titles(tree)
+        self.going_on = {
+            item.name
+            for items in tree.items.values()
+            for last, item in zip(items, items[1:], strict=False)
+            if isinstance(last, Node) and isinstance(item, Node) and goes_on(tree, last, item)
+        }
+
+    def node(self, node: Node) -> Json:
+        """Describe a layer, merge or tensor."""
+        field, stride = self.fields.get(node.name, ("", ""))
+        costs = self.figures.costs.nodes[node.name]
+        return {
+            "name": visible(node.name),
+            "label": visible(node.label),
+            "type": visible(kind_of(node.layer)),
+            "short": visible(arguments_of(node.layer)),
+            "arguments": visible(_all_arguments(node), LONGEST_TEXT),
+            "family": visible(node.layer.family()),
+            "kind": kind_of_node(node),
+            "sign": sign_of(node),
+            "shape": visible(shape_of(node.shape)),
+            "inputs": [self.nodes[name] for name in node.inputs],
+            "scope": self.scopes[node.scope.name],
+            "parameters": _number(costs.parameters),
+            "macs": _number(costs.macs),
+            "memory": _number(self.figures.memory.nodes[node.name]),
+            "field": field,
+            "stride": stride,
+            "place": visible(str(node.span), 200),
+            "source": _source_line(node.span),
+            "goesOn": node.name in self.going_on,
+            "training": node.name in self.tree.checked.training_only,
+        }
+
+    def scope(self, scope: Scope) -> Json:
+        """Describe a block or group, with what stands in it: scopes by their negative numbers."""
+        inside = self.tree.inside.get(scope.name, ())
+        training = self.tree.checked.training_only
+        return {
+            "name": visible(scope.name),
+            "label": visible(scope.label),
+            "block": visible(scope.block),
+            "short": visible(self.titles.of(scope)),
+            "arguments": visible(scope_words(scope.arguments), LONGEST_TEXT),
+            "description": visible(scope.description, LONGEST_TEXT),
+            "parent": self.scopes[scope.parent.name] if scope.parent else -1,
+            "items": [self._item(item) for item in self.tree.items.get(scope.name, ())],
+            "runs": [list(run) for run in self.runs(scope.name)] if inside else [],
+            "training": bool(inside) and all(node.name in training for node in inside),
+            "place": visible(str(scope.span), 200),
+        }
+
+    def _item(self, item: Item) -> int:
+        if isinstance(item, Scope):
+            return -self.scopes[item.name]
+        return self.nodes[item.name]
+
+
+def _number(size: Size) -> int | str:
+    return visible(str(size), LONGEST_TEXT) if isinstance(size, Formula) else size
+
+
+def _all_arguments(node: Node) -> str:
+    return ", ".join(f"{name} = {value_of(value)}" for name, value in node.layer.given().items())
+
+
+def _source_line(span: Span) -> str:
+    return visible(span.source.line(span.line).strip(), 200)
+
+
+def _fields(checked: CheckedGraph) -> Mapping[str, tuple[str, str]]:
+    """Return receptive field and stride of each node, with respect to the first input it sees."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in checked.inputs:
+        for node, fields in receptive_fields(checked, name).items():
+            if fields and node not in found:
+                found[node] = _written(fields)
+    return found
+
+
+def _written(fields: Fields) -> tuple[str, str]:
+    sizes = " x ".join(_extent(field.size) for field in fields)
+    return sizes, " x ".join(_extent(field.stride) for field in fields)
+
+
+def _extent(value: Size | Fraction | None) -> str:
+    return "?" if value is None else visible(str(value))

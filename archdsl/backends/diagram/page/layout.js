@@ -1,0 +1,242 @@
+"use strict";
+// Where everything stands. Each cluster is arranged by itself, innermost first: its children in
+// ranks from top to bottom, each rank in an order with few crossings, then moved sideways until
+// edges are straight. Tensors come into a cluster through ports at its top and leave at its bottom.
+
+const GAP = 38;       // between ranks
+const ASIDE = 26;     // between neighbours
+const MARGIN = 12;    // within a cluster
+const TITLE = 18;     // height of a cluster's title
+const ROW = 20;       // height of a row in a box
+
+function layout(root) {
+  const boxes = boxesOf(root);
+  const home = new Map();
+  for (const box of boxes) for (const number of box.nodes) home.set(number, box);
+  measure(root);
+  connect(root, boxes, home);
+  markMain(boxes, home);
+  arrange(root);
+  place(root, 0, 0);
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+
+function widthOf(text, font) {
+  pen.font = font;
+  return pen.measureText(text).width;
+}
+
+function rowWidth(row) {
+  let width = widthOf(row.strong, "bold 11px Helvetica, Arial, sans-serif");
+  if (row.text) width += 5 + widthOf(row.text, row.small ? "9px Helvetica, Arial, sans-serif" : "11px Helvetica, Arial, sans-serif");
+  if (row.name) width += 12 + widthOf(row.name, "9px Helvetica, Arial, sans-serif");
+  return width + 14;
+}
+
+function measure(element) {
+  if (element.kind === "cluster") {
+    element.children.forEach(measure);
+    return;
+  }
+  if (element.kind === "merge" && element.sign) {
+    element.width = element.height = 24;
+    return;
+  }
+  const badge = element.kind === "run" ? 34 : 0;
+  element.width = Math.max(element.kind === "merge" ? 90 : 60, ...element.rows.map(rowWidth)) + badge;
+  const bar = element.kind === "run" || element.kind === "block" ? 5 : 0;
+  element.height = ROW * element.rows.length + bar;
+}
+
+// Hand each tensor down from the box that gives it to all that read it: `links` of a cluster lead
+// from a child or a port at the top to a child or a port at the bottom.
+function connect(root, boxes, home) {
+  const clear = (element) => {
+    if (element.kind !== "cluster") return;
+    Object.assign(element, { links: new Map(), entries: new Map(), exits: new Map() });
+    element.children.forEach(clear);
+  };
+  clear(root);
+  boxes.forEach((box) => {
+    const reads = box.output ? [box.output.node] : box.nodes.flatMap((number) => nodes[number].inputs);
+    for (const tensor of new Set(reads)) {
+      const source = home.get(tensor);
+      if (source !== box) carry(source, box, tensor);
+    }
+  });
+}
+
+function carry(source, target, tensor) {
+  const around = new Set();
+  for (let at = source.parent; at; at = at.parent) around.add(at);
+  let meeting = target.parent;
+  while (!around.has(meeting)) meeting = meeting.parent;
+  const training = target.training || source.training;
+  let from = source;
+  for (; from.parent !== meeting; from = from.parent) {
+    link(from.parent, from, port(from.parent.exits, from.parent, tensor, "exit"), tensor, training);
+  }
+  let to = target;
+  for (; to.parent !== meeting; to = to.parent) {
+    link(to.parent, port(to.parent.entries, to.parent, tensor, "entry"), to, tensor, training);
+  }
+  link(meeting, from, to, tensor, training);
+}
+
+function port(ports, parent, tensor, kind) {
+  if (!ports.has(tensor)) ports.set(tensor, { kind, tensor, parent, width: 2, height: 0, nodes: [] });
+  return ports.get(tensor);
+}
+
+let links = 0;
+
+function link(parent, source, target, tensor, training) {
+  const key = `${idOf(source)}>${idOf(target)}>${tensor}`;
+  const known = parent.links.get(key);
+  if (known) known.training = known.training && training;
+  else parent.links.set(key, { source, target, tensor, training });
+}
+
+function idOf(element) {
+  if (element.id === undefined) element.id = links++;
+  return element.id;
+}
+
+// The longest way of boxes to the main output.
+function markMain(boxes, home) {
+  const length = new Map();
+  const before = new Map();
+  const first = (box) => (box.nodes.length ? box.nodes[0] : Infinity);
+  const order = [...boxes].sort((a, b) => first(a) - first(b));
+  for (const box of order) {
+    const reads = box.output ? [box.output.node] : box.nodes.flatMap((number) => nodes[number].inputs);
+    let best = null;
+    for (const tensor of reads) {
+      const source = home.get(tensor);
+      if (source === box || !length.has(source)) continue;
+      if (!best || length.get(source) > length.get(best)) best = source;
+    }
+    length.set(box, best ? length.get(best) + 1 : 0);
+    before.set(box, best);
+  }
+  const main = network.outputs.find((output) => !output.training);
+  let box = boxes.find((each) => each.output && each.output === main);
+  for (; box; box = before.get(box)) {
+    for (let element = box; element; element = element.parent) element.main = true;
+    const earlier = before.get(box);
+    if (earlier) box.cameFrom = earlier;
+  }
+}
+
+function arrange(parent) {
+  for (const child of parent.children) if (child.kind === "cluster") arrange(child);
+  const items = [...parent.entries.values(), ...parent.children, ...parent.exits.values()];
+  const edges = [...parent.links.values()];
+  for (const edge of edges) edge.main = onMain(edge);
+  const ranks = rankAll(parent, items, edges);
+  const { layers, segments } = withBends(items, edges, ranks);
+  orderLayers(layers, segments);
+  moveSideways(layers, segments);
+  finish(parent, layers, segments);
+}
+
+// Whether a link is a step of the main path: the box that it ends at, or enters, came from there.
+function onMain(edge) {
+  if (edge.source.kind === "entry" || edge.target.kind === "exit") {
+    const inner = edge.source.kind === "entry" ? edge.target : edge.source;
+    return Boolean(inner.main) && (edge.source.kind === "entry" ? entersMain(inner, edge.tensor) : leavesMain(inner, edge.tensor));
+  }
+  return Boolean(edge.source.main && edge.target.main) && entersMain(edge.target, edge.tensor);
+}
+
+function entersMain(element, tensor) {
+  return boxesOf(element).some((box) => box.cameFrom && box.cameFrom.nodes.includes(tensor) && !isWithin(box.cameFrom, element));
+}
+
+function leavesMain(element, tensor) {
+  return boxesOf(element).some((box) => box.main && box.nodes.includes(tensor));
+}
+
+function isWithin(box, element) {
+  for (let at = box; at; at = at.parent) if (at === element) return true;
+  return false;
+}
+
+function firstOf(item) {
+  if (item.kind === "entry") return -1;
+  return item.nodes.length ? item.nodes[0] : Infinity;
+}
+
+// Longest path from the top. An edge against the order of the graph, between two folded blocks
+// that read each other, counts for nothing here and is drawn as it comes.
+function rankAll(parent, items, edges) {
+  const into = new Map(items.map((item) => [item, []]));
+  const out = new Map(items.map((item) => [item, []]));
+  for (const edge of edges) {
+    edge.forward = edge.target.kind === "exit" || edge.source.kind === "entry" || firstOf(edge.source) < firstOf(edge.target);
+    if (!edge.forward) continue;
+    into.get(edge.target).push(edge.source);
+    out.get(edge.source).push(edge.target);
+  }
+  const rank = new Map();
+  const top = parent.entries.size ? 1 : 0;
+  for (const item of [...parent.children].sort((a, b) => firstOf(a) - firstOf(b))) {
+    rank.set(item, Math.max(top, ...into.get(item).map((source) => (rank.has(source) ? rank.get(source) + 1 : top))));
+  }
+  // what reads nothing, such as a learnable tensor, stands right above its reader
+  for (const item of [...parent.children].reverse()) {
+    const readers = out.get(item).filter((target) => rank.has(target));
+    if (!into.get(item).length && readers.length && !item.main) {
+      rank.set(item, Math.max(top, Math.min(...readers.map((target) => rank.get(target))) - 1));
+    }
+  }
+  const bottom = 1 + Math.max(top, ...rank.values());
+  for (const entry of parent.entries.values()) rank.set(entry, 0);
+  for (const exit of parent.exits.values()) rank.set(exit, bottom);
+  return rank;
+}
+
+// Cut edges over several ranks into segments from bend to bend. The edges of one tensor share
+// their bends as far as they go together.
+function withBends(items, edges, ranks) {
+  const layers = [];
+  for (const item of items) (layers[ranks.get(item)] ||= []).push(item);
+  for (let at = 0; at < layers.length; at += 1) layers[at] ||= [];
+  const segments = [];
+  const bends = new Map();
+  const longestFirst = [...edges].sort((a, b) => Number(b.main) - Number(a.main));
+  for (const edge of longestFirst) {
+    if (!edge.forward) {
+      segments.push({ from: edge.source, to: edge.target, edge, last: true, back: true });
+      continue;
+    }
+    let from = edge.source;
+    for (let at = ranks.get(edge.source) + 1; at < ranks.get(edge.target); at += 1) {
+      const key = `${idOf(edge.source)}>${edge.tensor}>${at}`;
+      let bend = bends.get(key);
+      if (!bend) {
+        bend = { kind: "bend", width: 10, height: 0, nodes: edge.source.nodes, tensor: edge.tensor };
+        bends.set(key, bend);
+        layers[at].push(bend);
+        segments.push({ from, to: bend, edge });
+      }
+      from = bend;
+    }
+    segments.push({ from, to: edge.target, edge, last: true });
+  }
+  return { layers, segments };
+}
+
+function place(element, left, top) {
+  element.left = left + (element.x ?? 0);
+  element.top = top + (element.y ?? 0);
+  if (element.kind !== "cluster") return;
+  for (const child of element.children) place(child, element.left, element.top);
+  for (const segment of element.segments) {
+    for (const point of segment.points) {
+      point[0] += element.left;
+      point[1] += element.top;
+    }
+  }
+}
