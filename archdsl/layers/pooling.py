@@ -7,7 +7,6 @@ power average raises it to a power besides. Windows are counted whole where they
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Annotated, Any, ClassVar
 
 from archdsl.layers.adaptive_windows import adaptive_window, places_read
@@ -36,66 +35,126 @@ from archdsl.layers.base import (
     squeeze,
     unpack,
 )
+from archdsl.layers.mending import Padded
 from archdsl.layers.sizes import Formula, Size
 
 AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
 LARGEST = 2**31 - 1  # torch keeps the arguments of pooling in 32 bits
 
 
-class WindowedPool(Layer):
+class WindowedPool(Padded):
     """Pooling by a window that slides; its subclasses say over how many axes."""
 
     axes: ClassVar[int]
-    operations: ClassVar[int] = 1  # for each place that a window reads
 
-    kernel_size: tuple[Size, ...]
-    stride: tuple[Size, ...] | None = None
-
-    def infer(self, inputs: Shapes) -> Facts:
+    def pooled(
+        self,
+        inputs: Shapes,
+        kernel_size: Shape,
+        stride: Shape | None,
+        padding: tuple[int, ...] = (0, 0, 0),
+        dilation: tuple[int, ...] = (1, 1, 1),
+        ceil_mode: bool = False,
+        operations: int = 1,
+    ) -> Facts:
+        """Return the facts, with so many operations for each place that a window reads."""
         channels, *image = unpack(inputs, AXES[self.axes])
-        ones, none = (1,) * self.axes, (0,) * self.axes
-        padding: tuple[int, ...] = getattr(self, "padding", none)
-        dilation: tuple[int, ...] = getattr(self, "dilation", ones)
-        steps = self.kernel_size if self.stride is None else self.stride
-        for sizes in (self.kernel_size, steps, padding, dilation):
+        steps = kernel_size if stride is None else stride
+        for sizes in (kernel_size, steps, padding, dilation):
             if any(isinstance(size, int) and size > LARGEST for size in sizes):
                 raise LayerError(f"takes no window, step or padding of more than {LARGEST} places")
         windows: list[Window] = []
         places: list[Size] = []
         for size, kernel, step, pad, gap in zip(
-            image, self.kernel_size, steps, padding, dilation, strict=True
+            image, kernel_size, steps, padding, dilation, strict=False
         ):
             if isinstance(kernel, int) and 2 * pad > kernel:
                 raise LayerError(f"pads by {pad}, more than half of its kernel of {kernel}")
             windows.append(Window(gap * (kernel - 1) + 1, step, -pad))
-            places.append(self.count(size, windows[-1], pad))
+            places.append(count(size, windows[-1].size, step, pad, ceil_mode))
         require_positive(tuple(places), "has a kernel larger than its padded input")
         output = (channels, *places)
         return Facts(
             output=output,
             torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
-            other={"pooling": self.operations * numel(output) * numel(self.kernel_size)},
+            other={"pooling": operations * numel(output) * numel(kernel_size)},
             windows=tuple(windows),
         )
 
-    def count(self, size: Size, window: Window, padding: int) -> Size:
-        """Return how many windows fit on an axis, as torch counts them.
 
-        The last may overhang with `ceil_mode`, but must begin in the input or the padding before
-        it. Both rules are met at once: the one allows (n + 2p - k + s - 1) // s + 1 windows, the
-        other (n + p - 1) // s + 1, and which is less does not depend on n.
-        """
-        kernel, stride, _ = window
-        assert not isinstance(stride, Fraction)
-        if not getattr(self, "ceil_mode", False):
-            return (size + 2 * padding - kernel) // stride + 1
-        slack = padding - kernel + stride
-        if isinstance(slack, Formula):
-            raise LayerError("needs a kernel and a stride of known size with ceil_mode = true")
-        return (size + padding - 1 + min(slack, 0)) // stride + 1
+def check_volume(inputs: Shapes, kernel_size: Shape) -> None:
+    """Refuse what torch refuses of averages in three dimensions alone, whatever the padding."""
+    for size, kernel in zip(inputs[0][1:], kernel_size, strict=True):
+        if isinstance(size, int) and isinstance(kernel, int) and size < kernel:
+            raise LayerError(f"has a kernel of {kernel} along an axis of {size}, without padding")
 
 
-class MaxPool1d(WindowedPool):
+def count(size: Size, kernel: Size, stride: Size, padding: int, ceil_mode: bool) -> Size:
+    """Return how many windows fit on an axis, as torch counts them.
+
+    The last may overhang with `ceil_mode`, but must begin in the input or the padding before
+    it. Both rules are met at once: the one allows (n + 2p - k + s - 1) // s + 1 windows, the
+    other (n + p - 1) // s + 1, and which is less does not depend on n.
+    """
+    if not ceil_mode:
+        return (size + 2 * padding - kernel) // stride + 1
+    slack = padding - kernel + stride
+    if isinstance(slack, Formula):
+        raise LayerError("needs a kernel and a stride of known size with ceil_mode = true")
+    return (size + padding - 1 + min(slack, 0)) // stride + 1
+
+
+class MaxPool(WindowedPool):
+    """Maximum over a window; its subclasses say over how many axes."""
+
+    kernel_size: tuple[Size, ...]
+    stride: tuple[Size, ...] | None = None
+    padding: tuple[int, ...] = (0,)
+    dilation: tuple[int, ...] = (1,)
+    ceil_mode: Flag = False
+
+    def infer(self, inputs: Shapes) -> Facts:
+        return self.pooled(
+            inputs, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+        )
+
+
+class AvgPool(WindowedPool):
+    """Average over a window; its subclasses say over how many axes."""
+
+    kernel_size: tuple[Size, ...]
+    stride: tuple[Size, ...] | None = None
+    padding: tuple[int, ...] = (0,)
+    ceil_mode: Flag = False
+    count_include_pad: Flag = True
+
+    def infer(self, inputs: Shapes) -> Facts:
+        facts = self.pooled(
+            inputs, self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode
+        )
+        if self.axes == 3:
+            check_volume(inputs, self.kernel_size)
+        return facts
+
+
+class PowerPool(WindowedPool):
+    """The root of a sum of powers over a window; its subclasses say over how many axes."""
+
+    norm_type: Nonzero
+    kernel_size: tuple[Size, ...]
+    stride: tuple[Size, ...] | None = None
+    ceil_mode: Flag = False
+
+    def infer(self, inputs: Shapes) -> Facts:
+        facts = self.pooled(
+            inputs, self.kernel_size, self.stride, ceil_mode=self.ceil_mode, operations=2
+        )
+        if self.axes == 3:
+            check_volume(inputs, self.kernel_size)
+        return facts
+
+
+class MaxPool1d(MaxPool):
     """Maximum over a window of a sequence."""
 
     axes = 1
@@ -107,10 +166,9 @@ class MaxPool1d(WindowedPool):
     stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
     padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
     dilation: Annotated[tuple[int, ...], spread(1)] = (1,)
-    ceil_mode: Flag = False
 
 
-class MaxPool2d(WindowedPool):
+class MaxPool2d(MaxPool):
     """Maximum over a window of height and width."""
 
     axes = 2
@@ -131,10 +189,9 @@ class MaxPool2d(WindowedPool):
     stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
     padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
     dilation: Annotated[tuple[int, ...], spread(2)] = (1, 1)
-    ceil_mode: Flag = False
 
 
-class MaxPool3d(WindowedPool):
+class MaxPool3d(MaxPool):
     """Maximum over a window of depth, height and width."""
 
     axes = 3
@@ -144,10 +201,9 @@ class MaxPool3d(WindowedPool):
     stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
     padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
     dilation: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
-    ceil_mode: Flag = False
 
 
-class AvgPool1d(WindowedPool):
+class AvgPool1d(AvgPool):
     """Average over a window of a sequence."""
 
     axes = 1
@@ -156,11 +212,9 @@ class AvgPool1d(WindowedPool):
     kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
     padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
-    ceil_mode: Flag = False
-    count_include_pad: Flag = True
 
 
-class AvgPool2d(WindowedPool):
+class AvgPool2d(AvgPool):
     """Average over a window of height and width."""
 
     axes = 2
@@ -180,12 +234,10 @@ class AvgPool2d(WindowedPool):
     kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
     padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
-    ceil_mode: Flag = False
-    count_include_pad: Flag = True
     divisor_override: Annotated[int | None, optional(POSITIVE)] = None
 
 
-class AvgPool3d(WindowedPool):
+class AvgPool3d(AvgPool):
     """Average over a window of depth, height and width."""
 
     axes = 3
@@ -194,19 +246,7 @@ class AvgPool3d(WindowedPool):
     kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
     padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
-    ceil_mode: Flag = False
-    count_include_pad: Flag = True
     divisor_override: Annotated[int | None, optional(POSITIVE)] = None
-
-
-class PowerPool(WindowedPool):
-    """The root of a sum of powers over a window; its subclasses say over how many axes."""
-
-    operations = 2
-
-    norm_type: Nonzero
-    kernel_size: tuple[Size, ...]
-    stride: tuple[Size, ...] | None = None
 
 
 class LPPool1d(PowerPool):
@@ -215,10 +255,8 @@ class LPPool1d(PowerPool):
     axes = 1
     examples = (Example({"norm_type": 2, "kernel_size": 3}, inputs=((4, 8),), output=(4, 2)),)
 
-    norm_type: Nonzero
     kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
-    ceil_mode: Flag = False
 
 
 class LPPool2d(PowerPool):
@@ -233,10 +271,8 @@ class LPPool2d(PowerPool):
         ),
     )
 
-    norm_type: Nonzero
     kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
-    ceil_mode: Flag = False
 
 
 class LPPool3d(PowerPool):
@@ -251,10 +287,8 @@ class LPPool3d(PowerPool):
         ),
     )
 
-    norm_type: Nonzero
     kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
-    ceil_mode: Flag = False
 
 
 class AdaptivePool(Layer):
