@@ -32,8 +32,8 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.merge import Mul
 
-# The numbers are no buffers, so that the state_dict is without them; made a tensor in the forward
-# pass, they have the input's device and the full precision of its type.
+# Numbers, not tensors, so that the state_dict is without them; and, multiplied with a tensor of any
+# type, they are as exact there as in torchvision's code, which this has to equal.
 AFFINE_SOURCE = '''\
 class ChannelAffine(nn.Module):
     """Each channel times its scale, plus its shift. Both are fixed."""
@@ -43,10 +43,8 @@ class ChannelAffine(nn.Module):
         self.scale, self.shift = scale, shift
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        shape = (-1, *[1] * (input.dim() - 2))
-        scale = input.new_tensor(self.scale).view(shape)
-        shift = input.new_tensor(self.shift).view(shape)
-        return input * scale + shift
+        channels = zip(input.unbind(1), self.scale, self.shift, strict=True)
+        return torch.stack([x * scale + shift for x, scale, shift in channels], dim=1)
 '''
 
 

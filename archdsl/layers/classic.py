@@ -22,6 +22,7 @@ from archdsl.layers.base import (
     TorchFunction,
     TorchModule,
     Window,
+    agree,
     by,
     numel,
     require_positive,
@@ -68,18 +69,20 @@ class RBF(nn.Module):
         codes: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
+        self.in_features = in_features
         if codes is None:
             # as LeCun et al. 1998: -1 or +1, with equal probabilities
             weight = 2.0 * torch.randint(2, (out_features, in_features)) - 1.0
         else:
-            weight = torch.tensor(codes)
+            weight = torch.tensor(codes).view(out_features, in_features)
         if trainable:
             self.weight = nn.Parameter(weight)
         else:
             self.register_buffer("weight", weight)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return (input.unsqueeze(-2) - self.weight).square().sum(-1)
+        places = (*input.shape[:-1], 1, self.in_features)
+        return (input.reshape(places) - self.weight).square().sum(-1)
 '''
 
 
@@ -150,7 +153,7 @@ class RBF(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         *others, features = unpack(inputs, "... features")
-        self.check_codes(features)
+        lengths = self.check_codes(features)
         output = (*others, self.out_features)
         weight = {"weight": (self.out_features, features)}
         codes = None if self.codes is None else [list(map(float, code)) for code in self.codes]
@@ -166,18 +169,25 @@ class RBF(Layer):
             buffers={} if self.trainable else weight,
             other={"elementwise": 3 * numel(output) * features},
             windows=last_axis(inputs[0]),
+            agreements=lengths,
             arithmetic=by(features, self.out_features) if self.trainable else "",
         )
 
-    def check_codes(self, features: Size) -> None:
-        """Refuse codes that are not one for each output, as long as the input."""
+    def check_codes(self, features: Size) -> tuple[tuple[Size, Size], ...]:
+        """Refuse codes that are not one for each output, as long as the input.
+
+        Returns what must agree where the size of the input is free.
+        """
         if self.codes is None:
-            return
-        if len(self.codes) != self.out_features:
+            return ()
+        pairs = [(self.out_features, len(self.codes))]
+        pairs += [(features, len(code)) for code in self.codes]
+        if not agree(*pairs[0]):
             raise LayerError(f"has {self.out_features} outputs and {len(self.codes)} codes")
-        for code in self.codes:
-            if len(code) != features:
-                raise LayerError(f"has a code of {len(code)} numbers for {features} features")
+        for _, length in pairs[1:]:
+            if not agree(features, length):
+                raise LayerError(f"has a code of {length} numbers for {features} features")
+        return tuple(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1]))
 
 
 class ZeroPadShortcut(Layer):

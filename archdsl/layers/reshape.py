@@ -96,16 +96,22 @@ def _without_free(sizes: Shape, shape: Shape) -> tuple[Size, Size]:
     raise LayerError(f"cannot tell what -1 is, since {wanted} is not known")
 
 
-def size_texts(sizes: Shape, shape: Shape) -> list[str]:
-    """Write the sizes of a result in terms of its input, which is `{0}`."""
+def size_texts(given: Shape, filled: Shape, shape: Shape) -> list[str]:
+    """Write the sizes of a result in terms of its input, which is `{0}`.
+
+    Free sizes that are those of an axis are asked of the input; -1 stands where it was given, or
+    instead for a free size that can't be had in another way.
+    """
     at = {size: axis + 1 for axis, size in enumerate(shape) if isinstance(size, Formula)}
     texts = [
         f"{{0}}.shape[{at[size]}]" if isinstance(size, Formula) and size in at else str(size)
-        for size in sizes
+        for size in filled
     ]
-    unknown = [i for i, size in enumerate(sizes) if isinstance(size, Formula) and size not in at]
-    if len(unknown) == 1 and -1 not in sizes:
+    unknown = [i for i, size in enumerate(filled) if isinstance(size, Formula) and size not in at]
+    if len(unknown) == 1:
         texts[unknown[0]] = "-1"
+    elif -1 in given:
+        texts[given.index(-1)] = "-1"
     return texts
 
 
@@ -162,7 +168,7 @@ class Unflatten(Layer):
             raise LayerError("is given an empty list of sizes")
         sizes, pairs = fill(self.unflattened_size, (shape[axis],))
         output = (*shape[:axis], *sizes, *shape[axis + 1 :])
-        texts = ", ".join(size_texts(self.unflattened_size, shape))
+        texts = ", ".join(size_texts(self.unflattened_size, sizes, shape))
         comma = "," if len(sizes) == 1 else ""
         return reshaped(f"{{0}}.unflatten({self.dim}, ({texts}{comma}))", shape, output, pairs)
 
@@ -180,7 +186,7 @@ class Reshape(Layer):
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
         output, pairs = fill(self.shape, shape)
-        texts = ", ".join(["{0}.shape[0]", *size_texts(self.shape, shape)])
+        texts = ", ".join(["{0}.shape[0]", *size_texts(self.shape, output, shape)])
         return reshaped(f"{{0}}.reshape({texts})", shape, output, pairs)
 
 

@@ -3,9 +3,9 @@
 Under "resize" stand the operations that interpolate, as torch does one axis after the other: with
 `t` places read along an axis, `t` multiplications and `t - 1` additions; so 3 for each number of
 the output in linear mode, 9 in bilinear, 21 in trilinear and 35 in bicubic. The weights of the
-places, which all maps share, are not counted. "area" is an adaptive average and counts, as such,
-one operation for each number read, under "pooling". With `antialias` both axes are passed over
-one after the other, as torch does it, the width first. What only copies counts nothing.
+places, which all maps share, are not counted. "area" is an adaptive average and stands, as such,
+under "pooling", with one operation for each number that its windows read. With `antialias` the
+width is passed over first, and then the height, as torch does it. What only copies counts nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, lcm
+from math import ceil, floor, lcm
 from typing import Annotated, Any, Literal
 
+from archdsl.layers.adaptive_windows import adaptive_window, places_read
 from archdsl.layers.arguments import (
     ABOVE_ZERO,
     FLAG,
@@ -75,8 +76,9 @@ def check_mode(mode: str, align_corners: bool | None, axes: int) -> None:
     """Refuse a mode for another number of axes, and corners where none can be aligned."""
     if mode in RANKS and RANKS[mode] != axes:
         names = {1: "linear", 2: "bilinear or bicubic", 3: "trilinear"}
+        counted = {1: "one axis", 2: "two axes", 3: "three axes"}[RANKS[mode]]
         raise LayerError(
-            f'has mode = "{mode}", which is for {RANKS[mode]} axes after the channels, not {axes}',
+            f'has mode = "{mode}", which is for {counted} after the channels, not {axes}',
             help=f"modes for {axes}: {names[axes]}, nearest, nearest-exact or area",
         )
     if align_corners is not None and mode not in TAPS:
@@ -88,7 +90,8 @@ def per_axis(value: Any, axes: int, name: str) -> tuple[Any, ...]:
     if not isinstance(value, tuple):
         return (value,) * axes
     if len(value) != axes:
-        raise LayerError(f"has {name} = {list(value)} for {axes} axes after the channels")
+        counted = f"{axes} axes" if axes > 1 else "one axis"
+        raise LayerError(f"has {name} = {list(value)} for {counted} after the channels")
     return value
 
 
@@ -126,62 +129,81 @@ class Resampling:
     align_corners: bool = False
     antialias: bool = False
 
-    def window(self, stride: Fraction) -> Window:
-        """Return which places an output reads along an axis.
+    def window(self, size: Size, out: Size, stride: Fraction | None) -> Window | None:
+        """Return which places an output reads along an axis; None if that is not known.
 
-        It begins with the floor of its own place, which is a multiple of one over a denominator:
-        the first integer that is not below the place less `1 - 1 / denominator`.
+        It lies at a multiple of one over some denominator and reads from the floor of its place,
+        which is the first integer that is not below the place less `1 - 1 / denominator`; where
+        it interpolates, all that lies within `reach` of its place, where weights aren't zero yet.
         """
-        place, taps = Fraction(0), TAPS.get(self.mode, 1)
         if self.mode == "area":
-            taps = int(stride) if stride.denominator == 1 else ceil(stride) + 1
-        elif self.mode == "nearest-exact":
-            place = stride / 2
-        elif self.mode in TAPS:
-            place = Fraction(0) if self.align_corners else (stride - 1) / 2
-            if self.antialias and stride > 1:  # the kernel is as much wider as the map shrinks
-                taps, place = ceil(taps * stride), place + 1 - stride * taps / 2
-            elif place.denominator == stride.denominator == 1:
-                taps = 1  # all other weights are zero
-            else:
-                place -= taps // 2 - 1
-        denominator = lcm(place.denominator, stride.denominator)
-        return Window(taps, stride, place - 1 + Fraction(1, denominator))
+            return adaptive_window(size, out)
+        if stride is None:
+            return None
+        if self.mode not in TAPS:
+            place = stride / 2 if self.mode == "nearest-exact" else Fraction(0)
+            return Window(1, _plain(stride), _plain(place - 1 + _grid(place, stride)))
+        # with antialias torch aligns no corners, though the stride is as if it did
+        aligned = self.align_corners and not self.antialias
+        place = Fraction(0) if aligned else (stride - 1) / 2
+        wider = self.widening(stride)
+        if place.denominator == stride.denominator == wider == 1:
+            return Window(1, _plain(stride), _plain(place))  # all others weigh nothing
+        reach = wider * TAPS[self.mode] / 2
+        grid = _grid(place - reach, stride)
+        taps = floor(2 * (reach - grid)) + 1
+        return Window(taps, _plain(stride), _plain(place - reach + grid))
+
+    def widening(self, stride: Fraction) -> Fraction:
+        """Return how much wider the kernel is than where a map grows."""
+        return max(stride, Fraction(1)) if self.antialias else Fraction(1)
 
     def facts(
-        self, shape: Shape, out: Shape, steps: Sequence[Fraction | None], torch: Torch
+        self, shape: Shape, out: Shape, strides: Sequence[Fraction | None], torch: Torch
     ) -> Facts:
         """Return the facts of resizing the axes after the channels to `out`."""
-        output = (shape[0], *out)
-        require_positive(output, "shrinks an axis to nothing")
-        known = tuple(self.window(stride) for stride in steps if stride is not None)
-        windows = known if len(known) == len(steps) else None
-        if self.antialias and windows is None:
-            raise LayerError("cannot antialias a free size, since the kernel depends on it")
+        axes = zip(shape[1:], out, strides, strict=True)
+        windows = tuple(self.window(*axis) for axis in axes)
+        known = tuple(window for window in windows if window is not None)
         return Facts(
-            output=output,
+            output=(shape[0], *out),
             torch=torch,
-            other=self.operations(shape, output, windows),
-            windows=windows or GLOBAL,
+            other=self.operations(shape, out, strides),
+            windows=known if len(known) == len(windows) else GLOBAL,
         )
 
     def operations(
-        self, shape: Shape, output: Shape, windows: tuple[Window, ...] | None
+        self, shape: Shape, out: Shape, strides: Sequence[Fraction | None]
     ) -> dict[str, Size]:
         """Count as the top of the file says."""
+        channels, *image = shape
         if self.mode == "area":
-            read = numel(tuple(window.size for window in windows)) if windows else 1
-            return {"pooling": numel(output) * read if windows else numel(shape)}
+            return {"pooling": channels * numel(tuple(map(places_read, image, out)))}
         if self.mode not in TAPS:
             return {}
-        if self.antialias and windows:  # first along the width, then along the height
-            (rows, columns) = (2 * window.size - 1 for window in windows)
-            across = (shape[0], shape[1], output[2])
-            return {"resize": numel(across) * columns + numel(output) * rows}
-        taps, operations = TAPS[self.mode], 0
-        for _ in output[1:]:
+        if self.antialias:
+            return {"resize": channels * self.passes(image[0], out, strides)}
+        operations, taps = 0, TAPS[self.mode]
+        for _ in out:
             operations = taps * operations + 2 * taps - 1
-        return {"resize": numel(output) * operations}
+        return {"resize": channels * numel(out) * operations}
+
+    def passes(self, height: Size, out: Shape, strides: Sequence[Fraction | None]) -> Size:
+        """Count for one channel the pass over its width, and then that over its height."""
+        taps = [ceil(TAPS[self.mode] * self.widening(s)) for s in strides if s is not None]
+        if len(taps) < len(out):
+            raise LayerError("cannot antialias a free size, since the kernel depends on it")
+        rows, columns = (2 * count - 1 for count in taps)
+        return height * out[1] * columns + numel(out) * rows
+
+
+def _grid(place: Fraction, stride: Fraction) -> Fraction:
+    """Return the distance of neighbouring values that `place + i stride` can take, modulo 1."""
+    return Fraction(1, lcm(place.denominator, stride.denominator))
+
+
+def _plain(value: Fraction) -> Fraction | int:
+    return value.numerator if value.denominator == 1 else value
 
 
 class Resizing(Layer):
@@ -206,14 +228,15 @@ class Resizing(Layer):
         else:
             factors = per_axis(self.scale_factor, len(image), "scale_factor")
             out = tuple(map(scaled, image, factors))
-        steps = [
+            require_positive(out, "shrinks an axis to nothing")
+        strides = [
             step(before, after, resampling.align_corners)
             for before, after in zip(image, out, strict=True)
         ]
         ratio = recompute or resampling.align_corners or resampling.mode == "area"
         if self.scale_factor is not None and not ratio:
-            steps = [1 / Fraction(str(factor)) for factor in factors]
-        return resampling.facts(shape, out, steps, torch)
+            strides = [1 / Fraction(str(factor)) for factor in factors]
+        return resampling.facts(shape, out, strides, torch)
 
 
 class Interpolation(Resizing):
@@ -317,12 +340,12 @@ class ResizeLike(Layer):
         given = f"size={{1}}.shape[2:], mode={text(self.mode)}"
         if self.mode in TAPS:
             given += f", align_corners={self.align_corners}"
-        steps = [
+        strides = [
             step(before, after, self.align_corners)
             for before, after in zip(image, out, strict=True)
         ]
         function = TorchFunction(f"F.interpolate({{0}}, {given})")
-        return Resampling(self.mode, self.align_corners).facts(first, out, steps, function)
+        return Resampling(self.mode, self.align_corners).facts(first, out, strides, function)
 
 
 def text(value: object) -> str:
