@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 from archdsl.backends.diagram.edges import edges_between, longest_path, main_path, rated
-from archdsl.backends.diagram.folding import Folding, fold, runs_of
+from archdsl.backends.diagram.folding import Folding, TooMany, fold, runs_of
 from archdsl.backends.diagram.labels import ROW
 from archdsl.backends.diagram.runs import Run
 from archdsl.backends.diagram.titles import Titles
@@ -44,9 +45,13 @@ class Network:
         """The depth at which all blocks are open."""
         return 1 + max(self.tree.depth.values(), default=0)
 
-    def view(self, folding: Folding) -> View:
-        """Fold the network, and find the edges and the main path of what is left."""
-        children = fold(self.tree, folding, self.runs)
+    def view(self, folding: Folding, most: float = inf) -> View:
+        """Fold the network, and find the edges and the main path of what is left.
+
+        Raises:
+            TooMany: there are more than `most` boxes.
+        """
+        children = fold(self.tree, folding, self.runs, most)
         boxes = tuple(boxes_in(children))
         edges = edges_between(self.checked, boxes)
         main = main_path(self.checked, boxes, edges)
@@ -59,20 +64,23 @@ class Network:
         """Open as many levels of blocks as fit on a page, and at least the first."""
         view = self.view(Folding(1, unfold))
         for depth in range(2, self.deepest + 1):
-            deeper = self.view(Folding(depth, unfold))
-            if len(deeper.boxes) > MOST_BOXES or self.height(deeper) > MOST_POINTS:
+            try:
+                deeper = self.view(Folding(depth, unfold), MOST_BOXES)
+            except TooMany:
+                break
+            if self.height(deeper) > MOST_POINTS:
                 break
             view = deeper
         return view
 
     def deepest_below(self, boxes: int) -> int:
         """Return the largest depth with at most that many boxes; 0 if the first has more."""
-        fitting = 0
         for depth in range(1, self.deepest + 1):
-            if sum(1 for _ in boxes_in(fold(self.tree, Folding(depth), self.runs))) > boxes:
-                break
-            fitting = depth
-        return fitting
+            try:
+                fold(self.tree, Folding(depth), self.runs, boxes - len(self.checked.outputs))
+            except TooMany:
+                return depth - 1
+        return self.deepest
 
     def height(self, view: View) -> int:
         """Estimate how high a view is drawn, in points, from the longest way through it."""

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from archdsl.backends.diagram.escaping import dot_html, dot_quoted, visible
-from archdsl.backends.diagram.labels import SMALL, Style, label_of_box, sign_of
+from archdsl.backends.diagram.labels import SMALL, label_of_box
 from archdsl.backends.diagram.legend import legend
+from archdsl.backends.diagram.rows import Style, name_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View, boxes_in
 from archdsl.backends.diagram.wording import kind_of, shape_of
 from archdsl.graph import Node
@@ -153,10 +154,9 @@ def _node(view: View, box: Box, name: str, style: Style) -> str:
         "height": "0.28",
         "margin": "0.12,0.04",
     }
-    text = f"<B>{dot_html(visible(box.path.rpartition('.')[2]))}</B>"
+    text = f"<B>{dot_html(name_of(box))}</B>"
     if box.kind == "tensor":
-        node = box.nodes[0]
-        text = dot_html(f"{visible(node.label or kind_of(node.layer))} {visible(shape_of(node.shape))}")
+        text = dot_html(name_of(box))
         attributes["shape"] = "note"
         attributes["style"] = f"filled{dashed}"
     return f"{dot_quoted(name)} [{_written(attributes | tooltip)} label=<{text}>]"

@@ -9,11 +9,12 @@ from difflib import get_close_matches
 from archdsl.backends.diagram.assembly import Network
 from archdsl.backends.diagram.dot import to_dot
 from archdsl.backends.diagram.engines import DRAWS, ENGINES, render
-from archdsl.backends.diagram.figures import HEATS, figures_of, shares
+from archdsl.backends.diagram.figures import HEATS, Figures, shares
 from archdsl.backends.diagram.folding import EVERYTHING, Folding
-from archdsl.backends.diagram.labels import Style
+from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.palette import THEMES
 from archdsl.backends.diagram.problems import BadChoice, TooManyBoxes, UnknownPath
+from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import View
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
@@ -49,7 +50,11 @@ def _html(view: View, style: Style, choices: Choices) -> str:
     return to_html(view, style)
 
 
-WRITERS: Mapping[str, Writer] = {"dot": _dot, "html": _html}
+def _mermaid(view: View, style: Style, choices: Choices) -> str:
+    return to_mermaid(view, style, choices.direction)
+
+
+WRITERS: Mapping[str, Writer] = {"dot": _dot, "html": _html, "mmd": _mermaid}
 FORMATS: Sequence[str] = (*DRAWS, *WRITERS)
 
 
@@ -96,7 +101,7 @@ def view_of(checked: CheckedGraph, choices: Choices) -> View:
 
 def style_of(view: View, choices: Choices) -> Style:
     """Return the looks of a view, with the figures that they need."""
-    figures = figures_of(view.checked)
+    figures = Figures(view.checked)
     heat = next((heat for heat in HEATS if heat == choices.heat), None)
     return Style(
         theme=THEMES[choices.theme],

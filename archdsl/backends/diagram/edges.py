@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -85,7 +86,7 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
     A tensor that several boxes read has its shape beside the first of the edges, and wherever
     it skips others on its way to a merge.
     """
-    steps = set(zip(main, main[1:], strict=False))
+    steps = set(itertools.pairwise(main))
     targets: dict[int, list[int]] = {}
     sources: dict[int, list[int]] = {}
     for edge in edges:
@@ -103,8 +104,6 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
         labelled = (edge.source, edge.shape) not in said
         said.add((edge.source, edge.shape))
         alone = len(targets[edge.source]) == len(sources[edge.target]) == 1
-        found.append(
-            replace(edge, main=on_main, alone=alone, shortcut=shortcut, labelled=labelled)
-        )
+        found.append(replace(edge, main=on_main, alone=alone, shortcut=shortcut, labelled=labelled))
     place = {(edge.source, edge.target): number for number, edge in enumerate(edges)}
     return tuple(sorted(found, key=lambda edge: place[edge.source, edge.target]))

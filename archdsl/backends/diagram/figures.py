@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from archdsl.analysis.cost import CostTable, cost
@@ -18,12 +19,19 @@ HEATS: tuple[Heat, ...] = ("macs", "parameters", "memory")
 UNITS: Mapping[str, str] = {"macs": "MAC", "parameters": "", "memory": "B"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figures:
     """Parameters, multiply-accumulates and bytes of activations, node by node."""
 
-    costs: CostTable
-    memory: MemoryTable
+    checked: CheckedGraph
+
+    @cached_property
+    def costs(self) -> CostTable:
+        return cost(self.checked)
+
+    @cached_property
+    def memory(self) -> MemoryTable:
+        return memory(self.checked, self.costs)
 
     def of(self, box: Box, what: Heat) -> Size:
         """Return the sum over the nodes of a box."""
@@ -43,12 +51,6 @@ class Figures:
         if macs != 0:
             parts.append(quantity(macs, "MAC"))
         return ", ".join(parts)
-
-
-def figures_of(checked: CheckedGraph) -> Figures:
-    """Count a network."""
-    costs = cost(checked)
-    return Figures(costs, memory(checked, costs))
 
 
 def shares(view: View, figures: Figures, heat: Heat) -> dict[int, float]:

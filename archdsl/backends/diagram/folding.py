@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
+from math import inf
 
 from archdsl.backends.diagram.runs import Run, runs_in
 from archdsl.backends.diagram.tree import Item, Tree
@@ -54,18 +54,25 @@ def _within(name: str, scope: str) -> bool:
     return not scope or name == scope or name.startswith(scope + ".")
 
 
-def fold(tree: Tree, folding: Folding, runs: Callable[[str], Sequence[Run]]) -> tuple[
-    Box | Cluster, ...
-]:
-    """Return what stands at the top level, with the outputs behind all else."""
-    indices = count()
+class TooMany(Exception):
+    """There are more boxes than were asked for."""
+
+
+def fold(
+    tree: Tree, folding: Folding, runs: Callable[[str], Sequence[Run]], most: float = inf
+) -> tuple[Box | Cluster, ...]:
+    """Return what stands at the top level, with the outputs behind all else.
+
+    Raises:
+        TooMany: there are more than `most` boxes.
+    """
+    folder = _Folder(tree, folding, runs, most)
     root = tree.checked.scopes[""]
-    if folding.opens("", 0):
-        children = _children(tree, folding, runs, root, indices)
-    else:
-        children = (_box(tree, "block", (root,), "", indices),)
+    children = (
+        folder.children(root) if folding.opens("", 0) else (folder.box("block", (root,), ""),)
+    )
     outputs = tuple(
-        Box(next(indices), "output", (), (), "", output.training_only, output=output)
+        Box(next(folder.indices), "output", (), (), "", output.training_only, output=output)
         for output in tree.checked.outputs
     )
     return children + outputs
@@ -83,48 +90,80 @@ def runs_of(tree: Tree) -> Callable[[str], Sequence[Run]]:
     return runs
 
 
-def _children(
-    tree: Tree,
-    folding: Folding,
-    runs: Callable[[str], Sequence[Run]],
-    scope: Scope,
-    indices: Iterator[int],
-) -> tuple[Box | Cluster, ...]:
-    """Return what is seen in an open scope. The depth of scopes is limited, hence this recursion's."""
-    items = tree.items.get(scope.name, ())
-    bare = folding.bares(scope.name)
-    make = partial(_box, tree, scope=scope.name, indices=indices)
-    found: list[Box | Cluster] = []
-    at = 0
-    folded = [] if bare else [part for run in runs(scope.name) for part in _closed(items, run, folding)]
-    for run in [*folded, Run(len(items), 0, 0)]:
-        while at < run.start:
-            item = items[at]
-            if isinstance(item, Scope):
-                at += 1
-                if not folding.opens(item.name, tree.depth[item.name]):
-                    found.append(make("block", (item,)))
+class _Folder:
+    """Folds the scopes of a network, and numbers the boxes as they come."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        folding: Folding,
+        runs: Callable[[str], Sequence[Run]],
+        most: float,
+    ) -> None:
+        self.most = most
+        self.tree = tree
+        self.folding = folding
+        self.runs = runs
+        self.indices = count()
+
+    def children(self, scope: Scope) -> tuple[Box | Cluster, ...]:
+        """Return what is seen in an open scope. Scopes nest to a limited depth, as this does."""
+        items = self.tree.items.get(scope.name, ())
+        bare = self.folding.bares(scope.name)
+        runs = () if bare else self.runs(scope.name)
+        folded = [part for run in runs for part in _closed(items, run, self.folding)]
+        found: list[Box | Cluster] = []
+        at = 0
+        for run in [*folded, Run(len(items), 0, 0)]:
+            while at < run.start:
+                item = items[at]
+                if isinstance(item, Scope):
+                    found.append(self.scope(item))
+                    at += 1
                     continue
-                children = _children(tree, folding, runs, item, indices)
-                found.append(_opened(item, children, bare=folding.bares(item.name)))
-                continue
-            stack = _stack(tree, items[at : at + 1] if bare else items[at : run.start])
-            at += len(stack)
-            found.append(make(kind_of_node(stack[0]), stack))
-        if run.times:
-            found.append(make("run", items[run.start : run.end], times=run.times))
-            at = run.end
-    return tuple(found)
+                stack = self.stack(items[at : run.start], bare)
+                found.append(self.box(kind_of_node(stack[0]), stack, scope.name))
+                at += len(stack)
+            if run.times:
+                items_of_run = items[run.start : run.end]
+                found.append(self.box("run", items_of_run, scope.name, run.times))
+                at = run.end
+        return tuple(found)
 
+    def scope(self, scope: Scope) -> Box | Cluster:
+        """Return a block as a box or, if it is open, as a cluster.
 
-def _opened(scope: Scope, children: tuple[Box | Cluster, ...], bare: bool) -> Box | Cluster:
-    """Return an open block: a cluster, or a box with a head where a frame would hold one box."""
-    (only, *others) = children
-    if isinstance(only, Box) and only.kind == "layers" and not others and not bare:
-        heads = (scope, *only.heads)
-        scope_name = scope.parent.name if scope.parent else ""
-        return replace(only, scope=scope_name, heads=heads)
-    return Cluster(scope, children, all(child.training_only for child in children))
+        Where a frame would hold one box of layers, the block is a head on that box.
+        """
+        around = scope.parent.name if scope.parent else ""
+        if not self.folding.opens(scope.name, self.tree.depth[scope.name]):
+            return self.box("block", (scope,), around)
+        children = self.children(scope)
+        (only, *others) = children
+        alone = not others and not self.folding.bares(scope.name)
+        if alone and isinstance(only, Box) and only.kind == "layers":
+            return replace(only, scope=around, heads=(scope, *only.heads))
+        return Cluster(scope, children, all(child.training_only for child in children))
+
+    def stack(self, items: Sequence[Item], bare: bool) -> tuple[Node, ...]:
+        """Return the first of some items, a layer, with those that only go on with its output."""
+        first = items[0]
+        assert isinstance(first, Node)
+        stack = [first]
+        for item in () if bare else items[1:]:
+            if isinstance(item, Scope) or not goes_on(self.tree, stack[-1], item):
+                break
+            stack.append(item)
+        return tuple(stack)
+
+    def box(self, kind: Kind, items: tuple[Item, ...], scope: str, times: int = 1) -> Box:
+        """Return the next box."""
+        index = next(self.indices)
+        if index >= self.most:
+            raise TooMany
+        nodes = tuple(node for item in items for node in self.tree.nodes_of(item))
+        training = all(node.name in self.tree.checked.training_only for node in nodes)
+        return Box(index, kind, items, nodes, scope, training, times)
 
 
 def _closed(items: Sequence[Item], run: Run, folding: Folding) -> Iterator[Run]:
@@ -132,9 +171,7 @@ def _closed(items: Sequence[Item], run: Run, folding: Folding) -> Iterator[Run]:
     start, times = run.start, 0
     for turn in range(run.times):
         first = run.start + turn * run.period
-        if any(
-            folding.leads_to(item.name) for item in items[first : first + run.period]
-        ):
+        if any(folding.leads_to(item.name) for item in items[first : first + run.period]):
             if times > 1:
                 yield Run(start, run.period, times)
             start, times = first + run.period, 0
@@ -142,20 +179,6 @@ def _closed(items: Sequence[Item], run: Run, folding: Folding) -> Iterator[Run]:
             times += 1
     if times > 1:
         yield Run(start, run.period, times)
-
-
-def _stack(tree: Tree, items: Sequence[Item]) -> tuple[Node, ...]:
-    """Return the first of some items, a layer, with those that only go on with its output."""
-    first = items[0]
-    assert isinstance(first, Node)
-    stack = [first]
-    if kind_of_node(first) != "layers":
-        return (first,)
-    for item in items[1:]:
-        if isinstance(item, Scope) or not goes_on(tree, stack[-1], item):
-            break
-        stack.append(item)
-    return tuple(stack)
 
 
 def goes_on(tree: Tree, last: Node, node: Node) -> bool:
@@ -178,19 +201,6 @@ def kind_of_node(node: Node) -> Kind:
     if family == TENSORS:
         return "tensor" if node.layer.word == "parameter" else "input"
     return "layers"
-
-
-def _box(
-    tree: Tree,
-    kind: Kind,
-    items: tuple[Item, ...],
-    scope: str,
-    indices: Iterator[int],
-    times: int = 1,
-) -> Box:
-    nodes = tuple(node for item in items for node in tree.nodes_of(item))
-    training = all(node.name in tree.checked.training_only for node in nodes)
-    return Box(next(indices), kind, items, nodes, scope, training, times)
 
 
 def output_of(outputs: Sequence[Output]) -> Output | None:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from archdsl.backends.diagram.escaping import dot_html, visible
 from archdsl.backends.diagram.figures import UNITS
-from archdsl.backends.diagram.labels import SMALL, Style, families_of
+from archdsl.backends.diagram.labels import SMALL
 from archdsl.backends.diagram.palette import FAMILIES
+from archdsl.backends.diagram.rows import Style, families_of
 from archdsl.backends.diagram.view import View
 from archdsl.backends.diagram.wording import exact, quantity
 
 LONGEST_DESCRIPTION = 120
+WHAT = {"macs": "", "parameters": " parameters", "memory": " of output"}
 STEPS = 6  # of the scale of heat
 PER_ROW = 6
 
@@ -71,7 +73,7 @@ def _scale(view: View, style: Style) -> Iterator[str]:
     most = max((value for value in values if isinstance(value, int)), default=0)
     for step in range(0, STEPS, STEPS - 1):
         fill = style.theme.warm(step / (STEPS - 1))
-        text = f"{quantity(most if step else 0, UNITS[what])} {what if step else ''}".strip()
+        text = f"{quantity(most if step else 0, UNITS[what])}{WHAT[what]}"
         yield _mark(f'BGCOLOR="{fill}" BORDER="1" COLOR="{style.theme.line}"', "", text, style)
 
 

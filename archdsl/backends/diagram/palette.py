@@ -33,6 +33,7 @@ class Theme:
     background: str
     text: str
     muted: str  # names, shapes
+    small: str  # names and remarks within boxes
     line: str  # borders and edges
     accent: str  # shortcuts
     block: str  # folded blocks
@@ -59,6 +60,7 @@ THEMES: Mapping[str, Theme] = {
         background="#FFFFFF",
         text="#111111",
         muted="#555555",
+        small="#333333",
         line="#444444",
         accent="#AA3377",
         block="#F4F4F4",
@@ -71,6 +73,7 @@ THEMES: Mapping[str, Theme] = {
         background="#16181C",
         text="#F2F2F2",
         muted="#B4B8BF",
+        small="#DADDE2",
         line="#A0A5AD",
         accent="#F28CC0",
         block="#2B2F36",

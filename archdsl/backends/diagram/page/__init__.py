@@ -9,8 +9,8 @@ from importlib.resources import files
 
 from archdsl.backends.diagram.escaping import html_text, script_json, visible
 from archdsl.backends.diagram.legend import totals_of
-from archdsl.backends.diagram.labels import Style
 from archdsl.backends.diagram.page.data import page_data
+from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import View
 
 # One script, in this order; the parts share their names.

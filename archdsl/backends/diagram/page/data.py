@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from archdsl.analysis.receptive_field import Fields, receptive_fields
 from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
 from archdsl.backends.diagram.folding import goes_on, kind_of_node, runs_of
-from archdsl.backends.diagram.labels import Style, families_of, sign_of
 from archdsl.backends.diagram.palette import FAMILIES, OTHER, THEMES, Theme
+from archdsl.backends.diagram.rows import Style, families_of, sign_of
 from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Item, Tree, tree_of
 from archdsl.backends.diagram.view import Cluster, View
@@ -96,7 +97,7 @@ class _Describer:
         self.going_on = {
             item.name
             for items in tree.items.values()
-            for last, item in zip(items, items[1:], strict=False)
+            for last, item in itertools.pairwise(items)
             if isinstance(last, Node) and isinstance(item, Node) and goes_on(tree, last, item)
         }
 

@@ -1,0 +1,88 @@
+"""View -> Mermaid, which GitHub and GitLab draw where Markdown has it as a code block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archdsl.backends.diagram.escaping import mermaid, visible
+from archdsl.backends.diagram.legend import totals_of
+from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
+from archdsl.backends.diagram.view import Box, Cluster, Edge, View
+from archdsl.backends.diagram.wording import kind_of, shape_of
+
+
+def to_mermaid(view: View, style: Style, direction: str = "TB") -> str:
+    """Write a view as a flowchart. Boxes are `b0`, `b1`, ...; clusters are `c0`, `c1`, ..."""
+    lines = [
+        f"%% {mermaid(visible(view.checked.name))}: {mermaid(totals_of(style))}",
+        f"flowchart {direction}",
+    ]
+    _children(view, view.children, style, lines, "  ")
+    for edge in view.edges:
+        lines.append(f"  {_edge(edge)}")
+    dashed = [number for number, edge in enumerate(view.edges) if edge.training_only]
+    if dashed:
+        lines.append(f"  linkStyle {','.join(map(str, dashed))} stroke-dasharray:5 3")
+    shortcuts = [number for number, edge in enumerate(view.edges) if edge.shortcut]
+    if shortcuts:
+        listed = ",".join(map(str, shortcuts))
+        lines.append(f"  linkStyle {listed} stroke:{style.theme.accent},stroke-width:2px")
+    for box in view.boxes:
+        lines.append(f"  style b{box.index} {_look(view, box, style)}")
+    return "\n".join([*lines, ""])
+
+
+def _children(
+    view: View, children: Sequence[Box | Cluster], style: Style, lines: list[str], indent: str
+) -> None:
+    """Write boxes and subgraphs. Blocks nest to a limited depth, and so does this."""
+    for child in children:
+        if isinstance(child, Box):
+            lines.append(f"{indent}{_box(view, child, style)}")
+            continue
+        number = list(view.checked.scopes).index(child.scope.name)
+        title = f"{visible(child.scope.label)} {visible(child.scope.block)}".strip()
+        lines.append(f'{indent}subgraph c{number}["{mermaid(title)}"]')
+        _children(view, child.children, style, lines, f"{indent}  ")
+        lines.append(f"{indent}end")
+
+
+def _box(view: View, box: Box, style: Style) -> str:
+    name = f"b{box.index}"
+    if box.kind == "merge":
+        node = layers_of(box)[0]
+        if sign := sign_of(node):
+            return f'{name}(("{mermaid(sign)}"))'
+        return f'{name}(["{mermaid(visible(kind_of(node.layer)))}"])'
+    if box.kind in ("input", "output"):
+        return f'{name}(["{mermaid(name_of(box))}"])'
+    if box.kind == "tensor":
+        return f'{name}["{mermaid(name_of(box))}"]'
+    rows = []
+    for row in rows_of(view, box, style):
+        rows.append(" ".join(part for part in (row.strong, row.text, _named(row.name)) if part))
+    text = "<br/>".join(map(mermaid, rows))
+    if box.kind == "run":
+        text += f"<br/>x {box.times}"
+    return f'{name}["{text}"]' if box.kind == "layers" else f'{name}[["{text}"]]'
+
+
+def _named(name: str) -> str:
+    return f"({name})" if name else ""
+
+
+def _look(view: View, box: Box, style: Style) -> str:
+    theme = style.theme
+    fill = theme.background
+    if box.kind in ("layers", "block", "run"):
+        fill = rows_of(view, box, style)[len(box.heads)].fill
+    elif box.kind == "merge":
+        fill = style.fill(box, layers_of(box)[0].layer.family())
+    dashed = ",stroke-dasharray:5 3" if box.training_only else ""
+    return f"fill:{fill},stroke:{theme.line},color:{theme.text}{dashed}"
+
+
+def _edge(edge: Edge) -> str:
+    arrow = "==>" if edge.main else "-->"
+    label = f'|"{mermaid(visible(shape_of(edge.shape)))}"|' if edge.labelled else ""
+    return f"b{edge.source} {arrow}{label} b{edge.target}"

@@ -1,0 +1,117 @@
+"""What is written in a box, row by row, whatever the format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from archdsl.backends.diagram.escaping import visible
+from archdsl.backends.diagram.figures import Figures, Heat
+from archdsl.backends.diagram.palette import Theme
+from archdsl.backends.diagram.view import Box, View
+from archdsl.backends.diagram.wording import arguments_of, kind_of, shape_of
+from archdsl.graph import Node, Scope
+
+SIGNS = {"*": "×", "-": "−"}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a picture looks: theme, counts in the boxes, and the heat of each box."""
+
+    theme: Theme
+    figures: Figures
+    counts: bool = False
+    heat: dict[int, float] = field(default_factory=dict)
+    heated: Heat | None = None  # by what; None for colours by family
+
+    def fill(self, box: Box, family: str) -> str:
+        """Return the fill of a row of a box."""
+        if self.heated:
+            return self.theme.warm(self.heat.get(box.index, 0.0))
+        return self.theme.family(family) if family else self.theme.block
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a box. Its texts are such that they can be shown, and not yet escaped.
+
+    Attributes:
+        strong: what it is: "Conv2d"; text: what is said of it: "3x3, 64, /2".
+        name: what the spec calls it; fill: its colour; small: whether it is a remark.
+    """
+
+    strong: str
+    text: str
+    name: str
+    fill: str
+    small: bool = False
+
+
+def rows_of(view: View, box: Box, style: Style) -> Sequence[Row]:
+    """Return the rows of a box of layers, a folded block or a run of blocks."""
+    plain = style.fill(box, "")
+    rows = [_title(view, scope, visible(scope.label), plain) for scope in box.heads]
+    if box.kind == "layers":
+        rows += [_layer(node, style.fill(box, node.layer.family())) for node in layers_of(box)]
+    else:
+        rows.append(_title(view, box.block, _names(box), plain))
+    if box.kind == "run":
+        rows.append(Row("", run_shapes(view, box), "", plain, small=True))
+    if style.counts and (written := style.figures.written(box)):
+        rows.append(Row("", written, "", rows[-1].fill, small=True))
+    return rows
+
+
+def layers_of(box: Box) -> Sequence[Node]:
+    """Return the layers that stand in a box by themselves."""
+    return [item for item in box.items if isinstance(item, Node)]
+
+
+def sign_of(node: Node) -> str:
+    """Return the sign of a merge that does arithmetic: "+", or "" for others."""
+    sign = getattr(node.layer, "sign", "")
+    return SIGNS.get(sign, sign)
+
+
+def families_of(nodes: Iterable[Node]) -> list[str]:
+    """Return the families of layers, in the order in which they first come."""
+    return list(dict.fromkeys(node.layer.family() for node in nodes))
+
+
+def run_shapes(view: View, box: Box) -> str:
+    """Write what goes into a run and what comes out: "64 x 56 x 56 → 256 x 56 x 56"."""
+    inside = {node.name for node in box.nodes}
+    reads = (name for node in box.nodes for name in node.inputs if name not in inside)
+    came = next(reads, None)
+    went = visible(shape_of(box.nodes[-1].shape))
+    return f"{visible(shape_of(view.checked.nodes[came].shape))} → {went}" if came else went
+
+
+def name_of(box: Box) -> str:
+    """Return what is written in a box that is no table: an input, output or tensor."""
+    if box.kind == "tensor":
+        node = box.nodes[0]
+        return f"{visible(node.label or kind_of(node.layer))} {visible(shape_of(node.shape))}"
+    return visible(box.path)
+
+
+def _layer(node: Node, fill: str) -> Row:
+    said = visible(arguments_of(node.layer))
+    return Row(visible(kind_of(node.layer)), said, visible(node.label), fill)
+
+
+def _title(view: View, scope: Scope, name: str, fill: str) -> Row:
+    """Return what a block is and what it is called; of a group there is only the label."""
+    if not scope.block:
+        return Row(name, "", "", fill)
+    return Row(visible(scope.block), visible(view.titles.get(scope.name, "")), name, fill)
+
+
+def _names(box: Box) -> str:
+    """Return the label of a block, or the first and the last label of a run."""
+    scopes = [item for item in box.items if isinstance(item, Scope)]
+    first, last = scopes[0], scopes[-1]
+    if box.kind == "block":
+        return visible(first.label)
+    return f"{visible(first.label, 32)} ... {visible(last.label, 32)}"
