@@ -70,9 +70,14 @@ class Step:
     training_only: bool
 
 
+def home_of(node: Node) -> str:
+    """Return the name of the scope that holds a node: a dotted label reaches into other scopes."""
+    return node.name.rpartition(".")[0]
+
+
 def label_of(node: Node) -> str:
     """Return the name of a node within its scope."""
-    return node.name[len(node.scope.name) :].lstrip(".") if node.scope.name else node.name
+    return node.name.rpartition(".")[2]
 
 
 def build(checked: CheckedGraph) -> list[Place]:
@@ -89,7 +94,7 @@ def build(checked: CheckedGraph) -> list[Place]:
         _cross(places, checked, index, node)
     root = places[""]
     for output in checked.outputs:
-        _leave(places[checked.nodes[output.node].scope.name], root, index, output.node)
+        _leave(places[home_of(checked.nodes[output.node])], root, index, output.node)
     for place in places.values():
         _settle(place, index)
     for node in order:
@@ -108,17 +113,31 @@ def _settle(place: Place, index: dict[str, int]) -> None:
 
 
 def _places(checked: CheckedGraph) -> dict[str, Place]:
-    places: dict[str, Place] = {}
-    for name, scope in checked.scopes.items():
-        parent = places[scope.parent.name] if scope.parent else None
-        places[name] = Place(scope, parent, scope.label)
+    """Make a place for every scope, and for those that only dotted labels name."""
+    places = {"": Place(checked.scopes[""], None, "")}
+
+    def place(name: str) -> Place:
+        missing: list[str] = []
+        while name not in places:
+            missing.append(name)
+            name = name.rpartition(".")[0]
+        for each in reversed(missing):
+            around = places[each.rpartition(".")[0]]
+            scope = checked.scopes.get(each) or Scope(each, around.scope, "", checked.span)
+            places[each] = Place(scope, around, each.rpartition(".")[2])
+        return places[missing[0] if missing else name]
+
+    for name in checked.scopes:
+        place(name)
+    for node in checked.nodes.values():
+        place(home_of(node))
     return places
 
 
 def _extents(places: dict[str, Place], checked: CheckedGraph, order: list[Node]) -> None:
     """Find where the nodes of each scope lie in the graph, and whether they are all together."""
     for at, node in enumerate(order):
-        place = places[node.scope.name]
+        place = places[home_of(node)]
         place.evaluated = place.evaluated or node.name not in checked.training_only
         place.first = at if place.count == 0 else place.first
         place.last = at
@@ -139,7 +158,7 @@ def _extents(places: dict[str, Place], checked: CheckedGraph, order: list[Node])
 def _let_callers_reach(places: dict[str, Place], order: list[Node]) -> None:
     """Open each scope from which a module outside of it is applied again."""
     for node in order:
-        place = places[node.scope.name]
+        place = places[home_of(node)]
         while node.shares and place.parent and not node.shares.startswith(f"{place.scope.name}."):
             place.callable = False
             place = place.parent
@@ -150,12 +169,12 @@ def _cross(
 ) -> None:
     """Note which scopes each input of a node comes into, and which it leaves on its way."""
     for name in node.inputs:
-        place: Place | None = places[node.scope.name]
+        place: Place | None = places[home_of(node)]
         while place and place.parent and not (place.callable and place.holds(index[name])):
             place.inputs[name] = None
             place = place.parent
         if name not in checked.inputs:
-            producer = places[checked.nodes[name].scope.name]
+            producer = places[home_of(checked.nodes[name])]
             _leave(producer, places[""], index, name, index[node.name])
 
 
@@ -174,7 +193,7 @@ def _put(places: dict[str, Place], node: Node) -> None:
 
     A block that computes without modules is one all the same, since its name tells what it does.
     """
-    place = places[node.scope.name]
+    place = places[home_of(node)]
     if not node.shares and isinstance(node.facts.torch, TorchModule | TorchTensor):
         place.children[label_of(node)] = node
     elif place.is_group or not place.callable:
@@ -186,7 +205,7 @@ def _put(places: dict[str, Place], node: Node) -> None:
 
 def _step(places: dict[str, Place], checked: CheckedGraph, node: Node) -> None:
     """Add a node to the forward pass that computes it, and that one's call to those around."""
-    owner = places[node.scope.name].owner
+    owner = places[home_of(node)].owner
     training_only = node.name in checked.training_only
     owner.steps.append(Step(node, node.inputs, (node.name,), training_only))
     calls: list[tuple[Place, Place]] = []

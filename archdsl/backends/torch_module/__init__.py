@@ -6,12 +6,16 @@ from archdsl.backends.torch_module.building import torch_module
 from archdsl.backends.torch_module.comparing import ParameterComparison, compare_parameters
 from archdsl.backends.torch_module.problems import TorchError
 from archdsl.backends.torch_module.running import Run, run_once
+from archdsl.backends.torch_module.verifying import NodeCheck, Verification, verify
 
 __all__ = [
+    "NodeCheck",
     "ParameterComparison",
     "Run",
     "TorchError",
+    "Verification",
     "compare_parameters",
     "run_once",
     "torch_module",
+    "verify",
 ]

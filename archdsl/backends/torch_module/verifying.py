@@ -1,0 +1,255 @@
+"""Compares, node by node, what was worked out with what torch does.
+
+Every node is computed on its own, by the submodule of the compiled network that stands for it,
+from real tensors; shape, parameters and multiply-accumulates are compared there. In the end the
+outputs must be those of the network's own forward pass, which shows that it calls the same
+modules on the same tensors.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from archdsl.backends.python_source import generate
+from archdsl.backends.python_source.template import substitute as put_in
+from archdsl.backends.torch_module.comparing import ParameterComparison, compare_parameters
+from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
+from archdsl.backends.torch_module.running import BATCH, chosen_sizes, named, random_inputs
+from archdsl.graph import CheckedGraph, Node
+from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
+from archdsl.layers.sizes import Size, substitute
+
+ENVIRONMENT = {"torch": torch, "nn": nn, "F": functional, "math": math}
+MODES = (False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCheck:
+    """What was worked out for a node, and what torch has, for one mode.
+
+    Attributes:
+        shape: of the output, with the batch; parameters: of its module.
+        macs: multiply-accumulates for the whole batch; None in torch's place where
+            FlopCounterMode does not look into an operator.
+    """
+
+    name: str
+    training: bool
+    shape: tuple[tuple[int, ...], tuple[int, ...]]
+    parameters: tuple[int, int]
+    macs: tuple[int, int | None]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are the same everywhere that torch can say."""
+        macs = self.macs[1] is None or self.macs[0] == self.macs[1]
+        return self.shape[0] == self.shape[1] and self.parameters[0] == self.parameters[1] and macs
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of comparing a network with torch.
+
+    Attributes:
+        nodes: one for each node and mode.
+        parameters: names and shapes in the state_dict.
+        differing: outputs whose numbers differ from those of the nodes one by one.
+        sizes: the values taken for free sizes.
+    """
+
+    nodes: tuple[NodeCheck, ...]
+    parameters: ParameterComparison
+    differing: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differing and self.parameters.agrees and not self.disagreeing
+
+    @property
+    def disagreeing(self) -> tuple[NodeCheck, ...]:
+        """The nodes for which something differs."""
+        return tuple(check for check in self.nodes if not check.agrees)
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Names of nodes whose multiply-accumulates torch's counter does not see."""
+        return tuple(dict.fromkeys(check.name for check in self.nodes if check.macs[1] is None))
+
+
+def verify(
+    module: nn.Module,
+    checked: CheckedGraph,
+    device: str | torch.device | None = "cpu",
+    dtype: str | torch.dtype | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    moved: Mapping[str, str] | None = None,
+) -> Verification:
+    """Compare every node with torch, in evaluation and in training mode.
+
+    `moved` tells where modules are that are not where their node's name says, as `generate` gives
+    it. The mode and the buffers of the module are left as they were.
+
+    Raises:
+        TorchError: the device isn't there or has too little memory.
+    """
+    place, kind = device_of(device), dtype_of(dtype)
+    values = chosen_sizes(checked, sizes)
+    check_room_to_run(checked, place, kind, values, BATCH, training=True)
+    where = generate(checked).moved if moved is None else moved
+    before, state = module.training, {k: v.clone() for k, v in module.state_dict().items()}
+    checks: list[NodeCheck] = []
+    differing: dict[str, None] = {}
+    for training in MODES:
+        module.train(training)
+        inputs = random_inputs(checked, place, kind, values)
+        one_by_one = _Interpreter(module, checked, where, values, training)
+        torch.manual_seed(0)
+        found = one_by_one.run(inputs)
+        checks += one_by_one.checks
+        module.load_state_dict(state)
+        torch.manual_seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            whole = named(checked, module(*inputs.values()), training)
+        module.load_state_dict(state)
+        for name, tensor in whole.items():
+            if not torch.equal(torch.nan_to_num(tensor), torch.nan_to_num(found[name])):
+                differing[name] = None
+    module.train(before)
+    return Verification(
+        tuple(checks), compare_parameters(module, checked), tuple(differing), values
+    )
+
+
+class _Interpreter:
+    """Computes a network node by node, with the submodules of the compiled one."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        checked: CheckedGraph,
+        moved: Mapping[str, str],
+        sizes: Mapping[str, int],
+        training: bool,
+    ) -> None:
+        self.module = module
+        self.checked = checked
+        self.moved = moved
+        self.sizes = sizes
+        self.training = training
+        self.checks: list[NodeCheck] = []
+
+    def run(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the outputs by name; each tensor is freed after its last use."""
+        tensors = dict(inputs)
+        batch = len(next(iter(inputs.values()))) if inputs else 1
+        last = self._last_uses()
+        for name, node in self.checked.nodes.items():
+            if name in inputs or (name in self.checked.training_only and not self.training):
+                continue
+            tensors[name] = self._compute(node, [tensors[read] for read in node.inputs], batch)
+            for read in last.get(name, ()):
+                del tensors[read]
+        outputs = self.checked.outputs
+        wanted = [each for each in outputs if self.training or not each.training_only]
+        return {output.name: tensors[output.node] for output in wanted}
+
+    def _last_uses(self) -> dict[str, list[str]]:
+        """Return the tensors that may be freed after each node."""
+        last: dict[str, str] = {}
+        for name, node in self.checked.nodes.items():
+            if name not in self.checked.training_only or self.training:
+                last |= dict.fromkeys(node.inputs, name)
+        for output in self.checked.outputs:
+            last.pop(output.node, None)
+        freed: dict[str, list[str]] = {}
+        for name, reader in last.items():
+            freed.setdefault(reader, []).append(name)
+        return freed
+
+    def _compute(self, node: Node, inputs: list[torch.Tensor], batch: int) -> torch.Tensor:
+        names = [f"x{place}" for place in range(len(inputs))]
+        values = {str(place): name for place, name in enumerate(names)}
+        values |= {"inputs": ", ".join(names), "batch": str(batch)}
+        values |= {"module": "own", "tensor": "own"}
+        owner = self._owner(node)
+        own = None if isinstance(node.facts.torch, TorchFunction) else self._find(owner.name)
+        text = put_in(_call(node), values)
+        given = dict(zip(names, inputs, strict=True)) | {"own": own}
+        with warnings.catch_warnings(), FlopCounterMode(display=False) as counter:
+            warnings.simplefilter("ignore")
+            # the text is a layer's own, and nothing from a spec is in it but numbers
+            output: torch.Tensor = eval(text, ENVIRONMENT | given)
+        self._check(node, owner, own, output, counter.get_total_flops() // 2, batch)
+        return output.detach()
+
+    def _check(
+        self,
+        node: Node,
+        owner: Node,
+        own: Any,
+        output: torch.Tensor,
+        macs: int,
+        batch: int,
+    ) -> None:
+        shape = tuple(_known(size, self.sizes) for size in node.shape)
+        counted = batch * _known(node.facts.macs, self.sizes)
+        found: int | None = None if counted and not macs else macs
+        self.checks.append(
+            NodeCheck(
+                node.name,
+                self.training,
+                ((batch, *shape) if node.facts.batched else shape, tuple(output.shape)),
+                (sum(map(math.prod, _shapes(owner))), _parameters(own)),
+                (counted, found),
+            )
+        )
+
+    def _owner(self, node: Node) -> Node:
+        """Return the node whose module a node applies, mostly itself."""
+        while node.shares:
+            node = self.checked.nodes[node.shares]
+        return node
+
+    def _find(self, name: str) -> Any:
+        """Return the submodule or tensor of a node."""
+        found: Any = self.module
+        for part in self.moved.get(name, name).split("."):
+            found = getattr(found, part)
+        return found
+
+
+def _call(node: Node) -> str:
+    torch_facts = node.facts.torch
+    if isinstance(torch_facts, TorchModule | TorchTensor):
+        return torch_facts.call
+    return torch_facts.expression
+
+
+def _shapes(node: Node) -> Iterator[tuple[int, ...]]:
+    for shape in node.facts.params.values():
+        yield tuple(size for size in shape if isinstance(size, int))
+
+
+def _parameters(own: Any) -> int:
+    if isinstance(own, nn.Module):
+        return sum(parameter.numel() for parameter in own.parameters())
+    return own.numel() if isinstance(own, nn.Parameter) else 0
+
+
+def _known(size: Size, sizes: Mapping[str, int]) -> int:
+    value = substitute(size, sizes)
+    assert isinstance(value, int), "all free sizes were given values"
+    return value
