@@ -28,7 +28,8 @@ class StochasticDepth(nn.Module):
         kept = 1 - self.p
         samples = input.shape[0] if self.mode == "row" else 1
         shape = [samples] + [1] * (input.dim() - 1)
-        noise = torch.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(kept)
+        noise = torch.empty(shape, dtype=input.dtype, device=input.device)
+        noise.bernoulli_(kept)
         if kept > 0:
             noise.div_(kept)
         return input * noise

@@ -53,9 +53,7 @@ class LayerNorm2d(nn.LayerNorm):
     """Layer normalization over the channels of an image."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        last = input.permute(0, 2, 3, 1)
-        last = F.layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps)
-        return last.permute(0, 3, 1, 2)
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 '''
 
 
