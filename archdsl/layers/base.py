@@ -7,15 +7,15 @@ Families of layers live beside this file, one file each, and are found by themse
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, core_schema
-
+from archdsl.layers.fields import ArgumentErrors as ArgumentErrors
+from archdsl.layers.fields import Field, fields_of
+from archdsl.layers.fields import Kind as Kind
 from archdsl.layers.sizes import Formula, Size
 
 Shape = tuple[Size, ...]  # of one sample: the batch axis is implied
@@ -45,14 +45,6 @@ class Disagreement(LayerError):
     def named(self) -> str:
         """The axes as a phrase: "height and width"."""
         return " and ".join(self.axes) or "the number of axes"
-
-
-class ArgumentErrors(ValueError):
-    """Arguments that a layer does not take: for each by name, what it must be."""
-
-    def __init__(self, reasons: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"`{name}` {reason}" for name, reason in reasons.items()))
-        self.reasons = reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +143,27 @@ class Example:
     macs: int = 0
 
 
-class Layer(BaseModel, ABC):
+class _Fields:
+    """The fields of a layer by name, in order, with those of its base classes first.
+
+    They are found when they are first asked for, since there are far more layers than any
+    network uses.
+    """
+
+    def __get__(self, layer: Layer | None, kind: type[Layer]) -> Mapping[str, Field]:
+        return fields_of(kind)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Layer(ABC):
     """A kind of node. Its fields are its signature in the language, in positional order.
 
     Fields are annotated with the kinds of argument in `arguments.py`, since a value may be a
-    `Formula` wherever torch takes a size.
+    `Formula` wherever torch takes a size. A layer is a value: it never changes, and equals every
+    other with the same arguments.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_fields: ClassVar[_Fields] = _Fields()
 
     examples: ClassVar[tuple[Example, ...]] = ()
     # Words for what an input must hold: "float", or "int" for indices such as those of Embedding.
@@ -167,6 +172,45 @@ class Layer(BaseModel, ABC):
     word: ClassVar[str] = ""
     # Whether an input may lack the batch axis, as a learnable tensor of its own does.
     broadcasts: ClassVar[bool] = False
+
+    def __init__(self, **arguments: object) -> None:
+        """Make a layer of its arguments by name.
+
+        Raises:
+            TypeError: an argument is unknown or missing.
+            ArgumentErrors: a value is not of the kind that its argument takes.
+        """
+        fields = fields_of(type(self))
+        reasons: dict[str, str] = {}
+        values = self.__dict__
+        for name, one in fields.items():
+            if name not in arguments and one.is_required():
+                raise TypeError(f"{type(self).__name__} needs `{name}`")
+            try:
+                values[name] = one.check(arguments[name]) if name in arguments else one.default
+            except ValueError as error:
+                reasons[name] = str(error)
+        if surplus := arguments.keys() - fields:
+            raise TypeError(f"{type(self).__name__} has no argument {min(surplus)!r}")
+        if reasons:
+            raise ArgumentErrors(reasons)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a layer never changes, and so `{name}` can't be set")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(vars(self).values())))
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({values})"
+
+    def model_copy(self, update: Mapping[str, object]) -> Self:
+        """Return the layer with other values for some arguments."""
+        return type(self)(**(vars(self) | dict(update)))
 
     @abstractmethod
     def infer(self, inputs: Shapes) -> Facts:
@@ -204,48 +248,7 @@ def construct(kind: type[Layer], arguments: Mapping[str, object]) -> Layer:
     Raises:
         ArgumentErrors: a value is not of the kind that the argument takes.
     """
-    try:
-        return kind(**arguments)
-    except ValidationError as error:
-        raise ArgumentErrors(
-            {str(wrong["loc"][0]): _reason(wrong) for wrong in error.errors(include_url=False)}
-        ) from None
-
-
-def _reason(error: Any) -> str:
-    """Say what an argument must be, in the words of its kind where it has one."""
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    return str(error["msg"]).replace("Input should", "must")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What an argument may be: the one description that checks, explains and samples it.
-
-    Attributes:
-        expected: completes "must be ...", and stands in the reference.
-        convert: returns the value as the layer keeps it, or raises ValueError, with a text if
-            there is more to say than `expected`.
-        samples: values that it takes, for tests of every layer.
-    """
-
-    expected: str
-    convert: Callable[[Any], Any]
-    samples: tuple[object, ...] = ()
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.check)
-
-    def check(self, value: object) -> object:
-        """Return the value as the layer keeps it, or raise ValueError saying what it must be."""
-        try:
-            return self.convert(value)
-        except (ValueError, TypeError) as error:
-            reason = str(error) if type(error) is ValueError and str(error) else ""
-            raise ValueError(reason or f"must be {self.expected}") from None
+    return kind(**arguments)
 
 
 AXIS_NAMES: dict[int, tuple[str, ...]] = {

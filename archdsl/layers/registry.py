@@ -11,7 +11,7 @@ from importlib.resources import files
 from archdsl.layers.base import Layer
 
 PACKAGE = "archdsl.layers"
-NOT_FAMILIES = {"__init__", "arguments", "base", "registry", "signature", "sizes"}
+NOT_FAMILIES = {"__init__", "arguments", "base", "fields", "registry", "signature", "sizes"}
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from archdsl.layers.arguments import FLAG, SIZE, each
+from archdsl.layers.arguments import FLAG, SIZE, choice, each
 from archdsl.layers.base import Facts, Kind, Layer, Shape, Shapes, TorchTensor
 from archdsl.layers.sizes import Size
 
@@ -34,7 +34,7 @@ class InputTensor(Layer):
     word = "input"
 
     shape: Annotated[tuple[Size, ...], SHAPE]
-    holds: Literal["float", "int"] = "float"
+    holds: Annotated[Literal["float", "int"], choice("float", "int")] = "float"
 
     def infer(self, inputs: Shapes) -> Facts:
         return Facts(output=self.shape, torch=TorchTensor("", learnable=False))

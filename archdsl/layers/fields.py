@@ -1,0 +1,94 @@
+"""The arguments that a layer declares by annotations, and how a value for one is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, NamedTuple, get_origin, get_type_hints
+
+
+class ArgumentErrors(ValueError):
+    """Arguments that a layer does not take: for each by name, what it must be."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"`{name}` {reason}" for name, reason in reasons.items()))
+        self.reasons = reasons
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an argument may be: the one description that checks, explains and samples it.
+
+    Attributes:
+        expected: completes "must be ...", and stands in the reference.
+        convert: returns the value as the layer keeps it, or raises ValueError, with a text if
+            there is more to say than `expected`.
+        samples: values that it takes, for tests of every layer.
+    """
+
+    expected: str
+    convert: Callable[[Any], Any]
+    samples: tuple[object, ...] = ()
+
+    def check(self, value: object) -> object:
+        """Return the value as the layer keeps it, or raise ValueError saying what it must be."""
+        try:
+            return self.convert(value)
+        except (ValueError, TypeError) as error:
+            reason = str(error) if type(error) is ValueError and str(error) else ""
+            raise ValueError(reason or f"must be {self.expected}") from None
+
+
+def _plain(expected: str, *types: type) -> tuple[Kind, ...]:
+    def converted(value: object) -> object:
+        if type(value) not in types:
+            raise ValueError
+        return value
+
+    return (Kind(expected, converted),)
+
+
+# What a field takes whose annotation is a mere type, as in a user's own layer.
+PLAIN: dict[object, tuple[Kind, ...]] = {
+    int: _plain("an integer", int),
+    float: _plain("a number", int, float),
+    bool: _plain("true or false", bool),
+    str: _plain("a string", str),
+}
+
+
+REQUIRED = object()  # in the place of the default of an argument that must be given
+
+
+class Field(NamedTuple):
+    """An argument of a layer.
+
+    Attributes:
+        metadata: what its annotation says besides the type: the kind of argument it is.
+    """
+
+    default: object
+    metadata: tuple[object, ...]
+
+    def is_required(self) -> bool:
+        """Tell whether it must be given."""
+        return self.default is REQUIRED
+
+    def check(self, value: object) -> object:
+        """Return the value as the layer keeps it, or raise ValueError saying what it must be."""
+        for kind in self.metadata:
+            if isinstance(kind, Kind):
+                value = kind.check(value)
+        return value
+
+
+@cache
+def fields_of(kind: type) -> Mapping[str, Field]:
+    """Return the fields that a class and its base classes declare by annotations, in order."""
+    fields: dict[str, Field] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if get_origin(hint) is not ClassVar:
+            metadata = getattr(hint, "__metadata__", None) or PLAIN.get(hint, ())
+            fields[name] = Field(getattr(kind, name, REQUIRED), metadata)
+    return fields
