@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from archdsl.diagnostics import Diagnostic, Label, Span
@@ -49,7 +48,6 @@ def shown_shape(shape: Sequence[object]) -> str:
 # --- names ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownName(Diagnostic):
     """A name that nothing in reach has.
 
@@ -71,7 +69,6 @@ class UnknownName(Diagnostic):
         return self.hint or did_you_mean(self.name, self.known)
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownLabel(Diagnostic):
     """A reference to a stage that can't be seen from there.
 
@@ -100,7 +97,6 @@ class UnknownLabel(Diagnostic):
         return "in sight " + ("is " if len(shown) == 1 else "are ") + ", ".join(shown) + more
 
 
-@dataclass(frozen=True, kw_only=True)
 class NameClash(Diagnostic):
     """Two stages, or two values, with the same name.
 
@@ -130,7 +126,6 @@ class NameClash(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class Rebound(Diagnostic):
     """A value that has been given already.
 
@@ -158,7 +153,6 @@ class Rebound(Diagnostic):
         return "give it another name"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Recursion(Diagnostic):
     """A block, function or value that needs itself.
 
@@ -177,7 +171,6 @@ class Recursion(Diagnostic):
         return "write the turns as a loop: `repeat n { ... }` or `for i in range(n) { ... }`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadLabel(Diagnostic):
     """A label that can't be the name of a stage.
 
@@ -199,7 +192,6 @@ class BadLabel(Diagnostic):
 # --- values ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadValue(Diagnostic):
     """A computation that has no result, or a value of the wrong kind.
 
@@ -222,7 +214,6 @@ class BadValue(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownSize(Diagnostic):
     """A decision that depends on a size which the spec leaves open.
 
@@ -243,7 +234,6 @@ class UnknownSize(Diagnostic):
         return f"give {free or 'the free sizes'} a value: --input image=3x224x224"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadArguments(Diagnostic):
     """Arguments that a layer, block or function does not take.
 
@@ -263,7 +253,6 @@ class BadArguments(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadArgument(Diagnostic):
     """A value that an argument or parameter can't have."""
 
@@ -284,7 +273,6 @@ class BadArgument(Diagnostic):
 # --- layers and shapes ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class CannotTake(Diagnostic):
     """A layer that can't take what comes in."""
 
@@ -307,7 +295,6 @@ class CannotTake(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class BranchesDisagree(Diagnostic):
     """Branches whose shapes can't be merged.
 
@@ -335,7 +322,6 @@ class BranchesDisagree(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadFlow(Diagnostic):
     """A place where another number of tensors is needed than flows there."""
 
@@ -351,7 +337,6 @@ class BadFlow(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotReusable(Diagnostic):
     """A `reuse` of something that can't be applied again, or not to this."""
 
@@ -371,7 +356,6 @@ class NotReusable(Diagnostic):
 # --- structure ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadStructure(Diagnostic):
     """A statement in a place where it means nothing."""
 
@@ -387,7 +371,6 @@ class BadStructure(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadNetwork(Diagnostic):
     """A network that can't be made as it was asked for: unknown, or with parameters missing."""
 
@@ -395,7 +378,7 @@ class BadNetwork(Diagnostic):
 
     reason: str
     hint: str = ""
-    known: tuple[str, ...] = field(default=())
+    known: tuple[str, ...] = ()
 
     def message(self) -> str:
         return self.reason

@@ -100,7 +100,8 @@ class Frame(FileSetting):
             if not PART.fullmatch(part):
                 raise Problem(BadLabel(span=path.span, trail=self.trail, name=str(part)))
             if len(part) > self.world.limits.name:
-                reason = f"it has {len(part):,} characters, and at most {self.world.limits.name} can be used"
+                most = self.world.limits.name
+                reason = f"it has {len(part):,} characters, and at most {most} can be used"
                 raise Problem(BadLabel(span=path.span, trail=self.trail, name=part, reason=reason))
         return parts
 

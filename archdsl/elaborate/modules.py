@@ -290,6 +290,11 @@ class FileSetting:
         self.trail = trail
         self.names = names or Names()
 
+    @property
+    def most(self) -> int:
+        """How many items a list may have."""
+        return self.world.limits.steps
+
     def flow(self) -> Tensors:
         raise ValueProblem("nothing flows here: `in` has a meaning in networks and blocks only")
 

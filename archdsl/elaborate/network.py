@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.binding import bind
-from archdsl.elaborate.elaborator import Elaborator, _is_aside
+from archdsl.elaborate.elaborator import Elaborator
 from archdsl.elaborate.errors import (
     BadNetwork,
     BadValue,
@@ -17,9 +17,12 @@ from archdsl.elaborate.errors import (
 )
 from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.frames import Frame
+from archdsl.elaborate.labels import single
+from archdsl.elaborate.making import infer
 from archdsl.elaborate.modules import FileSetting, Module, World, signature_of
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.recording import Record, Recorder
+from archdsl.elaborate.stages import ends_aside
 from archdsl.elaborate.values import Value, ValueProblem, items
 from archdsl.graph import Graph, Scope
 from archdsl.layers.base import ArgumentErrors
@@ -227,7 +230,7 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
             assert one.shape is not None
             reason = f"the shape of an input {next(iter(error.reasons.values()))}"
             raise Problem(BadValue(span=one.shape.span, reason=reason)) from None
-        facts = maker.infer(layer, (), one.span, frame)
+        facts = infer(layer, (), one.span, frame)
         number = frame.recorder.add(
             Record(one.name, one.name, layer, (), facts, frame.place.scope, one.span, ())
         )
@@ -249,10 +252,11 @@ def _input_shape(
     free: dict[int, str] = {}
     if isinstance(one.shape, ast.Listing):
         for axis, item in enumerate(one.shape.items):
-            if isinstance(item, ast.Name) and not frame.names.find(item.name):
-                if frame.global_value(item) is None:
-                    free[axis] = item.name
-                    names[item.name] = Formula.named(item.name)
+            if not isinstance(item, ast.Name) or frame.names.find(item.name):
+                continue
+            if frame.global_value(item) is None:
+                free[axis] = item.name
+                names[item.name] = Formula.named(item.name)
     most = frame.world.limits.steps
     try:
         declared = items(evaluate(one.shape, frame, most), "the shape of an input", most)
@@ -282,11 +286,13 @@ def _outputs(
         if entry.flow
     ]
     last = declaration.body.statements[-1] if declaration.body.statements else None
-    if (last is not None and _is_aside(last)) or frame.flowing is None:
+    if (last is not None and ends_aside(last)) or frame.flowing is None:
         return found
     if isinstance(last, ast.Output) and last.body is None and found:
         return [found[-1], *found[:-1]]
-    maker.single(frame.flowing, "the main output", frame.last, frame)
-    if len(frame.flowing) != 1:
+    try:
+        single(frame.flowing, "the main output", frame.last, frame)
+    except Problem as error:
+        maker.report(error.diagnostic)
         return found
     return [("output", frame.flowing[0], False, frame.last), *found]

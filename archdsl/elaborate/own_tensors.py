@@ -30,9 +30,8 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
         try:
             value = _first_values(statement.value, frame)
             if isinstance(value, tuple) and len(_flat(value)) != prod(shape):
-                raise ValueProblem(
-                    f"a tensor of this shape holds {prod(shape)} numbers, and these are {len(_flat(value))}"
-                )
+                holds = f"a tensor of this shape holds {prod(shape)} numbers"
+                raise ValueProblem(f"{holds}, and these are {len(_flat(value))}")
         except ValueProblem as error:
             raise problem(error, statement.value.span, frame.trail) from None
     arguments = {

@@ -1,0 +1,115 @@
+"""Gives stages their names, and opens the scopes that labels ask for."""
+
+from __future__ import annotations
+
+from archdsl.diagnostics import Span
+from archdsl.elaborate.errors import BadFlow, BadLabel, NameClash, Problem
+from archdsl.elaborate.frames import Frame
+from archdsl.elaborate.naming import Entry, Flow, Place
+from archdsl.graph import Scope
+from archdsl.limits import OverLimit
+from archdsl.syntax import ast
+
+
+def declare(
+    frame: Frame, path: ast.Path | None, span: Span, positional: bool = True
+) -> tuple[str, Entry]:
+    """Give a stage its full name, from its label or position, and enter it in its scope."""
+    place = frame.place
+    if path is None:
+        label = str(place.position)
+        where = span
+    else:
+        *outer, label = frame.parts(path)
+        where = path.span
+        for part in outer:
+            place = step_into(place, part, path, frame)
+    frame.place.position += positional
+    first = place.entries.get(label)
+    name = place.full_name(label)
+    if first is not None:
+        hint = ""
+        if first.span == where:
+            hint = f'in a loop, put the index into the label: "{label}{{i}}"'
+        raise Problem(
+            NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
+        )
+    entry = place.entries[label] = Entry(where, flow=())
+    return name, entry
+
+
+def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
+    """Return the scope that a part of a dotted label names, which may be new."""
+    entry = place.entries.get(part)
+    if entry is None:
+        entry = place.entries[part] = Entry(path.span, flow=())
+        scope = Scope(place.full_name(part), place.scope, "", path.span)
+        return enter_scope(scope, entry, frame, around=place)
+    if entry.place is None or not entry.place.open:
+        name = place.full_name(part)
+        raise Problem(
+            BadLabel(
+                span=path.span,
+                trail=frame.trail,
+                name=".".join(map(str, path.parts)),
+                reason=f"`{name}` is a stage already, and nothing can be added to it from outside",
+            )
+        )
+    return entry.place
+
+
+def open_scope(frame: Frame, path: ast.Path) -> Place:
+    """Open the scope that a label of wiring (a branch or merge) asks for."""
+    name, entry = declare(frame, path, path.span, positional=False)
+    return enter_scope(Scope(name, frame.place.scope, "", path.span), entry, frame)
+
+
+def enter_scope(
+    scope: Scope,
+    entry: Entry,
+    frame: Frame,
+    outside: bool = True,
+    around: Place | None = None,
+) -> Place:
+    """Begin a scope."""
+    allowed = frame.world.limits.nesting
+    if scope.depth > allowed:
+        asks = f"scopes are nested {scope.depth} deep"
+        raise Problem(
+            OverLimit(
+                span=entry.span, trail=frame.trail, limit="nesting", asks=asks, allowed=allowed
+            )
+        )
+    frame.recorder.scopes[scope.name] = scope
+    entry.place = Place(scope, around or frame.place, outside, open=outside)
+    return entry.place
+
+
+def name_tensor(path: ast.Path, frame: Frame) -> None:
+    """Let a label stand for what flows."""
+    _, entry = declare(frame, path, path.span, positional=False)
+    entry.flow = frame.flowing
+
+
+def settle(path: ast.Path | None, opened: bool, frame: Frame) -> None:
+    """Let the label of a merge, or the name after `as`, stand for its result."""
+    if path is None:
+        return
+    if opened:
+        entry = frame.find(path)
+        entry.flow = frame.flowing
+    else:
+        name_tensor(path, frame)
+
+
+def single(flow: Flow, what: str, span: Span, frame: Frame) -> None:
+    """Refuse more or less than one tensor."""
+    if flow is not None and len(flow) != 1:
+        raise Problem(
+            BadFlow(
+                span=span,
+                trail=frame.trail,
+                reason=f"{what} is one tensor, and {len(flow) or 'nothing'} flows here",
+                hint="choose one with `from`" if flow else "",
+            )
+        )

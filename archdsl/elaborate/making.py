@@ -1,0 +1,117 @@
+"""Makes layers from calls, and works out what they do to what comes in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import Span
+from archdsl.elaborate.binding import bind
+from archdsl.elaborate.errors import (
+    BadArgument,
+    BadValue,
+    CannotTake,
+    Problem,
+    Spoiled,
+    UnknownName,
+)
+from archdsl.elaborate.frames import Frame
+from archdsl.elaborate.values import SPOILED, BlockValue, kind_of
+from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError
+from archdsl.syntax import ast
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.elaborator import Elaborator
+
+
+def callee(operation: ast.Call, frame: Frame) -> BlockValue:
+    """Return the layer or block that a stage names."""
+    name = operation.name
+    local = frame.names.find(name.name)
+    value = (
+        local[0]
+        if local
+        else frame.world.block_named(frame.module, name.name, name.span, frame.trail)
+    )
+    if isinstance(value, BlockValue):
+        return value
+    if value is SPOILED:
+        raise Spoiled
+    if local:
+        hint = ""
+        if value is None:
+            hint = f"guard it: `if {name.name} != none {{ {name.name} }}`"
+        raise Problem(
+            BadValue(
+                span=name.span,
+                trail=frame.trail,
+                reason=f"`{name.name}` is no layer or block: it is {kind_of(value)}",
+                hint=hint,
+            )
+        )
+    raise Problem(
+        UnknownName(
+            span=name.span,
+            trail=frame.trail,
+            what="layer or block",
+            name=name.name,
+            known=tuple(frame.world.block_names(frame.module)),
+        )
+    )
+
+
+def make_layer(
+    maker: Elaborator, kind: type[Layer], block: BlockValue, operation: ast.Call, frame: Frame
+) -> Layer:
+    """Return the layer with the arguments of a call."""
+    signature = maker.signatures.get(kind)
+    if signature is None:
+        signature = maker.signatures[kind] = frame.world.signature(
+            BlockValue(kind.__name__, layer=kind)
+        )
+    given = frame.world.given(operation.arguments, frame)
+    bound = bind(signature, given, block.fixed, operation.span, frame.trail)
+    values = {
+        name: tuple(value) if isinstance(value, range) else value
+        for name, (value, _) in bound.items()
+    }
+    try:
+        return frame.recorder.layer(kind, values)
+    except ArgumentErrors as error:
+        for name, reason in error.reasons.items():
+            value, span = bound[name]
+            maker.report(
+                BadArgument(
+                    span=span,
+                    trail=frame.trail,
+                    callee=kind.__name__,
+                    name=name,
+                    reason=reason,
+                    given=kind_of(value),
+                )
+            )
+        raise Spoiled from None
+
+
+def infer(layer: Layer, incoming: tuple[int, ...], span: Span, frame: Frame) -> Facts:
+    """Return the facts of a layer, or report that it can't take what comes in."""
+    records = frame.recorder.records
+    shapes = tuple([records[number].facts.output for number in incoming])
+    reason = hint = ""
+    if not layer.broadcasts and not all(records[number].facts.batched for number in incoming):
+        reason = "takes tensors with a batch axis, and this one is shared by all samples"
+        hint = "declare it as `[batch, ...]`"
+    else:
+        try:
+            return frame.recorder.infer(layer, shapes)
+        except LayerError as error:
+            reason, hint = str(error), error.help
+    raise Problem(
+        CannotTake(
+            span=span,
+            trail=frame.trail,
+            layer=layer.word or type(layer).__name__,
+            inputs=shapes,
+            reason=reason,
+            hint=hint,
+        )
+    )

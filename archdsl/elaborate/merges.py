@@ -1,0 +1,136 @@
+"""Works out what joins branches: merges and residuals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import Label, Span
+from archdsl.elaborate.errors import (
+    BadFlow,
+    BranchesDisagree,
+    Problem,
+    Spoiled,
+    shown_shape,
+)
+from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.elaborate.frames import Branched, Frame
+from archdsl.elaborate.labels import open_scope, settle, single
+from archdsl.elaborate.making import infer, make_layer
+from archdsl.elaborate.recording import Record
+from archdsl.elaborate.values import BlockValue, ValueProblem, truth
+from archdsl.layers.base import Disagreement, Facts, Layer, LayerError
+from archdsl.syntax import ast
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.elaborator import Elaborator, Work
+
+
+def merge(maker: Elaborator, operation: ast.Merge, stage: ast.Stage, frame: Frame) -> Work:
+    place = open_scope(frame, stage.label) if stage.label else None
+    inner = frame.inner(place)
+    inner.branches = []
+    yield maker.body(operation.body, inner), inner
+    kind = frame.world.layers.word(operation.word)  # type: ignore[attr-defined]
+    call = ast.Call(ast.Name(operation.word, operation.span), operation.arguments, operation.span)
+    layer = make_layer(maker, kind, BlockValue(operation.word, layer=kind), call, frame)
+    wire(layer, operation.word, inner.branches, stage, operation, inner, frame)
+
+
+def residual(maker: Elaborator, operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
+    place = open_scope(frame, stage.label) if stage.label else None
+    joined = True
+    if operation.condition is not None:
+        try:
+            value = evaluate(operation.condition, frame, frame.most)
+            joined = truth(value, "the condition")
+        except ValueProblem as error:
+            raise problem(error, operation.condition.span, frame.trail) from None
+    branches: list[Branched] = []
+    for body in (operation.body, operation.shortcut):
+        if body is operation.shortcut and not joined:
+            break
+        inner = frame.inner(place)
+        inner.last = operation.span
+        first = len(frame.recorder.records)
+        if body is not None:
+            yield maker.body(body, inner), inner
+        end = len(frame.recorder.records)
+        branches.append(Branched(inner.flowing, Label(inner.last, ""), first, end))
+    if joined:
+        layer = frame.recorder.layer(frame.world.layers.word("add"), {})  # type: ignore[attr-defined]
+        wire(layer, "residual", branches, stage, operation, inner, frame)
+        return
+    frame.flowing = branches[0].flow
+    frame.last = stage.span
+    for path in (stage.label, operation.name):
+        settle(path, path is stage.label, frame)
+
+
+def wire(
+    layer: Layer,
+    word: str,
+    branches: list[Branched],
+    stage: ast.Stage,
+    operation: ast.Merge | ast.Residual,
+    inner: Frame,
+    frame: Frame,
+) -> None:
+    """Make the node that joins branches."""
+    incoming: list[int] = []
+    for branch in branches:
+        if branch.flow is None:
+            raise Spoiled
+        if len(branch.flow) != 1:
+            single(branch.flow, "what a branch gives", branch.label.span, frame)
+            raise Spoiled
+        incoming += branch.flow
+    if not incoming:
+        reason = f"`{word}` has no branches"
+        raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason))
+    shapes = tuple(frame.recorder.shape(number) for number in incoming)
+    path = operation.name or stage.label
+    label = ".".join(frame.parts(path)) if path else ""
+    try:
+        facts = frame.recorder.infer(layer, shapes)
+    except Disagreement as error:
+        raise Problem(disagreement(word, error, branches, operation.span, frame)) from None
+    except LayerError:
+        facts = infer(layer, tuple(incoming), operation.span, frame)
+    if not all(frame.recorder.records[number].facts.batched for number in incoming):
+        facts = infer_unbatched(layer, tuple(incoming), facts, operation.span, frame)
+    scope = inner.place.scope
+    record = Record("", label, layer, tuple(incoming), facts, scope, operation.span, frame.trail)
+    frame.flowing = (frame.recorder.add(record),)
+    frame.last = stage.span if not isinstance(stage.operation, ast.Merge) else operation.span
+    for named in (stage.label, operation.name):
+        settle(named, named is stage.label, frame)
+
+
+def infer_unbatched(
+    layer: Layer, incoming: tuple[int, ...], facts: Facts, span: Span, frame: Frame
+) -> Facts:
+    """Refuse to join tensors of the module's own with each other, or where they'd be spread."""
+    records = frame.recorder.records
+    if layer.broadcasts and any(records[number].facts.batched for number in incoming):
+        return facts
+    return infer(layer, incoming, span, frame)
+
+
+def disagreement(
+    word: str, error: Disagreement, branches: list[Branched], span: Span, frame: Frame
+) -> BranchesDisagree:
+    """Show each branch with its shape, and a way to mend it if a layer knows one."""
+    shapes = [frame.recorder.shape(branch.flow[0]) for branch in branches if branch.flow]
+    labels = tuple(
+        Label(branch.label.span, shown_shape(shape))
+        for branch, shape in zip(branches, shapes, strict=True)
+    )
+    hint = error.help
+    for branch in branches:
+        for record in frame.recorder.records[branch.first : branch.end]:
+            came = tuple(frame.recorder.shape(number) for number in record.inputs)
+            if not hint and came and came[0][1:] == shapes[0][1:] != record.facts.output[1:]:
+                hint = record.layer.mend(came, shapes[0])
+    return BranchesDisagree(
+        span=span, trail=frame.trail, word=word, axes=error.named, branches=labels, hint=hint
+    )

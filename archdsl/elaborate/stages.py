@@ -1,0 +1,216 @@
+"""Works out stages: layers, blocks, groups, and what sets the flow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archdsl.diagnostics import Span, Use
+from archdsl.elaborate.binding import bind
+from archdsl.elaborate.errors import BadFlow, BadStructure, Problem, Spoiled
+from archdsl.elaborate.frames import Frame
+from archdsl.elaborate.labels import declare, enter_scope, name_tensor
+from archdsl.elaborate.making import callee, infer, make_layer
+from archdsl.elaborate.naming import Entry
+from archdsl.elaborate.recording import Record
+from archdsl.elaborate.reuse import replay
+from archdsl.elaborate.values import BlockValue
+from archdsl.graph import Scope
+from archdsl.limits import OverLimit
+from archdsl.syntax import ast
+
+if TYPE_CHECKING:
+    from archdsl.elaborate.elaborator import Elaborator, Work
+
+
+def flow(maker: Elaborator, operation: ast.Flow, stage: ast.Stage, frame: Frame) -> None:
+    if stage.label is not None:
+        name_tensor(stage.label, frame)
+
+
+def from_(maker: Elaborator, operation: ast.From, stage: ast.Stage, frame: Frame) -> None:
+    flow: list[int] = []
+    for reference in operation.references:
+        found = frame.follow(reference)
+        if found is None:
+            raise Spoiled
+        flow += found
+    frame.flowing = tuple(flow)
+    frame.last = stage.span
+    if stage.label is not None:
+        name_tensor(stage.label, frame)
+
+
+def call(maker: Elaborator, operation: ast.Call, stage: ast.Stage, frame: Frame) -> Work | None:
+    block = callee(operation, frame)
+    if block.layer is not None:
+        use_layer(maker, block, operation, stage, frame)
+        return None
+    return use_block(maker, block, operation, stage, frame)
+
+
+def use_layer(
+    maker: Elaborator, block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame
+) -> None:
+    assert block.layer is not None
+    name, entry = declare(frame, stage.label, stage.span)
+    incoming = frame.flowing
+    layer = make_layer(maker, block.layer, block, operation, frame)
+    if incoming is None:
+        raise Spoiled
+    facts = infer(layer, incoming, operation.span, frame)
+    label = ".".join(frame.parts(stage.label)) if stage.label else ""
+    number = frame.recorder.add(
+        Record(name, label, layer, incoming, facts, frame.place.scope, operation.span, frame.trail)
+    )
+    entry.flow = frame.flowing = (number,)
+    entry.first, entry.end, entry.incoming = number, number + 1, incoming
+    frame.last = stage.span
+
+
+def group(maker: Elaborator, operation: ast.Group, stage: ast.Stage, frame: Frame) -> Work:
+    name, entry = declare(frame, stage.label, stage.span)
+    scope = Scope(name, frame.place.scope, "", stage.span)
+    place = enter_scope(scope, entry, frame)
+    inner = frame.inner(place)
+    first = len(frame.recorder.records)
+    yield maker.body(operation.body, inner), inner
+    close(entry, first, frame, inner)
+    frame.last = stage.span
+
+
+def use_block(
+    maker: Elaborator, block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame
+) -> Work:
+    declaration = block.declaration
+    assert declaration is not None
+    assert block.module is not None
+    name, entry = declare(frame, stage.label, stage.span)
+    inside = Frame(
+        frame.world,
+        block.module,
+        frame.recorder,
+        frame.place,
+        frame.flowing,
+        operation.span,
+        way(name, stage.span, frame),
+    )
+    bind_block(block, operation, frame, inside)
+    scope = Scope(
+        name,
+        frame.place.scope,
+        block.name,
+        declaration.span,
+        dict(inside.names.given),
+        declaration.body.description,
+    )
+    inside.place = inside.home = enter_scope(scope, entry, frame, outside=False)
+    frame.world.enter(declaration, block.name, operation.span, frame.trail)
+    first = len(frame.recorder.records)
+    try:
+        yield maker.body(declaration.body, inside), inside
+    finally:
+        frame.world.leave()
+    close(entry, first, frame, inside)
+    frame.last = stage.span
+    if declaration.body.statements and ends_aside(declaration.body.statements[-1]):
+        entry.flow = frame.flowing = ()  # it has named outputs only
+
+
+def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
+    block = callee(operation.call, frame)
+    declaration = block.declaration
+    if declaration is None:
+        raise Problem(
+            BadStructure(
+                span=operation.span,
+                trail=frame.trail,
+                reason=f"`{block.name}` is a layer, and only blocks can be put in with `inline`",
+            )
+        )
+    assert block.module is not None
+    inside = Frame(
+        frame.world,
+        block.module,
+        frame.recorder,
+        frame.place,
+        frame.flowing,
+        operation.span,
+        way(block.name, stage.span, frame),
+    )
+    inside.home = frame.home
+    bind_block(block, operation.call, frame, inside)
+    frame.world.enter(declaration, block.name, operation.span, frame.trail)
+    try:
+        yield maker.body(declaration.body, inside), inside
+    finally:
+        frame.world.leave()
+    frame.flowing = inside.flowing
+    frame.last = stage.span
+
+
+def reuse(maker: Elaborator, operation: ast.Reuse, stage: ast.Stage, frame: Frame) -> None:
+    entry = frame.find(operation.path)
+    if frame.flowing is None or entry.flow is None:
+        raise Spoiled
+    name = ".".join(frame.parts(operation.path))
+    label = ".".join(frame.parts(stage.label)) if stage.label else ""
+    frame.flowing = replay(name, entry, operation.span, label, frame)
+    frame.last = stage.span
+    if stage.label is not None:
+        name_tensor(stage.label, frame)
+
+
+def close(entry: Entry, first: int, frame: Frame, inner: Frame) -> None:
+    """Remember what a scope did, for references and `reuse`, and go on with its result."""
+    entry.first, entry.end = first, len(frame.recorder.records)
+    entry.incoming, entry.flow = frame.flowing, inner.flowing
+    frame.flowing = inner.flowing
+
+
+def way(name: str, span: Span, frame: Frame) -> tuple[Use, ...]:
+    """Return the way to the inside of a block, which must not be too long."""
+    trail = (Use(name, span), *frame.trail)
+    allowed = frame.world.limits.nesting
+    if len(trail) > allowed:
+        asks = f"blocks are used inside each other {len(trail)} deep"
+        raise Problem(
+            OverLimit(span=span, trail=frame.trail, limit="nesting", asks=asks, allowed=allowed)
+        )
+    return trail
+
+
+def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Frame) -> None:
+    """Give a block its parameters, and its inputs what flows."""
+    declaration = block.declaration
+    assert declaration is not None
+    given = frame.world.given(operation.arguments, frame)
+    signature = frame.world.signature(block)
+    bound = bind(signature, given, block.fixed, operation.span, frame.trail)
+    frame.world.bind_parameters(block.name, declaration.parameters, bound, inside)
+    inputs = [one for one in declaration.body.statements if isinstance(one, ast.Input)]
+    if not inputs or frame.flowing is None:
+        inside.maps = {one.name: None for one in inputs}
+        return
+    flow = frame.flowing
+    many = inputs[-1].many
+    if len(flow) < len(inputs) - many or (len(flow) > len(inputs) and not many):
+        takes = ", ".join(one.name + "[]" * one.many for one in inputs)
+        raise Problem(
+            BadFlow(
+                span=operation.span,
+                trail=frame.trail,
+                reason=f"`{block.name}` takes {takes}, and {len(flow)} tensors come in",
+                hint="hand them over with `from a, b`",
+            )
+        )
+    for number, one in enumerate(inputs):
+        inside.maps[one.name] = flow[number:] if one.many else flow[number : number + 1]
+        if one.many:
+            inside.names.given[one.name] = frame.shapes(flow[number:], one.name)
+
+
+def ends_aside(statement: ast.Statement) -> bool:
+    """Tell whether a last statement gives an output of its own, so that nothing flows on."""
+    return (
+        isinstance(statement, ast.Output) and statement.body is not None and not statement.training
+    )
