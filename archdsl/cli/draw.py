@@ -1,0 +1,77 @@
+"""archdsl draw"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from archdsl.cli.options import Reading, graph_of, network, reading
+from archdsl.diagnostics import printable
+from archdsl.output import write_whole
+
+
+@click.command("draw")
+@click.argument("name", metavar="SPEC")
+@network
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Its ending says the format: .svg, .png, .pdf, .dot, .html, .mmd, .tex; - is standard output.",
+)
+@click.option("--format", "form", metavar="FORMAT", help="svg, png, ...; else the file's ending.")
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Fold blocks below this depth.")
+@click.option("--unfold", multiple=True, metavar="PATH", help="Open this block: layer1.0, layer1.*")
+@click.option("--direction", type=click.Choice(["TB", "LR"]), default="TB", help="Of the flow.")
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light")
+@click.option(
+    "--heat",
+    type=click.Choice(["macs", "parameters", "memory"]),
+    help="Colour boxes by what they cost.",
+)
+@click.option("--counts", is_flag=True, help="Write parameters and multiply-accumulates.")
+@click.option("--engine", metavar="NAME", help="graphviz-pure, dot or pygraphviz.")
+@reading
+def command(
+    name: str,
+    parameters: tuple[str, ...],
+    inputs: tuple[str, ...],
+    output: str | None,
+    form: str | None,
+    depth: int | None,
+    unfold: tuple[str, ...],
+    direction: str,
+    theme: str,
+    heat: str | None,
+    counts: bool,
+    engine: str | None,
+    reading: Reading,
+) -> None:
+    """Draw a network.
+
+    Without -o it goes to NETWORK.svg in the present folder. Large networks are folded so that
+    they stay readable; --depth and --unfold show more.
+    """
+    checked = graph_of(reading.spec(name), parameters, inputs)
+    from archdsl.backends.diagram import draw
+
+    path = output or f"{checked.name}.{form or 'svg'}"
+    ending = Path(path).suffix.removeprefix(".").lower()
+    picture = draw(
+        checked,
+        format=form or ending or "svg",
+        depth=depth,
+        unfold=unfold,
+        direction=direction,
+        theme=theme,
+        heat=heat,
+        counts=counts,
+        engine=engine,
+    )
+    if path == "-":
+        sys.stdout.buffer.write(picture.data)
+        return
+    write_whole(path, picture.data)
+    click.echo(f"wrote {printable(path)}")
