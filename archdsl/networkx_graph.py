@@ -8,7 +8,7 @@ the text of its formula.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 
@@ -44,17 +44,24 @@ def save_json(graph: networkx.MultiDiGraph[str], path: Path | str) -> None:
     Raises:
         OSError: the file can't be written; what was there before is untouched.
     """
-    data = {
-        "directed": True,
-        "multigraph": True,
-        "graph": graph.graph,
-        "nodes": [{"id": name, **attributes} for name, attributes in graph.nodes.items()],
-        "edges": [
-            {"source": source, "target": target, "key": key, **attributes}
-            for source, target, key, attributes in graph.edges(keys=True, data=True)
-        ],
-    }
-    write_whole(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+    nodes = ({"id": name, **attributes} for name, attributes in graph.nodes.items())
+    edges = (
+        {"source": source, "target": target, "key": key, **attributes}
+        for source, target, key, attributes in graph.edges(keys=True, data=True)
+    )
+    text = (
+        f'{{"directed": true, "multigraph": true,\n"graph": {_json(graph.graph)},\n'
+        f'"nodes": [\n{_lines(nodes)}\n],\n"edges": [\n{_lines(edges)}\n]}}\n'
+    )
+    write_whole(path, text.encode())
+
+
+def _lines(records: Iterable[object]) -> str:
+    return ",\n".join(map(_json, records))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 def load_json(path: Path | str, most_bytes: int = MOST_BYTES) -> networkx.MultiDiGraph[str]:
@@ -67,7 +74,7 @@ def load_json(path: Path | str, most_bytes: int = MOST_BYTES) -> networkx.MultiD
     graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
     graph.graph.update(data.graph.model_dump())
     for node in data.nodes:
-        graph.add_node(node.id, **node.model_dump(exclude={"id"}))
+        graph.add_node(node.id, **{name: value for name, value in node if name != "id"})
     for edge in data.edges:
         graph.add_edge(edge.source, edge.target, edge.key, argument=edge.argument, shape=edge.shape)
     return graph

@@ -112,6 +112,8 @@ def _through(node: Node, shape: Shape, fields: Fields) -> Fields:
     if len(shape) - 1 != len(fields):  # its axes are no longer those of the input
         return tuple(_whole(field, None, None) for field in fields)
     if isinstance(windows, tuple) and len(windows) == len(fields):
+        if len(fields) == 2 and fields[0] == fields[1] and windows[0] == windows[1]:
+            return (_window(fields[0], windows[0]),) * 2  # mostly, and it halves the work
         return tuple(map(_window, fields, windows))
     stays = node.shape[1:] == shape[1:]
     return tuple(

@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
-from archdsl.analysis.agreement import Assumptions
 from archdsl.analysis.cost import Usage
 from archdsl.analysis.report import Report, Row, as_data, first_fields
 from archdsl.backends import grid
 from archdsl.backends import table_cells as cells
 from archdsl.backends.grid import Column, Grid
 from archdsl.backends.summary import Line, summary, title
+from archdsl.backends.table_cells import Writer
 from archdsl.backends.table_raw import raw, raw_comparison
 from archdsl.diagnostics import printable
-from archdsl.layers.sizes import Formula, Size, total
+from archdsl.layers.sizes import total
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 TRAINING_MARK = " *"
@@ -90,36 +90,26 @@ class Cell(NamedTuple):
     """A column: its heading, what a row has there, and its total."""
 
     column: Column
-    text: Callable[[Row, Assumptions], str]
+    text: Callable[[Row], str]
     total: Callable[[Report], Usage] | None = None
 
 
-def _cells(report: Report, explain: bool) -> Sequence[Cell]:
+def _cells(report: Report, explain: bool, write: Writer) -> Sequence[Cell]:
     """Return the columns for people; JSON and CSV have more."""
     layer = Cell(Column("layer"), _name)
-    kind = Cell(Column("type"), lambda row, _: row.type)
-    goes_in = Cell(Column("input"), lambda row, known: cells.shapes(row.inputs, known))
-    comes_out = Cell(Column("output"), lambda row, known: cells.shape(row.output, known))
-    parameters = Cell(Column("parameters", True), _parameters, _learned)
-    explained = Cell(Column("parameters", True), _explained, _learned)
-    macs = Cell(
-        Column("macs", True),
-        lambda row, known: cells.number(row.macs, known),
-        lambda report: report.macs,
-    )
+    kind = Cell(Column("type"), lambda row: row.type)
+    goes_in = Cell(Column("input"), lambda row: write.shapes(row.inputs))
+    comes_out = Cell(Column("output"), lambda row: write.shape(row.output))
+    parameters = Cell(Column("parameters", True), lambda row: _parameters(row, write), _learned)
+    explained = Cell(Column("parameters", True), lambda row: _explained(row, write), _learned)
+    macs = Cell(Column("macs", True), lambda row: write.number(row.macs), lambda r: r.macs)
     other = Cell(
-        Column("other ops", True),
-        lambda row, known: cells.number(total(row.other.values()), known),
-        _other,
+        Column("other ops", True), lambda row: write.number(total(row.other.values())), _other
     )
     field = Cell(
-        Column("field", True, spare=True),
-        lambda row, known: cells.receptive_field(first_fields(row), known),
+        Column("field", True, spare=True), lambda row: write.receptive_field(first_fields(row))
     )
-    stride = Cell(
-        Column("stride", True, spare=True),
-        lambda row, known: cells.stride(first_fields(row), known),
-    )
+    stride = Cell(Column("stride", True, spare=True), lambda row: write.stride(first_fields(row)))
     if explain:
         return layer, kind, comes_out, explained, macs
     if report.folded is not None:
@@ -128,15 +118,16 @@ def _cells(report: Report, explain: bool) -> Sequence[Cell]:
 
 
 def _layers(report: Report, explain: bool) -> Grid:
-    columns = _cells(report, explain)
+    write = Writer(report.assumptions)
+    columns = _cells(report, explain, write)
     return Grid(
         tuple(each.column for each in columns),
-        [[each.text(row, report.assumptions) for each in columns] for row in report.rows],
-        _totals(report, columns),
+        [[each.text(row) for each in columns] for row in report.rows],
+        _totals(report, columns, write),
     )
 
 
-def _totals(report: Report, columns: Sequence[Cell]) -> list[list[str]]:
+def _totals(report: Report, columns: Sequence[Cell], write: Writer) -> list[list[str]]:
     """Return the totals, at inference and in training where these differ."""
     usages = [each.total(report) if each.total else None for each in columns]
     if all(usage is None or usage.inference == usage.training for usage in usages):
@@ -145,15 +136,11 @@ def _totals(report: Report, columns: Sequence[Cell]) -> list[list[str]]:
         rows = [("total at inference", 0), ("total in training", 1)]
     return [
         [
-            label if at == 0 else "" if usage is None else _total(usage[which], report)
+            label if at == 0 else "" if usage is None else write.size(usage[which])
             for at, usage in enumerate(usages)
         ]
         for label, which in rows
     ]
-
-
-def _total(size: Size, report: Report) -> str:
-    return cells.simplified(size, report.assumptions)
 
 
 def _learned(report: Report) -> Usage:
@@ -165,19 +152,19 @@ def _other(report: Report) -> Usage:
     return Usage(total(u.inference for u in usages), total(u.training for u in usages))
 
 
-def _name(row: Row, _: Assumptions) -> str:
+def _name(row: Row) -> str:
     return f"{row.name}{TRAINING_MARK if row.training_only else ''}"
 
 
-def _parameters(row: Row, known: Assumptions) -> str:
+def _parameters(row: Row, write: Writer) -> str:
     if row.shares and row.parameters == 0:
         return "reused"
-    return cells.number(row.parameters, known)
+    return write.number(row.parameters)
 
 
-def _explained(row: Row, known: Assumptions) -> str:
+def _explained(row: Row, write: Writer) -> str:
     """Write `(5 x 5 x 1 + 1) x 6 = 156`."""
-    result = _parameters(row, known)
+    result = _parameters(row, write)
     arithmetic = cells.separated(row.arithmetic)
     return f"{arithmetic} = {result}" if arithmetic not in ("", result) else result
 
@@ -194,28 +181,23 @@ def _comparison(reports: Sequence[Report]) -> Grid:
         Column("activations", True),
         Column("peak", True),
     )
-    rows = [
-        [
-            report.network,
-            cells.shapes(report.inputs.values(), report.assumptions),
-            str(report.depth),
-            _total(report.parameters.total, report),
-            _total(report.parameters.inference, report),
-            _total(report.macs.inference, report),
-            _memory(report.memory.training, report),
-            _memory(report.memory.peak, report),
-        ]
-        for report in reports
-    ]
+    rows = [_compared(report, Writer(report.assumptions)) for report in reports]
     table = Grid(columns, rows)
     alike = all(report.parameters.total == report.parameters.inference for report in reports)
     return table.without(4) if alike else table
 
 
-def _memory(size: Size | None, report: Report) -> str:
-    if isinstance(size, Formula):
-        return f"{_total(size, report)} bytes"
-    return "unknown" if size is None else cells.in_bytes(size)
+def _compared(report: Report, write: Writer) -> list[str]:
+    return [
+        report.network,
+        write.shapes(report.inputs.values()),
+        str(report.depth),
+        write.size(report.parameters.total),
+        write.size(report.parameters.inference),
+        write.size(report.macs.inference),
+        cells.in_bytes(report.memory.training, write),
+        "unknown" if report.memory.peak is None else cells.in_bytes(report.memory.peak, write),
+    ]
 
 
 def _json(reports: Sequence[Report]) -> str:

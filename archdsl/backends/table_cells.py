@@ -21,17 +21,79 @@ def separated(text: str) -> str:
     return re.sub(r"(?<![\w.])\d{4,}(?![\w.])", lambda match: f"{int(match[0]):,}", text)
 
 
-def number(size: Size, known: Assumptions) -> str:
-    """Write a count: thousands apart, a dash for none, a formula as simply as may be."""
-    return NOTHING if size == 0 else simplified(size, known)
+def _decimal(value: Fraction) -> str:
+    """Write a fraction as a decimal number if it has at most four places."""
+    if (value * 10_000).denominator != 1:
+        return f"{value.numerator:,}/{value.denominator:,}"
+    whole, places = divmod(value.numerator * 10_000 // value.denominator, 10_000)
+    return f"{whole:,}" + (f".{places:04}".rstrip("0") if places else "")
 
 
-def simplified(size: Size, known: Assumptions, divide: bool = False) -> str:
-    """Write a size, a formula without floors where the assumed sizes leave none.
+class Writer:
+    """Writes sizes as people read them, under what is assumed about the free ones."""
 
-    Where H is a multiple of 8, `6*(H//4)` is `1.5*H`, or with `divide` `3*H/2`.
-    """
-    terms = without_floors(size, known) if isinstance(size, Formula) else None
+    def __init__(self, known: Assumptions) -> None:
+        self._known = known
+        self._counts: dict[Formula, str] = {}
+        self._lengths: dict[Formula, str] = {}
+
+    def size(self, size: Size) -> str:
+        """Write a count: thousands apart, and a formula without floors if the assumptions allow.
+
+        Where H is a multiple of 8, `6*(H//4)` is `1.5*H`.
+        """
+        if not isinstance(size, Formula):
+            return f"{size:,}"
+        if size not in self._counts:
+            self._counts[size] = _formula(size, self._known, divide=False)
+        return self._counts[size]
+
+    def number(self, size: Size) -> str:
+        """Write a count, a dash for none."""
+        return NOTHING if size == 0 else self.size(size)
+
+    def length(self, size: Size) -> str:
+        """Write a size of an axis; where H is a multiple of 8, `6*(H//4)` is `3*H/2`."""
+        if not isinstance(size, Formula):
+            return str(size)
+        if size not in self._lengths:
+            self._lengths[size] = _formula(size, self._known, divide=True)
+        return self._lengths[size]
+
+    def shape(self, sizes: Shape) -> str:
+        """Write a shape as `64 x 35 x 35`; a tensor without axes is a `scalar`."""
+        texts = map(self.length, sizes)
+        return " x ".join(f"({text})" if " " in text else text for text in texts) or "scalar"
+
+    def shapes(self, several: Iterable[Shape]) -> str:
+        """Write shapes one after the other, those that repeat as `2 of 64 x 35 x 35`."""
+        counts: dict[str, int] = {}
+        for each in several:
+            text = self.shape(each)
+            counts[text] = counts.get(text, 0) + 1
+        parts = [f"{n} of {text}" if n > 1 else text for text, n in counts.items()]
+        return f"{len(parts)} shapes" if len(parts) > MOST_SHAPES else ", ".join(parts) or NOTHING
+
+    def receptive_field(self, fields: Fields) -> str:
+        """Write the sizes of a field: `7`, or `7x1` if they differ between the axes."""
+        return self._axes([field.size for field in fields])
+
+    def stride(self, fields: Fields) -> str:
+        """Write the strides of a field in the same way."""
+        return self._axes([field.stride for field in fields])
+
+    def _axes(self, extents: Iterable[Extent]) -> str:
+        texts = [self._extent(each) for each in extents]
+        return "x".join(texts if len(set(texts)) > 1 else texts[:1]) or NOTHING
+
+    def _extent(self, extent: Extent) -> str:
+        if isinstance(extent, Formula):
+            return self.length(extent)
+        return NOTHING if extent is None else str(extent)
+
+
+def _formula(size: Formula, known: Assumptions, divide: bool) -> str:
+    terms = without_floors(size, known)
     if terms is None:
         return separated(str(size))
     text = ""
@@ -47,58 +109,10 @@ def simplified(size: Size, known: Assumptions, divide: bool = False) -> str:
     return text
 
 
-def _decimal(value: Fraction) -> str:
-    """Write a fraction as a decimal number if it has at most four places."""
-    if (value * 10_000).denominator != 1:
-        return f"{value.numerator:,}/{value.denominator:,}"
-    whole, places = divmod(value.numerator * 10_000 // value.denominator, 10_000)
-    return f"{whole:,}" + (f".{places:04}".rstrip("0") if places else "")
-
-
-def shape(sizes: Shape, known: Assumptions) -> str:
-    """Write a shape as `64 x 35 x 35`; a tensor without axes is a `scalar`."""
-    texts = [
-        simplified(size, known, divide=True) if isinstance(size, Formula) else str(size)
-        for size in sizes
-    ]
-    return " x ".join(f"({text})" if " " in text else text for text in texts) or "scalar"
-
-
-def shapes(several: Iterable[Shape], known: Assumptions) -> str:
-    """Write shapes one after the other, those that repeat as `2 of 64 x 35 x 35`."""
-    counts: dict[str, int] = {}
-    for each in several:
-        text = shape(each, known)
-        counts[text] = counts.get(text, 0) + 1
-    parts = [f"{n} of {text}" if n > 1 else text for text, n in counts.items()]
-    return f"{len(parts)} shapes" if len(parts) > MOST_SHAPES else ", ".join(parts) or NOTHING
-
-
-def receptive_field(fields: Fields, known: Assumptions) -> str:
-    """Write the sizes of a field: `7`, or `7x1` if they differ between the axes."""
-    return _axes([field.size for field in fields], known)
-
-
-def stride(fields: Fields, known: Assumptions) -> str:
-    """Write the strides of a field in the same way."""
-    return _axes([field.stride for field in fields], known)
-
-
-def _axes(extents: Iterable[Extent], known: Assumptions) -> str:
-    texts = [_extent(each, known) for each in extents]
-    return "x".join(texts if len(set(texts)) > 1 else texts[:1]) or NOTHING
-
-
-def _extent(extent: Extent, known: Assumptions) -> str:
-    if isinstance(extent, Formula):
-        return simplified(extent, known, divide=True)
-    return NOTHING if extent is None else str(extent)
-
-
-def in_bytes(size: Size) -> str:
+def in_bytes(size: Size, write: Writer) -> str:
     """Write bytes in the largest unit that leaves a number above 1: `103.6 MiB`."""
     if isinstance(size, Formula):
-        return f"{separated(str(size))} bytes"
+        return f"{write.size(size)} bytes"
     value, power = Fraction(size), 0
     while value >= 1024 and power < len(UNITS) - 1:
         value, power = value / 1024, power + 1
