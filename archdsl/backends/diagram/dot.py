@@ -18,14 +18,16 @@ LINE_END = '<BR ALIGN="LEFT"/>'
 TITLE = 10  # size of the title of an open block, in points
 TITLE_LEAST = 7
 NARROW = 11  # characters of that size in half the width of a layer
+# Graphviz keeps a cluster narrow with a weight of 128; a straight line counts for more.
+CHAIN, MAIN = "200", "1000"
 MANY = 400  # boxes, from which on Graphviz is told to try less hard
 
 
-def to_dot(view: View, style: Style, direction: str = "TB") -> str:
-    """Write a view as a digraph of DOT."""
+def to_dot(view: View, style: Style, direction: str = "TB", explained: bool = True) -> str:
+    """Write a view as a digraph of DOT, with a legend if it is to be `explained`."""
     names = names_of(view.boxes)
     lines = [f"digraph {dot_quoted(visible(view.checked.name))} {{"]
-    lines += [f"  {line}" for line in _settings(view, style, direction)]
+    lines += [f"  {line}" for line in _settings(view, style, direction, explained)]
     clusters = iter(range(len(view.checked.scopes) + 1))
     lines += _children(view, view.children, style, names, clusters, 0)
     main = set(view.main)
@@ -50,7 +52,7 @@ def names_of(boxes: Sequence[Box]) -> Mapping[int, str]:
     return names
 
 
-def _settings(view: View, style: Style, direction: str) -> Iterator[str]:
+def _settings(view: View, style: Style, direction: str, explained: bool) -> Iterator[str]:
     theme = style.theme
     graph = {
         "rankdir": direction,
@@ -63,7 +65,8 @@ def _settings(view: View, style: Style, direction: str) -> Iterator[str]:
     }
     if len(view.boxes) > MANY:
         graph |= {"nslimit": "1", "nslimit1": "1", "mclimit": "0.3"}
-    yield f"graph [{_written(graph)} label=<{legend(view, style)}>]"
+    label = f" label=<{legend(view, style)}>" if explained else ""
+    yield f"graph [{_written(graph)}{label}]"
     node = {
         "shape": "plain",
         "fontname": FONT,
@@ -194,9 +197,9 @@ def _edge(edge: Edge, names: Mapping[int, str], style: Style, main: set[int]) ->
     if edge.labelled:
         attributes["label"] = f" {visible(shape_of(edge.shape))} "
     if edge.alone:
-        attributes["weight"] = "20"
+        attributes["weight"] = CHAIN
     if edge.main:
-        attributes |= {"weight": "100", "penwidth": "1.5"}
+        attributes |= {"weight": MAIN, "penwidth": "1.5"}
     if edge.shortcut:
         attributes |= {"color": style.theme.accent, "penwidth": "1.5"}
     if edge.training_only:

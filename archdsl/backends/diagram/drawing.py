@@ -8,13 +8,14 @@ from difflib import get_close_matches
 
 from archdsl.backends.diagram.assembly import Network
 from archdsl.backends.diagram.dot import to_dot
-from archdsl.backends.diagram.engines import DRAWS, ENGINES, render
+from archdsl.backends.diagram.engines import ENGINES, render
 from archdsl.backends.diagram.figures import HEATS, Figures, shares
 from archdsl.backends.diagram.folding import EVERYTHING, Folding
 from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.palette import THEMES
 from archdsl.backends.diagram.problems import BadChoice, TooManyBoxes, UnknownPath
 from archdsl.backends.diagram.rows import Style
+from archdsl.backends.diagram.tikz import to_tikz
 from archdsl.backends.diagram.view import View
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
@@ -54,8 +55,13 @@ def _mermaid(view: View, style: Style, choices: Choices) -> str:
     return to_mermaid(view, style, choices.direction)
 
 
-WRITERS: Mapping[str, Writer] = {"dot": _dot, "html": _html, "mmd": _mermaid}
-FORMATS: Sequence[str] = (*DRAWS, *WRITERS)
+def _tikz(view: View, style: Style, choices: Choices) -> str:
+    return to_tikz(view, style, choices.direction, choices.engine)
+
+
+WRITERS: Mapping[str, Writer] = {"dot": _dot, "html": _html, "mmd": _mermaid, "tex": _tikz}
+PICTURES = ("svg", "png", "pdf")
+FORMATS: Sequence[str] = (*PICTURES, *WRITERS)
 
 
 def check(checked: CheckedGraph, format: str, choices: Choices) -> None:

@@ -60,6 +60,7 @@ DRAWS: Mapping[str, tuple[str, ...]] = {
     "svg": ("graphviz-pure", "dot", "pygraphviz"),
     "png": ("graphviz-pure", "dot", "pygraphviz"),
     "pdf": ("dot", "pygraphviz"),
+    "json": ("graphviz-pure", "dot", "pygraphviz"),  # where everything stands, for TikZ
 }
 
 

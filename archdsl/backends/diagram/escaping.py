@@ -73,13 +73,15 @@ LATEX = {
     '"': r"\textquotedbl{}",
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
-    "-": r"{-}",
     "[": r"{[}",
-    "]": r"{]}",
     "…": r"\ldots{}",
+    "→": r"$\rightarrow$",
+    "×": r"$\times$",
+    "−": r"$-$",
 }
 
 
 def latex(text: str) -> str:
     """Write text for LaTeX, inside or outside an argument."""
-    return "".join(LATEX.get(character, character) for character in text)
+    escaped = "".join(LATEX.get(character, character) for character in text)
+    return re.sub("-(?=-)", "-{}", escaped)  # no dashes of two or three hyphens

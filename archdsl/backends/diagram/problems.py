@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from archdsl.diagnostics import Diagnostic, printable
 
@@ -14,7 +13,6 @@ INSTALL = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoEngine(Diagnostic):
     """There is nothing to draw with.
 
@@ -39,7 +37,6 @@ class NoEngine(Diagnostic):
         return f"install {' or '.join(INSTALL[name] for name in wanted)}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class EngineFailed(Diagnostic):
     """Graphviz did not draw the picture."""
 
@@ -54,7 +51,6 @@ class EngineFailed(Diagnostic):
         return "choose another with `--engine`, or write DOT with `-o NAME.dot`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooSlow(Diagnostic):
     """Graphviz took too long for the picture."""
 
@@ -69,7 +65,6 @@ class TooSlow(Diagnostic):
         return "fold blocks with a smaller `--depth`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooManyBoxes(Diagnostic):
     """A picture would have more boxes than anybody can read, or Graphviz can arrange."""
 
@@ -87,7 +82,6 @@ class TooManyBoxes(Diagnostic):
         return f"fold blocks with `--depth {self.fitting}`, and open single ones with `--unfold`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownPath(Diagnostic):
     """A block that is to be unfolded is not there."""
 
@@ -104,7 +98,6 @@ class UnknownPath(Diagnostic):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadChoice(Diagnostic):
     """An option of a drawing has a value that it does not take."""
 

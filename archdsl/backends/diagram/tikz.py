@@ -1,0 +1,209 @@
+"""View -> TikZ, for LaTeX: Graphviz says where everything stands, and TikZ draws it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from archdsl.backends.diagram.dot import TITLE, names_of, to_dot
+from archdsl.backends.diagram.engines import render
+from archdsl.backends.diagram.escaping import latex, visible
+from archdsl.backends.diagram.legend import totals_of
+from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
+from archdsl.backends.diagram.view import Box, Cluster, Edge, View
+from archdsl.backends.diagram.wording import kind_of, shape_of
+
+TEXT = 11  # points
+INSET = 4  # points between a border and text
+BADGE = 30  # width of the mark "x 3" of a run, in points
+
+HEAD = r"""% {comment}
+% Compile with pdflatex, or with lualatex where names are not in Latin script.
+% For a paper, take the picture and the lines before it that it needs.
+\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{textcomp,helvet,geometry,tikz}
+\geometry{paperwidth={width}bp,paperheight={height}bp,margin=6bp}
+\pagestyle{empty}
+\setlength{\parindent}{0pt}
+\usetikzlibrary{arrows.meta}
+\renewcommand{\familydefault}{\sfdefault}
+\begin{document}
+\begin{tikzpicture}[x=1bp,y=1bp,inner sep=0pt,
+  every node/.style={font=\fontsize{11}{13}\selectfont},
+  small/.style={font=\fontsize{9}{11}\selectfont},
+  arrow/.style={-{Latex[length=5bp,width=4bp]},line width=0.7bp},
+  main/.style={line width=1.3bp},
+  training/.style={dashed}]
+"""
+
+
+def to_tikz(view: View, style: Style, direction: str, engine: str | None) -> str:
+    """Write a view as a LaTeX document of one picture.
+
+    Raises:
+        ArchError: there is no Graphviz, or it fails.
+    """
+    placed = json.loads(render(to_dot(view, style, direction, explained=False), "json", engine))
+    objects: Sequence[Mapping[str, Any]] = placed.get("objects", [])
+    where = {each["name"]: each for each in objects}
+    names = names_of(view.boxes)
+    clusters = [each for each in objects if each["name"].startswith("cluster_")]
+    theme = style.theme
+    comment = latex(f"{visible(view.checked.name)}: {totals_of(style)}")
+    x0, y0, x1, y1 = _numbers(placed["bb"])
+    sizes = {"width": f"{x1 - x0 + 40:g}", "height": f"{y1 - y0 + 40:g}", "comment": comment}
+    lines = [re.sub(r"\{(width|height|comment)\}", lambda found: sizes[found.group(1)], HEAD)]
+    lines += _colors(view, style)
+    numbered = {each["name"]: each for each in clusters}
+    for number, (cluster, depth) in enumerate(_clusters(view.children, 0)):
+        lines.append(_frame(cluster, numbered[f"cluster_{number}"], theme.cluster(depth), style))
+    for box in view.boxes:
+        lines += _box(view, box, where[names[box.index]], style)
+    for edge, drawn in zip(view.edges, _drawn(placed, view, names), strict=True):
+        lines += _edge(edge, drawn, style)
+    lines.append(_text((x0 + x1) / 2, y0 - 6, comment, theme.text, "anchor=north,small"))
+    return "\n".join([*lines, r"\end{tikzpicture}", r"\end{document}", ""])
+
+
+def _colors(view: View, style: Style) -> Iterator[str]:
+    theme = style.theme
+    used = {theme.text, theme.small, theme.muted, theme.line, theme.accent, theme.background}
+    used |= set(theme.clusters)
+    for box in view.boxes:
+        if box.kind in ("layers", "block", "run"):
+            used |= {row.fill for row in rows_of(view, box, style)}
+        elif box.kind == "merge":
+            used.add(style.fill(box, layers_of(box)[0].layer.family()))
+    for color in sorted(used):
+        yield rf"\definecolor{{{_color(color)}}}{{HTML}}{{{color[1:]}}}"
+
+
+def _color(color: str) -> str:
+    return f"c{color[1:]}"
+
+
+def _clusters(children: Sequence[Box | Cluster], depth: int) -> Iterator[tuple[Cluster, int]]:
+    """Yield clusters in the order in which DOT numbers them."""
+    for child in children:
+        if isinstance(child, Cluster):
+            yield child, depth
+            yield from _clusters(child.children, depth + 1)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+def _frame(cluster: Cluster, placed: Mapping[str, Any], fill: str, style: Style) -> str:
+    x0, y0, x1, y1 = _numbers(placed["bb"])
+    dashed = ",training" if cluster.training_only else ""
+    look = f"draw={_color(style.theme.muted)},fill={_color(fill)},rounded corners=8bp{dashed}"
+    title = latex(visible(cluster.scope.label))
+    block = latex(visible(cluster.scope.block))
+    size = float(placed.get("fontsize", TITLE))
+    font = rf"font=\fontsize{{{size:g}}}{{{size + 1:g}}}\selectfont"
+    wide = x1 - x0 > 2 * size * len(title + block)
+    text = rf"\textbf{{{title}}}" + (" " if wide else r"\\ ") * bool(block) + block
+    label = _text(x0 + 8, y1 - 4, text, style.theme.muted, f"anchor=north west,align=left,{font}")
+    return rf"\path[{look}] ({x0:g},{y0:g}) rectangle ({x1:g},{y1:g});" + "\n" + label
+
+
+def _box(view: View, box: Box, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
+    x, y = _numbers(placed["pos"])
+    width, height = 72 * float(placed["width"]), 72 * float(placed["height"])
+    theme = style.theme
+    left, right, top, bottom = x - width / 2, x + width / 2, y + height / 2, y - height / 2
+    line = f"draw={_color(theme.line)}" + ",training" * box.training_only
+    if box.kind not in ("layers", "block", "run"):
+        yield from _pill(box, (x, y, width, height), line, style)
+        return
+    rows = rows_of(view, box, style)
+    each = height / len(rows)
+    edge = right - BADGE * (box.kind == "run")
+    for number, row in enumerate(rows):
+        high = top - number * each
+        yield (
+            rf"\fill[{_color(row.fill)}] ({left:g},{high - each:g}) rectangle ({edge:g},{high:g});"
+        )
+        strong = rf"\textbf{{{latex(row.strong)}}} " if row.strong else ""
+        small = ",small" if row.small else ""
+        middle = high - each / 2
+        text = strong + latex(row.text)
+        yield _text(left + INSET, middle, text.strip(), theme.text, f"anchor=west{small}")
+        if row.name:
+            name = latex(row.name)
+            yield _text(edge - INSET, middle, name, theme.small, "anchor=east,small")
+    if box.kind == "run":
+        fill = _color(theme.muted)
+        yield rf"\fill[{fill}] ({edge:g},{bottom:g}) rectangle ({right:g},{top:g});"
+        times = rf"\textbf{{x {box.times}}}"
+        yield _text((edge + right) / 2, y, times, theme.background, "")
+    yield rf"\draw[{line}] ({left:g},{bottom:g}) rectangle ({right:g},{top:g});"
+
+
+def _pill(
+    box: Box, place: tuple[float, float, float, float], line: str, style: Style
+) -> Iterator[str]:
+    """Yield a merge, an input or an output: a circle with a sign, or text in a rounded box."""
+    x, y, width, height = place
+    theme = style.theme
+    if box.kind == "merge":
+        node = layers_of(box)[0]
+        fill = _color(style.fill(box, node.layer.family()))
+        sign = sign_of(node)
+        if sign:
+            yield rf"\path[{line},fill={fill}] ({x:g},{y:g}) circle[radius={width / 2:g}bp];"
+            yield _text(x, y, latex(sign), theme.text, "")
+            return
+        text = latex(visible(kind_of(node.layer)))
+    else:
+        fill, text = _color(theme.background), rf"\textbf{{{latex(name_of(box))}}}"
+    corners = "" if box.kind == "tensor" else f",rounded corners={height / 2.2:g}bp"
+    yield (
+        rf"\path[{line},fill={fill}{corners}] ({x - width / 2:g},{y - height / 2:g}) rectangle "
+        rf"({x + width / 2:g},{y + height / 2:g});"
+    )
+    yield _text(x, y, text, theme.text, "")
+
+
+def _drawn(
+    placed: Mapping[str, Any], view: View, names: Mapping[int, str]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield what Graphviz says of each edge; those between the same boxes come in any order."""
+    objects = {each["_gvid"]: each["name"] for each in placed.get("objects", [])}
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for each in placed.get("edges", []):
+        found.setdefault((objects[each["tail"]], objects[each["head"]]), []).append(each)
+    for edge in view.edges:
+        same = found[names[edge.source], names[edge.target]]
+        labelled = [each for each in same if bool(each.get("lp")) == edge.labelled]
+        yield (labelled or same)[0]
+        same.remove((labelled or same)[0])
+
+
+def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
+    end, *rest = placed["pos"].split()
+    points = [tuple(_numbers(point)) for point in rest]
+    last = tuple(_numbers(end.removeprefix("e,"))) if end.startswith("e,") else points.pop()
+    if not end.startswith("e,"):
+        points.insert(0, tuple(_numbers(end)))
+    color = style.theme.accent if edge.shortcut else style.theme.line
+    look = f"arrow,draw={_color(color)}" + ",main" * (edge.main or edge.shortcut)
+    look += ",training" * edge.training_only
+    path = f"({points[0][0]:g},{points[0][1]:g})"
+    for at in range(1, len(points) - 2, 3):
+        (ax, ay), (bx, by), (cx, cy) = points[at : at + 3]
+        path += f" .. controls ({ax:g},{ay:g}) and ({bx:g},{by:g}) .. ({cx:g},{cy:g})"
+    yield rf"\draw[{look}] {path} -- ({last[0]:g},{last[1]:g});"
+    if edge.labelled and placed.get("lp"):
+        x, y = _numbers(placed["lp"])
+        shape = latex(visible(shape_of(edge.shape)))
+        yield rf"\node[small,text={_color(style.theme.muted)}] at ({x:g},{y:g}) {{{shape}}};"
+
+
+def _text(x: float, y: float, text: str, color: str, look: str) -> str:
+    comma = "," if look else ""
+    return rf"\node[{look}{comma}text={_color(color)}] at ({x:g},{y:g}) {{{text}}};"
