@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.forms import Form, Shaped
 from archdsl.backends.python_source.makers import (
     ClassMaker,
@@ -14,6 +15,7 @@ from archdsl.backends.python_source.makers import (
     layer_maker,
     tensor_maker,
 )
+from archdsl.backends.python_source.names import variable
 from archdsl.backends.python_source.parameters import Parameter, resolve
 from archdsl.backends.python_source.template import template
 from archdsl.backends.python_source.tree import Place, Step
@@ -221,14 +223,18 @@ class _Builder:
             return step.what.scope.name, "{module}({inputs})"
         node, torch = step.what, step.what.facts.torch
         if isinstance(torch, TorchFunction):
+            if torch.free is not None:
+                raise refuse_free(node, torch.free)
             return "", torch.expression
         return self.owner(node), torch.call
 
     def names(self, step: Step) -> tuple[str, ...]:
         """Return what the spec calls each tensor that a step gives, or ""."""
-        if len(step.outputs) == 1:
+        if len(step.outputs) == 1 or not isinstance(step.what, Place):
             return (step.what.label,)
-        return tuple(self.checked.nodes[name].label for name in step.outputs)
+        inside = len(step.what.scope.name) + 1
+        parts = (name[inside:].split(".") for name in step.outputs)
+        return tuple(next(filter(variable, each), "") for each in parts)
 
     def owner(self, node: Node) -> str:
         """Return the name of the node whose module a node applies, mostly its own."""

@@ -205,6 +205,7 @@ def _forward(
         members.texts,
         tensors,
         results,
+        frozenset(_alone(results, outputs) if root else results[: len(results) == 1]),
         frozenset() if root else frozenset(results) & training,
         _shapes(checked, place) if root else {},
     )
@@ -212,6 +213,13 @@ def _forward(
         if is_owned(action):
             tensors.names[action.outputs[0]] = forward.expression(at)
     return with_runs(forward, members.made)
+
+
+def _alone(results: Sequence[int], outputs: Outputs) -> list[int]:
+    """Return the results of a network that it returns as a tensor and not in a tuple."""
+    pairs = zip(results, outputs.training_only, strict=True)
+    always = [tensor for tensor, only in pairs if not only]
+    return [] if outputs.evaluation else always
 
 
 def _tensor_numbers(place: Place) -> dict[str, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import Node
 
@@ -12,7 +10,6 @@ class CompileError(ArchError, ValueError):
     """A network that can't be written as a torch module."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReservedLabel(Diagnostic):
     """A label that torch keeps for itself
 
@@ -33,7 +30,6 @@ class ReservedLabel(Diagnostic):
         return f"choose another label, for example `{self.name.strip('_')}_1`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class FreeParameter(Diagnostic):
     """A layer whose parameters depend on a free size
 
@@ -54,7 +50,6 @@ class FreeParameter(Diagnostic):
         return "give the input its size: `input image: [3, 224, 224]`, or `--input image=3x224x224`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class NothingToEvaluate(Diagnostic):
     """A network all of whose outputs are for training only
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from archdsl.backends.python_source.errors import refuse_reserved
-from archdsl.backends.python_source.makers import positional
 from archdsl.backends.python_source.names import (
     LIST_ATTRIBUTES,
     is_reserved,
+    positional,
     quoted,
     snake_case,
     unique,

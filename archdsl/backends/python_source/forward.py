@@ -28,6 +28,7 @@ class Forward:
         parameters: names of the tensors that come in.
         texts: for each action its expression, with numbers put in.
         results: the tensors that go out, in order.
+        alone: those of them that are returned by themselves in some mode.
         conditional: those of them that are there in training mode only.
         notes: for each tensor a comment on its shape, or nothing.
     """
@@ -38,6 +39,7 @@ class Forward:
     texts: Sequence[str]
     tensors: Tensors
     results: Sequence[int]
+    alone: frozenset[int] = frozenset()
     conditional: frozenset[int] = frozenset()
     notes: Mapping[int, str] = field(default_factory=dict)
     runs: Mapping[int, Run] = field(default_factory=dict)
@@ -98,8 +100,7 @@ class Forward:
     def body(self, depth: int, stop: int) -> Iterator[str]:
         """Yield the statements of the actions before `stop`."""
         declared = set(self.parameters)
-        returned = [self.name(tensor) for tensor in self.results]
-        typed = set(returned) if len(returned) == 1 else set()
+        typed = {self.name(tensor) for tensor in self.alone}
         for tensor in self.results:
             if tensor in self.conditional:
                 yield from statement(f"{self.name(tensor)}: {TENSOR} | None = None", depth)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from archdsl.backends.python_source.errors import refuse_free
-from archdsl.backends.python_source.names import literal, quoted
+from archdsl.backends.python_source.names import literal, positional, quoted
 from archdsl.backends.python_source.template import template
 from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
@@ -139,11 +139,6 @@ class ListMaker:
 
 
 Maker = LayerMaker | TensorMaker | ClassMaker | ListMaker
-
-
-def positional(labels: Sequence[str]) -> bool:
-    """Tell whether labels are 0, 1, 2, ... in order, as those of a list are."""
-    return all(label == str(at) for at, label in enumerate(labels))
 
 
 def folded(items: Sequence[str]) -> list[str]:

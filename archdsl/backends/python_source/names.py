@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -57,6 +57,11 @@ def is_attribute(label: str) -> bool:
     """
     plain = IDENTIFIER.match(label) is not None and not keyword.iskeyword(label)
     return plain and not label.startswith("__")
+
+
+def positional(labels: Sequence[str]) -> bool:
+    """Tell whether labels are 0, 1, 2, ... in order, as those of a list are."""
+    return all(label == str(at) for at, label in enumerate(labels))
 
 
 def member(owner: str, label: str) -> str:

@@ -235,4 +235,5 @@ def _default(known: Known, numbers: Sequence[Number]) -> object:
     defaults = [number.default for number in numbers]
     if not defaults or any(_differ(defaults[0], default) for default in defaults):
         return NO_DEFAULT
-    return defaults[0]
+    used = any(not _differ(value, defaults[0]) for value in known.column)
+    return defaults[0] if used else NO_DEFAULT

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from archdsl.backends.python_source.names import positional
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import TorchModule, TorchTensor
 
@@ -108,6 +109,8 @@ def _settle(place: Place, index: dict[str, int]) -> None:
     if place.parent:
         computes = bool(place.inputs and place.outputs)
         place.callable = place.callable and computes and bool(place.children or place.scope.block)
+        if place.is_group and len(place.outputs) > 1 and positional(list(place.children)):
+            place.callable = False  # branches side by side: a list of modules
     inwards = sorted(place.outputs, key=lambda name: index[name])
     place.outputs = dict.fromkeys(inwards[-1:] + inwards[:-1])
 

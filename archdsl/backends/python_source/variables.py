@@ -87,13 +87,15 @@ def name_tensors(
     tensors.chain_sizes = {number: len(chain.tensors) for number, chain in enumerate(chains)}
     for number, name in enumerate(parameters):
         tensors.hold(name, number)
+    given = set(map(variable, outputs.values()))
     for at, action in enumerate(actions):
         several = len(action.outputs) > 1
         for tensor in action.outputs:
             if tensor not in tensors.owned:
                 chain = chains[tensors.chain[tensor]]
                 wanted = _wanted(chain, tensor, several, tensors, outputs)
-                wanted += _fallbacks(chain, actions, modules, tensors, outputs)
+                others = _fallbacks(chain, actions, modules, tensors, outputs)
+                wanted += [name for name in others if name not in given] or ["x1"]
                 tensors.hold(_free(wanted, at, tensors, reserved), tensor)
     return tensors
 
@@ -132,6 +134,7 @@ def _chains(
 ) -> list[Chain]:
     """Put the tensors together that can share a name."""
     chains: list[Chain] = []
+    several: set[int] = set()  # those that come several at once have each a name of its own
     for number in range(count):
         tensors.chain[number] = len(chains)
         chains.append(Chain([number], -1))
@@ -142,6 +145,7 @@ def _chains(
             before >= (0 if flows else count)
             and tensors.plain_readers[before] == (not action.training_only)
             and tensors.last_use[before] == at
+            and before not in several
         )
         for tensor in action.outputs:
             if goes_on:
@@ -149,6 +153,7 @@ def _chains(
                 tensors.chain[tensor] = tensors.chain[before]
                 chains[tensors.chain[tensor]].tensors.append(tensor)
             else:
+                several |= set(action.outputs) if len(action.outputs) > 1 else set()
                 tensors.chain[tensor] = len(chains)
                 aside = len(read) == 1 and tensors.readers[read[0]] > 1
                 chains.append(Chain([tensor], at, aside))
@@ -164,9 +169,11 @@ def _wanted(
     label = variable(tensors.labels[tensor])
     if outputs.get(tensor):
         wanted.append(variable(outputs[tensor]))
+    if several:
+        wanted.append(label)
     if chain.aside and len(chain.tensors) > 1 and end not in outputs:
         wanted.append(_branch_name(chain, tensors))
-    if several or (tensor == end and tensors.readers[end] > 1 and end not in outputs):
+    if tensor == end and tensors.readers[end] > 1 and end not in outputs:
         wanted.append(label)
     if tensor in tensors.before:
         wanted.append(tensors.names[tensors.before[tensor]])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.diagnostics import ArchError, Diagnostic
 
 
@@ -11,7 +9,6 @@ class TorchError(ArchError):
     """A module that can't be made, run or given its weights."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoDevice(Diagnostic):
     """A device that this machine doesn't have"""
 
@@ -26,7 +23,6 @@ class NoDevice(Diagnostic):
         return "use `--device cpu`, or leave it out to take what is there"
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooLarge(Diagnostic):
     """A network that needs more memory than there is
 
@@ -48,7 +44,6 @@ class TooLarge(Diagnostic):
         return "use `--device meta`, which allocates nothing, or a smaller network"
 
 
-@dataclass(frozen=True, kw_only=True)
 class SizeNotGiven(Diagnostic):
     """A network with free sizes that no value is known for"""
 
@@ -63,7 +58,6 @@ class SizeNotGiven(Diagnostic):
         return "give the input its size, for example `--input image=3x224x224`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class WrongWeights(Diagnostic):
     """Weights that don't fit a network"""
 
@@ -83,7 +77,6 @@ class WrongWeights(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoSuchParameter(Diagnostic):
     """A pattern that no parameter has"""
 
