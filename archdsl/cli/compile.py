@@ -118,10 +118,11 @@ def _report_verification(result: Verification) -> None:
     )
     for check in result.disagreeing[:20]:
         mode = "training" if check.training else "evaluation"
-        complain(
-            f"{check.name} in {mode}: counted {check.shape[0]}, {check.parameters[0]:,} parameters, "
-            f"{check.macs[0]:,} macs; torch has {check.shape[1]}, {check.parameters[1]:,}, {check.macs[1]}"
+        pairs = zip(check.shape, check.parameters, check.macs, strict=True)
+        counted, found = (
+            f"{shape}, {numbers} parameters, {macs} macs" for shape, numbers, macs in pairs
         )
+        complain(f"{check.name} in {mode}: counted {counted}; torch has {found}")
     for name in result.differing:
         complain(f"output `{name}` differs from the result of its nodes one by one")
 

@@ -19,7 +19,7 @@ from archdsl.output import write_whole
     "-o",
     "--output",
     metavar="FILE",
-    help="Its ending says the format: .svg, .png, .pdf, .dot, .html, .mmd, .tex; - is standard output.",
+    help="File to write: .svg, .png, .pdf, .dot, .html, .mmd or .tex; - is standard output.",
 )
 @click.option("--format", "form", metavar="FORMAT", help="svg, png, ...; else the file's ending.")
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Fold blocks below this depth.")
