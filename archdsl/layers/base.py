@@ -72,6 +72,7 @@ class TorchFunction:
     """
 
     expression: str
+    free: Formula | None = None  # a size in it that is free, so that it can't be run as it stands
 
 
 @dataclass(frozen=True, slots=True)

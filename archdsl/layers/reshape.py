@@ -1,12 +1,13 @@
-"""What changes the shape of a tensor or the order of its axes, and what takes a part of it.
+"""What changes the shape of a tensor, or the order of its axes or places.
 
 Nothing is computed, hence nothing is counted. Axes keep torch's numbers, batch 0 and channels 1,
-or -1 from the last; the batch is left alone. Torch lets some slips pass that are refused here:
-a slice that reaches beyond its axis, and squeezing an axis that holds more than one place.
+or -1 from the last; the batch is left alone. Torch lets pass what is refused here: squeezing an
+axis that holds more than one place.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from archdsl.layers.arguments import (
@@ -14,11 +15,8 @@ from archdsl.layers.arguments import (
     SIZE,
     Dim,
     Dims,
-    Integer,
     Integers,
-    Positive,
     each,
-    optional,
     sample_axes,
     sample_axis,
 )
@@ -33,8 +31,6 @@ from archdsl.layers.base import (
     Shape,
     Shapes,
     TorchFunction,
-    Window,
-    Windows,
     numel,
     single,
 )
@@ -47,14 +43,9 @@ def _open_size(value: Any) -> Any:
     return value if type(value) is int and value == -1 else SIZE.check(value)
 
 
-def _bound(value: Any) -> Any:
-    return value if isinstance(value, Formula) else INTEGER.check(value)
-
-
 OPEN_SIZES = Kind(
     "a list of sizes, one of which may be -1", each(_open_size), ((1, -1), (-1,), (2, 3))
 )
-BOUND = Kind("an integer", _bound, (0, 1, -1))
 
 
 def fill(sizes: Shape, shape: Shape) -> tuple[Shape, Pairs]:
@@ -96,32 +87,45 @@ def _without_free(sizes: Shape, shape: Shape) -> tuple[Size, Size]:
     raise LayerError(f"cannot tell what -1 is, since {wanted} is not known")
 
 
-def size_texts(given: Shape, filled: Shape, shape: Shape) -> list[str]:
-    """Write the sizes of a result in terms of its input, which is `{0}`.
+def size_text(size: Size, shape: Shape) -> str | None:
+    """Write a size as a size of the input, which is `{0}`; None if it is free and can't be."""
+    if isinstance(size, int):
+        return str(size)
+    if size in shape:
+        return f"{{0}}.shape[{shape.index(size) + 1}]"
+    named = {
+        str(axis): f"{{0}}.shape[{dim}]"
+        for dim, axis in enumerate(shape, start=1)
+        if isinstance(axis, Formula) and axis.names == {str(axis)}
+    }
+    if not size.names <= named.keys():
+        return None
+    spaced = re.sub(r"//|\*", lambda sign: f" {sign[0]} ", str(size))
+    return re.sub(r"[A-Za-z_]\w*", lambda name: named[name[0]], spaced)
 
-    Free sizes that are those of an axis are asked of the input; -1 stands where it was given, or
-    instead for a free size that can't be had in another way.
+
+def size_texts(given: Shape, filled: Shape, shape: Shape) -> tuple[list[str], Formula | None]:
+    """Write the sizes of a result; return a free one as well if it can't be written.
+
+    There is -1 where it was given, or instead for a free size that can't be had in another way.
     """
-    at = {size: axis + 1 for axis, size in enumerate(shape) if isinstance(size, Formula)}
-    texts = [
-        f"{{0}}.shape[{at[size]}]" if isinstance(size, Formula) and size in at else str(size)
-        for size in filled
-    ]
-    unknown = [i for i, size in enumerate(filled) if isinstance(size, Formula) and size not in at]
-    if len(unknown) == 1:
-        texts[unknown[0]] = "-1"
+    texts = [size_text(size, shape) for size in filled]
+    if texts.count(None) == 1:
+        texts[texts.index(None)] = "-1"
     elif -1 in given:
         texts[given.index(-1)] = "-1"
-    return texts
+    free = [size for size, text in zip(filled, texts, strict=True) if text is None]
+    formulas = [size for size in free if isinstance(size, Formula)]
+    return [text or "" for text in texts], formulas[0] if formulas else None
 
 
 def reshaped(
-    expression: str, shape: Shape, output: Shape, pairs: Pairs = (), moved: bool = False
+    torch: TorchFunction, shape: Shape, output: Shape, pairs: Pairs = (), moved: bool = False
 ) -> Facts:
     """Return the facts of what leaves every number as it is, but maybe not its place."""
     return Facts(
         output=output,
-        torch=TorchFunction(expression),
+        torch=torch,
         windows=GLOBAL if moved or output != shape else POINTWISE,
         view=True,
         agreements=pairs,
@@ -147,7 +151,7 @@ class Flatten(Layer):
             raise LayerError(f"has start_dim = {self.start_dim} after end_dim = {self.end_dim}")
         output = (*shape[:start], numel(shape[start : end + 1]), *shape[end + 1 :])
         dims = f"{self.start_dim}" + (f", {self.end_dim}" if self.end_dim != -1 else "")
-        return reshaped(f"torch.flatten({{0}}, {dims})", shape, output)
+        return reshaped(TorchFunction(f"torch.flatten({{0}}, {dims})"), shape, output)
 
 
 class Unflatten(Layer):
@@ -168,9 +172,10 @@ class Unflatten(Layer):
             raise LayerError("is given an empty list of sizes")
         sizes, pairs = fill(self.unflattened_size, (shape[axis],))
         output = (*shape[:axis], *sizes, *shape[axis + 1 :])
-        texts = ", ".join(size_texts(self.unflattened_size, sizes, shape))
-        comma = "," if len(sizes) == 1 else ""
-        return reshaped(f"{{0}}.unflatten({self.dim}, ({texts}{comma}))", shape, output, pairs)
+        texts, free = size_texts(self.unflattened_size, sizes, shape)
+        listed = ", ".join(texts) + ("," if len(sizes) == 1 else "")
+        function = TorchFunction(f"torch.unflatten({{0}}, {self.dim}, ({listed}))", free)
+        return reshaped(function, shape, output, pairs)
 
 
 class Reshape(Layer):
@@ -186,8 +191,9 @@ class Reshape(Layer):
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
         output, pairs = fill(self.shape, shape)
-        texts = ", ".join(["{0}.shape[0]", *size_texts(self.shape, output, shape)])
-        return reshaped(f"{{0}}.reshape({texts})", shape, output, pairs)
+        texts, free = size_texts(self.shape, output, shape)
+        listed = ", ".join(["{0}.shape[0]", *texts])
+        return reshaped(TorchFunction(f"{{0}}.reshape({listed})", free), shape, output, pairs)
 
 
 class Permute(Layer):
@@ -214,7 +220,7 @@ class Permute(Layer):
         output = tuple(shape[dim - 1] for dim in order[1:])
         dims = ", ".join(map(str, self.dims))
         moved = order != sorted(order)
-        return reshaped(f"{{0}}.permute({dims})", shape, output, moved=moved)
+        return reshaped(TorchFunction(f"{{0}}.permute({dims})"), shape, output, moved=moved)
 
 
 class Transpose(Layer):
@@ -231,8 +237,8 @@ class Transpose(Layer):
         second = sample_axis(self.dim1, len(shape), "dim1")
         output = list(shape)
         output[first], output[second] = output[second], output[first]
-        expression = f"{{0}}.transpose({self.dim0}, {self.dim1})"
-        return reshaped(expression, shape, tuple(output), moved=first != second)
+        function = TorchFunction(f"{{0}}.transpose({self.dim0}, {self.dim1})")
+        return reshaped(function, shape, tuple(output), moved=first != second)
 
 
 class Squeeze(Layer):
@@ -253,7 +259,7 @@ class Squeeze(Layer):
                 raise LayerError(f"cannot leave out dim {axis + 1}, whose size is {shape[axis]}")
         output = tuple(size for axis, size in enumerate(shape) if axis not in gone)
         pairs = tuple((shape[axis], 1) for axis in gone if shape[axis] != 1)
-        return reshaped(f"{{0}}.squeeze({self.dim})", shape, output, pairs)
+        return reshaped(TorchFunction(f"{{0}}.squeeze({self.dim})"), shape, output, pairs)
 
 
 class Unsqueeze(Layer):
@@ -270,80 +276,7 @@ class Unsqueeze(Layer):
         shape = single(inputs)
         axis = sample_axis(self.dim, len(shape) + 1)
         output = (*shape[:axis], 1, *shape[axis:])
-        return reshaped(f"{{0}}.unsqueeze({self.dim})", shape, output)
-
-
-class Slice(Layer):
-    """The places `start`, `start + step`, ... before `stop` along an axis, as Python counts.
-
-    Negative bounds count from the end, and without `stop` it goes to the end. Both bounds must
-    lie within the axis.
-    """
-
-    examples = (
-        Example({"start": 0, "stop": 16}, inputs=((64, 7, 7),), output=(16, 7, 7)),
-        Example({"start": 1, "stop": None, "step": 2, "dim": 2}, inputs=((4, 9),), output=(4, 4)),
-        Example({"start": -3, "stop": -1}, inputs=((8,),), output=(2,)),
-    )
-
-    start: Annotated[Size, BOUND]
-    stop: Annotated[Size | None, optional(BOUND)]
-    step: Positive = 1
-    dim: Dim = 1
-
-    def infer(self, inputs: Shapes) -> Facts:
-        shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape))
-        size = shape[axis]
-        start = from_start(self.start, size)
-        stop = size if self.stop is None else from_start(self.stop, size)
-        for bound in (start, stop):
-            self.check_bound(bound, size)
-        length = (stop - start + self.step - 1) // self.step
-        if isinstance(length, int) and length < 1:
-            raise LayerError(f"takes nothing: its start {start} is not before its stop {stop}")
-        texts = [_bound_text(self.start, 0), _bound_text(self.stop, size)]
-        texts += [f"{self.step}"] if self.step > 1 else []
-        before = ":, " * (axis + 1)
-        return Facts(
-            output=(*shape[:axis], length, *shape[axis + 1 :]),
-            torch=TorchFunction(f"{{0}}[{before}{':'.join(texts)}]"),
-            windows=_sliced(axis, len(shape), Window(1, self.step, start)),
-            view=True,
-        )
-
-    def check_bound(self, bound: Size, size: Size) -> None:
-        """Refuse a bound that is known to lie outside the axis."""
-        outside = isinstance(bound, int) and bound < 0
-        if isinstance(bound, int) and isinstance(size, int):
-            outside = outside or bound > size
-        if outside:
-            stop = "its end" if self.stop is None else self.stop
-            raise LayerError(
-                f"goes from {self.start} to {stop}, and dim {self.dim} has {size} places"
-            )
-
-
-class Select(Layer):
-    """One place along an axis, which is then gone. A negative index counts from the end."""
-
-    examples = (
-        Example({"index": 0}, inputs=((197, 192),), output=(192,)),
-        Example({"index": -1, "dim": -1}, inputs=((4, 9),), output=(4,)),
-    )
-
-    index: Integer
-    dim: Dim = 1
-
-    def infer(self, inputs: Shapes) -> Facts:
-        shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape))
-        size = shape[axis]
-        if isinstance(size, int) and not -size <= self.index < size:
-            raise LayerError(f"has index = {self.index}, and dim {self.dim} has {size} places")
-        before = ":, " * (axis + 1)
-        output = (*shape[:axis], *shape[axis + 1 :])
-        return reshaped(f"{{0}}[{before}{self.index}]", shape, output)
+        return reshaped(TorchFunction(f"{{0}}.unsqueeze({self.dim})"), shape, output)
 
 
 class Roll(Layer):
@@ -363,19 +296,3 @@ class Roll(Layer):
             raise LayerError(f"has {len(self.shifts)} shifts for {len(self.dims)} dims")
         expression = f"torch.roll({{0}}, {self.shifts}, dims={self.dims})"
         return Facts(output=shape, torch=TorchFunction(expression), windows=GLOBAL)
-
-
-def _sliced(axis: int, rank: int, window: Window) -> Windows:
-    """Return the windows of what takes places of one axis."""
-    if axis == 0:
-        return POINTWISE
-    return tuple(window if other == axis else Window(1) for other in range(1, rank))
-
-
-def from_start(bound: Size, size: Size) -> Size:
-    """Count a bound from the start of an axis; a negative one counts from its end."""
-    return size + bound if isinstance(bound, int) and bound < 0 else bound
-
-
-def _bound_text(bound: Size | None, omitted: Size) -> str:
-    return "" if bound is None or bound == omitted else str(bound)

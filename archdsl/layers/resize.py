@@ -46,7 +46,8 @@ from archdsl.layers.base import (
     single,
     unpack,
 )
-from archdsl.layers.sizes import Size
+from archdsl.layers.reshape import size_text
+from archdsl.layers.sizes import Formula, Size
 
 Mode = Literal["nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "nearest-exact"]
 MODE = choice("nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "nearest-exact")
@@ -290,9 +291,24 @@ class Interpolate(Interpolation):
     def infer(self, inputs: Shapes) -> Facts:
         if self.antialias and self.mode not in ("bilinear", "bicubic"):
             raise LayerError('takes antialias with mode = "bilinear" or "bicubic" only')
-        given = ", ".join(f"{name}={text(value)}" for name, value in self.given().items())
-        function = TorchFunction(f"F.interpolate({{0}}, {given})")
+        given = [f"{name}={text(value)}" for name, value in self.given("size").items()]
+        sizes, free = self.size_argument(single(inputs))
+        function = TorchFunction(f"F.interpolate({{0}}, {', '.join(sizes + given)})", free)
         return self.interpolate(inputs, function, self.antialias)
+
+    def size_argument(self, shape: Shape) -> tuple[list[str], Formula | None]:
+        """Write the size, if it is given; return a free one as well if it can't be written."""
+        if self.size is None:
+            return [], None
+        listed = self.size if isinstance(self.size, tuple) else (self.size,)
+        texts = [size_text(size, shape) or "" for size in listed]
+        free = [size for size, text in zip(listed, texts, strict=True) if not text]
+        joined = (
+            texts[0]
+            if not isinstance(self.size, tuple)
+            else f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+        )
+        return [f"size={joined}"], next((s for s in free if isinstance(s, Formula)), None)
 
 
 class UpsamplingNearest2d(Resizing):

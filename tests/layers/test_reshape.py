@@ -7,8 +7,10 @@ import torch
 from torch_facts import Built
 
 from archdsl.layers.base import LayerError, TorchFunction
-from archdsl.layers.reshape import Flatten, Reshape, Slice, Squeeze, Unflatten
-from archdsl.layers.sizes import Formula
+from archdsl.layers.reshape import Flatten, Reshape, Squeeze, Unflatten
+from archdsl.layers.resize import Interpolate
+from archdsl.layers.sizes import Formula, substitute
+from archdsl.layers.slicing import Slice
 
 H, W = Formula.named("H"), Formula.named("W")
 
@@ -53,13 +55,51 @@ def test_free_sizes_that_must_divide_are_noted() -> None:
     assert Squeeze(dim=2).infer(((3, W),)).agreements == ((W, 1),)
 
 
-def test_slices_of_a_free_axis() -> None:
-    facts = Slice(start=0, stop=H // 2, dim=2).infer(((3, H),))
-    assert facts.output == (3, H // 2)
+@pytest.mark.parametrize(
+    ("start", "stop", "text"),
+    [
+        (1, None, "1:"),
+        (0, H // 2, ": {0}.shape[2] // 2"),
+        (H - 5, H - 2, "-5:-2"),
+        (-5, H, "-5:"),
+        (W, None, "{0}.shape[3] :"),
+        (1, H // 2 + 1, "1 : {0}.shape[2] // 2 + 1"),
+    ],
+)
+def test_bounds_of_a_free_axis_are_asked_of_the_input(
+    start: int | Formula, stop: int | Formula | None, text: str
+) -> None:
+    facts = Slice(start=start, stop=stop, dim=2).infer(((3, H, W),))
 
-    facts = Slice(start=1, stop=None, step=2, dim=2).infer(((3, H),))
-    assert facts.output == (3, H // 2)
-    assert facts.torch == TorchFunction("{0}[:, :, 1::2]")
+    assert facts.torch == TorchFunction(f"{{0}}[:, :, {text}]")
+    output = Built(facts.torch)(torch.zeros(1, 3, 9, 4))
+    assert output.shape[2] == substitute(facts.output[1], {"H": 9, "W": 4})
+
+
+def test_wide_slices_with_a_step() -> None:
+    expressions = [
+        Slice(start=start, stop=stop, step=2, dim=2).infer(((3, H, W),)).torch
+        for start, stop in [(0, H // 2), (W, None), (1, H // 2 + 1)]
+    ]
+
+    assert expressions == [
+        TorchFunction("{0}[:, :, : {0}.shape[2] // 2 : 2]"),
+        TorchFunction("{0}[:, :, {0}.shape[3] :: 2]"),
+        TorchFunction("{0}[:, :, 1 : {0}.shape[2] // 2 + 1 : 2]"),
+    ]
+
+
+def test_a_free_size_that_the_input_does_not_tell_is_marked() -> None:
+    sizes = (H // 2, 2, W // 2, 2)
+    asked = Reshape(shape=sizes).infer(((H, W),)).torch
+    unknown = Reshape(shape=sizes).infer(((H // 2 * 2, W // 2 * 2),)).torch
+
+    assert asked.free is None
+    assert list(Built(asked)(torch.zeros(1, 8, 6)).shape) == [1, 4, 2, 3, 2]
+    assert unknown.free == H // 2
+    assert Slice(start=0, stop=H // 2, dim=2).infer(((3, H + 1),)).torch.free == H // 2
+    assert Interpolate(size=2 * H).infer(((3, W),)).torch.free == 2 * H
+    assert Interpolate(size=(2 * H, H)).infer(((3, H, W),)).torch.free is None
 
 
 @pytest.mark.parametrize(
