@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from archdsl.check import check
-from archdsl.diagnostics import ArchError, Source, Span
+from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
 from archdsl.elaborate.errors import BadNetwork, Problem, did_you_mean
 from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.modules import FileSetting, World
@@ -30,11 +30,27 @@ from archdsl.syntax import ast
 Shapes = Mapping[str, tuple[Size | str, ...]]
 
 
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Leave out what is said twice, and sort the rest as the places stand in the files."""
+    found: dict[object, Diagnostic] = {}
+    for one in diagnostics:
+        found.setdefault((one.code, one.span), one)
+    files: dict[str, int] = {}
+    for one in found.values():
+        if one.span is not None:
+            files.setdefault(one.span.source.path, len(files))
+    return sorted(
+        found.values(),
+        key=lambda one: (files[one.span.source.path], one.span.start) if one.span else (-1, 0),
+    )
+
+
 class Spec:
     """A file that was read and reviewed, with all that it imports.
 
     Attributes:
         network: the network that it stands for; None if it defines none.
+        problems: what is wrong with the file whichever of its networks is worked out.
     """
 
     def __init__(
@@ -55,13 +71,11 @@ class Spec:
         self.layers = Registry(layers)
         self.reader = Reader(self.limits, search)
         self.module = self.reader.read(path)
-        found = [
+        self.problems = [
             diagnostic
             for module in self.reader.modules.values()
             for diagnostic in review(module, self.layers)
         ]
-        if found:
-            raise ArchError(found)
         self.asked = network
         stem = os.path.splitext(os.path.basename(path))[0]
         self.network = network or default_network(self.module, stem)
@@ -76,7 +90,7 @@ class Spec:
         return all(one.default is not None for one in self._parameters(network))
 
     def describe(self, network: str) -> tuple[str, str]:
-        """Return how a network is asked for, `resnet50(classes: int = 1000)`, and its description."""
+        """Return how a network is asked for, `net(classes: int = 10)`, and its description."""
         parts = []
         for one in self._parameters(network):
             kind = f": {one.type}" if one.type else ""
@@ -172,4 +186,15 @@ class Spec:
             raise ArchError([BadNetwork(span=None, reason=f"{path} defines no network", hint=hint)])
         world = World(self.layers, self.limits)
         digest = self.reader.digest.hexdigest()
-        return check(elaborate(world, self.module, name, parameters or {}, shapes or {}, digest))
+        try:
+            graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, digest)
+            checked = check(graph)
+        except ArchError as error:
+            raise ArchError(in_order([*self.problems, *error.diagnostics])) from None
+        self.require_sound()
+        return checked
+
+    def require_sound(self) -> None:
+        """Raise ArchError if a part of the file is wrong, whether a network uses it or not."""
+        if self.problems:
+            raise ArchError(self.problems)

@@ -9,6 +9,7 @@ import click
 from archdsl.cli.options import Reading, reading
 from archdsl.cli.terminal import as_json, is_colorful
 from archdsl.diagnostics import ArchError, Diagnostic, printable, render_all
+from archdsl.pipeline import in_order
 
 
 @click.command("check")
@@ -54,5 +55,6 @@ def _check(reading: Reading, name: str) -> list[str]:
             for diagnostic in error.diagnostics:
                 found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
     if found:
-        raise ArchError(found.values())
+        raise ArchError(in_order(found.values()))
+    spec.require_sound()
     return names

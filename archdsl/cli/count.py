@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from archdsl.analysis.report import report
 from archdsl.backends.table import FORMATS, render
 from archdsl.cli.options import Reading, graph_of, network, reading
+from archdsl.counting import count
 
 
 @click.command("count")
@@ -35,6 +35,6 @@ def command(
     Multiply-accumulates are those of convolutions, linear layers and matrix products; what else
     a network computes stands under "other operations".
     """
-    reports = [report(graph_of(reading.spec(name), parameters, inputs), depth) for name in specs]
+    reports = [count(graph_of(reading.spec(name), parameters, inputs), depth) for name in specs]
     text = render(reports, form, explain)
     click.echo(text.removesuffix("\n"))

@@ -161,7 +161,8 @@ class Elaborator:
             frame.after(inner)
 
     def branch(self, statement: ast.Branch, frame: Frame) -> Work:
-        assert frame.branches is not None  # structure.py has seen to it
+        if frame.branches is None:
+            raise Spoiled  # structure.py has said so
         if len(frame.branches) >= self.world.limits.branches:
             self.recorder.refuse(
                 "branches", len(frame.branches) + 1, "branches", statement.span, frame.trail

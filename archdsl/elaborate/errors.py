@@ -313,7 +313,11 @@ class BranchesDisagree(Diagnostic):
         return f"branches of `{self.word}` disagree in {self.axes}"
 
     def label(self) -> str:
-        return f"every branch must have the same {self.axes.removeprefix('the ')}"
+        axes = self.axes.removeprefix("the ").replace("channels", "number of channels")
+        bare = [branch.text for branch in self.branches if branch.span == self.span]
+        return f"every branch must have the same {axes}" + "".join(
+            f"; one without a stage is {shape}" for shape in bare[:1]
+        )
 
     def others(self) -> Sequence[Label]:
         return self.branches

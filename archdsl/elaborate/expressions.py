@@ -16,6 +16,7 @@ from archdsl.elaborate.values import (
     integer,
     items,
     kind_of,
+    number,
     truth,
 )
 from archdsl.syntax import ast
@@ -176,7 +177,8 @@ def _unary(node: ast.Unary, at: Setting, most: int) -> Value:
     if node.operator == "not":
         return not truth(value, "what stands after `not`")
     if node.operator == "-":
-        return operations.arithmetic("-", 0, value, most) if value != 0 else -value
+        zero = number(value, "what stands after `-`") == 0
+        return -value if zero else operations.arithmetic("-", 0, value, most)  # -0.0 stays so
     return operations.arithmetic("+", 0, value, most)
 
 

@@ -84,6 +84,8 @@ def wire(
             single(branch.flow, "what a branch gives", branch.label.span, frame)
             raise Spoiled
         incoming += branch.flow
+    if not incoming and any(isinstance(one, ast.Stage) for one in operation.body.statements):
+        raise Spoiled  # structure.py has said that these belong into branches
     if not incoming:
         reason = f"`{word}` has no branches"
         raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason))

@@ -254,8 +254,10 @@ def call(name: str, values: tuple[Value, ...], most: int) -> Value:
     """Call one of the functions of the language, with Python's meaning."""
     least, greatest = FUNCTIONS[name]
     if len(values) < least or (greatest is not None and len(values) > greatest):
-        count = f"{least} to {greatest}" if greatest and greatest > least else f"{least}"
-        raise ValueProblem(f"`{name}` takes {count} argument{'s' if count != '1' else ''}")
+        count = f"{least}" if greatest == least else f"{least} to {greatest}"
+        if greatest is None:
+            count = f"at least {least}"
+        raise ValueProblem(f"`{name}` takes {count} argument{'' if count.endswith('1') else 's'}")
     try:
         return bounded(_call(name, values, most))
     except OverflowError:

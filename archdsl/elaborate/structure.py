@@ -352,10 +352,16 @@ class _Review:
         hint = ""
         if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
             hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
-        names = (*known, *self.module.items, *self.module.imported)
+        names = (*known, *self.values(), *self.module.imported)
         self.found.append(
             UnknownName(span=node.span, what="value", name=node.name, known=names, hint=hint)
         )
+
+    def values(self) -> Iterator[str]:
+        """Yield the names of items that can stand in an expression."""
+        for name, item, _ in item_names(self.module.program):
+            if not isinstance(item, ast.Network | ast.NetworkAlias):
+                yield name
 
     def function_name(self, name: ast.Name, known: Known) -> None:
         item = self.module.find(name.name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -32,6 +34,7 @@ WORDS = {
     "MERGE", "RESIDUAL", "WHEN", "SHORTCUT", "BRANCH", "INPUT", "OUTPUT", "PARAMETER", "BUFFER",
     "REUSE", "INLINE", "NOT", "AND", "OR", "TRUE", "FALSE", "NONE",
 }  # fmt: skip
+RESERVED = {"concat", "add", "mul", "sub", *(word.lower() for word in WORDS)}
 ITEMS = {"NETWORK", "BLOCK", "LET", "FN", "IMPORT"}
 SIGNS = {
     "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`", "RBRACE": "`}`",
@@ -86,6 +89,8 @@ class Parser:
 
     def _run(self, source: Source, start: int, end: int, rule: str) -> Any:
         """Parse a part of a file; what is wrong is added to the builder's errors."""
+        if rule == "file":
+            self.builder.described.clear()
         try:
             return self.lark.parse(TextSlice(source.text, start, end), start=rule)
         except TooMany as error:
@@ -115,7 +120,7 @@ class Parser:
         every = {_place(diagnostic): diagnostic for diagnostic in found}
         starts = [*_item_starts(source.text), len(source.text)]
         if len(starts) > 2:
-            for start, end in zip(starts, starts[1:], strict=False):
+            for start, end in pairwise(starts):
                 if any(start <= place < end for place in every):
                     continue
                 self.builder.errors = []
@@ -161,6 +166,8 @@ def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
     else:
         span = _span(source, token)
     found = SIGNS.get(token.type) if token.type in ("$END", "_NL") else f"`{token}`"
+    if ";" in token:
+        found = "`;`"
     if token.type in WORDS:
         found = f"the word `{token}`"
     return UnexpectedText(
@@ -192,6 +199,11 @@ def _expected(kinds: set[str]) -> str:
 def _hint(token: Token, expected: set[str], source: Source) -> str:
     """Say how to mend the mistakes that are made most."""
     following = source.text[token.end_pos or 0 :].lstrip(" \t")[:1]
+    before = re.search(
+        r"(\w+)[ \t]*$", source.text[max(0, (token.start_pos or 0) - 80) : token.start_pos]
+    )
+    if token.type == "COLON" and before and before[1] in RESERVED:
+        return f'`{before[1]}` is a word of the language; as a label it is written "{before[1]}"'
     if token.type in WORDS and following == ":":
         return f'`{token}` is a word of the language; as a label it is written "{token}"'
     if token.type in WORDS and "NAME" in expected:
