@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph, Graph
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnusedResult(Diagnostic):
     """A result that no output depends on.
 

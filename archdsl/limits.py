@@ -76,7 +76,6 @@ CEILINGS = {
 LARGEST = 2**63 - 1  # of integers at every step of a computation
 
 
-@dataclass(frozen=True, kw_only=True)
 class OverLimit(Diagnostic):
     """A spec asks for more than a limit allows.
 

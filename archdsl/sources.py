@@ -8,7 +8,6 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable
@@ -22,7 +21,6 @@ from archdsl.syntax.parser import Parser
 SUFFIX = ".arch"
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnreadableFile(Diagnostic):
     """A spec that can't be read: it is missing, no regular file, or not UTF-8 text."""
 
@@ -39,7 +37,6 @@ class UnreadableFile(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadImport(Diagnostic):
     """An import that can't be followed.
 
@@ -59,7 +56,6 @@ class BadImport(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportRing(Diagnostic):
     """Files that import each other in a ring."""
 

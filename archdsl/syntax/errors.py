@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnexpectedText(Diagnostic):
     """The text does not follow the grammar.
 
@@ -31,7 +28,6 @@ class UnexpectedText(Diagnostic):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnexpectedCharacter(Diagnostic):
     """A character that has no meaning in a spec.
 
@@ -57,7 +53,6 @@ class UnexpectedCharacter(Diagnostic):
         return ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnfinishedString(Diagnostic):
     """A string that is not closed on the line where it begins."""
 
@@ -70,7 +65,6 @@ class UnfinishedString(Diagnostic):
         return 'a string ends on its line; a quote inside it is written `\\"`'
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadString(Diagnostic):
     """An escape or a hole in a string that can't be understood.
 
@@ -89,7 +83,6 @@ class BadString(Diagnostic):
         return "write a backslash as `\\\\`, and a brace as `{{` or `}}`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadNumber(Diagnostic):
     """A number that is too large to be kept.
 
@@ -105,7 +98,6 @@ class BadNumber(Diagnostic):
         return "at most 9223372036854775807 for integers, and 1.7e308 for others"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadPath(Diagnostic):
     """A label or reference with a part that can't be one."""
 
@@ -120,7 +112,6 @@ class BadPath(Diagnostic):
         return "a label is made of names, integers and strings, joined by dots"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Misplaced(Diagnostic):
     """Something that may stand elsewhere, but not here."""
 
