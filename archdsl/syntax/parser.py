@@ -56,7 +56,7 @@ class Parser:
         self.builder.parse_hole = self._hole
         self.statements = Statements(limits.tokens, limits.nesting)
         tables = json.loads((files(__package__) / TABLES).read_text(encoding="utf-8"))
-        self.lark = Lark._load_from_dict(
+        self.lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
             **_with_numbers(tables), transformer=self.builder, postlex=self.statements
         )
 
@@ -150,7 +150,7 @@ def _span(source: Source, token: Any) -> Span:
 def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
     """Say in the language's own words what lark met and what it expected."""
     if isinstance(error, UnexpectedCharacters):
-        at = error.pos_in_stream
+        at = error.pos_in_stream or 0
         character = source.text[at]
         if character == '"':
             line_end = source.text.find("\n", at)
@@ -226,7 +226,7 @@ def build_tables() -> str:
     same for everybody, and nothing is ever unpickled or written to a cache.
     """
     grammar = (files(__package__) / "grammar.lark").read_text(encoding="utf-8")
-    data, memo = Lark(grammar, **OPTIONS).memo_serialize([TerminalDef, Rule])  # type: ignore[arg-type]
+    data, memo = Lark(grammar, **OPTIONS).memo_serialize([TerminalDef, Rule])
     return json.dumps({"data": data, "memo": memo}, separators=(",", ":"), sort_keys=True) + "\n"
 
 

@@ -34,8 +34,9 @@ class TooMany(Exception):
 class Statements:
     """Keeps the line breaks that end a statement, and adds one after each closing brace.
 
-    A line break inside `( )` or `[ ]`, after `{` or beside `->` ends nothing. Counts tokens and
-    open brackets on the way, since both cost time before anything else is known about a file.
+    A line break inside `( )` or `[ ]`, after `{` or beside `->` ends nothing; a `;` always does,
+    and the parser refuses it where a statement can't end. Counts tokens and open brackets on the
+    way, since both cost time before anything else is known about a file.
     """
 
     always_accept = ("_NL",)
@@ -55,11 +56,15 @@ class Statements:
             if self.tokens_left < 0:
                 raise TooMany("tokens", token)
             if kind == "_NL":
-                if not (brackets and brackets[-1] != "LBRACE") and last not in ("LBRACE", "ARROW"):
-                    line_break = token
+                inside = bool(brackets) and brackets[-1] != "LBRACE"
+                if ends(token) and (inside or last == "ARROW"):
+                    yield token
+                elif not inside and last not in ("LBRACE", "ARROW"):
+                    if line_break is None or not ends(line_break):
+                        line_break = token
                 continue
             if line_break is not None:
-                if kind not in CONTINUES:
+                if kind not in CONTINUES or (kind != "RBRACE" and ends(line_break)):
                     yield line_break
                 line_break = None
             elif last == "RBRACE" and kind not in GOES_ON:
@@ -72,3 +77,8 @@ class Statements:
                 brackets.pop()
             last = kind
             yield token
+
+
+def ends(line_break: Token) -> bool:
+    """Tell whether a statement is ended on purpose, by `;`."""
+    return ";" in str(line_break)

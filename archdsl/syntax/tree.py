@@ -32,6 +32,7 @@ class TreeBuilder:
         self.limits = limits
         self.source = Source("", "")
         self.errors: list[Diagnostic] = []
+        self.described: dict[Span, Span] = {}  # bodies that begin with a description
         self.parse_hole: Callable[[int, int], ast.Expression | None]
 
     def span(self, first: Any, last: Any = None) -> Span:
@@ -59,10 +60,13 @@ class TreeBuilder:
     # --- items ------------------------------------------------------------------------------
 
     def file(self, items: Children) -> ast.Program:
+        for span in self.described.values():
+            self.misplaced_description(span)
         return ast.Program(tuple(items), self.source.path)
 
     def network(self, children: Children) -> ast.Network:
         _, name, *parameters, body = children
+        self.described.pop(body.span, None)
         return ast.Network(self.name_of(name), self.only(parameters), body, self.span(name))
 
     def network_alias(self, children: Children) -> ast.NetworkAlias:
@@ -72,6 +76,7 @@ class TreeBuilder:
 
     def block(self, children: Children) -> ast.Block:
         _, name, *parameters, body = children
+        self.described.pop(body.span, None)
         return ast.Block(self.name_of(name), self.only(parameters), body, self.span(name))
 
     def block_alias(self, children: Children) -> ast.BlockAlias:
@@ -117,18 +122,22 @@ class TreeBuilder:
             if isinstance(part, ast.Description):
                 if number == 0:
                     description = part.text
+                    self.described[self.span(closing)] = part.span
                 else:
-                    self.misplaced(
-                        "a description",
-                        "it is the first statement of a network or block; "
-                        "to name a stage with a string, write `:` after it",
-                        part.span,
-                    )
+                    self.misplaced_description(part.span)
             elif isinstance(part, list):
                 statements += part
             else:
                 statements.append(part)
         return ast.Body(tuple(statements), description, self.span(closing))
+
+    def misplaced_description(self, span: Span) -> None:
+        self.misplaced(
+            "a description",
+            "it is the first statement of a network or block; "
+            "to name a stage with a string, write `:` after it",
+            span,
+        )
 
     def misplaced(self, what: str, hint: str, span: Span) -> None:
         self.errors.append(Misplaced(span=span, what=what, hint=hint))
@@ -258,7 +267,7 @@ class TreeBuilder:
         for token in children:
             if token.type == "STRING":
                 text = self.string([token])
-                parts.append(text.value if isinstance(text, ast.Literal) else text)
+                parts.append(str(text.value) if isinstance(text, ast.Literal) else text)
             elif token.type == "FLOAT":  # `from layer3.0.1`: no number lurks in it
                 parts += token.split(".")
                 if not all(part.isdigit() for part in token.split(".")):
