@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from archdsl.analysis.report import Report, report
+from archdsl.analysis.report import Report
+from archdsl.counting import count
 from archdsl.graph import CheckedGraph
 from archdsl.limits import Limits
 from archdsl.own_layers import registered
@@ -78,7 +79,7 @@ class Network:
         Args:
             depth: blocks this many scopes deep become one row; None shows every layer.
         """
-        return Count(report(self.checked, depth))
+        return Count(count(self.checked, depth))
 
     def draw(self, **options: Any) -> Diagram:
         """Draw it; see `archdsl.backends.diagram.draw` for the options."""

@@ -1,0 +1,23 @@
+"""Counts a checked network, and says so where its counts can't be written down."""
+
+from __future__ import annotations
+
+from archdsl.analysis.report import Report, report
+from archdsl.diagnostics import ArchError
+from archdsl.elaborate.errors import BadNetwork
+from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import FormulaError
+
+
+def count(checked: CheckedGraph, depth: int | None = None) -> Report:
+    """Count a network; blocks `depth` scopes deep become one row (None: every layer).
+
+    Raises:
+        ArchError: its totals depend on free sizes in too intricate a way to write them down.
+    """
+    try:
+        return report(checked, depth)
+    except FormulaError as error:
+        reason = f"what `{checked.name}` costs {error}"
+        hint = "give the sizes of its inputs, as in `--input image=3x224x224`"
+        raise ArchError([BadNetwork(span=checked.span, reason=reason, hint=hint)]) from None
