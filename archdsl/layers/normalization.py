@@ -11,11 +11,13 @@ not. A compiled module asks for it only where a spec says `bias = false`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import (
     AT_LEAST_ZERO,
     NUMBER,
+    POSITIVE,
     AboveZero,
     AtLeastZero,
     Flag,
@@ -203,7 +205,7 @@ class GroupNorm(Layer):
         Example({"num_groups": 2, "affine": False}, inputs=((6,),), output=(6,)),
     )
 
-    num_groups: Positive
+    num_groups: Annotated[int, replace(POSITIVE, samples=(1, 3, 6))]
     eps: AtLeastZero = 1e-5
     affine: Flag = True
     bias: Flag = True
