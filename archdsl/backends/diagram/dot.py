@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from math import atan2, degrees, hypot
 
 from archdsl.backends.diagram.escaping import dot_html, dot_quoted, visible
 from archdsl.backends.diagram.labels import SMALL, label_of_box
@@ -18,6 +19,9 @@ LINE_END = '<BR ALIGN="LEFT"/>'
 TITLE = 10  # size of the title of an open block, in points
 TITLE_LEAST = 7
 NARROW = 11  # characters of that size in half the width of a layer
+CHARACTER = 0.52  # mean width of a character of a shape, for a size of 1
+BESIDE = 4  # points between an edge and the shape beside it
+BELOW = 10  # points from the box down to the middle of the shape
 # Graphviz keeps a cluster narrow with a weight of 128; a straight line counts for more.
 CHAIN, MAIN = "200", "1000"
 MANY = 400  # boxes, from which on Graphviz is told to try less hard
@@ -30,9 +34,8 @@ def to_dot(view: View, style: Style, direction: str = "TB", explained: bool = Tr
     lines += [f"  {line}" for line in _settings(view, style, direction, explained)]
     clusters = iter(range(len(view.checked.scopes) + 1))
     lines += _children(view, view.children, style, names, clusters, 0)
-    main = set(view.main)
     for edge in view.edges:
-        lines.append("  " + _edge(edge, names, style, main))
+        lines.append("  " + _edge(edge, names, style, direction))
     return "\n".join([*lines, "}", ""])
 
 
@@ -60,7 +63,7 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
         "fontname": FONT,
         "labelloc": "b",
         "nodesep": "0.3",
-        "ranksep": "0.18",
+        "ranksep": "0.34",
         "pad": "0.2",
     }
     if len(view.boxes) > MANY:
@@ -192,10 +195,27 @@ def _merge(box: Box, style: Style) -> dict[str, str]:
     }
 
 
-def _edge(edge: Edge, names: Mapping[int, str], style: Style, main: set[int]) -> str:
+def _shape(edge: Edge, text: str, direction: str) -> dict[str, str]:
+    """Write a shape beside an edge.
+
+    A label of its own takes part in the layout, and bends the edge where it has little room. So
+    where an edge is straight, the shape is put right beside its tail, at an angle that depends on
+    the length of the text.
+    """
+    if not edge.straight or direction != "TB":
+        return {"label": f" {text} "}
+    aside = len(text) * SMALL * CHARACTER / 2 + BESIDE
+    return {
+        "taillabel": text,
+        "labeldistance": f"{hypot(aside, BELOW) / 10:.3f}",
+        "labelangle": f"{degrees(atan2(aside, BELOW)):.1f}",
+    }
+
+
+def _edge(edge: Edge, names: Mapping[int, str], style: Style, direction: str) -> str:
     attributes: dict[str, str] = {}
     if edge.labelled:
-        attributes["label"] = f" {visible(shape_of(edge.shape))} "
+        attributes |= _shape(edge, visible(shape_of(edge.shape)), direction)
     if edge.alone:
         attributes["weight"] = CHAIN
     if edge.main:

@@ -103,7 +103,18 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
         shortcut = to_merge and len(set(targets[edge.source])) > 1 and not on_main
         labelled = (edge.source, edge.shape) not in said
         said.add((edge.source, edge.shape))
-        alone = len(targets[edge.source]) == len(sources[edge.target]) == 1
-        found.append(replace(edge, main=on_main, alone=alone, shortcut=shortcut, labelled=labelled))
+        single = len(targets[edge.source]) == 1
+        alone = single and len(sources[edge.target]) == 1
+        level = boxes[edge.source].scope == boxes[edge.target].scope
+        found.append(
+            replace(
+                edge,
+                main=on_main,
+                alone=alone,
+                straight=level and single and (alone or on_main),
+                shortcut=shortcut,
+                labelled=labelled,
+            )
+        )
     place = {(edge.source, edge.target): number for number, edge in enumerate(edges)}
     return tuple(sorted(found, key=lambda edge: place[edge.source, edge.target]))

@@ -179,9 +179,14 @@ def _drawn(
         found.setdefault((objects[each["tail"]], objects[each["head"]]), []).append(each)
     for edge in view.edges:
         same = found[names[edge.source], names[edge.target]]
-        labelled = [each for each in same if bool(each.get("lp")) == edge.labelled]
+        labelled = [each for each in same if bool(_label(each)) == edge.labelled]
         yield (labelled or same)[0]
         same.remove((labelled or same)[0])
+
+
+def _label(placed: Mapping[str, Any]) -> str:
+    """Return where the middle of an edge's label is, or "" if it has none."""
+    return str(placed.get("lp") or placed.get("tail_lp") or "")
 
 
 def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
@@ -198,8 +203,8 @@ def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
         (ax, ay), (bx, by), (cx, cy) = points[at : at + 3]
         path += f" .. controls ({ax:g},{ay:g}) and ({bx:g},{by:g}) .. ({cx:g},{cy:g})"
     yield rf"\draw[{look}] {path} -- ({last[0]:g},{last[1]:g});"
-    if edge.labelled and placed.get("lp"):
-        x, y = _numbers(placed["lp"])
+    if edge.labelled and (place := _label(placed)):
+        x, y = _numbers(place)
         shape = latex(visible(shape_of(edge.shape)))
         yield rf"\node[small,text={_color(style.theme.muted)}] at ({x:g},{y:g}) {{{shape}}};"
 
