@@ -302,8 +302,9 @@ class Conv2d(Convolution):
         """Count one kernel for each connection instead of one for each pair of channels."""
         assert self.connections is not None
         if len(self.connections) != self.out_channels:
+            listed = len(self.connections)
             raise LayerError(
-                f"has {self.out_channels} output channels and connections for {len(self.connections)}"
+                f"has {self.out_channels} output channels and connections for {listed}"
             )
         highest = max(max(row) for row in self.connections)
         if isinstance(channels, int) and highest >= channels:
@@ -438,6 +439,13 @@ class ConvTranspose2d(TransposedConvolution):
             output=(64, 56, 56),
             params=32_832,
             macs=25_690_112,
+        ),
+        Example(
+            {"out_channels": 2, "kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1},
+            inputs=((4, 5, 4),),
+            output=(2, 10, 8),
+            params=74,
+            macs=1_440,
         ),
     )
 
