@@ -1,0 +1,94 @@
+"""Names and shapes in the state_dict, and shapes of layers, are those of the published networks.
+
+All of it follows from the graph: no module is compiled here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from twins import SPECS, TWINS
+
+from archdsl.graph import CheckedGraph
+from archdsl.pipeline import Spec
+
+# Copied from packages that can't be installed beside today's torch: pretrainedmodels 0.7.4 and
+# facenet-pytorch 2.6.0, each `name<tab>shape`, in order.
+LISTS = {"bn_inception": "bn_inception.arch", "inception_resnet_v1": "inception_resnet.arch"}
+
+
+def state_dict(graph: CheckedGraph) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return what the graph says of the state_dict, in the order in which torch gives it.
+
+    A module's own tensors come before those of its submodules, which stand in the order in which
+    the first stage in each was made.
+    """
+    tree: dict[str, Any] = {}
+    for node in graph.nodes.values():
+        if node.shares:
+            continue
+        scope = tree
+        for part in node.name.split("."):
+            scope = scope.setdefault(part, {})
+        for name, shape in {**node.facts.params, **node.facts.buffers}.items():
+            scope[name] = shape
+    return _flat(tree, "")
+
+
+def _flat(tree: dict[str, Any], prefix: str) -> list[tuple[str, tuple[Any, ...]]]:
+    own = [(prefix + name, item) for name, item in tree.items() if isinstance(item, tuple)]
+    inner = [(name, item) for name, item in tree.items() if isinstance(item, dict)]
+    return own + [entry for name, item in inner for entry in _flat(item, f"{prefix}{name}.")]
+
+
+def listed(name: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Return a list that was copied from another package."""
+    lines = (Path(__file__).parent / "state_dicts" / f"{name}.txt").read_text().splitlines()
+    pairs = [line.split("\t") for line in lines]
+    return [
+        (key, () if shape == "scalar" else tuple(map(int, shape.split("x"))))
+        for key, shape in pairs
+    ]
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_same_as_the_twin(name: str) -> None:
+    graph, other = TWINS[name].graph(), TWINS[name].other("meta")
+
+    expected = [(key, tuple(tensor.shape)) for key, tensor in other.state_dict().items()]
+    assert state_dict(graph) == expected
+    assert layer_shapes(graph) == layer_shapes_of(other, graph)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_same_as_the_list(name: str) -> None:
+    graph = Spec(str(SPECS / LISTS[name])).graph(name)
+
+    assert state_dict(graph) == listed(name)
+
+
+def layer_shapes(graph: CheckedGraph) -> dict[str, tuple[Any, ...]]:
+    """Return the shape after each layer with parameters that runs at inference."""
+    return {
+        node.name: tuple(node.shape)
+        for node in graph.nodes.values()
+        if node.facts.params and node.name not in graph.training_only
+    }
+
+
+def layer_shapes_of(module: nn.Module, graph: CheckedGraph) -> dict[str, tuple[int, ...]]:
+    """Return the same of a module, measured, for the inputs of the graph."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, layer in module.named_modules():
+        if list(layer.parameters(recurse=False)):
+            layer.register_forward_hook(
+                lambda _, inputs, output, name=name: shapes.update({name: tuple(output.shape[1:])})
+            )
+    sizes = [[int(str(size)) for size in shape] for shape in graph.inputs.values()]
+    with torch.device("meta"), torch.no_grad():
+        module(*(torch.empty([1, *size]) for size in sizes))
+    return shapes

@@ -1,0 +1,94 @@
+"""The networks that torchvision or timm have as well, and how to build those there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from archdsl.graph import CheckedGraph
+from archdsl.pipeline import Spec
+
+SPECS = Path(__file__).parents[2] / "specs"
+MODELS = torchvision.models
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A network of a spec, with parameters for it, and what builds the same one elsewhere."""
+
+    file: str
+    network: str
+    build: Callable[[], nn.Module]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def graph(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> CheckedGraph:
+        """Return our graph, for inputs of other shapes than the spec's if they are given."""
+        return Spec(str(SPECS / self.file)).graph(self.network, self.parameters, shapes)
+
+    def other(self, device: str) -> nn.Module:
+        """Build the other one on a device, in evaluation mode."""
+        with torch.device(device):
+            return self.build().eval()
+
+
+def _torchvision(file: str, *names: str) -> dict[str, Twin]:
+    return {name: Twin(file, name, getattr(MODELS, name)) for name in names}
+
+
+def _deeplab(name: str) -> Twin:
+    make = getattr(MODELS.segmentation, name)
+    return Twin("deeplabv3.arch", name, partial(make, weights_backbone=None, aux_loss=True))
+
+
+def _timm(file: str, network: str, name: str) -> Twin:
+    return Twin(file, network, partial(timm.create_model, name))
+
+
+def _mobilenet(width: float) -> Twin:
+    make = partial(MODELS.mobilenet_v2, width_mult=width)
+    return Twin("mobilenet_v2.arch", "mobilenet_v2", make, {"width": width})
+
+
+TWINS = {
+    **_torchvision("alexnet.arch", "alexnet"),
+    **_torchvision("vgg.arch", "vgg11", "vgg13", "vgg16", "vgg19"),
+    **_torchvision("vgg.arch", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
+    "googlenet": Twin("googlenet.arch", "googlenet", partial(MODELS.googlenet, init_weights=False)),
+    "googlenet, recentred": Twin(
+        "googlenet.arch",
+        "googlenet",
+        partial(MODELS.googlenet, init_weights=False, transform_input=True),
+        {"transform_input": True},
+    ),
+    "inception_v3": Twin(
+        "inception_v3.arch", "inception_v3", partial(MODELS.inception_v3, init_weights=False)
+    ),
+    "inception_v3, recentred": Twin(
+        "inception_v3.arch",
+        "inception_v3",
+        partial(MODELS.inception_v3, init_weights=False, transform_input=True),
+        {"transform_input": True},
+    ),
+    "inception_v4": _timm("inception_v4.arch", "inception_v4", "inception_v4"),
+    "inception_resnet_v2": _timm(
+        "inception_resnet.arch", "inception_resnet_v2", "inception_resnet_v2"
+    ),
+    **_torchvision("resnet.arch", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    **_torchvision("resnext.arch", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+    **_torchvision("densenet.arch", "densenet121", "densenet161", "densenet169", "densenet201"),
+    "mobilenet_v1": _timm("mobilenet_v1.arch", "mobilenet_v1", "mobilenetv1_100"),
+    "mobilenet_v2": _mobilenet(1.0),
+    "mobilenet_v2, 1.4": _mobilenet(1.4),
+    "mobilenet_v2, 0.35": _mobilenet(0.35),
+    "xception": _timm("xception.arch", "xception", "legacy_xception"),
+    "deeplabv3_resnet50": _deeplab("deeplabv3_resnet50"),
+    "deeplabv3_resnet101": _deeplab("deeplabv3_resnet101"),
+}
