@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -90,7 +91,7 @@ def _members(written: ModuleClass) -> Members:
         pieces = [action.parts[0]]
         for part in action.parts[1:]:
             pieces += [_stored(next(fill), names, members.stored, taken), part]
-        members.texts.append("".join(pieces))
+        members.texts.append(_spaced("".join(pieces)))
     return members
 
 
@@ -107,6 +108,14 @@ def _stored(text: str | None, names: set[str], stored: dict[str, str], taken: se
     taken.add(name)
     stored[name] = text
     return f"self.{name}"
+
+
+def _spaced(text: str) -> str:
+    """Write slices as the formatter does, with spaces around the colon beside an attribute."""
+    text = re.sub(r"(?<=[\w\]]):(?=self\.)", " : ", text)
+    text = re.sub(r"(self\.\w+):(?=\w)", r"\1 : ", text)
+    text = re.sub(r"(self\.\w+):(?=[\],])", r"\1 :", text)
+    return re.sub(r"(?<=[\[\s]):(?=self\.)", ": ", text)
 
 
 def _is_buffer(maker: Maker) -> bool:

@@ -40,16 +40,12 @@ def docstring(summary: str, depth: int, details: tuple[str, ...] = ()) -> list[s
     """Return the lines of a docstring: a summary, then paragraphs, all of them safe prose."""
     indent = " " * (depth * STEP)
     if not details and len(indent) + len(summary) + 6 <= WIDTH:
-        return [f'{indent}"""{_closed(summary)}"""']
+        return [f'{indent}"""{summary}"""']
     first, *more = paragraphs('"""' + summary, depth) or [f'{indent}"""']
     lines = [first, *more]
     for detail in details:
         lines += ["", *paragraphs(detail, depth)]
     return [*lines, f'{indent}"""']
-
-
-def _closed(summary: str) -> str:
-    return summary + (" " if summary.endswith("\\") else "")
 
 
 def fits(text: str, indent: int, after: int = 0) -> bool:

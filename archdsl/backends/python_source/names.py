@@ -47,7 +47,8 @@ LONGEST_NAME = 40  # of a variable or class that is named after something in the
 
 def is_reserved(label: str) -> bool:
     """Tell whether torch keeps a name for itself, so that no submodule can have it."""
-    return label in MODULE_ATTRIBUTES or (label.startswith("__") and label.endswith("__"))
+    special = label.startswith("__") and label.endswith("__") and len(label) > 4
+    return special or label in MODULE_ATTRIBUTES
 
 
 def is_attribute(label: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from archdsl.backends.python_source.names import positional
+from archdsl.backends.python_source.replays import Event, events, home_of
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import TorchModule, TorchTensor
 
@@ -71,11 +72,6 @@ class Step:
     training_only: bool
 
 
-def home_of(node: Node) -> str:
-    """Return the name of the scope that holds a node: a dotted label reaches into other scopes."""
-    return node.name.rpartition(".")[0]
-
-
 def label_of(node: Node) -> str:
     """Return the name of a node within its scope."""
     return node.name.rpartition(".")[2]
@@ -83,25 +79,44 @@ def label_of(node: Node) -> str:
 
 def build(checked: CheckedGraph) -> list[Place]:
     """Return the places of a network with everything in them, each before those within it."""
+    opened: set[str] = set()
+    while True:
+        places, closed = _build(checked, opened)
+        if not closed:
+            return [each for each in places if not each.parent or each.children or each.steps]
+        opened |= closed
+
+
+def _build(checked: CheckedGraph, opened: set[str]) -> tuple[list[Place], set[str]]:
+    """Build all places; return the scopes as well that can't be applied again as one."""
     places = _places(checked)
-    order = [node for name, node in checked.nodes.items() if name not in checked.inputs]
+    happens = events(checked, opened)
     index = dict.fromkeys(checked.inputs, -1)
-    index |= {node.name: at for at, node in enumerate(order)}
-    _extents(places, checked, order)
-    _let_callers_reach(places, order)
-    for node in order:
-        _put(places, node)
-    for node in order:
-        _cross(places, checked, index, node)
-    root = places[""]
+    index |= {node.name: at for at, event in enumerate(happens) for node in event.nodes}
+    homes = {node.name: event.home for event in happens for node in event.nodes}
+    _extents(places, checked, happens)
+    for event in happens:
+        _let_callers_reach(places, event)
+    for event in happens:
+        _put(places, event)
+    for event in happens:
+        _cross(places, homes, index, event)
     for output in checked.outputs:
-        _leave(places[home_of(checked.nodes[output.node])], root, index, output.node)
+        _leave(places[homes.get(output.node, "")], index, output.node)
+        places[""].outputs[output.node] = None
+    read = {name for event in happens for name in event.inputs}
+    read |= {output.node for output in checked.outputs}
+    for event in happens:
+        _give_again(places, checked, read, event)
     for place in places.values():
         _settle(place, index)
-    for node in order:
-        _step(places, checked, node)
-    root.inputs = dict.fromkeys(checked.inputs)
-    return [place for place in places.values() if place is root or place.children or place.steps]
+    if closed := {each.scope for each in happens if not places[each.scope].callable}:
+        return [], closed
+    training = _evaluate_again(places, checked, happens)
+    for event in happens:
+        _step(places, event, training)
+    places[""].inputs = dict.fromkeys(checked.inputs)
+    return list(places.values()), set()
 
 
 def _settle(place: Place, index: dict[str, int]) -> None:
@@ -137,11 +152,11 @@ def _places(checked: CheckedGraph) -> dict[str, Place]:
     return places
 
 
-def _extents(places: dict[str, Place], checked: CheckedGraph, order: list[Node]) -> None:
-    """Find where the nodes of each scope lie in the graph, and whether they are all together."""
-    for at, node in enumerate(order):
-        place = places[home_of(node)]
-        place.evaluated = place.evaluated or node.name not in checked.training_only
+def _extents(places: dict[str, Place], checked: CheckedGraph, happens: list[Event]) -> None:
+    """Find where the events of each scope lie, and whether they are all together."""
+    for at, event in enumerate(happens):
+        place = places[event.home]
+        place.evaluated = place.evaluated or not _is_for_training(checked, event)
         place.first = at if place.count == 0 else place.first
         place.last = at
         place.count += 1
@@ -158,46 +173,78 @@ def _extents(places: dict[str, Place], checked: CheckedGraph, order: list[Node])
         place.callable = place.parent is None or (place.count > 0 and whole)
 
 
-def _let_callers_reach(places: dict[str, Place], order: list[Node]) -> None:
+def _is_for_training(checked: CheckedGraph, event: Event) -> bool:
+    return all(node.name in checked.training_only for node in event.nodes)
+
+
+def _evaluate_again(
+    places: dict[str, Place], checked: CheckedGraph, happens: list[Event]
+) -> frozenset[str]:
+    """Return the nodes that run in training only, in all uses of their scope."""
+    always: set[str] = set()
+    for event in happens:
+        for old, new in event.same.items():
+            if old == new or new in checked.training_only:
+                continue
+            always.add(old)
+            place = places[home_of(checked.nodes[old])]
+            while place.scope.name.startswith(f"{event.scope}.") and place.parent:
+                place.evaluated = True
+                place = place.parent
+    return checked.training_only - always
+
+
+def _let_callers_reach(places: dict[str, Place], event: Event) -> None:
     """Open each scope from which a module outside of it is applied again."""
-    for node in order:
-        place = places[home_of(node)]
-        while node.shares and place.parent and not node.shares.startswith(f"{place.scope.name}."):
-            place.callable = False
-            place = place.parent
+    shares = "" if event.scope else event.nodes[0].shares
+    place = places[event.home]
+    while shares and place.parent and not shares.startswith(f"{place.scope.name}."):
+        place.callable = False
+        place = place.parent
 
 
 def _cross(
-    places: dict[str, Place], checked: CheckedGraph, index: dict[str, int], node: Node
+    places: dict[str, Place], homes: dict[str, str], index: dict[str, int], event: Event
 ) -> None:
-    """Note which scopes each input of a node comes into, and which it leaves on its way."""
-    for name in node.inputs:
-        place: Place | None = places[home_of(node)]
-        while place and place.parent and not (place.callable and place.holds(index[name])):
+    """Note which scopes each input of an event comes into, and which it leaves on its way."""
+    for name in event.inputs:
+        place = places[event.home]
+        while place.parent and not (place.callable and place.holds(index[name])):
             place.inputs[name] = None
             place = place.parent
-        if name not in checked.inputs:
-            producer = places[home_of(checked.nodes[name])]
-            _leave(producer, places[""], index, name, index[node.name])
+        _leave(places[homes.get(name, "")], index, name, index[event.nodes[0].name])
 
 
-def _leave(
-    place: Place, root: Place, index: dict[str, int], name: str, reader: int | None = None
-) -> None:
+def _leave(place: Place, index: dict[str, int], name: str, reader: int | None = None) -> None:
+    """Note which scopes a tensor leaves on its way to an event, or out of the network."""
     while place.parent and not (place.callable and reader is not None and place.holds(reader)):
         place.outputs[name] = None
         place = place.parent
-    if reader is None:
-        root.outputs[name] = None
 
 
-def _put(places: dict[str, Place], node: Node) -> None:
+def _give_again(
+    places: dict[str, Place], checked: CheckedGraph, read: set[str], event: Event
+) -> None:
+    """Let a scope give whatever is read of it when it is applied again."""
+    again = {new: old for old, new in event.same.items()}
+    for node in event.nodes if event.scope else ():
+        if node.name not in read:
+            continue
+        place = places[home_of(checked.nodes[again[node.name]])]
+        while place.scope.name != event.home and place.parent:
+            place.outputs[again[node.name]] = None
+            place = place.parent
+
+
+def _put(places: dict[str, Place], event: Event) -> None:
     """Add a node to the modules of its scope, if it is one, and its scope to those around.
 
     A block that computes without modules is one all the same, since its name tells what it does.
     """
-    place = places[home_of(node)]
-    if not node.shares and isinstance(node.facts.torch, TorchModule | TorchTensor):
+    place = places[event.home]
+    node = event.nodes[0]
+    own = not event.scope and not node.shares
+    if own and isinstance(node.facts.torch, TorchModule | TorchTensor):
         place.children[label_of(node)] = node
     elif place.is_group or not place.callable:
         return
@@ -206,11 +253,18 @@ def _put(places: dict[str, Place], node: Node) -> None:
         place = place.parent
 
 
-def _step(places: dict[str, Place], checked: CheckedGraph, node: Node) -> None:
-    """Add a node to the forward pass that computes it, and that one's call to those around."""
-    owner = places[home_of(node)].owner
-    training_only = node.name in checked.training_only
-    owner.steps.append(Step(node, node.inputs, (node.name,), training_only))
+def _step(places: dict[str, Place], event: Event, training: frozenset[str]) -> None:
+    """Add an event to the forward pass that computes it, and that one's call to those around."""
+    owner = places[event.home].owner
+    training_only = all(node.name in training for node in event.nodes)
+    if event.scope:
+        called = places[event.scope]
+        inputs = tuple(event.same.get(name, name) for name in called.inputs)
+        outputs = tuple(event.same[name] for name in called.outputs)
+        owner.steps.append(Step(called, inputs, outputs, training_only))
+    else:
+        node = event.nodes[0]
+        owner.steps.append(Step(node, node.inputs, (node.name,), training_only))
     calls: list[tuple[Place, Place]] = []
     while not owner.entered and owner.parent is not None:
         owner.entered = True
