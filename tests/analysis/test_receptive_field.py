@@ -217,7 +217,7 @@ def layers(random: Random, exact: bool) -> list[tuple[Layer, torch.nn.Module]]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_no_gradient_comes_from_elsewhere(seed: int) -> None:
     """Each output's gradient lies within its field, and reaches both ends where it can."""
     random, exact = Random(seed), seed % 2 == 0
@@ -232,7 +232,7 @@ def test_no_gradient_comes_from_elsewhere(seed: int) -> None:
     outputs = torch.nn.Sequential(*(module for _, module in drawn)).double()(x).flatten()
 
     widest = 0
-    for place in random.sample(range(len(outputs)), k=min(len(outputs), 60)):
+    for place in random.sample(range(len(outputs)), k=min(len(outputs), 20)):
         (gradient,) = torch.autograd.grad(outputs[place], x, retain_graph=True)
         seen = gradient.flatten().nonzero().flatten().tolist()
         reach = found.reach(place)

@@ -1,0 +1,166 @@
+"""What `count` prints, in all formats."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from by_hand import H, Sketch, W
+from sketches import biased, convolution, resnet50, unet, vgg16
+
+import archdsl
+from archdsl.analysis.report import Report, report
+from archdsl.backends.table import FORMATS, render
+from archdsl.layers.activation import ReLU
+from archdsl.layers.merge import Concat
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "count"
+SPECS = Path(__file__).parent.parent.parent / "specs"
+Golden = Callable[[Path, str], None]
+
+
+def small() -> Report:
+    """Return a network with blocks, a training-only head and a module applied twice."""
+    net = Sketch("small", {"body": "Body", "aux": "Head"})
+    net.input("image", 4, 8, 8)
+    net.put("body.conv", biased(4, 3, padding=1))
+    net.put("body.relu", ReLU())
+    net.put("body.wide", biased(8, 3, padding=1))
+    net.put("body.concat", Concat(), "body.relu", "body.wide")
+    net.put("aux.fc", convolution(2, 1))
+    net.output("aux", training_only=True)
+    net.put("again", convolution(2, 1), "body.concat", shares="aux.fc")
+    net.output("main")
+    return report(net.checked())
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"),
+    [("table", "txt"), ("json", "json"), ("csv", "csv"), ("markdown", "md"), ("latex", "tex")],
+)
+def test_formats(form: str, suffix: str, golden: Golden) -> None:
+    golden(GOLDEN / f"small.{suffix}", render([small()], form))
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"),
+    [("table", "txt"), ("json", "json"), ("csv", "csv"), ("markdown", "md"), ("latex", "tex")],
+)
+def test_comparisons(form: str, suffix: str, golden: Golden) -> None:
+    networks = [report(vgg16(), 0), report(resnet50(), 0), report(unet(H, W), 0)]
+
+    golden(GOLDEN / f"comparison.{suffix}", render(networks, form))
+
+
+def test_explained(golden: Golden) -> None:
+    golden(GOLDEN / "small_explained.txt", render([small()], explain=True))
+
+
+def test_free_sizes(golden: Golden) -> None:
+    golden(GOLDEN / "unet.txt", render([report(unet(H, W, levels=2))]))
+
+
+def test_folded(golden: Golden) -> None:
+    golden(GOLDEN / "resnet50_depth_2.txt", render([report(resnet50(), 2)]))
+
+
+def test_lenet5_as_in_the_paper(golden: Golden) -> None:
+    count = archdsl.load(str(SPECS / "lenet5.arch")).count()
+
+    golden(GOLDEN / "lenet5_explained.txt", count.render("table", explain=True))
+
+
+def test_inception_v3(golden: Golden) -> None:
+    network = archdsl.load(str(SPECS / "inception_v3.arch"))
+
+    golden(GOLDEN / "inception_v3_depth_1.txt", network.count(depth=1).render())
+
+
+def test_lines_fit_a_terminal() -> None:
+    """What is spare goes when the names are long; without need nothing does."""
+    wide = Sketch()
+    wide.input("image", 3, 32, 32)
+    wide.put("a_name_of_sixty_characters_that_takes_the_place_of_the_stride", biased(4, 3))
+
+    narrow = render([small()])
+    cut = render([report(wide.checked())])
+
+    assert "stride" in narrow
+    assert "stride" not in cut
+    assert max(map(len, cut.splitlines())) <= 120
+
+
+def test_json_is_one_object_or_an_array_of_them() -> None:
+    one, two = json.loads(render([small()], "json")), json.loads(render([small()] * 2, "json"))
+
+    assert one["network"] == "small"
+    assert two == [one, one]
+
+
+def test_csv_has_sizes_as_they_are() -> None:
+    rows = list(csv.DictReader(StringIO(render([small()], "csv"))))
+
+    assert [row["name"] for row in rows] == [row.name for row in small().rows]
+    assert rows[0]["output"] == "4x8x8"
+    assert rows[3]["inputs"] == "4x8x8;8x8x8"
+    assert [int(row["macs"]) for row in rows] == [row.macs for row in small().rows]
+    assert rows[4]["training_only"] == "true"
+
+
+def test_several_inputs_and_outputs_are_all_named() -> None:
+    net = Sketch("siamese")
+    net.input("left", 1, 4, 4)
+    net.input("right", 1, 4, 4)
+    net.put("both", Concat(), "left", "right")
+    net.output("first", "left")
+    net.output("last", "both")
+
+    text = render([report(net.checked())])
+
+    assert "left 1 x 4 x 4, right 1 x 4 x 4 -> first 1 x 4 x 4, last 2 x 4 x 4" in text
+
+
+HOSTILE = [
+    "\x1b[31mred",
+    "line\nbreak",
+    "\u202eright to left",
+    "a|b\\c",
+    "<script>alert(1)</script>",
+    "=HYPERLINK(1)",
+    "\\input{/etc/passwd}",
+    "50% of $100 & #1_{x}~^",
+    "x" * 5_000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("form", FORMATS)
+def test_texts_of_a_spec_are_inert(form: str, text: str) -> None:
+    net = Sketch(text)
+    net.input("image", 1, 4, 4)
+    net.put(text.replace(".", ""), biased(1, 3))
+    checked = net.checked()
+    object.__setattr__(checked, "description", text)
+
+    for written in (render([report(checked)], form), render([report(checked)] * 2, form)):
+        assert "\x1b" not in written
+        assert "\u202e" not in written
+        assert "line\nbreak" not in written
+        if form == "markdown":
+            assert "<script" not in written
+            assert "a|b" not in written
+        if form == "latex":
+            assert "\\input" not in written
+            assert "50%" not in written
+        if form == "csv":
+            assert all(
+                not cell.startswith(("=", "+", "@"))
+                for row in csv.reader(StringIO(written))
+                for cell in row
+            )
+        if form == "json":
+            json.loads(written)
