@@ -84,7 +84,7 @@ def test_lines_fit_a_terminal() -> None:
     """What is spare goes when the names are long; without need nothing does."""
     wide = Sketch()
     wide.input("image", 3, 32, 32)
-    wide.put("a_name_of_sixty_characters_that_takes_the_place_of_the_stride", biased(4, 3))
+    wide.put("n" * 56, biased(4, 3))
 
     narrow = render([small()])
     cut = render([report(wide.checked())])
