@@ -33,14 +33,14 @@ class Period(NamedTuple):
             outer tensor.
         outer: the nodes outside that it reads, numbered by their first use.
         given: the nodes of it that are read outside.
-        shapes: of all outputs.
+        shapes: of the output and the parameters of each node.
         names: of the nodes.
     """
 
     form: tuple[object, ...]
     outer: tuple[str, ...]
     given: tuple[tuple[str, Place], ...]
-    shapes: tuple[Shape, ...]
+    shapes: tuple[tuple[Shape, ...], ...]
     names: frozenset[str]
 
 
@@ -161,7 +161,7 @@ def _period(tree: Tree, items: Sequence[Item]) -> Period:
         )
         for node in nodes
     )
-    shapes = tuple(node.shape for node in nodes)
+    shapes = tuple((node.shape, *node.facts.params.values()) for node in nodes)
     return Period(form, tuple(outer), _given(tree, nodes, places), shapes, frozenset(places))
 
 

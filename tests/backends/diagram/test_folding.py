@@ -1,0 +1,216 @@
+"""What is seen of a network: depth, runs of equal blocks, stacks of layers, unfolding."""
+
+from __future__ import annotations
+
+import pytest
+from graphs import Builder, densenet, inception, resnet, unet
+
+from archdsl.backends.diagram.assembly import MOST_BOXES, MOST_POINTS, Network
+from archdsl.backends.diagram.folding import Folding
+from archdsl.backends.diagram.rows import run_shapes
+from archdsl.backends.diagram.view import Box, View, boxes_in
+from archdsl.graph import CheckedGraph
+
+
+def view(checked: CheckedGraph, depth: int | None = None, *unfold: str) -> View:
+    network = Network(checked)
+    return network.fitting(unfold) if depth is None else network.view(Folding(depth, unfold))
+
+
+def paths(seen: View, kind: str | None = None) -> list[str]:
+    return [box.path for box in seen.boxes if kind is None or box.kind == kind]
+
+
+def box_at(seen: View, path: str) -> Box:
+    (found,) = [box for box in seen.boxes if box.path == path and not box.output]
+    return found
+
+
+def chain(shapes_change: bool = False, blocks: int = 4) -> Builder:
+    b = Builder()
+    b.input("x", 8, 16, 16)
+    for number in range(blocks):
+        with b.block(f"b{number}", "Block"):
+            if shapes_change:
+                b.merge("concat", b.flow, b.flow)
+            b.layer("Conv2d", "conv", out_channels=8, kernel_size=3, padding=1)
+            b.layer("ReLU")
+            if shapes_change:
+                b.layer("MaxPool2d", kernel_size=2)
+    return b
+
+
+def test_depth_opens_that_many_levels() -> None:
+    checked = resnet((2, 2))
+
+    assert paths(view(checked, 0)) == ["", "output"]
+    assert paths(view(checked, 1))[3:5] == ["layer1", "layer2"]
+    assert paths(view(checked, 2))[3:5] == ["layer1.0", "layer1.1"]
+    assert "layer1.1.conv1" in paths(view(checked, 3))
+
+
+def test_every_node_stands_in_one_box() -> None:
+    checked = inception()
+    for depth in range(5):
+        names = [node.name for box in view(checked, depth).boxes for node in box.nodes]
+        assert sorted(names) == sorted(checked.nodes)
+
+
+def test_layers_that_go_on_place_by_place_share_a_box() -> None:
+    seen = view(resnet((1,)), 1)
+
+    assert [item.name for item in box_at(seen, "conv1").items] == ["conv1", "bn1", "3"]
+
+
+def test_a_layer_read_twice_ends_its_stack() -> None:
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    first = b.layer("Conv2d", "conv", out_channels=4, kernel_size=1)
+    b.merge("add", b.layer("ReLU", "act"), first)
+
+    assert paths(view(b.checked(), 1)) == ["x", "conv", "act", "add", "output"]
+
+
+def test_equal_blocks_fold_to_a_run_with_shapes_in_and_out() -> None:
+    seen = view(resnet((1, 4)), 2)
+    run = box_at(seen, "layer2.1")
+
+    assert run.kind == "run"
+    assert run.times == 3
+    assert run_shapes(seen, run) == "512 x 112 x 112 → 512 x 112 x 112".replace("112", "28")
+
+
+def test_three_blocks_whose_shapes_change_are_a_run_and_two_are_not() -> None:
+    assert box_at(view(chain(True, 3).checked(), 1), "b0").times == 3
+    assert paths(view(chain(True, 2).checked(), 1), "block") == ["b0", "b1"]
+
+
+def test_the_layers_of_densenet_are_a_run_with_the_concat_behind_each() -> None:
+    seen = view(densenet((6, 4)), 2)
+    run = box_at(seen, "denseblock1.denselayer1")
+
+    assert run.times == 6
+    assert run_shapes(seen, run) == "64 x 56 x 56 → 256 x 56 x 56"
+    assert sum(1 for node in run.nodes if node.layer.word == "concat") == 6
+
+
+def test_a_block_with_other_arguments_is_no_part_of_a_run() -> None:
+    b = chain(blocks=2)
+    with b.block("other", "Block"):
+        b.layer("Conv2d", "conv", out_channels=8, kernel_size=5, padding=2)
+        b.layer("ReLU")
+
+    seen = view(b.checked(), 1)
+    assert paths(seen, "run") == ["b0"]
+    assert paths(seen, "block") == ["other"]
+
+
+def test_a_block_that_somebody_else_reads_ends_a_run() -> None:
+    b = chain(blocks=4)
+    b.merge("add", "b1.1", b.flow)
+
+    runs = [(box.path, box.times) for box in view(b.checked(), 1).boxes if box.kind == "run"]
+    assert runs == [("b0", 2), ("b2", 2)]
+
+
+def test_blocks_that_do_not_follow_each_other_are_no_run() -> None:
+    b = Builder()
+    start = b.input("x", 8, 16, 16)
+    ends = []
+    for number in range(3):
+        b.flow = start
+        with b.block(f"b{number}", "Block"):
+            ends.append(b.layer("Conv2d", "conv", out_channels=8, kernel_size=1))
+    b.merge("concat", *ends)
+
+    assert paths(view(b.checked(), 1), "block") == ["b0", "b1", "b2"]
+
+
+def test_unfolding_one_of_a_run_leaves_the_others_folded() -> None:
+    seen = view(resnet((1, 7)), 2, "layer2.3")
+
+    assert [(box.path, box.times) for box in seen.boxes if box.kind == "run"] == [
+        ("layer2.1", 2),
+        ("layer2.4", 3),
+    ]
+    assert "layer2.3.conv1" in paths(seen)
+
+
+def test_unfolding_opens_all_around() -> None:
+    seen = view(resnet((2, 2)), 1, "layer2.0.downsample")
+
+    assert "layer2.0.downsample" in paths(seen)
+    assert box_at(seen, "layer2.0.downsample").heads[0].name == "layer2.0.downsample"
+    assert "layer1" in paths(seen, "block")
+
+
+def test_a_star_shows_every_layer_in_a_box_of_its_own() -> None:
+    checked = inception(2)
+    everything = view(checked, None, "*")
+    below = view(checked, 1, "Mixed_1.*")
+
+    assert {box.path for box in everything.boxes if box.nodes} == set(checked.nodes)
+    assert "Mixed_1.branch1x1.bn" in paths(below)
+    assert "Mixed_0" in paths(below, "block")
+
+
+def test_by_default_the_deepest_that_fits_on_a_page() -> None:
+    for checked in (resnet((3, 8, 36, 3)), densenet((6, 12, 48, 32)), inception(9), unet()):
+        network = Network(checked)
+        seen = network.fitting()
+        assert len(seen.boxes) <= MOST_BOXES
+        assert network.height(seen) <= MOST_POINTS
+
+
+def test_a_small_network_is_shown_whole() -> None:
+    seen = view(chain(blocks=1).checked())
+
+    assert not paths(seen, "block")
+
+
+def test_the_main_path_is_the_longest_to_the_main_output() -> None:
+    seen = view(inception(1), 2)
+    main = [seen.boxes[index].path for index in seen.main]
+
+    assert main[0] == "image"
+    assert main[-1] == "logits"
+    assert [path for path in main if "3x3dbl" in path]
+    assert not any("AuxLogits" in path for path in main)
+
+
+def test_shortcuts_are_marked_and_the_main_path_is_not() -> None:
+    seen = view(resnet((2,)), 3, "layer1.1")
+    (shortcut,) = [edge for edge in seen.edges if edge.shortcut]
+
+    assert seen.boxes[shortcut.target].path == "layer1.1.add"
+    assert not shortcut.main
+
+
+def test_training_only_parts_are_marked() -> None:
+    seen = view(inception(1), 1)
+
+    assert [box.path for box in seen.boxes if box.training_only] == ["AuxLogits", "aux"]
+    assert {seen.boxes[e.target].path for e in seen.edges if e.training_only} == {
+        "AuxLogits",
+        "aux",
+    }
+
+
+def test_two_folded_blocks_that_read_each_other_can_be_drawn() -> None:
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    for number in range(2):
+        for name in ("left", "right"):
+            with b.block(name):
+                b.layer("Conv2d", f"c{number}", out_channels=4, kernel_size=1)
+
+    seen = view(b.checked(), 1)
+    steps = {(seen.boxes[e.source].path, seen.boxes[e.target].path) for e in seen.edges}
+    assert {("left", "right"), ("right", "left")} <= steps
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_boxes_are_numbered_as_they_stand(depth: int) -> None:
+    seen = view(resnet((2, 3)), depth)
+
+    assert [box.index for box in boxes_in(seen.children)] == list(range(len(seen.boxes)))
