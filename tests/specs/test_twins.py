@@ -1,0 +1,88 @@
+"""With the same weights, the compiled networks give the outputs of torchvision's and timm's.
+
+To the last bit, on a CPU: the largest difference is 0.0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from twins import TWINS, Twin
+
+from archdsl.backends.torch_module import torch_module
+
+# Small images are enough, and show what adapts to their size. The auxiliary head of Inception v3
+# takes no smaller ones than the paper's.
+SIZES = {"inception_v3.arch": 299, "inception_v4.arch": 111, "inception_resnet.arch": 111}
+SLOW = {
+    "deeplabv3_resnet101",
+    "densenet161",
+    "densenet169",
+    "densenet201",
+    "inception_v3, recentred",
+    "resnet152",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+}
+NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in TWINS]
+# Names that torchvision gives to outputs, by ours
+AUXILIARY = {"aux1": "aux_logits1", "aux2": "aux_logits2", "aux": "aux_logits"}
+
+
+def pair(twin: Twin, size: int) -> tuple[nn.Module, nn.Module, torch.Tensor]:
+    """Return our module and the other with the same random weights, and two images."""
+    torch.manual_seed(0)
+    other = twin.other("meta").to_empty(device="cpu")
+    for name, tensor in other.state_dict().items():
+        fill(name, tensor)
+    ours = torch_module(twin.graph({"image": (3, size, size)}), device="meta").eval()
+    ours.load_state_dict(other.state_dict(), assign=True)
+    return ours, other, torch.randn(2, 3, size, size)
+
+
+def fill(name: str, tensor: torch.Tensor) -> None:
+    """Draw weights that keep activations near 1, and statistics that are not those of a new layer.
+
+    He et al., Delving Deep into Rectifiers, 2015, arXiv:1502.01852.
+    """
+    if not tensor.is_floating_point():
+        tensor.zero_()
+    elif tensor.dim() > 1:
+        tensor.normal_(std=(2 / tensor[0].numel()) ** 0.5)
+    elif name.endswith(("weight", "running_var")):
+        tensor.uniform_(0.5, 1.5)
+    else:
+        tensor.normal_(std=0.1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", NAMES)
+def test_same_outputs(name: str) -> None:
+    ours, other, images = pair(TWINS[name], SIZES.get(TWINS[name].file, 64))
+
+    one, two = ours(images), other(images)
+
+    if isinstance(two, dict):
+        assert one._fields == tuple(two)
+        assert torch.equal(one.aux, two["aux"])
+        one, two = one.out, two["out"]
+    assert two.std() > 0
+    assert torch.equal(one, two)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_same_auxiliary_outputs_in_training(name: str) -> None:
+    rates = ["dropout", "dropout_aux"] if name == "googlenet" else ["dropout"]
+    certain = dict.fromkeys(rates, 0.0)
+    twin = replace(TWINS[name], build=partial(TWINS[name].build, **certain), parameters=certain)
+    ours, other, images = pair(twin, SIZES.get(twin.file, 64))
+
+    one, two = ours.train()(images), other.train()(images)
+
+    for output in one._fields:
+        assert torch.equal(getattr(one, output), getattr(two, AUXILIARY.get(output, output)))
