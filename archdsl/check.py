@@ -31,6 +31,7 @@ def check(graph: Graph) -> CheckedGraph:
     Raises:
         ArchError: with everything that is wrong.
     """
+    assert graph.outputs  # what was skipped because of an error was reported
     needed = reach(graph, [output.node for output in graph.outputs])
     always = reach(graph, [output.node for output in graph.outputs if not output.training_only])
     unused = graph.nodes.keys() - needed

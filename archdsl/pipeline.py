@@ -188,11 +188,10 @@ class Spec:
         digest = self.reader.digest.hexdigest()
         try:
             graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, digest)
-            checked = check(graph)
         except ArchError as error:
             raise ArchError(in_order([*self.problems, *error.diagnostics])) from None
         self.require_sound()
-        return checked
+        return check(graph)
 
     def require_sound(self) -> None:
         """Raise ArchError if a part of the file is wrong, whether a network uses it or not."""

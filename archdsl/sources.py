@@ -137,7 +137,10 @@ class Reader:
     def _module(self, shown: str, real: str, text: str, root: str, way: tuple[str, ...]) -> Module:
         source = Source(shown, text)
         program = self.parser.parse(source)
-        module = Module(source, program, items={n: item for n, item, _ in item_names(program)})
+        items: dict[str, ast.Item] = {}
+        for name, item, _ in item_names(program):
+            items.setdefault(name, item)  # that two have one name is for the review to say
+        module = Module(source, program, items=items)
         self.modules[real] = module
         for item in program.items:
             if isinstance(item, ast.Import):

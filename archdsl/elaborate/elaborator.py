@@ -128,14 +128,14 @@ class Elaborator:
             raise problem(error, statement.source.span, frame.trail) from None
 
     def repeat(self, statement: ast.Repeat, frame: Frame) -> Work:
-        value = evaluate(statement.count, frame, frame.most)
+        value = evaluate(statement.turns, frame, frame.most)
         try:
             count = integer(value, "the number of turns")
         except ValueProblem as error:
-            raise problem(error, statement.count.span, frame.trail) from None
+            raise problem(error, statement.turns.span, frame.trail) from None
         if count < 0:
             reason = f"a body can't be repeated {count} times"
-            raise Problem(BadValue(span=statement.count.span, trail=frame.trail, reason=reason))
+            raise Problem(BadValue(span=statement.turns.span, trail=frame.trail, reason=reason))
         self.world.step(statement.span, count)
         before = len(self.recorder.records)
         for turn in range(count):
@@ -167,14 +167,16 @@ class Elaborator:
             self.recorder.refuse(
                 "branches", len(frame.branches) + 1, "branches", statement.span, frame.trail
             )
-        place = None
+        place, entry = None, None
         if statement.name is not None:
-            place = open_scope(frame, statement.name)
+            place, entry = open_scope(frame, statement.name)
         inner = frame.inner(place)
         inner.last = statement.span
         first = len(self.recorder.records)
         yield self.body(statement.body, inner), inner
         end = len(self.recorder.records)
+        if entry is not None:
+            entry.flow = inner.flowing
         frame.branches.append(Branched(inner.flowing, Label(inner.last, ""), first, end))
 
     def input(self, statement: ast.Input, frame: Frame) -> None:

@@ -224,7 +224,7 @@ def _attribute(node: ast.Attribute, at: Setting, most: int) -> Value:
 
 def _index(node: ast.Index, at: Setting, most: int) -> Value:
     value = evaluate(node.value, at, most)
-    index = integer(evaluate(node.index, at, most), "an index")
+    index = integer(evaluate(node.item, at, most), "an index")
     if isinstance(value, Tensors) and not -len(value.shapes) <= index < len(value.shapes):
         raise ValueProblem(
             f"`{value.what}` is {len(value.shapes)} tensors: there is no number {index}"

@@ -121,6 +121,14 @@ class Frame(FileSetting):
             )
         return entry
 
+    def flow_of(self, entry: Entry, span: Span) -> Flow:
+        """Return what a label stands for, which must not be under way."""
+        if entry.flow is None and entry.place in self.place.chain():
+            reason = "this is not worked out yet: the reference stands inside it"
+            hint = "what comes in can be named with a label: `x0: in`"
+            raise Problem(BadFlow(span=span, trail=self.trail, reason=reason, hint=hint))
+        return entry.flow
+
     def follow(self, reference: ast.Reference) -> Flow:
         """Return the tensors that a reference names."""
         if reference.path is None:
@@ -128,7 +136,7 @@ class Frame(FileSetting):
         elif len(reference.path.parts) == 1 and reference.path.parts[0] in self.maps:
             flow = self.maps[str(reference.path.parts[0])]
         else:
-            flow = self.find(reference.path).flow
+            flow = self.flow_of(self.find(reference.path), reference.span)
             if flow == ():
                 raise Problem(
                     BadFlow(
@@ -138,9 +146,9 @@ class Frame(FileSetting):
                         hint="name one of its outputs: `from label.output`",
                     )
                 )
-        if reference.index is None or flow is None:
+        if reference.item is None or flow is None:
             return flow
-        index = integer(evaluate(reference.index, self, self.world.limits.steps), "an index")
+        index = integer(evaluate(reference.item, self, self.world.limits.steps), "an index")
         if not -len(flow) <= index < len(flow):
             reason = f"there is no tensor number {index}: there are {len(flow)}, the first is 0"
             raise Problem(BadFlow(span=reference.span, trail=self.trail, reason=reason))

@@ -34,7 +34,7 @@ def declare(
         raise Problem(
             NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
         )
-    entry = place.entries[label] = Entry(where, flow=())
+    entry = place.entries[label] = Entry(where)
     return name, entry
 
 
@@ -58,10 +58,10 @@ def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
     return entry.place
 
 
-def open_scope(frame: Frame, path: ast.Path) -> Place:
+def open_scope(frame: Frame, path: ast.Path) -> tuple[Place, Entry]:
     """Open the scope that a label of wiring (a branch or merge) asks for."""
     name, entry = declare(frame, path, path.span, positional=False)
-    return enter_scope(Scope(name, frame.place.scope, "", path.span), entry, frame)
+    return enter_scope(Scope(name, frame.place.scope, "", path.span), entry, frame), entry
 
 
 def enter_scope(
@@ -91,15 +91,12 @@ def name_tensor(path: ast.Path, frame: Frame) -> None:
     entry.flow = frame.flowing
 
 
-def settle(path: ast.Path | None, opened: bool, frame: Frame) -> None:
-    """Let the label of a merge, or the name after `as`, stand for its result."""
-    if path is None:
-        return
-    if opened:
-        entry = frame.find(path)
+def settle(entry: Entry | None, name: ast.Path | None, frame: Frame) -> None:
+    """Let the label of a merge, and the name after `as`, stand for its result."""
+    if entry is not None:
         entry.flow = frame.flowing
-    else:
-        name_tensor(path, frame)
+    if name is not None:
+        name_tensor(name, frame)
 
 
 def single(flow: Flow, what: str, span: Span, frame: Frame) -> None:

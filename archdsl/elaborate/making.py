@@ -66,7 +66,7 @@ def make_layer(
     signature = maker.signatures.get(kind)
     if signature is None:
         signature = maker.signatures[kind] = frame.world.signature(
-            BlockValue(kind.__name__, layer=kind)
+            BlockValue(kind.word or kind.__name__, layer=kind)
         )
     given = frame.world.given(operation.arguments, frame)
     bound = bind(signature, given, block.fixed, operation.span, frame.trail)
@@ -83,7 +83,7 @@ def make_layer(
                 BadArgument(
                     span=span,
                     trail=frame.trail,
-                    callee=kind.__name__,
+                    callee=kind.word or kind.__name__,
                     name=name,
                     reason=reason,
                     given=kind_of(value),
@@ -97,7 +97,10 @@ def infer(layer: Layer, incoming: tuple[int, ...], span: Span, frame: Frame) -> 
     records = frame.recorder.records
     shapes = tuple([records[number].facts.output for number in incoming])
     reason = hint = ""
-    if not layer.broadcasts and not all(records[number].facts.batched for number in incoming):
+    if not incoming and not layer.word:
+        reason = "needs a tensor, and none flows here"
+        hint = "go on from an earlier stage, or from an output of a block, with `from`"
+    elif not layer.broadcasts and not all(records[number].facts.batched for number in incoming):
         reason = "takes tensors with a batch axis, and this one is shared by all samples"
         hint = "declare it as `[batch, ...]`"
     else:

@@ -16,6 +16,7 @@ from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.frames import Branched, Frame
 from archdsl.elaborate.labels import open_scope, settle, single
 from archdsl.elaborate.making import infer, make_layer
+from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record
 from archdsl.elaborate.values import BlockValue, ValueProblem, truth
 from archdsl.layers.base import Disagreement, Facts, Layer, LayerError
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
 
 
 def merge(maker: Elaborator, operation: ast.Merge, stage: ast.Stage, frame: Frame) -> Work:
-    place = open_scope(frame, stage.label) if stage.label else None
+    place, entry = open_scope(frame, stage.label) if stage.label else (None, None)
     inner = frame.inner(place)
     inner.branches = []
     yield maker.body(operation.body, inner), inner
     kind = frame.world.layers.word(operation.word)  # type: ignore[attr-defined]
     call = ast.Call(ast.Name(operation.word, operation.span), operation.arguments, operation.span)
     layer = make_layer(maker, kind, BlockValue(operation.word, layer=kind), call, frame)
-    wire(layer, operation.word, inner.branches, stage, operation, inner, frame)
+    wire(layer, operation.word, inner.branches, stage, operation, inner, frame, entry)
 
 
 def residual(maker: Elaborator, operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
-    place = open_scope(frame, stage.label) if stage.label else None
+    place, entry = open_scope(frame, stage.label) if stage.label else (None, None)
     joined = True
     if operation.condition is not None:
         try:
@@ -58,12 +59,11 @@ def residual(maker: Elaborator, operation: ast.Residual, stage: ast.Stage, frame
         branches.append(Branched(inner.flowing, Label(inner.last, ""), first, end))
     if joined:
         layer = frame.recorder.layer(frame.world.layers.word("add"), {})  # type: ignore[attr-defined]
-        wire(layer, "residual", branches, stage, operation, inner, frame)
+        wire(layer, "residual", branches, stage, operation, inner, frame, entry)
         return
     frame.flowing = branches[0].flow
     frame.last = stage.span
-    for path in (stage.label, operation.name):
-        settle(path, path is stage.label, frame)
+    settle(entry, operation.name, frame)
 
 
 def wire(
@@ -74,8 +74,9 @@ def wire(
     operation: ast.Merge | ast.Residual,
     inner: Frame,
     frame: Frame,
+    entry: Entry | None,
 ) -> None:
-    """Make the node that joins branches."""
+    """Make the node that joins branches; `entry` is of the label of the merge."""
     incoming: list[int] = []
     for branch in branches:
         if branch.flow is None:
@@ -87,6 +88,8 @@ def wire(
     if not incoming and any(isinstance(one, ast.Stage) for one in operation.body.statements):
         raise Spoiled  # structure.py has said that these belong into branches
     if not incoming:
+        if inner.flowing != frame.flowing:
+            raise Spoiled  # something else than branches stands in it, which was reported
         reason = f"`{word}` has no branches"
         raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason))
     shapes = tuple(frame.recorder.shape(number) for number in incoming)
@@ -104,8 +107,7 @@ def wire(
     record = Record("", label, layer, tuple(incoming), facts, scope, operation.span, frame.trail)
     frame.flowing = (frame.recorder.add(record),)
     frame.last = stage.span if not isinstance(stage.operation, ast.Merge) else operation.span
-    for named in (stage.label, operation.name):
-        settle(named, named is stage.label, frame)
+    settle(entry, operation.name, frame)
 
 
 def infer_unbatched(

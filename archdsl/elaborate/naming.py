@@ -64,6 +64,13 @@ class Place:
             yield place
             place = place.around if place.outside else None
 
+    def chain(self) -> Iterator[Place]:
+        """Yield this scope and all those around it."""
+        place: Place | None = self
+        while place is not None:
+            yield place
+            place = place.around
+
     def find(self, parts: list[str]) -> Entry | None:
         """Look up a reference: its first part here or further out, the others inside."""
         for place in self.visible():

@@ -288,8 +288,18 @@ def _outputs(
     last = declaration.body.statements[-1] if declaration.body.statements else None
     if (last is not None and ends_aside(last)) or frame.flowing is None:
         return found
-    if isinstance(last, ast.Output) and last.body is None and found:
+    if isinstance(last, ast.Output) and not last.training and found:
         return [found[-1], *found[:-1]]
+    if "output" in frame.home.outputs:
+        maker.report(
+            NameClash(
+                span=frame.home.outputs["output"].span,
+                name="output",
+                first=frame.last,
+                what="outputs are",
+                hint="the end of the flow is called so; `output name` at the end gives it a name",
+            )
+        )
     try:
         single(frame.flowing, "the main output", frame.last, frame)
     except Problem as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import BadValue, Problem
 from archdsl.elaborate.expressions import evaluate, problem
-from archdsl.elaborate.values import Value, ValueProblem, items, kind_of, number
+from archdsl.elaborate.values import Value, ValueProblem, integer, items, kind_of, number
 from archdsl.layers.base import ArgumentErrors, Layer
 from archdsl.layers.tensor import DISTRIBUTIONS, Distribution, OwnTensor
 from archdsl.syntax import ast
@@ -25,28 +25,53 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
         Problem: the shape or the first values make no sense.
     """
     shape, batched = _shape(statement.shape, frame)
-    value: object = 0
-    if statement.value is not None:
-        try:
-            value = _first_values(statement.value, frame)
-            if isinstance(value, tuple) and len(_flat(value)) != prod(shape):
-                holds = f"a tensor of this shape holds {prod(shape)} numbers"
-                raise ValueProblem(f"{holds}, and these are {len(_flat(value))}")
-        except ValueProblem as error:
-            raise problem(error, statement.value.span, frame.trail) from None
     arguments = {
         "shape": shape,
-        "value": value,
         "learnable": statement.word == "parameter",
         "batched": batched,
     }
     try:
-        return recorder.layer(OwnTensor, arguments)
+        layer = recorder.layer(OwnTensor, arguments)
+        sizes = tuple(integer(size, "a size of a tensor of its own") for size in shape)
     except ArgumentErrors as error:
         reason = f"a shape {next(iter(error.reasons.values()))}"
         raise Problem(
             BadValue(span=statement.shape.span, trail=frame.trail, reason=reason)
         ) from None
+    except ValueProblem as error:
+        raise problem(error, statement.shape.span, frame.trail) from None
+    if statement.value is None:
+        return layer
+    try:
+        value = _first_values(statement.value, frame)
+        if isinstance(value, tuple):
+            _check_values(value, sizes)
+    except ValueProblem as error:
+        raise problem(error, statement.value.span, frame.trail) from None
+    return recorder.layer(OwnTensor, {**arguments, "value": value})
+
+
+def _check_values(value: tuple[Value, ...], shape: tuple[int, ...]) -> None:
+    """Refuse lists that don't hold the numbers of a tensor: all in a row, or nested as it is."""
+    flat = _flat(value)
+    if len(flat) != prod(shape):
+        numbers = "1 number" if prod(shape) == 1 else f"{prod(shape)} numbers"
+        raise ValueProblem(f"a tensor of this shape holds {numbers}, and these are {len(flat)}")
+    in_a_row = not any(isinstance(item, tuple | range) for item in value)
+    if not in_a_row and not _is_nested(value, shape):
+        raise ValueProblem(
+            f"these lists are not nested as the shape {list(shape)} is",
+            f"nest them so, or write all {len(flat)} numbers in one list",
+        )
+
+
+def _is_nested(value: tuple[Value, ...], shape: tuple[int, ...]) -> bool:
+    row: list[Value] = [value]
+    for size in shape:
+        if any(not isinstance(item, tuple | range) or len(item) != size for item in row):
+            return False
+        row = [part for item in row for part in item]
+    return not any(isinstance(item, tuple | range) for item in row)
 
 
 def _shape(node: ast.Expression, frame: Frame) -> tuple[tuple[Value, ...], bool]:
@@ -79,9 +104,14 @@ def _first_values(node: ast.Expression, frame: Frame) -> object:
                 raise ValueProblem(f"`{node.name.name}` takes {', '.join(known)}, once each")
             value = evaluate(argument.value, frame, most)
             given = number(value, f"`{name}` of `{node.name.name}`")
-            if not isinstance(given, int | float) or (name == "std" and given < 0):
-                raise ValueProblem(f"`{name}` must be a number of at least 0")
+            if not isinstance(given, int | float):
+                raise ValueProblem(f"`{name}` can't depend on a free size")
+            if name == "std" and given < 0:
+                raise ValueProblem("`std` must be at least 0")
             arguments[name] = given
+        drawn = known | arguments
+        if drawn.get("low", 0) > drawn.get("high", 1):
+            raise ValueProblem(f"`low` must be at most `high`, which is {drawn['high']}")
         return Distribution(node.name.name, tuple(arguments.items()))
     value = evaluate(node, frame, most)
     if isinstance(value, range):

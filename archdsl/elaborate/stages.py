@@ -104,6 +104,8 @@ def use_block(
         declaration.body.description,
     )
     inside.place = inside.home = enter_scope(scope, entry, frame, outside=False)
+    for one in inputs_of(declaration):
+        inside.place.entries[one.name] = Entry(one.span, inside.maps[one.name])
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
     first = len(frame.recorder.records)
     try:
@@ -150,7 +152,7 @@ def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Fr
 
 def reuse(maker: Elaborator, operation: ast.Reuse, stage: ast.Stage, frame: Frame) -> None:
     entry = frame.find(operation.path)
-    if frame.flowing is None or entry.flow is None:
+    if frame.flow_of(entry, operation.span) is None or frame.flowing is None:
         raise Spoiled
     name = ".".join(frame.parts(operation.path))
     label = ".".join(frame.parts(stage.label)) if stage.label else ""
@@ -187,19 +189,20 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
     signature = frame.world.signature(block)
     bound = bind(signature, given, block.fixed, operation.span, frame.trail)
     frame.world.bind_parameters(block.name, declaration.parameters, bound, inside)
-    inputs = [one for one in declaration.body.statements if isinstance(one, ast.Input)]
+    inputs = inputs_of(declaration)
     if not inputs or frame.flowing is None:
         inside.maps = {one.name: None for one in inputs}
         return
     flow = frame.flowing
     many = inputs[-1].many
     if len(flow) < len(inputs) - many or (len(flow) > len(inputs) and not many):
-        takes = ", ".join(one.name + "[]" * one.many for one in inputs)
+        takes = " and ".join(f"`{one.name}{'[]' * one.many}`" for one in inputs)
+        come = "one tensor comes in" if len(flow) == 1 else f"{len(flow)} tensors come in"
         raise Problem(
             BadFlow(
                 span=operation.span,
                 trail=frame.trail,
-                reason=f"`{block.name}` takes {takes}, and {len(flow)} tensors come in",
+                reason=f"`{block.name}` takes {takes}, and {come}",
                 hint="hand them over with `from a, b`",
             )
         )
@@ -207,6 +210,10 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
         inside.maps[one.name] = flow[number:] if one.many else flow[number : number + 1]
         if one.many:
             inside.names.given[one.name] = frame.shapes(flow[number:], one.name)
+
+
+def inputs_of(declaration: ast.Block) -> list[ast.Input]:
+    return [one for one in declaration.body.statements if isinstance(one, ast.Input)]
 
 
 def ends_aside(statement: ast.Statement) -> bool:

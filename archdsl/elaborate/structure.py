@@ -146,7 +146,7 @@ class _Review:
                 names = (*indices, *(target.name for target in one.targets))
                 self.body(one.body, inner, owner, branches=branches, top=False, indices=names)
             elif isinstance(one, ast.Repeat):
-                self.expression(one.count, known)
+                self.expression(one.turns, known)
                 self.body(one.body, known, owner, branches=branches, top=False, indices=indices)
             elif isinstance(one, ast.If):
                 for condition, inside in one.cases:
@@ -205,7 +205,19 @@ class _Review:
                 "inputs come first",
                 "put it at the head of the network or block, before any stage",
             )
+        inputs = [each for each in owner.body.statements if isinstance(each, ast.Input)]
+        first = next(each for each in inputs if each.name == one.name)
+        if first is not one and isinstance(owner, ast.Block):
+            clash = NameClash(span=one.span, name=one.name, first=first.span, what="inputs are")
+            self.found.append(clash)
+            return
         if isinstance(owner, ast.Block):
+            if one.many and one is not inputs[-1]:
+                self.misplaced(
+                    one.span,
+                    "only the last input of a block takes any number of tensors",
+                    f"put `input {one.name}[]` after the others",
+                )
             if one.shape is not None:
                 self.misplaced(
                     one.span,
@@ -258,6 +270,12 @@ class _Review:
             self.block_name(operation.name, known)
             self.arguments(operation, known)
         elif isinstance(operation, ast.Inline):
+            if one.label is not None:
+                self.misplaced(
+                    one.label.span,
+                    "`inline` opens no scope, so it takes no label",
+                    "leave out the label, or `inline`",
+                )
             self.block_name(operation.call.name, known)
             self.arguments(operation.call, known)
         elif isinstance(operation, ast.Group):
@@ -321,8 +339,8 @@ class _Review:
 
     def reference(self, reference: ast.Reference, known: Known) -> None:
         self.path(reference.path, known)
-        if reference.index is not None:
-            self.expression(reference.index, known)
+        if reference.item is not None:
+            self.expression(reference.item, known)
 
     def expression(self, node: ast.Expression, known: Known) -> None:
         """Look for names that nothing has. The depth of expressions is bounded by the parser."""

@@ -119,7 +119,7 @@ class Index(NamedTuple):
     """`depths[i]`."""
 
     value: Expression
-    index: Expression
+    item: Expression
     span: Span
     depth: int
 
@@ -192,7 +192,7 @@ class Reference(NamedTuple):
     """What `from` goes on with: a path or the flow (`path` is None), and perhaps an index."""
 
     path: Path | None
-    index: Expression | None
+    item: Expression | None
     span: Span
 
 
@@ -285,7 +285,7 @@ class For(NamedTuple):
 class Repeat(NamedTuple):
     """`repeat n { ... }`."""
 
-    count: Expression
+    turns: Expression
     body: Body
     span: Span  # of the word
 
