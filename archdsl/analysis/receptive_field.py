@@ -19,6 +19,8 @@ their padding is -p). The field is the theoretical one: it may reach beyond the 
   is no fixed step any more.
 * Branches of different strides meet in a whole field that holds all that any of their places see,
   and so do a map and a 1 x 1 map that is spread over it (squeeze and excitation).
+* One place that is enlarged (image pooling in DeepLab) is seen by all places that come of it.
+* Inputs of which a layer uses nothing but the shape (`ResizeLike`) are not seen.
 * A result is None where it would depend on free sizes in a way that can't be written, or where
   upsampling has more than 256 phases.
 """
@@ -93,7 +95,8 @@ def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
     axes = len(checked.inputs[of]) - 1
     found: dict[str, Fields] = {of: (Field(1, (Reach(0, 1),)),) * axes}
     for name, node in checked.nodes.items():
-        seen = [read for read in node.inputs if read in found]
+        unseen = node.facts.shape_only
+        seen = [r for at, r in enumerate(node.inputs) if r in found and at not in unseen]
         if not seen:
             continue
         shapes = [checked.nodes[read].shape for read in seen]
@@ -112,9 +115,14 @@ def _through(node: Node, shape: Shape, fields: Fields) -> Fields:
     if len(shape) - 1 != len(fields):  # its axes are no longer those of the input
         return tuple(_whole(field, None, None) for field in fields)
     if isinstance(windows, tuple) and len(windows) == len(fields):
-        if len(fields) == 2 and fields[0] == fields[1] and windows[0] == windows[1]:
-            return (_window(fields[0], windows[0]),) * 2  # mostly, and it halves the work
-        return tuple(map(_window, fields, windows))
+        sizes = shape[1:]
+        if len(fields) == 2 and (fields[0], windows[0], sizes[0]) == (
+            fields[1],
+            windows[1],
+            sizes[1],
+        ):
+            return (_window(fields[0], windows[0], sizes[0]),) * 2  # mostly: half of the work
+        return tuple(map(_window, fields, windows, sizes))
     stays = node.shape[1:] == shape[1:]
     return tuple(
         _whole(field, places, field.stride if stays else None)
@@ -122,10 +130,12 @@ def _through(node: Node, shape: Shape, fields: Fields) -> Fields:
     )
 
 
-def _window(field: Field, window: Window) -> Field:
-    """Return the field after windows over what has that field."""
+def _window(field: Field, window: Window, places: Size) -> Field:
+    """Return the field after windows over an axis of so many places that has that field."""
     size, step, start = window
     stride = _times(field.stride, step)
+    if places == 1 and isinstance(step, Fraction) and step < 1:
+        return _whole(field, places, None)
     if field.whole:
         return field._replace(stride=stride)
     if len(field.reaches) == 1 and not isinstance(step, Fraction):

@@ -56,8 +56,9 @@ def _parameters(report: Report, explain: bool, write: Writer) -> Iterator[Line]:
     note = "all trainable" if trainable == total else f"{write.size(trainable)} trainable"
     yield _line(write, "Parameters", total, "" if total == 0 else note)
     if inference != total:
-        only = " and ".join(f"`{each.name}`" for each in report.outputs if each.training_only)
-        spared = f"without {write.size(total - inference)} that only {only} needs"
+        only = [f"`{each.name}`" for each in report.outputs if each.training_only]
+        needed = f"{' and '.join(only)} {'needs' if len(only) == 1 else 'need'}"
+        spared = f"without {write.size(total - inference)} that only {needed}"
         yield _line(write, "at inference", inference, spared, level=1)
     if explain and (written := _sum(report, write)):
         yield Line(written, level=1)

@@ -128,6 +128,7 @@ class Facts:
     other: Mapping[str, Size] = field(default_factory=dict)
     windows: Windows = POINTWISE
     view: bool = False  # the output shares its input's memory
+    shape_only: tuple[int, ...] = ()  # positions of inputs of which nothing but the shape is used
     batched: bool = True  # False for a tensor of the module's own that all samples share
     arithmetic: str = ""  # of the parameters: "(5 x 5 x 1 + 1) x 6"; found from `params` if empty
     agreements: tuple[tuple[Size, Size], ...] = ()  # sizes with free names that must be equal

@@ -11,7 +11,7 @@ width is passed over first, and then the height, as torch does it. What only cop
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Annotated, Any, Literal
@@ -361,7 +361,8 @@ class ResizeLike(Layer):
             for before, after in zip(image, out, strict=True)
         ]
         function = TorchFunction(f"F.interpolate({{0}}, {given})")
-        return Resampling(self.mode, self.align_corners).facts(first, out, strides, function)
+        facts = Resampling(self.mode, self.align_corners).facts(first, out, strides, function)
+        return replace(facts, shape_only=(1,))
 
 
 def text(value: object) -> str:

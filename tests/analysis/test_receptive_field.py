@@ -16,6 +16,7 @@ from archdsl.layers.base import Layer
 from archdsl.layers.convolution import Conv1d, ConvTranspose1d
 from archdsl.layers.merge import Add, Concat, Mul
 from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
+from archdsl.layers.resize import ResizeLike
 from archdsl.layers.tensor import OwnTensor
 
 
@@ -144,6 +145,33 @@ def test_a_gate_sees_everything_and_keeps_the_stride() -> None:
     assert field(checked, "gated").whole
     assert field(checked, "gated").stride == 2
     assert field(checked, "after") == field(checked, "gated")
+
+
+def test_a_pooled_image_that_is_enlarged_again_is_seen_whole() -> None:
+    net = Sketch()
+    net.input("image", 4, 32, 32)
+    net.put("x", convolution(4, 3, stride=2, padding=1))
+    net.put("pool", AdaptiveAvgPool2d(output_size=1))
+    net.put("large", ResizeLike(), "pool", "x")
+    net.put("both", Concat(), "x", "large")
+    checked = net.checked()
+
+    assert field(checked, "large").size == 3 + 15 * 2
+    assert field(checked, "large").whole
+    assert field(checked, "both").size == 3 + 15 * 2
+    assert field(checked, "both").stride == 2
+
+
+def test_an_input_that_only_lends_its_shape_is_not_seen() -> None:
+    net = Sketch()
+    net.input("image", 4, 32, 32)
+    net.input("like", 4, 64, 64)
+    net.put("large", ResizeLike(mode="nearest"), "image", "like")
+    checked = net.checked()
+
+    assert field(checked, "large").size == 1
+    assert field(checked, "large").stride == Fraction(1, 2)
+    assert "large" not in receptive_fields(checked, "like")
 
 
 def test_branches_of_different_strides_see_all_of_both() -> None:
