@@ -261,6 +261,10 @@ AXIS_NAMES: dict[int, tuple[str, ...]] = {
 }
 
 
+# The axes of a sample with one, two and three axes after the channels, as `unpack` takes them.
+SAMPLE_AXES = {rank - 1: " ".join(names) for rank, names in AXIS_NAMES.items() if rank > 1}
+
+
 def axis_name(axis: int, rank: int) -> str:
     """Name an axis of a sample of that rank: "height"."""
     return AXIS_NAMES[rank][axis] if rank in AXIS_NAMES else f"axis {axis}"
@@ -294,15 +298,10 @@ def single(inputs: Shapes) -> Shape:
 def several(inputs: Shapes, least: int = 2, most: int | None = None) -> Shapes:
     """Return the shapes of all inputs, of which there must be from `least` to `most`."""
     if len(inputs) < least or (most is not None and len(inputs) > most):
-        count = (
-            str(least)
-            if least == most
-            else f"at least {least}"
-            if most is None
-            else f"{least} to {most}"
-        )
+        count = f"at least {least}" if most is None else f"{least} to {most}"
+        come = "1 comes" if len(inputs) == 1 else f"{len(inputs)} come"
         raise LayerError(
-            f"takes {count} tensors, and {len(inputs)} {'comes' if len(inputs) == 1 else 'come'} in",
+            f"takes {least if least == most else count} tensors, and {come} in",
             help="hand it several with `from a, b`",
         )
     return inputs

@@ -1,9 +1,8 @@
-"""Convolutions and transposed convolutions in one to three dimensions."""
+"""Convolutions in one to three dimensions."""
 
 from __future__ import annotations
 
 from collections import Counter
-from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from archdsl.layers.arguments import (
@@ -16,10 +15,10 @@ from archdsl.layers.arguments import (
     spread,
 )
 from archdsl.layers.base import (
+    SAMPLE_AXES,
     Example,
     Facts,
     Kind,
-    Layer,
     LayerError,
     Shape,
     Shapes,
@@ -33,7 +32,6 @@ from archdsl.layers.base import (
 from archdsl.layers.mending import Padded
 from archdsl.layers.sizes import Size
 
-AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
 Padding = tuple[int, ...] | Literal["same", "valid"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 PADDING_MODE = choice("zeros", "reflect", "replicate", "circular")
@@ -183,7 +181,7 @@ class Convolution(Padded):
         return tuple(sizes), tuple(windows)
 
     def infer(self, inputs: Shapes) -> Facts:
-        channels, *image = unpack(inputs, AXES[self.axes])
+        channels, *image = unpack(inputs, SAMPLE_AXES[self.axes])
         check_groups(channels, self.out_channels, self.groups)
         places, windows = self.places(tuple(image))
         require_positive(places, "has a kernel larger than its padded input")
@@ -353,125 +351,4 @@ class Conv3d(Convolution):
     kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
     stride: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
     padding: Annotated[Padding, either(spread(3, "natural"), choice("same", "valid"))] = (0, 0, 0)
-    dilation: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
-
-
-class TransposedConvolution(Layer):
-    """A transposed convolution over some axes; its subclasses say how many."""
-
-    axes: ClassVar[int]
-
-    out_channels: FreeSize
-    kernel_size: tuple[Size, ...]
-    stride: tuple[int, ...] = (1,)
-    padding: tuple[int, ...] = (0,)
-    output_padding: tuple[int, ...] = (0,)
-    groups: Positive = 1
-    bias: Flag = True
-    dilation: tuple[int, ...] = (1,)
-
-    def infer(self, inputs: Shapes) -> Facts:
-        channels, *image = unpack(inputs, AXES[self.axes])
-        check_groups(channels, self.out_channels, self.groups)
-        sizes: list[Size] = []
-        windows: list[Window] = []
-        for axis, size in enumerate(image):
-            kernel, stride, pad = self.kernel_size[axis], self.stride[axis], self.padding[axis]
-            more, dilation = self.output_padding[axis], self.dilation[axis]
-            if more >= max(stride, dilation):
-                raise LayerError("needs an output_padding smaller than its stride or dilation")
-            reach = dilation * (kernel - 1)
-            sizes.append((size - 1) * stride - 2 * pad + reach + more + 1)
-            if isinstance(stride, int) and isinstance(reach, int) and isinstance(pad, int):
-                windows.append(
-                    Window(reach // stride + 1, Fraction(1, stride), Fraction(pad - reach, stride))
-                )
-        output = (self.out_channels, *sizes)
-        require_positive(output, "gives an output without any place")
-        weight = (channels, self.out_channels // self.groups, *self.kernel_size)
-        seen = by(self.kernel_size, channels // self.groups)
-        arithmetic = by(seen, self.out_channels)
-        return Facts(
-            output=output,
-            torch=TorchModule(
-                f"nn.ConvTranspose{self.axes}d",
-                (channels, self.out_channels),
-                self.given("out_channels"),
-            ),
-            params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),
-            # every place of the input is multiplied with every weight of its group
-            macs=numel(tuple(image)) * numel(weight),
-            other={"bias": numel(output)} if self.bias else {},
-            windows=tuple(windows) if len(windows) == self.axes else "global",
-            arithmetic=by(f"({seen} + 1)", self.out_channels) if self.bias else arithmetic,
-        )
-
-
-class ConvTranspose1d(TransposedConvolution):
-    """Transposed convolution over the length of a sequence."""
-
-    axes = 1
-    examples = (
-        Example(
-            {"out_channels": 2, "kernel_size": 4, "stride": 2, "padding": 1},
-            inputs=((3, 8),),
-            output=(2, 16),
-            params=26,
-            macs=192,
-        ),
-    )
-
-    kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
-    stride: Annotated[tuple[int, ...], spread(1)] = (1,)
-    padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
-    output_padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
-    dilation: Annotated[tuple[int, ...], spread(1)] = (1,)
-
-
-class ConvTranspose2d(TransposedConvolution):
-    """Transposed convolution over height and width."""
-
-    axes = 2
-    examples = (
-        Example(
-            {"out_channels": 64, "kernel_size": 2, "stride": 2},
-            inputs=((128, 28, 28),),
-            output=(64, 56, 56),
-            params=32_832,
-            macs=25_690_112,
-        ),
-        Example(
-            {"out_channels": 2, "kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1},
-            inputs=((4, 5, 4),),
-            output=(2, 10, 8),
-            params=74,
-            macs=1_440,
-        ),
-    )
-
-    kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
-    stride: Annotated[tuple[int, ...], spread(2)] = (1, 1)
-    padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
-    output_padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
-    dilation: Annotated[tuple[int, ...], spread(2)] = (1, 1)
-
-
-class ConvTranspose3d(TransposedConvolution):
-    """Transposed convolution over depth, height and width."""
-
-    axes = 3
-    examples = (
-        Example(
-            {"out_channels": 2, "kernel_size": 2, "stride": (1, 2, 2), "groups": 2},
-            inputs=((4, 2, 4, 4),),
-            output=(2, 3, 8, 8),
-            params=34,
-            macs=1_024,
-        ),
-    )
-
-    kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
-    stride: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
-    padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
-    output_padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
     dilation: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)

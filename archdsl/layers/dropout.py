@@ -9,9 +9,16 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 from archdsl.layers.arguments import Probability, choice
-from archdsl.layers.base import Example, Facts, Layer, Shapes, TorchModule, single, unpack
-
-AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
+from archdsl.layers.base import (
+    SAMPLE_AXES,
+    Example,
+    Facts,
+    Layer,
+    Shapes,
+    TorchModule,
+    single,
+    unpack,
+)
 
 # Draws the same random numbers as torchvision.ops.StochasticDepth.
 STOCHASTIC_DEPTH = '''\
@@ -54,7 +61,7 @@ class ChannelDropout(AnyDropout):
     axes: ClassVar[int]
 
     def infer(self, inputs: Shapes) -> Facts:
-        unpack(inputs, AXES[self.axes])
+        unpack(inputs, SAMPLE_AXES[self.axes])
         return super().infer(inputs)
 
 

@@ -28,6 +28,7 @@ from archdsl.layers.arguments import (
 from archdsl.layers.base import (
     GLOBAL,
     POINTWISE,
+    SAMPLE_AXES,
     Example,
     Facts,
     Layer,
@@ -43,11 +44,6 @@ from archdsl.layers.base import (
 from archdsl.layers.sizes import Size
 
 STATISTICS = 3  # operations for each number, to find mean and variance
-AXES = {
-    1: "channels length",
-    2: "channels height width",
-    3: "channels depth height width",
-}
 
 # The same steps as in torchvision's ConvNeXt, so that the same weights give the same numbers.
 LAYER_NORM_2D = '''\
@@ -104,7 +100,7 @@ class BatchNorm(Layer):
 
     def image(self, inputs: Shapes) -> Shape:
         """Return the shape of the input, which must have the right axes."""
-        return unpack(inputs, AXES[self.axes])
+        return unpack(inputs, SAMPLE_AXES[self.axes])
 
 
 class BatchNorm1d(BatchNorm):
@@ -155,7 +151,7 @@ class InstanceNorm(Layer):
     bias: Flag = True
 
     def infer(self, inputs: Shapes) -> Facts:
-        shape = unpack(inputs, AXES[self.axes])
+        shape = unpack(inputs, SAMPLE_AXES[self.axes])
         if numel(shape[1:]) == 1:
             raise LayerError("has one number per channel, of which it can't take statistics")
         params, arithmetic = affine(shape[:1], self.affine, self.bias)
@@ -283,7 +279,7 @@ class LayerNorm2d(Layer):
     bias: Flag = True
 
     def infer(self, inputs: Shapes) -> Facts:
-        shape = unpack(inputs, AXES[2])
+        shape = unpack(inputs, SAMPLE_AXES[2])
         params, arithmetic = affine(shape[:1], self.elementwise_affine, self.bias)
         return Facts(
             output=shape,

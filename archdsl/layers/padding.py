@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import Number, spread
 from archdsl.layers.base import (
+    SAMPLE_AXES,
     Example,
     Facts,
     Kind,
@@ -23,8 +24,6 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.sizes import Size
-
-AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
 
 
 def sides(axes: int) -> Kind:
@@ -44,7 +43,7 @@ class Pad(Layer):
     padding: tuple[int, ...]
 
     def infer(self, inputs: Shapes) -> Facts:
-        channels, *image = unpack(inputs, AXES[self.axes])
+        channels, *image = unpack(inputs, SAMPLE_AXES[self.axes])
         sizes: list[Size] = []
         windows: list[Window] = []
         for axis, size in enumerate(image):

@@ -21,6 +21,7 @@ from archdsl.layers.arguments import (
 )
 from archdsl.layers.base import (
     GLOBAL,
+    SAMPLE_AXES,
     Example,
     Facts,
     Kind,
@@ -38,7 +39,6 @@ from archdsl.layers.base import (
 from archdsl.layers.mending import Padded
 from archdsl.layers.sizes import Formula, Size
 
-AXES = {1: "channels length", 2: "channels height width", 3: "channels depth height width"}
 LARGEST = 2**31 - 1  # torch keeps the arguments of pooling in 32 bits
 
 
@@ -58,7 +58,7 @@ class WindowedPool(Padded):
         operations: int = 1,
     ) -> Facts:
         """Return the facts, with so many operations for each place that a window reads."""
-        channels, *image = unpack(inputs, AXES[self.axes])
+        channels, *image = unpack(inputs, SAMPLE_AXES[self.axes])
         steps = kernel_size if stride is None else stride
         for sizes in (kernel_size, steps, padding, dilation):
             if any(isinstance(size, int) and size > LARGEST for size in sizes):
@@ -299,7 +299,7 @@ class AdaptivePool(Layer):
     output_size: tuple[Size | None, ...]
 
     def infer(self, inputs: Shapes) -> Facts:
-        channels, *image = unpack(inputs, AXES[self.axes])
+        channels, *image = unpack(inputs, SAMPLE_AXES[self.axes])
         places: Shape = tuple(
             size if wanted is None else wanted
             for size, wanted in zip(image, self.output_size, strict=True)
