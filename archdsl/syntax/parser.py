@@ -214,6 +214,12 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
         return "networks begin with `network`, parts of them with `block`"
     if token.type == "NAME" and token in ("True", "False", "None"):
         return f"write `{token.lower()}`"
+    if token.type == "EQUAL" and "LBRACE" in expected:
+        return "to compare, write `==`"
+    if token.type == "COLON" and "LBRACE" in expected:
+        return "what a network or block holds stands in braces: `{ ... }`"
+    if "RPAR" in expected and before is None and token.type != "RPAR":
+        return "a `(` is not closed"
     if token.type == "$END" and "RBRACE" in expected:
         return "a `{` is not closed"
     return ""
