@@ -44,10 +44,9 @@ def names_of(boxes: Sequence[Box]) -> Mapping[int, str]:
     names: dict[int, str] = {}
     taken: set[str] = set()
     for box in boxes:
-        plain = re.sub(r"[^A-Za-z0-9_.]", "_", box.path)[:80]
-        if box.kind == "output":
-            plain = f"output.{plain}"
-        name = plain if plain == box.path and plain not in taken else f"{plain}.{box.index}"
+        path = f"output.{box.path}" if box.output else box.path
+        plain = re.sub(r"[^A-Za-z0-9_.]", "_", path)[:80]
+        name = plain if plain == path and plain not in taken else f"{plain}.{box.index}"
         while name in taken:
             name += "_"
         taken.add(name)

@@ -24,7 +24,9 @@ def dot_quoted(text: str) -> str:
 
 
 def dot_html(text: str) -> str:
-    """Write text within a label of DOT that is `<...>`."""
+    """Write text within a label of DOT that is `<...>`, where an element can't be empty."""
+    if not text.strip():
+        return "&#160;"
     return escape(text).replace("&#x27;", "&#39;")
 
 

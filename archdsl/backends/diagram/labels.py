@@ -31,7 +31,8 @@ def label_of_box(view: View, box: Box, style: Style) -> str:
 def _cells(row: Row, named: bool, theme: Theme) -> str:
     """Return a cell of what it is and a cell of its name, or one cell where it has no name."""
     text = f"<B>{dot_html(row.strong)}</B> " if row.strong else ""
-    text += _small(row.text, theme) if row.small else dot_html(row.text)
+    if row.text:
+        text += _small(row.text, theme) if row.small else dot_html(row.text)
     if not row.name:
         across = ' COLSPAN="2"' if named else ""
         return f'<TD ALIGN="LEFT" BGCOLOR="{row.fill}"{across}>{text.rstrip()}</TD>'

@@ -78,8 +78,8 @@ THEMES: Mapping[str, Theme] = {
         accent="#F28CC0",
         block="#2B2F36",
         clusters=("#1D2025", "#24282E"),
-        strength=0.42,
-        heat=("#24282E", "#C2410C"),
+        strength=0.36,
+        heat=("#24282E", "#B33A08"),
     ),
 }
 

@@ -39,7 +39,7 @@ class Builder:
     def merge(self, word: str, *reads: str, label: str = "") -> str:
         name = self.path(label or word)
         while name in self.nodes:
-            name += "'"
+            name += "_"
         return self._node(name, label, construct(LAYERS.word(word), {}), reads)
 
     def own(self, name: str, *shape: int) -> str:
@@ -57,9 +57,7 @@ class Builder:
     def block(self, label: str, block: str = "", **arguments: object) -> Iterator[str]:
         outer = self.scope
         name = self.path(label)
-        self.scope = self.scopes.setdefault(
-            name, Scope(name, outer, block, self.span, arguments)
-        )
+        self.scope = self.scopes.setdefault(name, Scope(name, outer, block, self.span, arguments))
         yield self.flow
         self.scope = outer
 
@@ -230,7 +228,9 @@ def unet(levels: int = 4) -> CheckedGraph:
         b.layer("MaxPool2d", f"pool{level + 1}", kernel_size=2)
     double_conv(b, "middle", 64 * 2**levels)
     for level in reversed(range(levels)):
-        b.layer("ConvTranspose2d", f"up{level + 1}", out_channels=64 * 2**level, kernel_size=2, stride=2)
+        b.layer(
+            "ConvTranspose2d", f"up{level + 1}", out_channels=64 * 2**level, kernel_size=2, stride=2
+        )
         b.merge("concat", skips[level], b.flow)
         double_conv(b, f"dec{level + 1}", 64 * 2**level)
     b.layer("Conv2d", "head", out_channels=2, kernel_size=1)

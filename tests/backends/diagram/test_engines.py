@@ -1,0 +1,146 @@
+"""Pictures by whichever Graphviz is there, and sentences where none is."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Sequence
+
+import pytest
+from graphs import Builder, inception, resnet
+
+from archdsl.backends.diagram import draw, drawing, engines
+from archdsl.backends.diagram.drawing import FORMATS
+from archdsl.diagnostics import ArchError
+from archdsl.graph import CheckedGraph
+
+MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
+HERE = {
+    "graphviz-pure": True,
+    "dot": shutil.which("dot") is not None,
+    "pygraphviz": importlib.util.find_spec("pygraphviz") is not None,
+}
+
+
+def small() -> CheckedGraph:
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    b.layer("Conv2d", "conv", out_channels=4, kernel_size=1)
+    return b.checked()
+
+
+def message(run: Callable[[], object]) -> str:
+    with pytest.raises(ArchError) as caught:
+        run()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("engine", HERE)
+@pytest.mark.parametrize("format", ["svg", "png", "pdf"])
+def test_every_engine_draws_what_it_can(engine: str, format: str) -> None:
+    if engine not in engines.DRAWS[format]:
+        text = message(lambda: draw(small(), format=format, engine=engine))
+        assert f"`{engine}` cannot draw {format}" in text
+        assert "install" in text
+        return
+    if not HERE[engine]:
+        pytest.skip(f"{engine} is not installed")
+    first = draw(small(), format=format, engine=engine).data
+    assert first.startswith(MAGIC[format])
+    if format != "pdf":
+        assert first == draw(small(), format=format, engine=engine).data
+
+
+def test_without_graphviz_pure_the_next_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def absent(name: str) -> Callable[[], Sequence[str] | None]:
+        return lambda: asked.append(name)
+
+    monkeypatch.setattr(engines, "ENGINES", {name: absent(name) for name in engines.ENGINES})
+    text = message(lambda: draw(small()))
+
+    assert asked == ["graphviz-pure", "dot", "pygraphviz"]
+    assert "nothing is installed that draws svg" in text
+    assert "`pip install graphviz-pure`" in text
+    text = message(lambda: draw(small(), engine="dot"))
+    assert "`dot` is not installed" in text
+    assert "apt-get install graphviz" in text
+
+
+def test_an_engine_that_fails_or_hangs_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def use(*command: str) -> None:
+        monkeypatch.setattr(engines, "ENGINES", {"graphviz-pure": lambda: list(command)})
+
+    use("sh", "-c", "cat > /dev/null; echo it broke >&2; exit 3")
+    assert "`graphviz-pure` failed: it broke" in message(lambda: draw(small()))
+    use("/no/such/program")
+    assert "`graphviz-pure` failed:" in message(lambda: draw(small()))
+    monkeypatch.setattr(engines, "LONGEST", 0.2)
+    use("sh", "-c", "exec sleep 30")
+    assert "did not finish in 0.2 seconds" in message(lambda: draw(small()))
+
+
+def test_text_formats_need_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "ENGINES", dict.fromkeys(engines.ENGINES, lambda: None))
+    for format in ("dot", "html", "mmd"):
+        assert draw(small(), format=format).data
+
+
+def test_wrong_choices_are_reported_together() -> None:
+    text = message(
+        lambda: draw(
+            resnet((2, 2)),
+            format="gif",
+            theme="red",
+            heat="x",
+            direction="UP",
+            engine="e",
+            unfold=["layr1.0"],
+        )
+    )
+    for part in ("`format` is one of", "`gif`", "`theme`", "`heat`", "`direction`", "`engine`"):
+        assert part in text
+    assert "there is no block `layr1.0` to unfold" in text
+    assert "did you mean `layer1.0`" in text
+
+
+def test_too_many_boxes_are_refused_with_a_depth_that_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drawing, "MOST_DRAWN", 29)
+    checked = resnet((2, 2))
+
+    draw(checked, depth=3, format="dot")
+    text = message(lambda: draw(checked, unfold=["*"], format="dot"))
+    assert "more than the 29 that are drawn" in text
+    assert "`--depth 4`" in text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_diagram_shows_and_saves_itself(format: str, tmp_path: object) -> None:
+    from pathlib import Path
+
+    if format == "pdf" and not (HERE["dot"] or HERE["pygraphviz"]):
+        pytest.skip("PDF needs Graphviz' `dot` or pygraphviz")
+    diagram = draw(inception(1), format=format)
+    path = Path(str(tmp_path)) / f"net.{format}"
+    diagram.save(path)
+
+    assert path.read_bytes() == diagram.data
+    (shown,) = diagram._repr_mimebundle_().values()
+    assert shown in (diagram.data, diagram.data.decode(errors="replace"))
+    assert diagram.source
+
+
+@pytest.mark.parametrize("heat", ["macs", "parameters", "memory"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_heat_colours_the_heaviest_most(heat: str, theme: str) -> None:
+    from archdsl.backends.diagram.palette import THEMES
+
+    source = draw(inception(1), depth=9, heat=heat, theme=theme, counts=True, format="dot").source
+    hottest = THEMES[theme].warm(1.0)
+    lines = [line for line in source.splitlines() if hottest in line and "tooltip" in line]
+
+    assert len(lines) == 1
+    assert "conv" in lines[0] or "stem" in lines[0]

@@ -1,0 +1,164 @@
+"""Mermaid, TikZ and colours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from graphs import Builder, densenet, inception, resnet, unet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archdsl.backends.diagram import draw
+from archdsl.backends.diagram.escaping import latex, mermaid, script_json
+from archdsl.backends.diagram.palette import FAMILIES, THEMES
+from archdsl.backends.diagram.wording import quantity, short, value_of
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text())
+def test_mermaid_text_is_plain_and_can_be_read_back(text: str) -> None:
+    escaped = mermaid(text)
+    back = re.sub(r"#(\d+);", lambda found: chr(int(found.group(1))), escaped)
+
+    assert back == text
+    assert not re.search(r'["<>\[\]{}|`\n]|end', escaped)
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text())
+def test_latex_text_has_no_bare_special_characters(text: str) -> None:
+    escaped = latex(text)
+    bare = re.sub(r"\\[a-zA-Z]+\{\}|\\[{}$&#%_]|\{\[\}|-\{\}|\$\\[a-z]+\$|\$-\$", "", escaped)
+
+    assert not re.search(r"[\\{}$&#%_^~]", bare)
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text())
+def test_json_in_a_script_cannot_end_it(text: str) -> None:
+    import json
+
+    written = script_json({"text": text})
+
+    assert not re.search(r"[<>&\u2028\u2029]", written)
+    assert json.loads(written) == {"text": text}
+
+
+def test_mermaid_has_the_edges_of_the_view() -> None:
+    text = draw(resnet((2,)), format="mmd", unfold=["layer1.1"]).source
+    boxes = set(re.findall(r"^\s+(b\d+)[\[(]", text, re.MULTILINE))
+    edges = re.findall(r"^  (b\d+) (?:==>|-->)(?:\|[^|]*\|)? (b\d+)$", text, re.MULTILINE)
+
+    assert {end for edge in edges for end in edge} == boxes
+    assert text.count("subgraph") == len(re.findall(r"^\s+end$", text, re.MULTILINE))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+@pytest.mark.parametrize(
+    "checked", [inception(2), densenet((3, 3)), unet(2), resnet((3,))], ids=lambda g: g.name
+)
+def test_latex_compiles(checked: object, tmp_path: Path) -> None:
+    source = draw(checked, format="tex", depth=9, heat="macs").source  # type: ignore[arg-type]
+    (tmp_path / "net.tex").write_text(source)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "net.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+    )
+
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+def test_latex_takes_any_printable_ascii(tmp_path: Path) -> None:
+    every = "".join(map(chr, range(32, 127)))
+    b = Builder(every)
+    b.input("x", 4, 8, 8)
+    for start in range(0, len(every), 30):
+        b.layer("Conv2d", every[start : start + 30] + "--", out_channels=4, kernel_size=1)
+    (tmp_path / "net.tex").write_text(draw(b.checked(), format="tex").source)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "net.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+    )
+
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def luminance(color: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_text_is_legible_on_every_colour(theme: object) -> None:
+    from archdsl.backends.diagram.palette import Theme
+
+    assert isinstance(theme, Theme)
+    fills = [theme.family(family) for family in [*FAMILIES, "mine"]]
+    fills += [theme.warm(step / 10) for step in range(11)] + [theme.block, *theme.clusters]
+    assert min(contrast(theme.text, fill) for fill in fills) >= 4.5
+    assert min(contrast(theme.small, fill) for fill in fills) >= 3.9
+    assert min(contrast(theme.muted, fill) for fill in theme.clusters) >= 4.5
+
+
+# Machado, Oliveira, Fernandes 2009: what somebody without red or green cones sees (linear RGB).
+SIGHT = {
+    "full": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deuteranopia": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+}
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_the_commonest_families_differ_for_any_eye(theme: object, sight: str) -> None:
+    from itertools import combinations
+
+    from archdsl.backends.diagram.palette import Theme
+
+    assert isinstance(theme, Theme)
+    common = ("convolution", "linear", "pooling", "normalization", "activation", "merge")
+    seen = {}
+    for family in common:
+        color = theme.family(family)
+        parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        seen[family] = [sum(m * c for m, c in zip(row, parts, strict=True)) for row in SIGHT[sight]]
+    for one, other in combinations(common, 2):
+        distance = sum((a - b) ** 2 for a, b in zip(seen[one], seen[other], strict=True)) ** 0.5
+        assert distance > 0.08, (one, other)
+
+
+def test_short_words() -> None:
+    assert short("x" * 100_000, 20) == "x" * 12 + "…" + "x" * 7
+    assert short(" a\n\tb ") == "a b"
+    assert [quantity(n, "MAC") for n in (0, 999, 1_000, 5_713_216_096, 999_999)] == [
+        "0 MAC",
+        "999 MAC",
+        "1 kMAC",
+        "5.71 GMAC",
+        "1,000 kMAC",
+    ]
+    assert value_of((3, 3)) == "3"
+    assert value_of([1, 2.5, None, True, "x"]) == '[1, 2.5, none, true, "x"]'
+    assert value_of(((1, 2), (3, 4))) == "[...]"
