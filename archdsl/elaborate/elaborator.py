@@ -22,6 +22,7 @@ from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
 MOST_ERRORS = 20
+MOST_REPORTS = 200  # of the same errors, in loops
 # A body under way. It yields the bodies inside it, so that nesting costs no Python stack.
 Work = Generator[tuple[Any, Frame], None, None]
 
@@ -47,6 +48,7 @@ class Elaborator:
         self.recorder = recorder
         self.errors: list[Diagnostic] = []
         self._seen: set[tuple[str, Span | None]] = set()
+        self._reports = 0
         self.signatures: dict[type[Layer], Signature] = {}
         self._handlers: dict[type, Callable[[Any, Frame], Work | None]] = {
             ast.Stage: self.stage,
@@ -63,10 +65,15 @@ class Elaborator:
     def report(self, diagnostic: Diagnostic) -> None:
         """Keep a diagnostic; the same thing at the same place is said once, loops or not."""
         key = diagnostic.code, diagnostic.span
+        self._reports += 1
         if key not in self._seen:
             self._seen.add(key)
             self.errors.append(diagnostic)
-        if len(self.errors) >= MOST_ERRORS or isinstance(diagnostic, OverLimit):
+        if (
+            len(self.errors) >= MOST_ERRORS
+            or self._reports >= MOST_REPORTS
+            or isinstance(diagnostic, OverLimit)
+        ):
             raise ArchError(self.errors)
 
     def run(self, work: Work, frame: Frame) -> None:

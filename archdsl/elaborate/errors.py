@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import islice
 
 from archdsl.diagnostics import Diagnostic, Label, Span
+
+MOST_COMPARED = 300
+LONGEST_COMPARED = 64
 
 
 class Problem(Exception):
@@ -21,8 +25,13 @@ class Spoiled(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that are most like one, the nearest first."""
-    names = list(known)
+    """Return the known names that are most like one, the nearest first.
+
+    Only so many are compared, and no long ones: it takes far longer than to find the mistake.
+    """
+    if len(name) > LONGEST_COMPARED:
+        return []
+    names = [other for other in islice(known, MOST_COMPARED) if len(other) <= LONGEST_COMPARED]
     folded = {other.lower(): other for other in reversed(names)}
     close = get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
     return [folded[match] for match in close]

@@ -18,6 +18,7 @@ from archdsl.elaborate.values import (
     kind_of,
     number,
     truth,
+    weight,
 )
 from archdsl.syntax import ast
 
@@ -65,8 +66,8 @@ class Setting(Protocol):
     def call_function(self, call: ast.Call) -> tuple[Value] | None:
         """Call a function of the file, or make a block of another; None if there is none."""
 
-    def step(self, span: Span) -> None:
-        """Count a step of work."""
+    def step(self, span: Span, count: int = 1) -> None:
+        """Count steps of work before they are done."""
 
     def known_names(self) -> Iterator[str]:
         """Yield every name that could stand in an expression."""
@@ -92,10 +93,14 @@ def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
     kind = type(node)
     if kind is ast.Literal:
         return node.value  # type: ignore[union-attr]
+    at.step(node.span)
     try:
-        return EVALUATORS[kind](node, at, most)
+        value = EVALUATORS[kind](node, at, most)
     except ValueProblem as error:
         raise problem(error, node.span, at.trail) from None
+    if kind in MAKERS and type(value) is tuple:
+        at.step(node.span, len(value))  # else lists of lists could fill the memory
+    return value
 
 
 def _name(node: ast.Name, at: Setting, most: int) -> Value:
@@ -118,7 +123,9 @@ def _name(node: ast.Name, at: Setting, most: int) -> Value:
 
 
 def _flow(node: ast.Flow, at: Setting, most: int) -> Value:
-    return at.flow()
+    tensors = at.flow()
+    at.step(node.span, len(tensors.shapes))
+    return tensors
 
 
 def _text(node: ast.Text, at: Setting, most: int) -> str:
@@ -201,6 +208,8 @@ def _comparison(node: ast.Comparison, at: Setting, most: int) -> bool:
     left = evaluate(node.first, at, most)
     for sign, operand in node.rest:
         right = evaluate(operand, at, most)
+        if isinstance(left, tuple | range) and isinstance(right, tuple | range):
+            at.step(node.span, weight(left, most))
         if not operations.compare(sign, left, right):
             return False
         left = right
@@ -272,6 +281,8 @@ def _call(node: ast.Call, at: Setting, most: int) -> Value:
         if argument.name:
             raise ValueProblem(f"`{node.name.name}` takes its arguments by position")
     values = tuple([evaluate(argument.value, at, most) for argument in node.arguments])
+    if node.name.name not in ("len", "range"):
+        at.step(node.span, sum(len(value) for value in values if isinstance(value, tuple | range)))
     return operations.call(node.name.name, values, most)
 
 
@@ -292,3 +303,5 @@ EVALUATORS: dict[type, Callable[[Any, Setting, int], Value]] = {
     ast.ShapeOf: _shape_of,
     ast.Call: _call,
 }
+# What makes lists.
+MAKERS = {ast.Listing, ast.Comprehension, ast.Chain, ast.Slicing, ast.Call}

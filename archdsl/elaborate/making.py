@@ -70,6 +70,8 @@ def make_layer(
         )
     given = frame.world.given(operation.arguments, frame)
     bound = bind(signature, given, block.fixed, operation.span, frame.trail)
+    for value, span in bound.values():
+        frame.weigh(value, span)
     values = {
         name: tuple(value) if isinstance(value, range) else value
         for name, (value, _) in bound.items()

@@ -24,10 +24,13 @@ from archdsl.elaborate.values import (
     ValueProblem,
     kind_of,
     matches,
+    weight,
 )
 from archdsl.layers.base import Layer
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
+
+COST_OF_CALL = 10  # of a function or block, in steps: names, scopes and arguments
 
 
 @dataclass(eq=False)
@@ -107,9 +110,11 @@ class World:
             return BlockValue(item.name, declaration=item, module=home)
         if isinstance(item, ast.BlockAlias):
             self.enter(item, item.name, span, trail)
+            deeper = self.deepen(item.call, span)
             try:
                 return self.partial(item.call, FileSetting(self, home, trail))
             finally:
+                self.depth -= deeper
                 self.leave()
         return None
 
@@ -213,6 +218,7 @@ class World:
         self, call: ast.Call, function: ast.Function, home: Module, caller: FileSetting
     ) -> Value:
         """Return the value of a function of a file."""
+        self.step(call.span, COST_OF_CALL)
         given = self.given(call.arguments, caller)
         trail = (Use(function.name, call.span), *caller.trail)
         signature = signature_of(function.name, function.parameters)
@@ -266,6 +272,7 @@ class World:
                         given=kind_of(value),
                     )
                 )
+            inside.weigh(value, span)
             inside.names.given[parameter.name] = value
 
 
@@ -319,8 +326,15 @@ class FileSetting:
         )
         return (self.world.partial(call, self),) if is_block else None
 
-    def step(self, span: Span) -> None:
-        self.world.step(span)
+    def step(self, span: Span, count: int = 1) -> None:
+        self.world.step(span, count)
+
+    def weigh(self, value: Value, span: Span) -> None:
+        """Count what it takes to go through all of a value, lists in lists included."""
+        try:
+            self.world.step(span, weight(value, self.most))
+        except ValueProblem as error:
+            raise problem(error, span, self.trail) from None
 
     def known_names(self) -> Iterator[str]:
         yield from self.names

@@ -10,6 +10,7 @@ from archdsl.elaborate.errors import BadFlow, BadStructure, Problem, Spoiled
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.labels import declare, enter_scope, name_tensor
 from archdsl.elaborate.making import callee, infer, make_layer
+from archdsl.elaborate.modules import COST_OF_CALL
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record
 from archdsl.elaborate.reuse import replay
@@ -33,6 +34,7 @@ def from_(maker: Elaborator, operation: ast.From, stage: ast.Stage, frame: Frame
         found = frame.follow(reference)
         if found is None:
             raise Spoiled
+        frame.step(reference.span, len(found))
         flow += found
     frame.flowing = tuple(flow)
     frame.last = stage.span
@@ -84,6 +86,7 @@ def use_block(
     declaration = block.declaration
     assert declaration is not None
     assert block.module is not None
+    frame.step(operation.span, COST_OF_CALL)
     name, entry = declare(frame, stage.label, stage.span)
     inside = Frame(
         frame.world,
@@ -130,6 +133,7 @@ def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Fr
             )
         )
     assert block.module is not None
+    frame.step(operation.span, COST_OF_CALL)
     inside = Frame(
         frame.world,
         block.module,

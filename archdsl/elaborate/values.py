@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Lists and tuples are both Python tuples: nothing in the language tells them apart.
 Value = Any
 
+DEEPEST_LIST = 64
+
 SPOILED = object()  # stands for a value that could not be worked out, which was reported
 
 
@@ -158,6 +160,33 @@ def truth(value: Value, what: str) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueProblem(f"{what} must be true or false, and this is {kind_of(value)}")
+
+
+def weight(value: Value, most: int) -> int:
+    """Return how many items a list has with all lists in it, or `most` if there are more.
+
+    A list may hold the same list many times; whoever goes through it meets that each time.
+
+    Raises:
+        ValueProblem: lists are nested too deeply to be gone through.
+    """
+    if not isinstance(value, tuple):
+        return min(len(value), most) if isinstance(value, range) else 0
+    count = 0
+    under_way = [iter(value)]
+    while under_way and count < most:
+        for item in under_way[-1]:
+            count += 1 + (len(item) if isinstance(item, range) else 0)
+            if isinstance(item, tuple):
+                if len(under_way) == DEEPEST_LIST:
+                    raise ValueProblem(f"lists are nested more than {DEEPEST_LIST} deep here")
+                under_way.append(iter(item))
+                break
+            if count >= most:
+                break
+        else:
+            under_way.pop()
+    return min(count, most)
 
 
 def items(value: Value, what: str, most: int) -> tuple[Value, ...]:
