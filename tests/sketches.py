@@ -5,13 +5,14 @@ from __future__ import annotations
 from by_hand import Sketch
 
 from archdsl.graph import CheckedGraph
-from archdsl.layers.convolution import Conv2d, ConvTranspose2d
+from archdsl.layers.convolution import Conv2d
 from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add, Concat
 from archdsl.layers.normalization import BatchNorm2d
 from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
 from archdsl.layers.reshape import Flatten
 from archdsl.layers.sizes import Size
+from archdsl.layers.transposed_convolution import ConvTranspose2d
 
 
 def convolution(channels: int, kernel: int, stride: int = 1, padding: int = 0) -> Conv2d:

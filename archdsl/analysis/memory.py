@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from archdsl.analysis.agreement import Assumptions, assumptions
+from archdsl.analysis.agreement import Assumptions, Requirement, assumptions
 from archdsl.analysis.cost import CostTable
-from archdsl.analysis.ordering import largest
+from archdsl.analysis.ordering import never_less
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
@@ -29,7 +29,8 @@ from archdsl.layers.tensor import InputTensor, OwnTensor
 
 BYTES_PER_NUMBER = 4
 BYTES_PER_INTEGER = 8
-MOST_CANDIDATES = 64
+MOST_CANDIDATES = 2_000
+SAMPLES = (0, 1, 2, 7, 100_000)  # steps from the smallest size that does
 
 
 class MemoryTable(NamedTuple):
@@ -125,22 +126,53 @@ def _held(checked: CheckedGraph, nodes: Mapping[str, Size]) -> Iterator[tuple[st
 
 
 def _largest(candidates: list[Size], known: Assumptions) -> tuple[Size | None, str, str]:
-    """Return the one candidate that is the largest for all sizes at which shapes agree."""
+    """Return the one candidate that is the largest for all sizes at which shapes agree.
+
+    Trying some sizes leaves one that may be, and the bounds of formulas show whether it is.
+    """
     if not known.possible:
         return None, "", "no sizes make all shapes agree"
-    scale: dict[str, Size] = {
-        name: each.modulus * Formula.named(name)
-        for name, each in known.requirements.items()
-        if each.remainders == (0,) and not each.only
+    if len(candidates) > MOST_CANDIDATES:
+        return None, "", "too many sums of tensors depend on the free sizes to compare them"
+    likely = set(candidates)
+    for values in _samples(known):
+        found = {size: substitute(size, values) for size in candidates}
+        most = max(number for number in found.values() if isinstance(number, int))
+        likely = {size for size in likely if found[size] == most}
+    shifted: dict[str, Size] = {
+        name: _free_from(each) for name, each in known.requirements.items() if not each.only
     }
-    scaled: dict[Size, Size] = {}
+    others = [substitute(size, shifted) for size in candidates]
     for size in candidates:
-        scaled.setdefault(substitute(size, scale), size)
-    kept: list[Size] = []
-    for size in scaled:
-        kept = largest([*kept, size])
-        if len(kept) > MOST_CANDIDATES:
+        if size in likely:
+            largest = substitute(size, shifted)
+            if all(never_less(largest, other) for other in others):
+                return size, "", ""
             break
-    if len(kept) == 1:
-        return scaled[kept[0]], "", ""
     return None, "", "which tensors take the most together depends on the free sizes"
+
+
+def _samples(known: Assumptions) -> Iterator[dict[str, Size]]:
+    """Yield sizes at which shapes agree: small and large ones, and one large beside small ones."""
+    for steps in SAMPLES:
+        yield {name: _value(each, steps) for name, each in known.requirements.items()}
+    for large in known.requirements:
+        yield {
+            name: _value(each, SAMPLES[-1] if name == large else 0)
+            for name, each in known.requirements.items()
+        }
+
+
+def _value(requirement: Requirement, steps: int) -> int:
+    if requirement.only:
+        return requirement.only[min(steps, len(requirement.only) - 1)]
+    return requirement.smallest + steps * requirement.modulus
+
+
+def _free_from(requirement: Requirement) -> Size:
+    """Return what takes the values of a size as its name takes those from 1 on.
+
+    Where several remainders do, all sizes from the smallest on are taken.
+    """
+    step = requirement.modulus if len(requirement.remainders) == 1 else 1
+    return step * Formula.named(requirement.name) + (requirement.smallest - step)

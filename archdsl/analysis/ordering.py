@@ -43,17 +43,6 @@ def never_less(left: Size, right: Size) -> bool:
         return False
 
 
-def largest(sizes: list[Size]) -> list[Size]:
-    """Return those of several sizes that none of the others is certain to reach."""
-    kept: list[Size] = []
-    for size in sizes:
-        if any(never_less(other, size) for other in kept):
-            continue
-        kept = [other for other in kept if not never_less(size, other)]
-        kept.append(size)
-    return kept
-
-
 def _is_positive(polynomial: Polynomial) -> bool:
     return all(coefficient >= 0 for coefficient in polynomial.values())
 

@@ -6,7 +6,7 @@ from by_hand import H, W
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archdsl.analysis.ordering import largest, never_less
+from archdsl.analysis.ordering import never_less
 from archdsl.layers.sizes import Formula, Size
 
 
@@ -29,11 +29,6 @@ def test_uncertain() -> None:
     assert not never_less(H // 2, H)
     assert not never_less(H, 2)
     assert not never_less(2 * (H // 2), H)
-
-
-def test_largest_keeps_what_may_be_the_largest() -> None:
-    assert largest([H, 2 * H, W, H // 2]) == [2 * H, W]
-    assert largest([1, 5, 3]) == [5]
 
 
 @st.composite

@@ -13,11 +13,12 @@ from sketches import biased, convolution, resnet50, unet, vgg16
 from archdsl.analysis.receptive_field import Field, receptive_fields
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Layer
-from archdsl.layers.convolution import Conv1d, ConvTranspose1d
+from archdsl.layers.convolution import Conv1d
 from archdsl.layers.merge import Add, Concat, Mul
 from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
 from archdsl.layers.resize import ResizeLike
 from archdsl.layers.tensor import OwnTensor
+from archdsl.layers.transposed_convolution import ConvTranspose1d
 
 
 def field(checked: CheckedGraph, node: str, of: str = "image") -> Field:

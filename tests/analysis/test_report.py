@@ -11,11 +11,11 @@ from sketches import biased, convolution, resnet50, unet, vgg16
 
 from archdsl.analysis.report import Row, as_data, report
 from archdsl.graph import CheckedGraph
-from archdsl.layers.convolution import ConvTranspose2d
 from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add
 from archdsl.layers.normalization import BatchNorm2d
 from archdsl.layers.tensor import OwnTensor
+from archdsl.layers.transposed_convolution import ConvTranspose2d
 
 
 def rows(checked: CheckedGraph, depth: int | None = None) -> dict[str, Row]:
