@@ -6,9 +6,10 @@ This sees all of a file, so that what a network does not happen to use is checke
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from archdsl.diagnostics import Diagnostic, Span
+from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Span
 from archdsl.elaborate.errors import BadStructure, NameClash, Rebound, UnknownName
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.operations import FUNCTIONS
@@ -30,7 +31,8 @@ KINDS = {
 def review(module: Module, layers: Mapping[str, type[Layer]]) -> list[Diagnostic]:
     """Return what is wrong with a file whatever its parameters are, in the order of the text."""
     review = _Review(module, layers)
-    review.items()
+    with suppress(_Enough):
+        review.items()
     return sorted(review.found, key=lambda one: one.span.start if one.span else 0)
 
 
@@ -44,6 +46,10 @@ def item_names(program: ast.Program) -> Iterator[tuple[str, ast.Item, Span]]:
             yield item.name, item, item.span
 
 
+class _Enough(Exception):
+    """More is wrong than is ever shown."""
+
+
 class Known(dict[str, Span]):
     """The values that can be seen at a place, with where they were given."""
 
@@ -53,6 +59,11 @@ class _Review:
         self.module = module
         self.layers = layers
         self.found: list[Diagnostic] = []
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        self.found.append(diagnostic)
+        if len(self.found) > MOST_ERRORS:
+            raise _Enough
 
     # --- items ------------------------------------------------------------------------------
 
@@ -82,7 +93,7 @@ class _Review:
 
     def once(self, name: str, span: Span, seen: dict[str, Span], what: str) -> None:
         if name in seen:
-            self.found.append(NameClash(span=span, name=name, first=seen[name], what=what))
+            self.report(NameClash(span=span, name=name, first=seen[name], what=what))
         else:
             seen[name] = span
 
@@ -92,7 +103,7 @@ class _Review:
             self.once(parameter.name, parameter.span, known, "parameters are")
             if parameter.type and parameter.type not in TYPES:
                 hint = f"types are {', '.join(TYPES)}"
-                self.found.append(
+                self.report(
                     UnknownName(
                         span=parameter.span,
                         what="type",
@@ -171,7 +182,7 @@ class _Review:
                 self.stage(one, known, owner, indices)
 
     def misplaced(self, span: Span, reason: str, hint: str) -> None:
-        self.found.append(BadStructure(span=span, reason=reason, hint=hint))
+        self.report(BadStructure(span=span, reason=reason, hint=hint))
 
     def let(self, let: ast.Let, known: Known, indices: Any) -> None:
         for target in let.targets:
@@ -187,7 +198,7 @@ class _Review:
         known[target.name] = target.span
 
     def rebound(self, target: ast.Name, known: Known, indices: Any) -> None:
-        self.found.append(
+        self.report(
             Rebound(
                 span=target.span,
                 name=target.name,
@@ -209,7 +220,7 @@ class _Review:
         first = next(each for each in inputs if each.name == one.name)
         if first is not one and isinstance(owner, ast.Block):
             clash = NameClash(span=one.span, name=one.name, first=first.span, what="inputs are")
-            self.found.append(clash)
+            self.report(clash)
             return
         if isinstance(owner, ast.Block):
             if one.many and one is not inputs[-1]:
@@ -322,7 +333,7 @@ class _Review:
             ),
         ]
         names += [*self.module.imported, *self.layers]
-        self.found.append(
+        self.report(
             UnknownName(
                 span=name.span, what="layer or block", name=name.name, known=tuple(names), hint=hint
             )
@@ -371,7 +382,7 @@ class _Review:
         if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
             hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
         names = (*known, *self.values(), *self.module.imported)
-        self.found.append(
+        self.report(
             UnknownName(span=node.span, what="value", name=node.name, known=names, hint=hint)
         )
 
@@ -393,7 +404,7 @@ class _Review:
         functions = [
             n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Function)
         ]
-        self.found.append(
+        self.report(
             UnknownName(
                 span=name.span, what="function", name=name.name, known=(*FUNCTIONS, *functions)
             )

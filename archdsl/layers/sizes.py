@@ -17,6 +17,7 @@ from math import gcd
 from typing import NamedTuple
 
 MOST_TERMS = 256  # beyond that a formula tells a reader nothing
+MOST_ATOMS = 4096  # names, those in floors as well: what it takes to go through a formula
 DEEPEST_FLOOR = 24
 
 
@@ -50,12 +51,15 @@ class Formula:
     equal when their normal forms are; they have no order, since their values are not known.
     """
 
-    __slots__ = ("__dict__", "_hash", "_terms")
+    __slots__ = ("__dict__", "_hash", "_terms", "atoms")
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
+        self.atoms = sum(_atoms(atom) for monomial in terms for atom in monomial)
+        if len(terms) > MOST_TERMS or self.atoms > MOST_ATOMS:
+            raise FormulaError("depends on the free sizes in too intricate a way")
         self._terms = tuple(sorted(terms.items(), key=_term_order))
         self._hash = hash(self._terms)
-        if len(self._terms) > MOST_TERMS or self.depth > DEEPEST_FLOOR:
+        if self.depth > DEEPEST_FLOOR:
             raise FormulaError("depends on the free sizes in too intricate a way")
 
     @classmethod
@@ -187,6 +191,10 @@ class Formula:
 
 
 Size = int | Formula
+
+
+def _atoms(atom: Atom) -> int:
+    return 1 if isinstance(atom, str) else atom.dividend.atoms
 
 
 def _terms(size: Size) -> Iterable[tuple[Monomial, int]]:

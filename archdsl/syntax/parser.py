@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import pairwise
@@ -15,7 +16,7 @@ from lark.grammar import Rule
 from lark.lexer import TerminalDef
 from lark.utils import TextSlice
 
-from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
+from archdsl.diagnostics import MOST_ERRORS, ArchError, Diagnostic, Source, Span
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
 from archdsl.syntax.errors import UnexpectedCharacter, UnexpectedText, UnfinishedString
@@ -23,6 +24,10 @@ from archdsl.syntax.tokens import Statements, TooMany
 from archdsl.syntax.tree import TreeBuilder
 
 TABLES = "tables.json"
+COST_OF_HOLE = 8  # in tokens: to begin anew takes the parser as long
+ITEM_OR_BRACE = re.compile(
+    r'"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}]|^(?:network|block|fn|import|let)(?=[ \t])', re.MULTILINE
+)
 OPTIONS = {
     "parser": "lalr",
     "lexer": "basic",
@@ -70,8 +75,11 @@ class Parser:
         self.builder.errors = []
         program = self._run(source, 0, len(source.text), "file")
         found = self.builder.errors
-        if not isinstance(program, ast.Program) or found:
-            raise ArchError(sorted(self._others(source, found), key=_place))
+        if not isinstance(program, ast.Program):
+            found = self._others(source, found)
+        if found:
+            raise ArchError(sorted(found, key=_place))
+        assert isinstance(program, ast.Program)
         return program
 
     def expression(self, source: Source) -> ast.Expression:
@@ -112,6 +120,7 @@ class Parser:
 
     def _hole(self, start: int, end: int) -> ast.Expression | None:
         """Parse the expression in a hole of a string."""
+        self.statements.tokens_left -= COST_OF_HOLE
         found = self._run(self.builder.source, start, end, "hole")
         return found.children[0] if found is not None else None
 
@@ -119,24 +128,36 @@ class Parser:
         """Return what is wrong in the items other than the one where parsing stopped as well."""
         every = {_place(diagnostic): diagnostic for diagnostic in found}
         starts = [*_item_starts(source.text), len(source.text)]
-        if len(starts) > 2:
-            for start, end in pairwise(starts):
-                if any(start <= place < end for place in every):
-                    continue
-                self.builder.errors = []
+        if len(starts) <= 2:
+            return found
+        for start, end in pairwise(starts):
+            if len(every) > MOST_ERRORS:
+                break
+            if any(start <= place < end for place in every):
+                continue
+            self.builder.errors = []
+            try:
                 self._run(source, start, end, "file")
-                for diagnostic in self.builder.errors[:1]:
-                    every[_place(diagnostic)] = diagnostic
+            except ArchError:  # a limit is reached: what was found before is worth more
+                break
+            for diagnostic in self.builder.errors[:1]:
+                every[_place(diagnostic)] = diagnostic
         return list(every.values())
 
 
 def _item_starts(text: str) -> Iterator[int]:
-    """Yield where an item seems to begin: at its word, at the start of a line."""
-    at = 0
-    for line in text.split("\n"):
-        if line.startswith(("network ", "block ", "fn ", "import ", "let ")):
-            yield at
-        at += len(line) + 1
+    """Yield where an item seems to begin: at its word, at the start of a line.
+
+    A `let` may stand in a body as well; it is an item where no brace is open.
+    """
+    depth = 0
+    for found in ITEM_OR_BRACE.finditer(text):
+        word = found[0]
+        if word in "{}":
+            depth = max(depth + (1 if word == "{" else -1), 0)
+        elif word[0] not in '"#' and (depth == 0 or word != "let"):
+            depth = 0
+            yield found.start()
 
 
 def _place(diagnostic: Diagnostic) -> int:
