@@ -229,7 +229,10 @@ class Reader:
                 f'"{printable(item.path)}" leads outside the folder of the spec',
                 "imports stay inside it; to allow another folder, add it with --search-path",
             )
-        raise refuse(f'there is no file "{printable(item.path)}" here')
+        raise refuse(
+            f'there is no file "{printable(item.path)}" here',
+            "imports are relative to the file that they stand in",
+        )
 
     def _text(self, path: str, shown: str, span: Span | None) -> str:
         """Read a file whole, or say why it can't be."""

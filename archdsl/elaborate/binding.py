@@ -37,9 +37,12 @@ def bind(
         Problem: arguments are unknown, surplus, given twice, or missing.
     """
 
-    def wrong(at: Span, reason: str, hint: str = "") -> Problem:
+    def wrong(at: Span, reason: str, hint: str = "", first: Span | None = None) -> Problem:
+        callee = signature.callee
         return Problem(
-            BadArguments(span=at, trail=trail, callee=signature.callee, reason=reason, hint=hint)
+            BadArguments(
+                span=at, trail=trail, callee=callee, reason=reason, hint=hint, first=first
+            )
         )
 
     values = dict(fixed)
@@ -59,8 +62,7 @@ def bind(
                 )
             raise wrong(place, f"has no argument `{name}`", hint or _listed(signature.names))
         if name in values:
-            how = "is fixed already" if name in fixed else "is given twice"
-            raise wrong(place, f"takes `{name}` once: it {how}")
+            raise wrong(place, f"takes `{name}` once", first=values[name][1])
         values[name] = value, place
     missing = [
         name for name in signature.names if name in signature.required and name not in values

@@ -91,12 +91,15 @@ class UnknownLabel(Diagnostic):
     reference: str
     inside: str
     known: tuple[str, ...]
+    outside: bool = False
 
     def message(self) -> str:
         where = f" in `{self.inside}`" if self.inside else ""
         return f"no stage before this is labelled `{self.reference}`{where}"
 
     def help(self) -> str:
+        if self.outside:
+            return "a block sees nothing around it: declare an `input`, and hand it over with `from`"
         close = nearest(self.reference, self.known)
         others = [name for name in self.known if name not in close]
         shown = [*close, *others][:8]
@@ -171,13 +174,14 @@ class Recursion(Diagnostic):
     code = "E0205"
 
     ring: tuple[str, ...]
+    hint: str = "write the turns as a loop: `repeat n { ... }` or `for i in range(n) { ... }`"
 
     def message(self) -> str:
         way = " -> ".join(f"`{name}`" for name in self.ring)
         return f"`{self.ring[0]}` needs itself: {way}"
 
     def help(self) -> str:
-        return "write the turns as a loop: `repeat n { ... }` or `for i in range(n) { ... }`"
+        return self.hint
 
 
 class BadLabel(Diagnostic):
@@ -254,9 +258,13 @@ class BadArguments(Diagnostic):
     callee: str
     reason: str
     hint: str = ""
+    first: Span | None = None
 
     def message(self) -> str:
         return f"`{self.callee}` {self.reason}"
+
+    def others(self) -> Sequence[Label]:
+        return [Label(self.first, "given here")] if self.first else []
 
     def help(self) -> str:
         return self.hint

@@ -110,16 +110,32 @@ class Frame(FileSetting):
         parts = self.parts(path)
         entry = self.place.find(parts)
         if entry is None:
-            raise Problem(
-                UnknownLabel(
-                    span=path.span,
-                    trail=self.trail,
-                    reference=".".join(parts),
-                    inside=self.place.scope.name,
-                    known=tuple(self.place.labels()),
-                )
-            )
+            raise self.unknown(parts, path.span)
         return entry
+
+    def unknown(self, parts: list[str], span: Span) -> Problem:
+        """Say that a reference finds nothing, and what it could find."""
+        known = self.place.labels()
+        for depth in range(len(parts) - 1, 0, -1):
+            outer = self.place.find(parts[:depth])
+            if outer is None:
+                continue
+            if outer.flow is None and outer.place not in self.place.chain():
+                raise Spoiled  # what it holds was not worked out, because of another error
+            names = outer.place.names() if outer.place else ()
+            known = [".".join([*parts[:depth], name]) for name in names]
+            break
+        outside = any(parts[0] in place.entries for place in self.place.chain())
+        return Problem(
+            UnknownLabel(
+                span=span,
+                trail=self.trail,
+                reference=".".join(parts),
+                inside=self.place.scope.name,
+                known=tuple(known),
+                outside=outside and self.place.find(parts[:1]) is None,
+            )
+        )
 
     def flow_of(self, entry: Entry, span: Span) -> Flow:
         """Return what a label stands for, which must not be under way."""
@@ -128,6 +144,16 @@ class Frame(FileSetting):
             hint = "what comes in can be named with a label: `x0: in`"
             raise Problem(BadFlow(span=span, trail=self.trail, reason=reason, hint=hint))
         return entry.flow
+
+    def no_tensor(self, path: ast.Path) -> Problem:
+        """Say that a label stands for a block with named outputs only, or for a mere scope."""
+        name = ".".join(self.parts(path))
+        place = self.find(path).place
+        names = (place.outputs or place.names()) if place else ()
+        inside = " or ".join(f"`from {name}.{inner}`" for inner in list(names)[:4])
+        reason = f"`{name}` has no main output"
+        hint = f"name what is inside: {inside}" if inside else ""
+        return Problem(BadFlow(span=path.span, trail=self.trail, reason=reason, hint=hint))
 
     def follow(self, reference: ast.Reference) -> Flow:
         """Return the tensors that a reference names."""
@@ -138,14 +164,7 @@ class Frame(FileSetting):
         else:
             flow = self.flow_of(self.find(reference.path), reference.span)
             if flow == ():
-                raise Problem(
-                    BadFlow(
-                        span=reference.span,
-                        trail=self.trail,
-                        reason="this has no main output",
-                        hint="name one of its outputs: `from label.output`",
-                    )
-                )
+                raise self.no_tensor(reference.path)
         if reference.item is None or flow is None:
             return flow
         index = integer(evaluate(reference.item, self, self.world.limits.steps), "an index")

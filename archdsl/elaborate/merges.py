@@ -19,7 +19,7 @@ from archdsl.elaborate.making import infer, make_layer
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record
 from archdsl.elaborate.values import BlockValue, ValueProblem, truth
-from archdsl.layers.base import Disagreement, Facts, Layer, LayerError
+from archdsl.layers.base import Disagreement, Facts, Layer, LayerError, Shape
 from archdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -130,12 +130,33 @@ def disagreement(
         Label(branch.label.span, shown_shape(shape))
         for branch, shape in zip(branches, shapes, strict=True)
     )
-    hint = error.help
-    for branch in branches:
-        for record in frame.recorder.records[branch.first : branch.end]:
-            came = tuple(frame.recorder.shape(number) for number in record.inputs)
-            if not hint and came and came[0][1:] == shapes[0][1:] != record.facts.output[1:]:
-                hint = record.layer.mend(came, shapes[0])
+    hint = error.help or way_to_mend(branches, shapes, frame)
     return BranchesDisagree(
         span=span, trail=frame.trail, word=word, axes=error.named, branches=labels, hint=hint
     )
+
+
+def way_to_mend(branches: list[Branched], shapes: list[Shape], frame: Frame) -> str:
+    """Ask the layers of branches how to give the size that most of the others have."""
+    sizes = [shape[1:] for shape in shapes]
+    for size in sorted(dict.fromkeys(sizes), key=sizes.count, reverse=True):
+        if sizes.count(size) < max(map(sizes.count, sizes)):
+            break
+        wanted = next(shape for shape in shapes if shape[1:] == size)
+        for branch, other in zip(branches, sizes, strict=True):
+            if other != size and (hint := ask_layers(branch, wanted, frame)):
+                return hint
+    return ""
+
+
+def ask_layers(branch: Branched, wanted: Shape, frame: Frame) -> str:
+    """Ask the layer of a branch that loses the size wanted, else the last that changes it."""
+    changing = []
+    for record in frame.recorder.records[branch.first : branch.end]:
+        came = tuple(frame.recorder.shape(number) for number in record.inputs)
+        if came and came[0][1:] != record.facts.output[1:]:
+            changing.append((record.layer, came))
+    losing = [(layer, came) for layer, came in changing if came[0][1:] == wanted[1:]]
+    for layer, came in losing[:1] or changing[-1:]:
+        return layer.mend(came, wanted)
+    return ""

@@ -18,6 +18,7 @@ from archdsl.elaborate.errors import (
 from archdsl.elaborate.expressions import Names, bind_targets, evaluate, problem
 from archdsl.elaborate.values import (
     SPOILED,
+    TYPES,
     BlockValue,
     Tensors,
     Value,
@@ -90,7 +91,9 @@ class World:
         for number, (active, _) in enumerate(self.active):
             if active is item:
                 ring = (*(called for _, called in self.active[number:]), name)
-                raise Problem(Recursion(span=span, trail=trail, ring=ring))
+                hint = {"hint": "work out one of them without the others"}
+                more = hint if isinstance(item, ast.Let) else {}
+                raise Problem(Recursion(span=span, trail=trail, ring=ring, **more))
         self.active.append((item, name))
 
     def leave(self) -> None:
@@ -268,7 +271,7 @@ class World:
                         trail=inside.trail[1:] if parameter.name in bound else inside.trail,
                         callee=callee,
                         name=parameter.name,
-                        reason=f"must be of the type {parameter.type}",
+                        reason=f"must be {TYPES[parameter.type]}",
                         given=kind_of(value),
                     )
                 )

@@ -79,6 +79,10 @@ class Place:
                 return _enter(entry, parts[1:])
         return None
 
+    def names(self) -> list[str]:
+        """List what a reference may find inside: outputs, then stages."""
+        return [*dict.fromkeys([*self.outputs, *self.entries])]
+
     def labels(self) -> list[str]:
         """List the references that would find something, those nearest first."""
         found: dict[str, None] = {}

@@ -12,6 +12,7 @@ from archdsl.elaborate.errors import (
     BadValue,
     NameClash,
     Problem,
+    Recursion,
     Spoiled,
     did_you_mean,
 )
@@ -59,11 +60,15 @@ def open_parameters(module: Module, name: str) -> list[ast.Parameter]:
 
 
 def _last(home: Module, item: ast.Network | ast.NetworkAlias) -> ast.Network:
-    for _ in range(1_000):
-        if isinstance(item, ast.Network):
-            return item
+    ring: list[ast.NetworkAlias] = []
+    while isinstance(item, ast.NetworkAlias):
+        if item in ring:
+            names = [one.name for one in ring[ring.index(item) :]]
+            hint = "say what it is made of: `network name { ... }`"
+            raise Problem(Recursion(span=item.span, ring=(*names, item.name), hint=hint))
+        ring.append(item)
         home, item = _network(home, item.call.name.name, item.call.name.span)
-    raise Problem(BadNetwork(span=item.span, reason=f"network `{item.name}` is made of itself"))
+    return item
 
 
 def description_of(module: Module, name: str) -> str:

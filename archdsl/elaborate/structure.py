@@ -108,7 +108,7 @@ class _Review:
                         span=parameter.span,
                         what="type",
                         name=parameter.type,
-                        known=TYPES,
+                        known=tuple(TYPES),
                         hint=hint,
                     )
                 )
@@ -381,6 +381,8 @@ class _Review:
         hint = ""
         if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
             hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
+        if node.name in ("True", "False", "None"):
+            hint = f"write `{node.name.lower()}`"
         names = (*known, *self.values(), *self.module.imported)
         self.report(
             UnknownName(span=node.span, what="value", name=node.name, known=names, hint=hint)

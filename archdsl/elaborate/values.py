@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import Span
+from archdsl.elaborate.errors import did_you_mean
 from archdsl.layers.base import Layer, Shape
 from archdsl.layers.sizes import Formula
 from archdsl.limits import LARGEST
@@ -63,8 +64,8 @@ class Tensors:
     def attribute(self, name: str) -> Value:
         """Return `channels`, `height`, ... of the only tensor."""
         if name not in AXES:
-            known = ", ".join(AXES)
-            raise ValueProblem(f"a tensor has no `{name}`", f"it has {known}")
+            hint = did_you_mean(name, AXES)
+            raise ValueProblem(f"a tensor has no `{name}`", hint)
         if len(self.shapes) != 1:
             raise ValueProblem(
                 f"`{self.what}` is {len(self.shapes)} tensors here",
@@ -93,7 +94,14 @@ AXES: dict[str, tuple[int, int]] = {
 
 TOO_LARGE = "the result is too large: integers go up to 9223372036854775807, others to 1.8e308"
 
-TYPES = ("int", "float", "bool", "str", "list", "block")
+TYPES = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a string",
+    "list": "a list",
+    "block": "a layer, a block or none",
+}
 
 
 def kind_of(value: Value) -> str:
