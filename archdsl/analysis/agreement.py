@@ -144,6 +144,26 @@ def without_floors(
     return found
 
 
+def without_rounding(known: Assumptions, sizes: Iterable[Size]) -> Assumptions:
+    """Return stronger assumptions under which no floor is left in any of the sizes, if need be.
+
+    They take multiples of a power of two, mostly, and are for writing formulas that people read.
+    Returns `known` itself where it leaves no floors, or nothing simple would.
+    """
+    formulas = {size for size in sizes if isinstance(size, Formula)}
+    if all(without_floors(formula, known) is not None for formula in formulas):
+        return known
+    period = lcm(*map(period_of, formulas), *(r.modulus for r in known.requirements.values()))
+    if period > LONGEST_PERIOD:
+        return known
+    requirements = {
+        name: each._replace(modulus=period)
+        for name, each in known.requirements.items()
+        if each.remainders == (0,) and not each.only
+    }
+    return known._replace(requirements={**known.requirements, **requirements})
+
+
 def solve(name: str, zeros: Iterable[Formula], least: int = 1) -> Requirement:
     """Find the values from `least` on at which all the formulas, in one name only, are zero."""
     formulas = list(dict.fromkeys(zeros))

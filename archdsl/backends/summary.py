@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from archdsl.analysis.agreement import without_rounding
 from archdsl.analysis.memory import MemoryTable
 from archdsl.analysis.report import Report
 from archdsl.backends import table_cells as cells
@@ -26,9 +27,27 @@ class Line(NamedTuple):
     level: int = 0
 
 
-def title(report: Report) -> Iterator[str]:
+def writer(report: Report) -> Writer:
+    """Return what writes the sizes of a network for people: without rounding, if possible."""
+    totals = [report.macs.training, report.memory.training]
+    rows = [size for row in report.rows for size in row.output]
+    return Writer(without_rounding(report.assumptions, [*totals, *rows]))
+
+
+def rounding(report: Report, write: Writer) -> str:
+    """Say for which sizes the formulas are written, if not for all that are possible."""
+    if write.known == report.assumptions:
+        return ""
+    multiples = [
+        f"{each.name} a multiple of {each.modulus}"
+        for each in write.known.requirements.values()
+        if each.modulus != report.assumptions.requirements[each.name].modulus
+    ]
+    return f"Formulas are written for {' and '.join(multiples)}; JSON and CSV have them for all"
+
+
+def title(report: Report, write: Writer) -> Iterator[str]:
     """Yield the lines above the table: the network, and what goes in and comes out."""
-    write = Writer(report.assumptions)
     description = " ".join(report.description.split())
     yield f"{report.network}: {description}" if description else report.network
     inputs = ", ".join(f"{name} {write.shape(shape)}" for name, shape in report.inputs.items())
@@ -39,9 +58,10 @@ def title(report: Report) -> Iterator[str]:
     yield f"{inputs} -> {outputs}"
 
 
-def summary(report: Report, explain: bool = False) -> Iterator[Line]:
+def summary(report: Report, write: Writer, explain: bool = False) -> Iterator[Line]:
     """Yield the totals line by line."""
-    write = Writer(report.assumptions)
+    if rounded := rounding(report, write):
+        yield Line(rounded)
     if report.assumptions.sentences():
         yield Line("Assumed")
         for sentence in report.assumptions.sentences():

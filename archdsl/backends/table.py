@@ -14,7 +14,7 @@ from archdsl.analysis.report import Report, Row, as_data, first_fields
 from archdsl.backends import grid
 from archdsl.backends import table_cells as cells
 from archdsl.backends.grid import Column, Grid
-from archdsl.backends.summary import Line, summary, title
+from archdsl.backends.summary import Line, rounding, summary, title, writer
 from archdsl.backends.table_cells import Writer
 from archdsl.backends.table_raw import raw, raw_comparison
 from archdsl.diagnostics import printable
@@ -38,16 +38,17 @@ def render(reports: Sequence[Report], form: str = "table", explain: bool = False
     if form == "csv":
         return grid.csv(raw(reports[0]) if len(reports) == 1 else raw_comparison(reports))
     if len(reports) > 1:
-        return _written(_comparison(reports), form)
-    report = reports[0]
-    table = _layers(report, explain)
+        return _compared(reports, form)
+    report, write = reports[0], writer(reports[0])
+    table = _layers(report, explain, write)
     if form == "latex":
         return _written(table, form)
-    lines = list(summary(report, explain))
+    lines = list(summary(report, write, explain))
     mark = MARK_EXPLAINED if any(row.training_only for row in report.rows) else ""
     if form == "markdown":
-        return _markdown(report, table, mark, lines)
-    head = [part for line in title(report) for part in wrap(printable(line, MOST_TITLE), WIDTH)]
+        return _markdown(list(title(report, write)), table, mark, lines)
+    titles = [printable(line, MOST_TITLE) for line in title(report, write)]
+    head = [part for line in titles for part in wrap(line, WIDTH)]
     below = f"{mark}\n" if mark else ""
     return "\n".join([*head, "", _written(table, form) + below, _aligned(lines)])
 
@@ -73,8 +74,8 @@ def _aligned(lines: Sequence[Line]) -> str:
     return "".join(f"{text.rstrip()}\n" for text in texts)
 
 
-def _markdown(report: Report, table: Grid, mark: str, lines: Sequence[Line]) -> str:
-    head = "  \n".join(grid.markdown_text(line) for line in title(report))
+def _markdown(titles: Sequence[str], table: Grid, mark: str, lines: Sequence[Line]) -> str:
+    head = "  \n".join(map(grid.markdown_text, titles))
     items = [f"{'  ' * line.level}- {grid.markdown_text(_sentence(line))}\n" for line in lines]
     below = f"\n{grid.markdown_text(mark)}\n" if mark else ""
     return f"{head}\n\n{grid.markdown(table)}{below}\n{''.join(items)}"
@@ -117,8 +118,7 @@ def _cells(report: Report, explain: bool, write: Writer) -> Sequence[Cell]:
     return layer, kind, comes_out, parameters, macs, other, field, stride
 
 
-def _layers(report: Report, explain: bool) -> Grid:
-    write = Writer(report.assumptions)
+def _layers(report: Report, explain: bool, write: Writer) -> Grid:
     columns = _cells(report, explain, write)
     return Grid(
         tuple(each.column for each in columns),
@@ -169,7 +169,7 @@ def _explained(row: Row, write: Writer) -> str:
     return f"{arithmetic} = {result}" if arithmetic not in ("", result) else result
 
 
-def _comparison(reports: Sequence[Report]) -> Grid:
+def _compared(reports: Sequence[Report], form: str) -> str:
     """Lay out one row a network, for people."""
     columns = (
         Column("network"),
@@ -181,13 +181,20 @@ def _comparison(reports: Sequence[Report]) -> Grid:
         Column("activations", True),
         Column("peak", True),
     )
-    rows = [_compared(report, Writer(report.assumptions)) for report in reports]
-    table = Grid(columns, rows)
+    writers = [writer(report) for report in reports]
+    table = Grid(columns, list(map(_network, reports, writers)))
     alike = all(report.parameters.total == report.parameters.inference for report in reports)
-    return table.without(4) if alike else table
+    text = _written(table.without(4) if alike else table, form)
+    if form == "latex":
+        return text
+    notes = {rounding(report, write): None for report, write in zip(reports, writers, strict=True)}
+    between = "\n\n" if form == "markdown" else "\n"
+    below = between.join(note for note in notes if note)
+    return f"{text}\n{below}\n" if below else text
 
 
-def _compared(report: Report, write: Writer) -> list[str]:
+def _network(report: Report, write: Writer) -> list[str]:
+    memory = report.memory
     return [
         report.network,
         write.shapes(report.inputs.values()),
@@ -195,8 +202,8 @@ def _compared(report: Report, write: Writer) -> list[str]:
         write.size(report.parameters.total),
         write.size(report.parameters.inference),
         write.size(report.macs.inference),
-        cells.in_bytes(report.memory.training, write),
-        "unknown" if report.memory.peak is None else cells.in_bytes(report.memory.peak, write),
+        cells.in_bytes(memory.training, write),
+        "unknown" if memory.peak is None else cells.in_bytes(memory.peak, write),
     ]
 
 

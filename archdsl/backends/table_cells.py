@@ -33,7 +33,7 @@ class Writer:
     """Writes sizes as people read them, under what is assumed about the free ones."""
 
     def __init__(self, known: Assumptions) -> None:
-        self._known = known
+        self.known = known
         self._counts: dict[Formula, str] = {}
         self._lengths: dict[Formula, str] = {}
 
@@ -45,7 +45,7 @@ class Writer:
         if not isinstance(size, Formula):
             return f"{size:,}"
         if size not in self._counts:
-            self._counts[size] = _formula(size, self._known, divide=False)
+            self._counts[size] = _formula(size, self.known, divide=False)
         return self._counts[size]
 
     def number(self, size: Size) -> str:
@@ -57,7 +57,7 @@ class Writer:
         if not isinstance(size, Formula):
             return str(size)
         if size not in self._lengths:
-            self._lengths[size] = _formula(size, self._known, divide=True)
+            self._lengths[size] = _formula(size, self.known, divide=True)
         return self._lengths[size]
 
     def shape(self, sizes: Shape) -> str:
@@ -84,7 +84,9 @@ class Writer:
 
     def _axes(self, extents: Iterable[Extent]) -> str:
         texts = [self._extent(each) for each in extents]
-        return "x".join(texts if len(set(texts)) > 1 else texts[:1]) or NOTHING
+        if len(set(texts)) == 1:
+            return texts[0]
+        return "x".join(f"({text})" if " " in text else text for text in texts) or NOTHING
 
     def _extent(self, extent: Extent) -> str:
         if isinstance(extent, Formula):

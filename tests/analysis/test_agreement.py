@@ -15,6 +15,7 @@ from archdsl.analysis.agreement import (
     period_of,
     solve,
     without_floors,
+    without_rounding,
 )
 from archdsl.layers.merge import Add, Concat
 from archdsl.layers.sizes import Formula, Size
@@ -93,6 +94,16 @@ def test_without_floors() -> None:
     assert without_floors(6 * (H // 4) * W, known) == [(("H", "W"), 1.5)]
     assert without_floors(H // 8, known) is None
     assert without_floors(W // 2, known) is None
+
+
+def test_without_rounding() -> None:
+    known = Assumptions({"H": Requirement("H", 9), "W": Requirement("W", 1, 2, (0,))})
+
+    assert without_rounding(known, [3, H, W // 2]) == known
+    found = without_rounding(known, [(H + 3) // 4 * W, H // 6])
+    assert found.requirements["H"] == Requirement("H", 9, 12, (0,))
+    assert found.requirements["W"].modulus == 12
+    assert without_rounding(known, [H // 997, H // 991]) == known
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("+*/"), st.integers(1, 4)), max_size=4)

@@ -64,6 +64,12 @@ def test_free_sizes(golden: Golden) -> None:
     golden(GOLDEN / "unet.txt", render([report(unet(H, W, levels=2))]))
 
 
+def test_free_sizes_that_are_rounded(golden: Golden) -> None:
+    network = archdsl.load(str(SPECS / "resnet.arch"), inputs={"image": [3, "H", "W"]})
+
+    golden(GOLDEN / "resnet50_free.txt", network.count(depth=1).render())
+
+
 def test_folded(golden: Golden) -> None:
     golden(GOLDEN / "resnet50_depth_2.txt", render([report(resnet50(), 2)]))
 
