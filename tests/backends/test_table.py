@@ -65,7 +65,7 @@ def test_free_sizes(golden: Golden) -> None:
 
 
 def test_free_sizes_that_are_rounded(golden: Golden) -> None:
-    network = archdsl.load(str(SPECS / "resnet.arch"), inputs={"image": [3, "H", "W"]})
+    network = archdsl.load(f"{SPECS}/resnet.arch:resnet50", inputs={"image": [3, "H", "W"]})
 
     golden(GOLDEN / "resnet50_free.txt", network.count(depth=1).render())
 
