@@ -22,6 +22,7 @@ from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
 MOST_ERRORS = 20
+COST_OF_BRANCH = 4  # in steps
 MOST_REPORTS = 200  # of the same errors, in loops
 # A body under way. It yields the bodies inside it, so that nesting costs no Python stack.
 Work = Generator[tuple[Any, Frame], None, None]
@@ -174,6 +175,7 @@ class Elaborator:
             self.recorder.refuse(
                 "branches", len(frame.branches) + 1, "branches", statement.span, frame.trail
             )
+        self.world.step(statement.span, COST_OF_BRANCH)
         place, entry = None, None
         if statement.name is not None:
             place, entry = open_scope(frame, statement.name)
