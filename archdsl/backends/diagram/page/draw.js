@@ -122,7 +122,7 @@ function drawBox(box) {
 function drawSign(box, group) {
   svg("circle", { cx: 12, cy: 12, r: 12, fill: fillOf(box, nodes[box.nodes[0]].family) }, group);
   svg("circle", { cx: 12, cy: 12, r: 12, class: "frame" }, group);
-  svg("text", { x: 12, y: 17, "text-anchor": "middle", style: "font-size:15px" }, group, box.sign);
+  svg("text", { x: 12, y: 17, "text-anchor": "middle", class: "sign" }, group, box.sign);
 }
 
 function drawRows(box, group) {

@@ -75,7 +75,7 @@ function moveSideways(layers, segments) {
   for (let turn = 0; turn < 16; turn += 1) {
     const down = turn % 2 === 1; // the last turn goes down
     // first all are drawn together from both sides, then lined up with what stands before them
-    for (const layer of down ? layers : [...layers].reverse()) settle(layer, near, down, turn < 8 ? 0.3 : 0.01);
+    for (const layer of down ? layers : [...layers].reverse()) settle(layer, near, down, turn < 8 ? 0.3 : 0.0001);
   }
 }
 
@@ -111,7 +111,7 @@ function wishOf(item, near, down, behind) {
   for (const other of near) {
     const { from, to, edge } = other.segment;
     const side = other.up === down ? 1 : behind;
-    const share = side * (edge.main ? 200 : from.kind === "bend" && to.kind === "bend" ? 8 : from.kind === "bend" || to.kind === "bend" ? 2 : 1);
+    const share = side * (edge.main ? 2000 : from.kind === "bend" && to.kind === "bend" ? 8 : from.kind === "bend" || to.kind === "bend" ? 2 : 1);
     const there = other.item.center + offsetOf(other.item, edge.tensor, other.up);
     sum += share * (there - offsetOf(item, edge.tensor, !other.up));
     weight += share;

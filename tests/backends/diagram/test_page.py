@@ -1,0 +1,314 @@
+"""The HTML page in a real browser: folding, search, sorting, keys, a phone, no network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphs import Builder, inception, resnet
+
+from archdsl.backends.diagram import draw
+from archdsl.graph import CheckedGraph
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the page is tried with Playwright: pip install playwright"
+)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="the page is tried in Chromium: apt-get install chromium"
+)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield running
+        running.close()
+
+
+class Opened:
+    """A page in the browser, with all that it complained of and asked the network for."""
+
+    def __init__(self, browser: Any, folder: Path, checked: CheckedGraph, **options: Any) -> None:
+        self.path = folder / "net.html"
+        self.path.write_bytes(draw(checked, format="html").data)
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(5_000)
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.go("")
+
+    def go(self, fragment: str) -> None:
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.path.as_uri()}{fragment}")
+
+    def boxes(self) -> list[str]:
+        return list(self.page.eval_on_selector_all(".box", "all => all.map(b => b.ariaLabel)"))
+
+    def has(self, text: str) -> bool:
+        return any(text in label for label in self.boxes())
+
+    def box(self, text: str) -> Any:
+        return self.page.locator(f'.box[aria-label*="{text}"]').first
+
+    def fragment(self) -> str:
+        return str(self.page.evaluate("location.hash"))
+
+    def close(self) -> None:
+        own = self.path.as_uri()
+        elsewhere = [url for url in self.requests if not url.startswith((own, "data:", "about:"))]
+        self.context.close()
+        assert not self.complaints
+        assert not elsewhere
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
+    page = Opened(browser, tmp_path, resnet((2, 4)))
+    yield page
+    page.close()
+
+
+def test_a_click_unfolds_and_folds_a_block(opened: Opened) -> None:
+    before = opened.boxes()
+    assert opened.has("3 times")
+    opened.page.click("#fold-all")
+    assert not opened.has("3 times")
+    opened.box("block layer2").click()
+    assert opened.has("run Bottleneck")
+    opened.box("3 times").click()
+    assert not opened.has("3 times")
+    opened.box("Bottleneck width 128, stride 1 2").focus()  # brings it into sight
+    opened.box("Bottleneck width 128, stride 1 2").click()
+    assert opened.has("conv3")
+    opened.page.locator(".title", has_text="2 Bottleneck").click()
+    assert opened.has("3 times")
+    assert set(before) >= {label for label in opened.boxes() if "3 times" in label}
+
+
+def test_everything_unfolded_shows_every_node(opened: Opened) -> None:
+    opened.page.click("#unfold-all")
+    shown = opened.page.evaluate("boxesOf(root).flatMap(box => box.nodes).length")
+
+    assert shown == len(resnet((2, 4)).nodes)
+    assert not opened.has("times")
+
+
+def test_nothing_overlaps_and_edges_point_down(opened: Opened) -> None:
+    opened.page.click("#unfold-all")
+    overlaps = opened.page.evaluate(
+        """() => {
+          const all = boxesOf(root);
+          const cross = (a, b) => a.left < b.left + b.width && b.left < a.left + a.width
+            && a.top < b.top + b.height && b.top < a.top + a.height;
+          return all.filter((a, i) => all.slice(i + 1).some((b) => cross(a, b))).length;
+        }"""
+    )
+    upward = opened.page.evaluate(
+        "[...document.querySelectorAll('#stage > path')].filter(p => {"
+        "const a = p.getPointAtLength(0), b = p.getPointAtLength(p.getTotalLength());"
+        "return b.y < a.y }).length"
+    )
+    assert (overlaps, upward) == (0, 0)
+
+
+def test_the_main_path_is_straight(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, inception(3))
+    for button in ("#fold-all", "#unfold-all"):
+        opened.page.click(button)
+        bends = opened.page.evaluate(
+            "[...document.querySelectorAll('#stage > path.main')].map(p => "
+            "Math.abs(p.getPointAtLength(0).x - p.getPointAtLength(p.getTotalLength()).x))"
+        )
+        assert len(bends) >= 5
+        assert max(bends) < 2
+    opened.close()
+
+
+def test_search_finds_shows_and_unfolds(opened: Opened) -> None:
+    opened.page.fill("#search", "layer2.2.conv3")
+    assert opened.page.inner_text("#hits") == "1 found"
+    assert opened.page.locator("tr.found").count() == 1
+    assert opened.page.locator(".box.found").count() == 1
+    opened.page.press("#search", "Enter")
+
+    assert opened.page.inner_text("#details h2") == "layer2.2.conv3"
+    assert opened.page.locator(".box.chosen").count() == 1
+    assert opened.has("conv3")
+
+
+def test_details_say_what_is_known(opened: Opened) -> None:
+    opened.box("Conv2d 7x7, 64, /2").hover(position={"x": 8, "y": 6})
+    said = opened.page.inner_text("#details")
+
+    for part in ("conv1", "3 x 224 x 224", "64 x 112 x 112", "9,408", "118,013,952", "7 x 7"):
+        assert part in said
+    assert "test.arch:1:1" in said
+    assert "network net {}" in said
+
+
+def test_the_table_sorts_by_any_column(opened: Opened) -> None:
+    def column(number: int) -> list[str]:
+        return list(
+            opened.page.eval_on_selector_all(
+                f"tbody td:nth-child({number})", "all => all.map(cell => cell.textContent)"
+            )
+        )
+
+    first = column(1)
+    for number in range(1, 8):
+        button = opened.page.locator(f"thead th:nth-child({number}) button")
+        button.click()
+        up = column(number)
+        button.click()
+        down = column(number)
+        assert opened.page.locator("th[aria-sort=descending]").count() == 1
+        if number in (4, 5, 6):
+            values = [int(text.replace(",", "")) for text in up]
+            assert values == sorted(values)
+        assert up != down
+        assert sorted(up) == sorted(down)
+        button.click()
+        assert column(1) == first
+
+
+def test_table_and_picture_are_linked(opened: Opened) -> None:
+    opened.page.click("#fold-all")
+    opened.page.locator("tbody tr", has_text="layer2.0.conv2").click()
+    assert opened.has("conv2")
+    assert opened.page.locator(".box.chosen").count() == 1
+
+    opened.box("Linear 10").click()
+    assert opened.page.inner_text("tr.chosen td:first-child") == "fc"
+    opened.box("Linear 10").hover()
+    assert opened.page.inner_text("tr.hovered td:first-child") == "fc"
+    opened.page.locator("tbody tr", has_text="maxpool").hover()
+    assert opened.page.locator(".box.hovered").count() == 1
+
+
+def test_everything_by_keyboard(opened: Opened) -> None:
+    opened.page.click("#fold-all")
+    opened.box("block layer2").focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.has("3 times")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    opened.page.keyboard.press("ArrowDown")
+    assert "Bottleneck" in opened.page.evaluate(focused)
+    opened.page.keyboard.press("Enter")
+    assert opened.has("conv1, BatchNorm2d bn1")
+    opened.box("conv3").focus()
+    opened.page.keyboard.press("Backspace")
+    assert not opened.has("conv3")
+    opened.page.keyboard.press("/")
+    assert opened.page.evaluate("document.activeElement.id") == "search"
+    opened.page.keyboard.press("Escape")
+    scale = "camera.scale"
+    before = opened.page.evaluate(scale)
+    opened.page.keyboard.press("+")
+    assert opened.page.evaluate(scale) > before
+    opened.page.keyboard.press("0")
+    assert opened.page.evaluate(scale) == pytest.approx(before, rel=0.5)
+
+
+def test_a_link_opens_the_same_state(opened: Opened) -> None:
+    opened.page.click("#unfold-all")
+    opened.page.locator("tbody tr", has_text="layer2.3.conv1").click()
+    opened.page.select_option("#colour", "macs")
+    boxes, fragment = opened.boxes(), opened.fragment()
+    opened.go("")
+    assert opened.boxes() != boxes
+    opened.go(fragment)
+
+    assert opened.boxes() == boxes
+    assert opened.page.inner_text("#details h2") == "layer2.3.conv1"
+    assert opened.page.input_value("#colour") == "macs"
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    ["#open=99999999999999999999.-1.x&runs=7&at=1e9", "#open=&colour=<b>", "#%", "#open=0.1.2.3"],
+)
+def test_a_wrong_link_harms_nothing(opened: Opened, fragment: str) -> None:
+    opened.go(fragment)
+
+    assert opened.boxes()
+
+
+def test_zoom_and_pan_with_the_mouse(opened: Opened) -> None:
+    box = opened.page.locator("#drawing").bounding_box()
+    opened.page.mouse.move(box["x"] + 20, box["y"] + 20)
+    before = opened.page.evaluate("({...camera})")
+    opened.page.mouse.wheel(0, -300)
+    opened.page.wait_for_function(f"camera.scale > {before['scale']}")
+    zoomed = opened.page.evaluate("({...camera})")
+    opened.page.mouse.down()
+    opened.page.mouse.move(box["x"] + 120, box["y"] + 70, steps=4)
+    opened.page.mouse.up()
+    moved = opened.page.evaluate("({...camera})")
+
+    assert moved["x"] - zoomed["x"] == pytest.approx(100, abs=2)
+    assert moved["y"] - zoomed["y"] == pytest.approx(50, abs=2)
+
+
+def test_on_a_phone(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, resnet((2, 4)), has_touch=True, is_mobile=True)
+    opened.page.set_viewport_size({"width": 360, "height": 740})
+    wide = "document.documentElement.scrollWidth <= window.innerWidth"
+    assert opened.page.evaluate(wide)
+    opened.page.locator("#fold-all").tap()
+    opened.box("block layer2").tap()
+    assert opened.has("3 times")
+    small = opened.page.evaluate(
+        "[...document.querySelectorAll('nav button')].filter(b => b.offsetHeight < 40).length"
+    )
+    assert small == 0
+    opened.page.locator("tbody tr", has_text="conv1").first.tap()
+    assert opened.page.inner_text("#details h2")
+    opened.close()
+
+
+def test_dark_and_light(opened: Opened) -> None:
+    look = "getComputedStyle(document.body).backgroundColor"
+    light = opened.page.evaluate(look)
+    opened.page.click("#theme")
+
+    assert opened.page.evaluate(look) != light
+
+
+def test_nothing_from_a_spec_runs_or_loads(browser: Any, tmp_path: Path) -> None:
+    evil = '</script><img src=x onerror="alert(1)"><a href="javascript:alert(2)">&lt;'
+    b = Builder(evil, description=evil + "\u202e\n" + "x" * 10_000)
+    b.input("x", 4, 8, 8)
+    with b.block("a" + evil, evil, note=evil):
+        b.layer("Conv2d", evil, out_channels=4, kernel_size=1)
+        b.merge("add", b.flow, b.flow)
+    b.output(evil)
+    opened = Opened(browser, tmp_path, b.checked())
+    opened.page.click("#unfold-all")
+    opened.box("Conv2d").click()
+
+    assert opened.page.locator("img, main a, iframe").count() == 0
+    assert opened.page.locator("script").count() == 2
+    assert evil[:40] in opened.page.inner_text("#details")
+    assert evil[:40] in opened.page.inner_text("h1")
+    opened.close()
+
+
+def test_the_page_is_small_and_says_nothing_of_elsewhere() -> None:
+    page = draw(inception(11), format="html").data
+
+    assert len(page) < 1_000_000
+    assert not re.findall(rb"https?://(?!www\.w3\.org/2000/svg)", page)
