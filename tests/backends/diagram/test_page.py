@@ -21,10 +21,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="the page is tried in Chromium: apt-get install chromium"
 )
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +188,7 @@ def test_table_and_picture_are_linked(opened: Opened) -> None:
     assert opened.has("conv2")
     assert opened.page.locator(".box.chosen").count() == 1
 
+    opened.box("Linear 10").focus()
     opened.box("Linear 10").click()
     assert opened.page.inner_text("tr.chosen td:first-child") == "fc"
     opened.box("Linear 10").hover()
