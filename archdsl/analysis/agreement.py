@@ -49,23 +49,33 @@ class Requirement(NamedTuple):
         if not self.possible:
             return f"no {self.name} makes all shapes agree"
         if self.only:
-            return f"{self.name} must be {_listed(self.only)}"
+            return f"{self.name} must be {_listed(list(map(str, self.only)))}"
         parts: list[str] = []
         if self.remainders == (0,) and self.modulus > 1:
             parts.append(f"a multiple of {self.modulus}")
         elif self.modulus > 1:
-            rests = _listed(self.remainders)
+            rests = _listed(_ranges(self.remainders))
             parts.append(f"a number that leaves {rests} when divided by {self.modulus}")
         if self.smallest > max(1, self.modulus if self.remainders == (0,) else 1):
             parts.append(f"at least {self.smallest}")
         return f"{self.name} must be {' and '.join(parts)}" if parts else ""
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    shown = [str(number) for number in numbers[:MOST_LISTED]]
-    if len(numbers) > MOST_LISTED:
-        return ", ".join(shown) + " or some others"
-    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+def _ranges(numbers: Sequence[int]) -> list[str]:
+    """Write rising numbers with those in a row as "3 to 7"."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return [f"{low} to {high}" if low < high else str(low) for low, high in ranges]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    if len(texts) > MOST_LISTED:
+        return ", ".join(texts[:MOST_LISTED]) + " or some others"
+    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 class Assumptions(NamedTuple):
@@ -157,9 +167,9 @@ def without_rounding(known: Assumptions, sizes: Iterable[Size]) -> Assumptions:
     if period > LONGEST_PERIOD:
         return known
     requirements = {
-        name: each._replace(modulus=period)
+        name: each._replace(modulus=period, remainders=(0,))
         for name, each in known.requirements.items()
-        if each.remainders == (0,) and not each.only
+        if 0 in each.remainders and not each.only
     }
     return known._replace(requirements={**known.requirements, **requirements})
 

@@ -15,7 +15,7 @@ from archdsl.backends import grid
 from archdsl.backends import table_cells as cells
 from archdsl.backends.grid import Column, Grid
 from archdsl.backends.summary import Line, rounding, summary, title, writer
-from archdsl.backends.table_cells import Writer
+from archdsl.backends.table_cells import TOO_LONG, Writer
 from archdsl.backends.table_raw import raw, raw_comparison
 from archdsl.diagnostics import printable
 from archdsl.layers.sizes import total
@@ -45,6 +45,8 @@ def render(reports: Sequence[Report], form: str = "table", explain: bool = False
         return _written(table, form)
     lines = list(summary(report, write, explain))
     mark = MARK_EXPLAINED if any(row.training_only for row in report.rows) else ""
+    if any(TOO_LONG in row for row in table.rows):
+        lines.insert(0, Line(f"{TOO_LONG} is a formula that is too long; JSON and CSV have it"))
     if form == "markdown":
         return _markdown(list(title(report, write)), table, mark, lines)
     titles = [printable(line, MOST_TITLE) for line in title(report, write)]
@@ -136,7 +138,7 @@ def _totals(report: Report, columns: Sequence[Cell], write: Writer) -> list[list
         rows = [("total at inference", 0), ("total in training", 1)]
     return [
         [
-            label if at == 0 else "" if usage is None else write.size(usage[which])
+            label if at == 0 else "" if usage is None else write.number(usage[which])
             for at, usage in enumerate(usages)
         ]
         for label, which in rows
@@ -199,9 +201,9 @@ def _network(report: Report, write: Writer) -> list[str]:
         report.network,
         write.shapes(report.inputs.values()),
         str(report.depth),
-        write.size(report.parameters.total),
-        write.size(report.parameters.inference),
-        write.size(report.macs.inference),
+        write.number(report.parameters.total),
+        write.number(report.parameters.inference),
+        write.number(report.macs.inference),
         cells.in_bytes(memory.training, write),
         "unknown" if memory.peak is None else cells.in_bytes(memory.peak, write),
     ]

@@ -12,6 +12,8 @@ from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula, Size
 
 NOTHING = "-"
+TOO_LONG = "..."
+LONGEST_CELL = 60
 MOST_SHAPES = 2  # of the inputs of a block
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -49,8 +51,9 @@ class Writer:
         return self._counts[size]
 
     def number(self, size: Size) -> str:
-        """Write a count, a dash for none."""
-        return NOTHING if size == 0 else self.size(size)
+        """Write a count for a cell: a dash for none, dots for a formula that is too long."""
+        text = self.size(size)
+        return NOTHING if size == 0 else text if len(text) <= LONGEST_CELL else TOO_LONG
 
     def length(self, size: Size) -> str:
         """Write a size of an axis; where H is a multiple of 8, `6*(H//4)` is `3*H/2`."""

@@ -74,6 +74,9 @@ def test_sentences() -> None:
     assert str(Requirement("H", 1, 4, (1, 3))) == (
         "H must be a number that leaves 1 or 3 when divided by 4"
     )
+    assert str(Requirement("H", 1, 8, (0, 1, 2, 5))) == (
+        "H must be a number that leaves 0 to 2 or 5 when divided by 8"
+    )
     assert str(Requirement("H", only=(7,))) == "H must be 7"
     assert str(Requirement("H", only=(1, 2, 3))) == "H must be 1, 2 or 3"
 

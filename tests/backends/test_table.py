@@ -70,6 +70,15 @@ def test_free_sizes_that_are_rounded(golden: Golden) -> None:
     golden(GOLDEN / "resnet50_free.txt", network.count(depth=1).render())
 
 
+def test_formulas_that_are_too_long_for_a_cell_are_left_out() -> None:
+    network = archdsl.load(f"{SPECS}/alexnet.arch:alexnet", inputs={"image": [3, "H", "W"]})
+
+    text = network.count().render()
+
+    assert max(map(len, text.split("Parameters")[0].splitlines())) < 240
+    assert "... is a formula that is too long; JSON and CSV have it" in text
+
+
 def test_folded(golden: Golden) -> None:
     golden(GOLDEN / "resnet50_depth_2.txt", render([report(resnet50(), 2)]))
 
