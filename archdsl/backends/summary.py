@@ -41,7 +41,7 @@ def rounding(report: Report, write: Writer) -> str:
     multiples = [
         f"{each.name} a multiple of {each.modulus}"
         for each in write.known.requirements.values()
-        if each.modulus != report.assumptions.requirements[each.name].modulus
+        if each != report.assumptions.requirements[each.name]
     ]
     return f"Formulas are written for {' and '.join(multiples)}; JSON and CSV have them for all"
 

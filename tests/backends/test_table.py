@@ -79,6 +79,16 @@ def test_formulas_that_are_too_long_for_a_cell_are_left_out() -> None:
     assert "... is a formula that is too long; JSON and CSV have it" in text
 
 
+def test_formulas_are_for_simple_sizes_among_those_that_do() -> None:
+    network = archdsl.load(f"{SPECS}/bn_inception.arch", inputs={"image": [3, "H", "W"]})
+
+    text = network.count(depth=0).render()
+
+    assert "H must be a number that leaves 0 to 6 or 31 when divided by 32" in text
+    assert "Formulas are written for H a multiple of 32 and W a multiple of 32;" in text
+    assert "Multiply-accumulates                  40,489*H*W + 1,024,000\n" in text
+
+
 def test_folded(golden: Golden) -> None:
     golden(GOLDEN / "resnet50_depth_2.txt", render([report(resnet50(), 2)]))
 
