@@ -95,5 +95,7 @@ class OverLimit(Diagnostic):
         ceiling = CEILINGS.get(self.limit, 0)
         if self.allowed >= ceiling:
             return f"{text} (which can't be raised)"
+        if self.needed is not None and self.needed > ceiling:
+            return f"{text} (--limit {self.limit}=... goes up to {ceiling:,})"
         value = min(max(self.needed or 0, 2 * self.allowed), ceiling)
         return f"{text} (raise with --limit {self.limit}={value})"

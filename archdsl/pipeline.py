@@ -51,6 +51,7 @@ class Spec:
     Attributes:
         network: the network that it stands for; None if it defines none.
         problems: what is wrong with the file whichever of its networks is worked out.
+        steps: that were taken to work out networks, all together.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Spec:
             for module in self.reader.modules.values()
             for diagnostic in review(module, self.layers)
         ]
+        self.steps = 0
         self.asked = network
         stem = os.path.splitext(os.path.basename(path))[0]
         self.network = network or default_network(self.module, stem)
@@ -190,6 +192,8 @@ class Spec:
             graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, digest)
         except ArchError as error:
             raise ArchError(in_order([*self.problems, *error.diagnostics])) from None
+        finally:
+            self.steps += self.limits.steps - world.steps_left
         self.require_sound()
         return check(graph)
 

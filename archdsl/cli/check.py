@@ -8,7 +8,8 @@ import click
 
 from archdsl.cli.options import Reading, reading
 from archdsl.cli.terminal import as_json, is_colorful
-from archdsl.diagnostics import ArchError, Diagnostic, printable, render_all
+from archdsl.diagnostics import MOST_ERRORS, ArchError, Diagnostic, printable, render_all
+from archdsl.limits import OverLimit
 from archdsl.pipeline import in_order
 
 
@@ -54,6 +55,12 @@ def _check(reading: Reading, name: str) -> list[str]:
         except ArchError as error:
             for diagnostic in error.diagnostics:
                 found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
+        if spec.steps > reading.limits.steps and not found:  # a file may define any number
+            asks = f"working out its networks takes {spec.steps:,} steps"
+            allowed = reading.limits.steps
+            raise ArchError([OverLimit(span=None, limit="steps", asks=asks, allowed=allowed)])
+        if len(found) > MOST_ERRORS:
+            break
     if found:
         raise ArchError(in_order(found.values()))
     spec.require_sound()

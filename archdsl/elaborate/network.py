@@ -29,6 +29,7 @@ from archdsl.graph import Graph, Scope
 from archdsl.layers.base import ArgumentErrors
 from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.tensor import InputTensor
+from archdsl.limits import CEILINGS, OverLimit
 from archdsl.syntax import ast
 
 Shapes = Mapping[str, tuple[Size | str, ...]]  # of inputs; a string is the name of a free size
@@ -46,36 +47,44 @@ def open_parameters(module: Module, name: str) -> list[ast.Parameter]:
     Raises:
         Problem: there is no such network.
     """
+    aliases, last = _followed(*_network(module, name, None))
     fixed: set[str] = set()
-    home, item = _network(module, name, None)
-    for _ in range(1_000):  # an alias of an alias; a ring is refused when it is elaborated
-        if isinstance(item, ast.Network):
-            return [parameter for parameter in item.parameters if parameter.name not in fixed]
-        given = item.call.arguments
-        home, item = _network(home, item.call.name.name, item.call.name.span)
-        names = [one.name for one in _last(home, item).parameters if one.name not in fixed]
+    for alias in reversed(aliases):
+        given = alias.call.arguments
+        names = [one.name for one in last.parameters if one.name not in fixed]
         positions = [argument for argument in given if not argument.name]
         fixed |= {*names[: len(positions)], *(argument.name for argument in given)}
-    return []
+    return [parameter for parameter in last.parameters if parameter.name not in fixed]
 
 
-def _last(home: Module, item: ast.Network | ast.NetworkAlias) -> ast.Network:
-    ring: list[ast.NetworkAlias] = []
+def _followed(
+    home: Module, item: ast.Network | ast.NetworkAlias
+) -> tuple[list[ast.NetworkAlias], ast.Network]:
+    """Follow `network a = B(...)` to the network with a body, with all aliases on the way."""
+    way: list[ast.NetworkAlias] = []
     while isinstance(item, ast.NetworkAlias):
-        if item in ring:
-            names = [one.name for one in ring[ring.index(item) :]]
-            hint = "say what it is made of: `network name { ... }`"
-            raise Problem(Recursion(span=item.span, ring=(*names, item.name), hint=hint))
-        ring.append(item)
+        for number, one in enumerate(way):
+            if one is item:
+                ring = (*(other.name for other in way[number:]), item.name)
+                hint = "say what it is made of: `network name { ... }`"
+                raise Problem(Recursion(span=item.span, ring=ring, hint=hint))
+        way.append(item)
+        _check_aliases(len(way), CEILINGS["nesting"], item.span)
         home, item = _network(home, item.call.name.name, item.call.name.span)
-    return item
+    return way, item
+
+
+def _check_aliases(number: int, allowed: int, span: Span) -> None:
+    if number > allowed:
+        asks = f"networks are made of each other {number} deep"
+        raise Problem(OverLimit(span=span, limit="nesting", asks=asks, allowed=allowed))
 
 
 def description_of(module: Module, name: str) -> str:
     """Return the text that describes a network, or ""."""
     home, item = _network(module, name, None)
     own = item.description if isinstance(item, ast.NetworkAlias) else ""
-    return own or _last(home, item).body.description
+    return own or _followed(home, item)[1].body.description
 
 
 def default_network(module: Module, stem: str) -> str | None:
@@ -133,6 +142,7 @@ def _resolve(
     while isinstance(item, ast.NetworkAlias):
         world.enter(item, item.name, item.call.span, ())
         aliases.append((item, home))
+        _check_aliases(len(aliases), world.limits.nesting, item.span)
         home, item = _network(home, item.call.name.name, item.call.name.span)
     assert isinstance(item, ast.Network)
     bound: dict[str, tuple[Value, Span]] = {}

@@ -21,6 +21,8 @@ from archdsl.elaborate.values import (
 from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.limits import LARGEST
 
+MOST_DIGITS = 400  # of any number, before or after its point
+
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -201,7 +203,9 @@ def _round(values: tuple[Value, ...]) -> Value:
     if isinstance(values[0], Formula):
         return values[0]
     value: Any = number(values[0], "what `round` is given")
-    return round(value, *[integer(digits, "the digits of `round`") for digits in values[1:]])
+    digits = [integer(each, "the digits of `round`") for each in values[1:]]
+    # beyond these it is all zeros or as it was, which Python works out with long numbers
+    return round(value, *[min(max(each, -MOST_DIGITS), MOST_DIGITS) for each in digits])
 
 
 def _real(name: str, value: Value) -> Value:
