@@ -27,6 +27,11 @@ SLOW = {
     "resnet152",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg19",
+    "vgg19_bn",
 }
 NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in TWINS]
 # Names that torchvision gives to outputs, by ours
