@@ -146,14 +146,13 @@ def _init_body(written: ModuleClass, members: Members, runs: Mapping[int, Run]) 
         if run is None:
             yield from statement(_registration(name, text, members.makers[name]), 2)
             continue
-        counts, unit = run.span
-        if name == written.sample.shaped.members[written.sample.actions[run.start].target] or (
-            name == _first_member(written, run)
-        ):
-            yield from statement(f"for i in {counts}:", 2)
-            for turn in unit:
+        if name == _first_member(written, run):
+            yield from statement(f"for i in {run.counts}:", 2)
+            for turn in run.unit:
                 if turn.step:
-                    yield from statement(f"self.add_module({turn.name('i')}, {turn.call.made})", 3)
+                    made = turn.constructor("i", run.first)
+                    registration = f"self.add_module({turn.name('i', run.first)}, {made})"
+                    yield from statement(registration, 3)
 
 
 def _first_member(written: ModuleClass, run: Run) -> str:

@@ -49,6 +49,7 @@ class Shaped:
             parameters that have none. Equal ones of those share a name and so a module.
         inner: the scopes within, by label.
         inline_depth: how many lists are written within each other here.
+        positional: whether its children are numbered as those of a list.
     """
 
     place: Place
@@ -56,11 +57,7 @@ class Shaped:
     members: dict[str, str] = field(default_factory=dict)
     inner: dict[str, Shaped] = field(default_factory=dict)
     inline_depth: int = 0
-
-    @property
-    def positional(self) -> bool:
-        """Whether its children are numbered as those of a list."""
-        return positional(list(self.place.children))
+    positional: bool = False
 
 
 def shape(places: Sequence[Place]) -> dict[str, Shaped]:
@@ -77,6 +74,7 @@ def shape(places: Sequence[Place]) -> dict[str, Shaped]:
             if isinstance(child, Place)
         }
         shaped[place.scope.name] = found = _shaped(place, inner)
+        found.positional = positional(list(place.children))
         _name_members(found)
     return shaped
 

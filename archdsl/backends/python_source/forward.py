@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from archdsl.backends.python_source.classes import Action
 from archdsl.backends.python_source.forms import Shaped, path_to
 from archdsl.backends.python_source.layout import statement
-from archdsl.backends.python_source.loops import Call, Run, find_runs
+from archdsl.backends.python_source.loops import Run, Spoken, find_runs
 from archdsl.backends.python_source.names import unique
 from archdsl.backends.python_source.template import substitute
 from archdsl.backends.python_source.variables import Tensors
 
-CALL = ("{module}({inputs})",)
 SUM = re.compile(r"\{0\}(?: [-+*] \{\d+\})+\Z")
 LONGEST_SUM = 6
 TENSOR = "torch.Tensor"
@@ -48,44 +47,43 @@ class Forward:
         """Return the variable that holds a tensor, or the expression for one that is owned."""
         return self.tensors.names[tensor]
 
-    def expression(self, at: int) -> str:
-        """Return what an action computes, with its inputs put in."""
+    def expression(self, at: int, module: str = "") -> str:
+        """Return what an action computes, with its inputs put in, and another module if given."""
         action = self.actions[at]
         inputs = [self.name(tensor) for tensor in action.inputs]
         values = {str(place): name for place, name in enumerate(inputs)}
         values["inputs"] = ", ".join(inputs)
         values["batch"] = f"{self.parameters[0]}.shape[0]" if self.parameters else "1"
         if action.target:
-            values["module"] = values["tensor"] = path_to(self.shaped, action.target)
+            path = module or path_to(self.shaped, action.target)
+            values["module"] = values["tensor"] = path
         return substitute(self.texts[at], values)
 
-    def calls(self, made: Mapping[str, str]) -> list[Call | None]:
-        """Return the actions that may be part of a loop; `made` gives the text of each member."""
-        found: list[Call | None] = []
-        previous = -1  # what the action before gives
-        for at, action in enumerate(self.actions):
-            found.append(self.call(action, self.texts[at], previous, made))
-            previous = action.outputs[0] if len(action.outputs) == 1 else -1
-        return found
+    def spoken(self, made: Mapping[str, str]) -> list[Spoken | None]:
+        """Return what each action says; `made` gives the text that makes each member."""
+        return [
+            None if self.is_silent(action) else self.say(at, made)
+            for at, action in enumerate(self.actions)
+        ]
 
-    def call(
-        self, action: Action, text: str, previous: int, made: Mapping[str, str]
-    ) -> Call | None:
-        if (text,) != CALL or action.inputs != (previous,) or len(action.outputs) != 1:
+    def say(self, at: int, made: Mapping[str, str]) -> Spoken | None:
+        action = self.actions[at]
+        if SUM.match(self.texts[at]) and len(action.inputs) > LONGEST_SUM:
             return None
-        member = self.shaped.members.get(action.target)
-        variable = self.name(action.outputs[0])
-        if member is None or member not in made or self.name(previous) != variable:
-            return None
-        if self.tensors.readers[previous] != 1 or previous in self.results:
-            return None
-        return Call(member, made[member], variable, action.training_only)
+        member = self.shaped.members.get(action.target, "")
+        targets = ", ".join(self.name(tensor) for tensor in action.outputs)
+        text = f"{targets} = {self.expression(at, 'self' if member in made else '')}"
+        if member not in made:
+            return Spoken(text, "", "", action.training_only)
+        return Spoken(text, member, made[member], action.training_only)
 
     def direct(self) -> str:
         """Return the expression that gives the only result, if it can be returned as it is."""
         if len(self.results) != 1 or not self.actions or self.actions[-1].training_only:
             return ""
         last = self.actions[-1]
+        if any(run.end == len(self.actions) for run in self.runs.values()):
+            return ""
         plain = last.outputs == tuple(self.results) and self.tensors.readers[last.outputs[0]] == 0
         text = self.expression(len(self.actions) - 1) if plain and not last.target else ""
         return text if text.startswith("torch.") else ""  # of others the type may be unknown
@@ -121,7 +119,7 @@ class Forward:
             if not guarded and self.parts_from_before(at):
                 yield ""
             if run:
-                yield from self.loop(run, inner)
+                yield from self.loop(run, inner, typed, declared)
             else:
                 yield from self.assignment(at, inner, typed, declared)
             for tensor in self.actions[end - 1].outputs:
@@ -147,10 +145,12 @@ class Forward:
         used = any(self.tensors.readers[each] or each in self.results for each in action.outputs)
         return not used or all(each in self.tensors.owned for each in action.outputs)
 
-    def assignment(self, at: int, depth: int, typed: set[str], declared: set[str]) -> Iterator[str]:
+    def assignment(
+        self, at: int, depth: int, typed: set[str], declared: set[str], module: str = ""
+    ) -> Iterator[str]:
         """Yield the statement of one action."""
         targets = [self.name(tensor) for tensor in self.actions[at].outputs]
-        text = self.expression(at)
+        text = self.expression(at, module)
         annotated = ""
         for target in targets:
             if target in typed and target not in declared and len(targets) > 1:
@@ -175,24 +175,22 @@ class Forward:
             left = total
         yield f"{left} {operands[-2]} {names[-1]}"
 
-    def loop(self, run: Run, depth: int) -> Iterator[str]:
-        """Yield calls that follow each other several times."""
-        counts, unit = run.span
-        yield from statement(f"for i in {counts}:", depth)
-        for turn in unit:
-            variable = turn.call.variable
-            module = f"getattr(self, {turn.name('i')})" if turn.step else f"self.{turn.call.member}"
-            yield from statement(f"{variable} = {module}({variable})", depth + 1)
+    def loop(self, run: Run, depth: int, typed: set[str], declared: set[str]) -> Iterator[str]:
+        """Yield statements that follow each other several times."""
+        yield from statement(f"for i in {run.counts}:", depth)
+        for turn in run.unit:
+            module = f"getattr(self, {turn.name('i', run.first)})" if turn.step else ""
+            yield from self.assignment(turn.at, depth + 1, typed, declared, module)
 
 
 def with_runs(forward: Forward, made: Mapping[str, str]) -> Forward:
     """Find the loops of a forward pass whose modules stand in a row in the constructor as well."""
     order = {member: at for at, member in enumerate(made)}
     runs = {}
-    for run in find_runs(forward.calls(made)):
+    for run in find_runs(forward.spoken(made)):
         actions = forward.actions[run.start : run.end]
         numbered = [turn.step > 0 for turn in run.unit] * run.turns
-        members = [forward.shaped.members[action.target] for action in actions]
+        members = [forward.shaped.members.get(action.target, "") for action in actions]
         places = [order[member] for member, own in zip(members, numbered, strict=True) if own]
         shared = {member for member, own in zip(members, numbered, strict=True) if not own}
         between = places[-1] - places[0] + 1 - len(places)

@@ -178,7 +178,7 @@ def _told_apart(stem: str, alike: list[ModuleClass]) -> Iterator[tuple[ModuleCla
 def _features(module_class: ModuleClass) -> dict[str, None]:
     """Return what a variant consists of: its members, and the words of its wiring."""
     place = module_class.sample.shaped.place
-    names = [name for name, _ in module_class.sample.makers if not name.isdigit()]
+    names = [name for name, _ in module_class.sample.makers if not name[-1].isdigit()]
     steps = [step.what for step in place.steps]
     words = [what.layer.word for what in steps if hasattr(what, "layer") and what.layer.word]
     return dict.fromkeys(names + words)

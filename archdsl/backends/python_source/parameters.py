@@ -154,7 +154,9 @@ def _explain(
         return found
     ordered = sorted(known, key=lambda each: not each.from_input)
     if total := _sum(column, ordered):
-        return total, f"{total[0].name} + {total[1].name}"
+        left, right, factor = total
+        more = right.name if factor == 1 else f"{factor} * {right.name}"
+        return [left, right], f"{left.name} + {more}"
     for each in used.values():
         if not any(map(_differ, each.column, column)):
             return [each], each.name
@@ -191,27 +193,31 @@ def _quotient(value: object, base: object) -> int:
     return value // base if value % base == 0 else 0
 
 
-def _sum(column: Column, known: Sequence[Known]) -> list[Known] | None:
-    """Return two known numbers of which one is the size of the input, and whose sum it is."""
-    incoming = [each for each in known if each.from_input and _whole(each.column)]
-    others = [each for each in known if not each.from_input and _whole(each.column)]
+def _sum(column: Column, known: Sequence[Known]) -> tuple[Known, Known, int] | None:
+    """Return the size of the input, another known number, and how often it is added to that."""
     if not _whole(column):
         return None
+    incoming = [each for each in known if each.from_input and _whole(each.column)]
+    others = [each for each in known if not each.from_input and _whole(each.column)]
     for left in incoming:
+        rest = tuple(_less(*pair) for pair in zip(column, left.column, strict=True))
         for right in others:
-            if all(_adds(*row) for row in zip(left.column, right.column, column, strict=True)):
-                return [left, right]
+            pairs = zip(rest, right.column, strict=True)
+            factors = {_quotient(more, by) if by else 0 for more, by in pairs}
+            factor = factors.pop()
+            if not factors and factor > 0:
+                return left, right, factor
     return None
+
+
+def _less(total: object, part: object) -> int:
+    assert isinstance(total, int)
+    assert isinstance(part, int)
+    return total - part
 
 
 def _whole(column: Column) -> bool:
     return all(type(value) is int for value in column)
-
-
-def _adds(left: object, right: object, total: object) -> bool:
-    assert isinstance(left, int)
-    assert isinstance(right, int)
-    return left + right == total
 
 
 def _annotation(column: Column) -> str:

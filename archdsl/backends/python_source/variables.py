@@ -8,6 +8,7 @@ A variable is used again once the tensor that it held is not needed any more.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variabl
 FLOW = ("x", "out", "y", "z")
 BRANCH = ("out", "y", "z", "x")  # what goes beside the flow and has no label
 SHORTEST_PREFIX = 3
+FEWEST_ALIKE = 4
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class Tensors:
 
     Attributes:
         names: by number; tensors that the module owns have none.
+        stems: how many labels there are that differ but in the number at their end.
         chain: of each tensor the number of its chain.
         readers: of each tensor how many actions read it.
         plain_readers: how many of them are not for training alone.
@@ -43,6 +46,7 @@ class Tensors:
 
     names: dict[int, str]
     chain: dict[int, int]
+    stems: Counter[str]
     readers: dict[int, int]
     plain_readers: dict[int, int]
     before: dict[int, int]
@@ -122,7 +126,8 @@ def _read(count: int, actions: Sequence[Action], outputs: Mapping[int, str]) -> 
         for action in actions
         for tensor, label in zip(action.outputs, action.names, strict=True)
     }
-    return Tensors({}, {}, readers, plain, {}, labels, last_use, frozenset(owned))
+    stems = Counter(label.rstrip("0123456789") for label in labels.values() if label)
+    return Tensors({}, {}, stems, readers, plain, {}, labels, last_use, frozenset(owned))
 
 
 def _chains(
@@ -220,7 +225,11 @@ def _free(wanted: Sequence[str], at: int, tensors: Tensors, reserved: frozenset[
 def _branch_name(chain: Chain, tensors: Tensors) -> str:
     """Return what the labels of a branch have in common, or its only label."""
     labels = [label for tensor in chain.tensors if variable(label := tensors.labels[tensor])]
-    return variable(labels[0]) if len(labels) == 1 else _stem(labels)
+    if len(labels) != 1:
+        return _stem(labels)
+    # in a long row of branches that go one by one, all have the same name
+    stem = labels[0].rstrip("0123456789")
+    return variable(stem if tensors.stems[stem] >= FEWEST_ALIKE else labels[0])
 
 
 def _stem(names: Sequence[str]) -> str:
