@@ -66,7 +66,8 @@ def run(arguments: Sequence[str], program: click.Command = program) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = program.main(list(arguments), prog_name="archdsl", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
         return status if isinstance(status, int) else OK
     except ArchError as error:
         complain_of(error, is_colorful(sys.stderr))
@@ -80,7 +81,8 @@ def run(arguments: Sequence[str], program: click.Command = program) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # whoever reads has seen enough; the interpreter must not complain when it closes stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
