@@ -247,7 +247,10 @@ class Reader:
             # not to wait for a pipe that nobody writes to
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             with os.fdopen(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                mode = os.fstat(descriptor).st_mode
+                if stat.S_ISDIR(mode):
+                    raise refuse("is a folder", "name a file in it")
+                if not stat.S_ISREG(mode):
                     raise refuse("is no regular file")
                 data = file.read(most + 1)
         except OSError as error:
