@@ -41,7 +41,8 @@ class MemoryTable(NamedTuple):
         inputs: of the inputs alone.
         training: of all outputs and inputs.
         peak: the most that inference holds; None if that isn't known, and then `unknown` says why.
-        peak_at: the node that runs when the most is held; "" if that depends on free sizes.
+        peak_at: the node that runs when the most is held; "" if that depends on free sizes, or if
+            nothing needs more than the inputs.
     """
 
     bytes_per_number: int
@@ -96,7 +97,7 @@ def _peak(checked: CheckedGraph, nodes: Mapping[str, Size]) -> tuple[Size | None
     candidates: list[Size] = list(dict.fromkeys(size for _, size in held))
     if len(known) == len(held):
         peak, peak_at = max(known, key=lambda each: each[0])
-        return peak, peak_at, ""
+        return peak, "" if peak_at in checked.inputs else peak_at, ""
     return _largest(candidates, assumptions(checked))
 
 

@@ -55,7 +55,7 @@ def title(report: Report, write: Writer) -> Iterator[str]:
         f"{each.name} {write.shape(each.shape)}{' (in training only)' * each.training_only}"
         for each in report.outputs
     )
-    yield f"{inputs} -> {outputs}"
+    yield f"{inputs or 'no input'} -> {outputs}"
 
 
 def summary(report: Report, write: Writer, explain: bool = False) -> Iterator[Line]:

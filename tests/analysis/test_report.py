@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from by_hand import H, Sketch, W
@@ -170,6 +172,17 @@ def test_data_of_free_sizes_are_numbers_and_formulas() -> None:
     }
     assert data["assumptions"] == ["H must be a multiple of 2", "W must be a multiple of 2"]
     assert json.loads(json.dumps(data)) == data
+
+
+def test_the_description_names_every_key() -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "counts.md").read_text()
+    data = as_data(report(with_head()))
+    layers = data["layers"]
+    assert isinstance(layers, list)
+
+    documented = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+
+    assert documented == set(data) | set(layers[0]) | {"fields"}
 
 
 def test_fields_of_several_inputs() -> None:
