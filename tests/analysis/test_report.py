@@ -175,7 +175,7 @@ def test_data_of_free_sizes_are_numbers_and_formulas() -> None:
 
 
 def test_the_description_names_every_key() -> None:
-    text = (Path(__file__).parent.parent.parent / "docs" / "counts.md").read_text()
+    text = (Path(__file__).parent.parent.parent / "docs" / "counting.md").read_text()
     data = as_data(report(with_head()))
     layers = data["layers"]
     assert isinstance(layers, list)
