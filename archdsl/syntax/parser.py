@@ -39,7 +39,7 @@ WORDS = {
     "MERGE", "RESIDUAL", "WHEN", "SHORTCUT", "BRANCH", "INPUT", "OUTPUT", "PARAMETER", "BUFFER",
     "REUSE", "INLINE", "NOT", "AND", "OR", "TRUE", "FALSE", "NONE",
 }  # fmt: skip
-RESERVED = {"concat", "add", "mul", "sub", *(word.lower() for word in WORDS)}
+RESERVED = {"concat", "add", "mul", "sub", *(word.lower() for word in WORDS - {"MERGE"})}
 ITEMS = {"NETWORK", "BLOCK", "LET", "FN", "IMPORT"}
 SIGNS = {
     "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`", "RBRACE": "`}`",
