@@ -19,6 +19,7 @@ from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser
 
 SUFFIX = ".arch"
+IMPORT_LIMITS = ("files", "import_depth")
 
 
 class UnreadableFile(Diagnostic):
@@ -180,7 +181,7 @@ class Reader:
 
     def _check_number(self, item: ast.Import, way: tuple[str, ...]) -> None:
         for limit, number, asks in (
-            ("files", len(self.modules) + 1, "there are too many imported files"),
+            ("files", len(self.modules), "there are too many imported files"),
             ("import_depth", len(way), f"imports lead {len(way)} files deep"),
         ):
             allowed = getattr(self.limits, limit)
@@ -192,7 +193,10 @@ class Reader:
     def _unquoted(self, error: ArchError, shown: str, item: ast.Import) -> ArchError:
         """Say that an imported file is wrong without quoting it: it may be no spec at all."""
         first = error.diagnostics[0]
-        if first.span is None or first.span.source.path != shown or first.code >= "E0200":
+        if isinstance(first, OverLimit) and first.limit not in IMPORT_LIMITS:
+            facts = vars(first) | {"span": item.span, "asks": f"in {printable(shown)} {first.asks}"}
+            return ArchError([OverLimit(**facts)])
+        if isinstance(first, OverLimit) or first.span is None or first.span.source.path != shown or first.code >= "E0200":
             return error
         place = f"line {first.span.line}, column {first.span.column}"
         return ArchError(

@@ -9,6 +9,7 @@ from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.naming import PART, Entry, Flow, Place
 from archdsl.elaborate.recording import Recorder
 from archdsl.elaborate.values import Tensors, integer
+from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
 
@@ -99,10 +100,13 @@ class Frame(FileSetting):
         for part in parts:
             if not PART.fullmatch(part):
                 raise Problem(BadLabel(span=path.span, trail=self.trail, name=str(part)))
-            if len(part) > self.world.limits.name:
-                most = self.world.limits.name
-                reason = f"it has {len(part):,} characters, and at most {most} can be used"
-                raise Problem(BadLabel(span=path.span, trail=self.trail, name=part, reason=reason))
+            if len(part) > (allowed := self.world.limits.name):
+                asks = f"a label has {len(part):,} characters"
+                raise Problem(
+                    OverLimit(
+                        span=path.span, trail=self.trail, limit="name", asks=asks, allowed=allowed
+                    )
+                )
         return parts
 
     def find(self, path: ast.Path) -> Entry:
