@@ -18,6 +18,7 @@ from archdsl.graph import CheckedGraph
 
 MOST_BOXES = 60  # by default: what is read at a glance
 MOST_POINTS = 1_600  # by default: a page of 842 points, at half the size
+FEW = 12  # boxes: fewer say so little that a picture may be higher than a page
 GAP = 34  # points between boxes, with the shape beside the arrow
 FRAME = 34  # points that the frame of an open block adds
 
@@ -68,7 +69,7 @@ class Network:
                 deeper = self.view(Folding(depth, unfold), MOST_BOXES)
             except TooMany:
                 break
-            if self.height(deeper) > MOST_POINTS:
+            if self.height(deeper) > MOST_POINTS and len(view.boxes) > FEW:
                 break
             view = deeper
         return view

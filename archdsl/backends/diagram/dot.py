@@ -20,6 +20,7 @@ TITLE = 10  # size of the title of an open block, in points
 TITLE_LEAST = 7
 NARROW = 11  # characters of that size in half the width of a layer
 CHARACTER = 0.52  # mean width of a character of a shape, for a size of 1
+FRAME_MARGIN = 10  # points between a frame and what is in it
 BESIDE = 4  # points between an edge and the shape beside it
 BELOW = 10  # points from the box down to the middle of the shape
 # Graphviz keeps a cluster narrow with a weight of 128; a straight line counts for more.
@@ -135,7 +136,7 @@ def _cluster(cluster: Cluster, style: Style, depth: int) -> str:
         "penwidth": "0.6",
         "labeljust": "l",
         "labelloc": "t",
-        "margin": "10",
+        "margin": str(FRAME_MARGIN),
         "fontsize": str(size),
         "fontcolor": theme.muted,
         "tooltip": visible(scope.name),
@@ -149,7 +150,8 @@ def _node(view: View, box: Box, name: str, style: Style) -> str:
     tooltip = {"tooltip": visible(box.path)}
     dashed = ",dashed" if box.training_only else ""
     if box.kind in ("layers", "block", "run"):
-        return f"{dot_quoted(name)} [{_written(tooltip)} label=<{label_of_box(view, box, style)}>]"
+        label = label_of_box(view, box, style, _width(box))
+        return f"{dot_quoted(name)} [{_written(tooltip)} label=<{label}>]"
     if box.kind == "merge":
         return f"{dot_quoted(name)} [{_written(_merge(box, style) | tooltip)}]"
     attributes = {
@@ -165,6 +167,14 @@ def _node(view: View, box: Box, name: str, style: Style) -> str:
         attributes["shape"] = "note"
         attributes["style"] = f"filled{dashed}"
     return f"{dot_quoted(name)} [{_written(attributes | tooltip)} label=<{text}>]"
+
+
+def _width(box: Box) -> int:
+    """Return how wide a box in a frame must be, so that the shape below it stays in the frame."""
+    if not box.scope or not box.nodes:
+        return 0
+    shape = visible(shape_of(box.nodes[-1].shape))
+    return round(2 * (len(shape) * SMALL * CHARACTER + BESIDE - FRAME_MARGIN))
 
 
 def _merge(box: Box, style: Style) -> dict[str, str]:

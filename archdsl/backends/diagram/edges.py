@@ -50,6 +50,7 @@ def longest_path(
 ) -> tuple[int, ...]:
     """Return the longest way of boxes to the box `end`, from its beginning on.
 
+    The way with the most layers is the longest, so that it stays the same when blocks fold.
     Two folded blocks may each read the other; an edge against the order of the graph is no part
     of any way.
     """
@@ -58,13 +59,14 @@ def longest_path(
     for edge in edges:
         if order[edge.source] < order[edge.target]:
             into.setdefault(edge.target, []).append(edge.source)
+    weight = {box.index: max(1, len(box.nodes)) for box in boxes}
     length: dict[int, int] = {}
     before: dict[int, int] = {}
     for box in sorted(order, key=order.__getitem__):
         sources = into.get(box, [])
         if sources:
             before[box] = max(sources, key=length.__getitem__)
-        length[box] = 1 + length[before[box]] if sources else 0
+        length[box] = weight[box] + (length[before[box]] if sources else 0)
     path = [end]
     while path[-1] in before:
         path.append(before[path[-1]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from archdsl.backends.diagram.escaping import dot_html
 from archdsl.backends.diagram.palette import Theme
@@ -10,16 +10,20 @@ from archdsl.backends.diagram.rows import Row, Style, families_of, rows_of
 from archdsl.backends.diagram.view import Box, View
 
 SMALL = 9  # points
+NAME = 5.5  # mean width of a character of a name, in points
 ROW = 19  # height of a row, in points
 BAR = 5  # height of the strip of colours under a block, in points
 
 
-def label_of_box(view: View, box: Box, style: Style) -> str:
-    """Return the label of a box as a table."""
+def label_of_box(view: View, box: Box, style: Style, width: int = 0) -> str:
+    """Return the label of a box as a table that is at least `width` points wide."""
     theme = style.theme
     rows = rows_of(view, box, style)
     named = any(row.name for row in rows)
     lines = [_cells(row, named, theme) for row in rows]
+    if width:  # of the first cell; a name beside it takes its part
+        beside = max((len(row.name) for row in rows), default=0) * NAME if named else 0
+        lines[0] = lines[0].replace("<TD", f'<TD WIDTH="{max(1, round(width - beside))}"', 1)
     if box.kind == "run":
         mark = f'<FONT COLOR="{theme.background}"><B>x {box.times}</B></FONT>'
         lines[0] += f'<TD ROWSPAN="{len(rows)}" BGCOLOR="{theme.muted}">{mark}</TD>'
@@ -57,7 +61,7 @@ def _strip(box: Box, columns: int, theme: Theme) -> str:
     return f'<TD CELLPADDING="0"{across}><TABLE {look}><TR>{cells}</TR></TABLE></TD>'
 
 
-def _table(lines: Sequence[str] | Iterable[str], theme: Theme, dashed: bool) -> str:
+def _table(lines: Iterable[str], theme: Theme, dashed: bool) -> str:
     # what shows between the border and the cells is to look like border
     style = ' STYLE="DASHED"' if dashed else f' BGCOLOR="{theme.line}"'
     rows = "".join(f"<TR>{line}</TR>" for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 
 from archdsl.backends.diagram.escaping import dot_html, visible
 from archdsl.backends.diagram.figures import UNITS
@@ -12,7 +13,8 @@ from archdsl.backends.diagram.rows import Style, families_of
 from archdsl.backends.diagram.view import View
 from archdsl.backends.diagram.wording import exact, quantity
 
-LONGEST_DESCRIPTION = 120
+LONGEST_DESCRIPTION = 320
+LINE = 72  # characters
 WHAT = {"macs": "", "parameters": " parameters", "memory": " of output"}
 STEPS = 6  # of the scale of heat
 PER_ROW = 6
@@ -31,7 +33,8 @@ def legend(view: View, style: Style) -> str:
     """Return the legend as a table in Graphviz' HTML-like language."""
     rows = [f"<B>{dot_html(visible(view.checked.name))}</B>"]
     if view.checked.description:
-        rows.append(dot_html(visible(view.checked.description, LONGEST_DESCRIPTION)))
+        said = visible(view.checked.description, LONGEST_DESCRIPTION)
+        rows += [dot_html(line) for line in wrap(said, LINE, break_on_hyphens=False)]
     rows.append(dot_html(totals_of(style)))
     table = "".join(f'<TR><TD COLSPAN="{2 * PER_ROW}">{row}</TD></TR>' for row in rows)
     marks = list(_marks(view, style))

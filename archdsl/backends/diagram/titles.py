@@ -53,7 +53,7 @@ def _telling(scopes: Mapping[str, Scope]) -> Mapping[str, list[str]]:
         known = first.setdefault(scope.block, scope)
         differ = found.setdefault(scope.block, {})
         for name, value in scope.arguments.items():
-            if known.arguments.get(name) != value:
+            if value_of(known.arguments.get(name)) != value_of(value):
                 differ[name] = None
     return {
         block: [name for name in first[block].arguments if name in differ]

@@ -117,7 +117,7 @@ function markMain(boxes, home) {
       if (source === box || !length.has(source)) continue;
       if (!best || length.get(source) > length.get(best)) best = source;
     }
-    length.set(box, best ? length.get(best) + 1 : 0);
+    length.set(box, Math.max(1, box.nodes.length) + (best ? length.get(best) : 0));
     before.set(box, best);
   }
   const main = network.outputs.find((output) => !output.training);
