@@ -19,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from archdsl.analysis.agreement import Assumptions, Requirement, assumptions
+from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import CostTable
 from archdsl.analysis.ordering import never_less
+from archdsl.analysis.solving import Requirement
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total

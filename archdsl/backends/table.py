@@ -10,7 +10,8 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from archdsl.analysis.cost import Usage
-from archdsl.analysis.report import Report, Row, as_data, first_fields
+from archdsl.analysis.report import Report, as_data
+from archdsl.analysis.rows import Row, first_fields
 from archdsl.backends import grid
 from archdsl.backends import table_cells as cells
 from archdsl.backends.grid import Column, Grid

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from archdsl.analysis.receptive_field import Extent
-from archdsl.analysis.report import Report, Row, first_fields
+from archdsl.analysis.report import Report
+from archdsl.analysis.rows import Row, first_fields
 from archdsl.backends.grid import Column, Grid
 from archdsl.layers.sizes import Size, total
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from archdsl.analysis.agreement import Requirement, assumptions
+from archdsl.analysis.agreement import assumptions
+from archdsl.analysis.solving import Requirement
 from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
 from archdsl.backends.torch_module.problems import SizeNotGiven, TorchError
 from archdsl.graph import CheckedGraph
