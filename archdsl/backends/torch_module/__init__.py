@@ -7,14 +7,24 @@ from archdsl.backends.torch_module.comparing import ParameterComparison, compare
 from archdsl.backends.torch_module.problems import TorchError
 from archdsl.backends.torch_module.running import Run, run_once
 from archdsl.backends.torch_module.verifying import NodeCheck, Verification, verify
+from archdsl.backends.torch_module.weights import (
+    Trainable,
+    WeightReport,
+    freeze,
+    load_weights,
+)
 
 __all__ = [
     "NodeCheck",
     "ParameterComparison",
     "Run",
     "TorchError",
+    "Trainable",
     "Verification",
+    "WeightReport",
     "compare_parameters",
+    "freeze",
+    "load_weights",
     "run_once",
     "torch_module",
     "verify",

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from specs import load, verified
+from compiled import load, verified
 
 CONSTRUCTS = {
     "several inputs": """

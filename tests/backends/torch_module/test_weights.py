@@ -1,0 +1,136 @@
+"""Stored weights: what fits, what is refused and how it is said, and which parameters learn."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archdsl.backends.onnx_file import save_weights
+from archdsl.backends.torch_module import TorchError, freeze, load_weights, torch_module
+from archdsl.pipeline import Spec
+
+torch = pytest.importorskip("torch")
+
+TEXT = """network net(classes: int = 5) { input image: [3, 8, 8]
+  features: { Conv2d(4, 3) -> BatchNorm2d -> ReLU }
+  Flatten
+  fc: Linear(classes)
+}"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Spec:
+    path = tmp_path / "net.arch"
+    path.write_text(TEXT)
+    return Spec(str(path))
+
+
+@pytest.fixture
+def module(spec: Spec) -> Any:
+    return torch_module(spec.graph())
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt", "pth"])
+def test_what_was_saved_comes_back(suffix: str, spec: Spec, module: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"weights.{suffix}"
+    if suffix == "safetensors":
+        save_weights(module, path)
+    else:
+        torch.save(
+            {"state_dict": module.state_dict()} if suffix == "pth" else module.state_dict(), path
+        )
+    other = torch_module(spec.graph())
+
+    report = load_weights(other, path)
+
+    assert report.matched == tuple(module.state_dict())
+    assert str(report) == "9 matched"
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(tensor, module.state_dict()[name]), name
+
+
+def test_a_new_head_must_be_asked_for(spec: Spec, module: Any) -> None:
+    other = torch_module(spec.graph(parameters={"classes": 7}))
+    before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
+
+    with pytest.raises(TorchError) as caught:
+        load_weights(other, module.state_dict())
+    text = str(caught.value)
+    assert "doesn't fit the network: 7 matched, 2 of another shape" in text
+    assert "fc.weight: 7 x 144 in the network, 5 x 144 stored" in text
+    assert "--allow-mismatch 'fc.*'" in text
+    assert all(torch.equal(before[name], tensor) for name, tensor in other.state_dict().items())
+
+    report = load_weights(other, module.state_dict(), allow_mismatch=["fc.*"])
+    assert set(report.differing) == {"fc.weight", "fc.bias"}
+    assert torch.equal(other.features[0].weight, module.features[0].weight)
+    assert torch.equal(other.fc.weight, before["fc.weight"])
+
+
+def test_missing_and_surplus_names_are_named(module: Any) -> None:
+    state = dict(module.state_dict())
+    state["head.weight"] = state.pop("fc.weight")
+    with pytest.raises(TorchError) as caught:
+        load_weights(module, state)
+    assert "missing: fc.weight" in str(caught.value)
+    assert "surplus: head.weight" in str(caught.value)
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("touched"),))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (pickle.dumps(Evil()), "holds more than tensors"),
+        (b"", "can't be read"),
+        (b"not a file of weights", "holds more than tensors|can't be read"),
+        (None, "does not exist"),
+    ],
+)
+def test_nothing_but_tensors_is_read(
+    content: bytes | None,
+    reason: str,
+    module: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TorchError, match=reason):
+        load_weights(module, path)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_whole_module_is_not_read(module: Any, tmp_path: Path) -> None:
+    path = tmp_path / "module.pt"
+    torch.save(torch.nn.Linear(2, 2), path)
+    with pytest.raises(TorchError, match="holds more than tensors"):
+        load_weights(module, path)
+
+
+def test_damaged_safetensors(module: Any, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"\xff" * 64)
+    with pytest.raises(TorchError, match="can't be read"):
+        load_weights(module, path)
+
+
+def test_freezing_by_pattern(module: Any) -> None:
+    counted = freeze(module, ["features.*"])
+    assert counted.frozen == 112 + 8
+    assert counted.trainable == 725
+    assert not module.features[0].weight.requires_grad
+    assert module.fc.weight.requires_grad
+
+
+def test_freezing_what_is_not_there(module: Any) -> None:
+    with pytest.raises(TorchError, match=r"no parameter is called `feature.\*`"):
+        freeze(module, ["feature.*"])
