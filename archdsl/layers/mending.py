@@ -8,9 +8,11 @@ from archdsl.layers.base import Layer, LayerError, Shape, Shapes, squeeze
 
 
 class Padded(Layer):
-    """A layer whose windows slide over an input that its argument `padding` widens."""
+    """A layer whose windows slide over an input that its argument `padding`, if any, widens."""
 
     def mend(self, inputs: Shapes, wanted: Shape) -> str:
+        if "padding" not in type(self).model_fields:
+            return ""
         padding = padding_for(self, inputs, wanted)
         if not padding:
             return ""

@@ -6,26 +6,16 @@ import json
 import re
 import shlex
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from archdsl.cli.main import run
-from archdsl.diagnostics import kinds
+from archdsl.error_index import every_kind, index
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent
 SPECS = sorted(HERE.glob("*.arch"))
-DEFINE = (
-    "archdsl.limits",
-    "archdsl.sources",
-    "archdsl.syntax.errors",
-    "archdsl.elaborate.errors",
-    "archdsl.check",
-    "archdsl.backends.python_source.errors",
-    "archdsl.backends.diagram.problems",
-)
 
 
 def arguments(spec: Path) -> list[str]:
@@ -87,16 +77,18 @@ def test_file_is_named_after_a_code_that_it_gives() -> None:
 
 
 def test_every_kind_of_error_has_a_code_of_its_own_and_a_test() -> None:
-    for module in DEFINE:
-        import_module(module)
-    codes = [kind.code for kind in kinds()]
+    codes = [kind.code for kind in every_kind()]
     assert len(codes) == len(set(codes))
     shown = "".join(spec.with_suffix(".txt").read_text(encoding="utf-8") for spec in SPECS)
     tests = "".join(file.read_text(encoding="utf-8") for file in TESTS.glob("backends/**/*.py"))
-    for kind in kinds():
+    for kind in every_kind():
         at_home = kind.__module__.startswith("archdsl.backends")
         assert f"error[{kind.code}]" in shown or (at_home and kind.__name__ in tests), kind.code
 
 
 def test_no_text_is_left_over() -> None:
     assert {file.stem for file in HERE.glob("*.txt")} == {spec.stem for spec in SPECS}
+
+
+def test_error_index_is_up_to_date(golden: Callable[[Path, str], None]) -> None:
+    golden(TESTS.parent / "docs" / "errors.md", index(HERE))

@@ -46,7 +46,7 @@ def test_example_makes_what_it_says(folder: Path, number: int) -> None:
 
 
 def test_words_of_the_language_are_all_listed() -> None:
-    listed = re.search(r"name nothing:\n`([^`]*)`", TEXT)
+    listed = re.search(r"name nothing:\s`([^`]*)`", TEXT)
     assert listed is not None
     assert set(listed[1].split()) == RESERVED
 
