@@ -16,7 +16,7 @@ from archdsl.layers.sizes import Size, total
 
 Heat = Literal["macs", "parameters", "memory"]
 HEATS: tuple[Heat, ...] = ("macs", "parameters", "memory")
-UNITS: Mapping[str, str] = {"macs": "MAC", "parameters": "", "memory": "B"}
+UNITS: Mapping[Heat, str] = {"macs": " MACs", "parameters": " params", "memory": " bytes"}
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Figures:
         parameters, macs = self.of(box, "parameters"), self.of(box, "macs")
         parts = []
         if parameters != 0:
-            parts.append(quantity(parameters) + " par")
+            parts.append(f"{quantity(parameters)} params")
         if macs != 0:
-            parts.append(quantity(macs, "MAC"))
+            parts.append(f"{quantity(macs)} MACs")
         return ", ".join(parts)
 
 

@@ -11,11 +11,11 @@ from archdsl.backends.diagram.labels import SMALL
 from archdsl.backends.diagram.palette import FAMILIES
 from archdsl.backends.diagram.rows import Style, families_of
 from archdsl.backends.diagram.view import View
-from archdsl.backends.diagram.wording import exact, quantity
+from archdsl.backends.diagram.wording import exact, quantity, short
+from archdsl.layers.sizes import Formula
 
 LONGEST_DESCRIPTION = 320
 LINE = 72  # characters
-WHAT = {"macs": "", "parameters": " parameters", "memory": " of output"}
 STEPS = 6  # of the scale of heat
 PER_ROW = 6
 
@@ -26,7 +26,9 @@ def totals_of(style: Style) -> str:
     parameters = f"{exact(costs.parameters.total)} parameters"
     if costs.parameters.inference != costs.parameters.total:
         parameters += f" ({exact(costs.parameters.inference)} at inference)"
-    return f"{parameters}, {quantity(costs.macs.inference)} multiply-accumulates"
+    macs = costs.macs.inference
+    said = short(str(macs)) if isinstance(macs, Formula) else quantity(macs)
+    return f"{parameters}, {said} multiply-accumulates"
 
 
 def legend(view: View, style: Style) -> str:
@@ -55,7 +57,7 @@ def _marks(view: View, style: Style) -> Iterator[str]:
         shown = families_of(node for box in view.boxes for node in box.nodes)
         for family in sorted(shown, key=_rank):
             if family != "tensor":
-                yield _mark(f'BGCOLOR="{theme.family(family)}"', "", visible(family, 24), style)
+                yield _mark(f'BGCOLOR="{theme.family(family)}"', "", visible(family.replace("_", " "), 24), style)
     if any(edge.shortcut for edge in view.edges):
         yield _mark("", f'<FONT COLOR="{theme.accent}"><B>→</B></FONT>', "shortcut", style)
     if any(box.training_only for box in view.boxes):
@@ -76,7 +78,7 @@ def _scale(view: View, style: Style) -> Iterator[str]:
     most = max((value for value in values if isinstance(value, int)), default=0)
     for step in range(0, STEPS, STEPS - 1):
         fill = style.theme.warm(step / (STEPS - 1))
-        text = f"{quantity(most if step else 0, UNITS[what])}{WHAT[what]}"
+        text = f"{quantity(most if step else 0)}{UNITS[what]}"
         yield _mark(f'BGCOLOR="{fill}" BORDER="1" COLOR="{style.theme.line}"', "", text, style)
 
 

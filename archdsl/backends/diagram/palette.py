@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 FAMILIES: Mapping[str, str] = {
     "convolution": "#77AADD",
+    "transposed_convolution": "#77AADD",
     "linear": "#EE8866",
     "attention": "#FFAABB",
     "pooling": "#44BB99",
@@ -19,10 +20,10 @@ FAMILIES: Mapping[str, str] = {
     "activation": "#BBCC33",
     "embedding": "#FFAABB",
     "merge": "#99DDFF",
-    "reshape": "#DDDDDD",
+    "arithmetic": "#99DDFF",
     "tensor": "#FFFFFF",
 }
-OTHER = "#DDDDDD"  # dropout, padding and a user's own: told apart by their names
+OTHER = "#DDDDDD"  # reshape, dropout, padding, a user's own: told apart by their names
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,14 +128,14 @@ def _factor(size: Size) -> str:
     return f"({text})" if isinstance(size, Formula) and " " in text else text
 
 
-def quantity(value: Size, unit: str = "") -> str:
+def quantity(value: Size) -> str:
     """Write a count in three digits: "5.71 G". Formulas stand as they are."""
     if isinstance(value, Formula):
-        return f"{short(str(value), LONGEST_ARGUMENTS)} {unit}".rstrip()
+        return short(str(value), LONGEST_ARGUMENTS)
     for power, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= power:
-            return f"{_three_digits(value, power)} {prefix}{unit}"
-    return f"{value} {unit}".rstrip()
+            return f"{_three_digits(value, power)} {prefix}"
+    return str(value)
 
 
 def _three_digits(value: int, power: int) -> str:

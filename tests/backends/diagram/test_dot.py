@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.engines import render
 from archdsl.graph import CheckedGraph
+from archdsl.pipeline import Spec
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "diagram"
 # Characters that mean something to DOT, HTML-like labels, ports, JSON and terminals.
@@ -32,11 +33,15 @@ def laid_out(source: str, engine: str | None = None) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("name", "checked"),
-    [("inception", inception()), ("resnet", resnet()), ("unet", unet())],
+    ("spec", "unfold"),
+    [("inception_v3", ("Mixed_5b",)), ("resnet.arch:resnet50", ("layer1.0",)), ("googlenet", ())],
 )
-def test_golden(name: str, checked: CheckedGraph, golden: Callable[[Path, str], None]) -> None:
-    golden(GOLDEN / f"{name}.dot", draw(checked, format="dot").source)
+def test_golden(spec: str, unfold: tuple[str, ...], golden: Callable[[Path, str], None]) -> None:
+    folder = Path(__file__).parents[3] / "specs"
+    file, _, network = spec.removesuffix(".arch").replace(".arch:", ":").partition(":")
+    checked = Spec(f"{folder / file}.arch").graph(network or None)
+
+    golden(GOLDEN / f"{checked.name}.dot", draw(checked, format="dot", unfold=unfold).source)
 
 
 @pytest.mark.parametrize("checked", [inception(1), resnet((2, 1)), densenet((2, 2)), unet(2)])

@@ -188,7 +188,7 @@ function drawLegend() {
   legend.replaceChildren();
   const theme = network.themes[document.documentElement.dataset.theme];
   const entries = state.colour === "family"
-    ? network.families.map((family) => [familyColour(family), family])
+    ? network.families.map((family) => [familyColour(family), family.replaceAll("_", " ")])
     : [[theme.heat[0], "least"], [theme.heat[theme.heat.length - 1], `most ${state.colour}`]];
   for (const [colour, text] of entries) {
     const entry = document.createElement("li");
