@@ -94,11 +94,39 @@ class Network:
 
         return python_source(self.checked)
 
-    def compile(self) -> torch.nn.Module:
-        """Return the network as a PyTorch module, made by running `source`."""
-        from archdsl.backends.torch_module import torch_module
+    def compile(
+        self,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        channels_last: bool = False,
+        weights: str | Mapping[str, torch.Tensor] | None = None,
+        allow_mismatch: Sequence[str] = (),
+        freeze: Sequence[str] = (),
+    ) -> torch.nn.Module:
+        """Return the network as a PyTorch module, made by running `source`.
 
-        return torch_module(self.checked, self.source)
+        Args:
+            device: "cpu", "cuda", "cuda:1", "mps", or "meta", which allocates nothing.
+            dtype: of the parameters: "float64", "float32", "float16" or "bfloat16".
+            channels_last: whether weights for images lie so in memory.
+            weights: a safetensors file, a file of `torch.save`, or a state_dict to load.
+            allow_mismatch: patterns of names that need not fit: `["fc.*"]` for a new head.
+            freeze: patterns of the parameters that are not to learn: `["features.*"]`.
+
+        Raises:
+            ArchError: the device isn't there, the weights don't fit, or there is too little memory.
+        """
+        from archdsl.backends import torch_module as backend
+
+        module = backend.torch_module(
+            self.checked, self.source, device=device, dtype=dtype, channels_last=channels_last
+        )
+        if weights is not None:
+            backend.load_weights(module, weights, allow_mismatch=allow_mismatch)
+        if freeze:
+            backend.freeze(module, freeze)
+        return module
 
     def _repr_mimebundle_(self, **options: object) -> Mapping[str, object]:
         return self.draw()._repr_mimebundle_(**options)
@@ -127,7 +155,7 @@ class Count:
 
     @property
     def macs(self) -> int | str:
-        """Multiply-accumulates of one sample at inference; as text if they depend on a free size."""
+        """Multiply-accumulates of a sample at inference; as text if they depend on a free size."""
         return _number(self.report.macs.inference)
 
     def to_dict(self) -> dict[str, object]:
