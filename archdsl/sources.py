@@ -196,7 +196,12 @@ class Reader:
         if isinstance(first, OverLimit) and first.limit not in IMPORT_LIMITS:
             facts = vars(first) | {"span": item.span, "asks": f"in {printable(shown)} {first.asks}"}
             return ArchError([OverLimit(**facts)])
-        if isinstance(first, OverLimit) or first.span is None or first.span.source.path != shown or first.code >= "E0200":
+        if (
+            isinstance(first, OverLimit)
+            or first.span is None
+            or first.span.source.path != shown
+            or first.code >= "E0200"
+        ):
             return error
         place = f"line {first.span.line}, column {first.span.column}"
         return ArchError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import re
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import pairwise
@@ -24,6 +23,7 @@ from archdsl.syntax.tokens import Statements, TooMany
 from archdsl.syntax.tree import TreeBuilder
 
 TABLES = "tables.json"
+SHIFT = 0  # in these, the action that goes on to a state
 COST_OF_HOLE = 8  # in tokens: to begin anew takes the parser as long
 ITEM_OR_BRACE = re.compile(
     r'"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}]|^(?:network|block|fn|import|let)(?=[ \t])', re.MULTILINE
@@ -254,7 +254,40 @@ def build_tables() -> str:
     """
     grammar = (files(__package__) / "grammar.lark").read_text(encoding="utf-8")
     data, memo = Lark(grammar, **OPTIONS).memo_serialize([TerminalDef, Rule])
+    data["parser"]["parser"] = _numbered_anew(data["parser"]["parser"])
     return json.dumps({"data": data, "memo": memo}, separators=(",", ":"), sort_keys=True) + "\n"
+
+
+def _numbered_anew(table: dict[str, Any]) -> dict[str, Any]:
+    """Number tokens by their names and states as they are reached from the first.
+
+    Lark numbers them in the order of its sets, which is another in each process.
+    """
+    names: dict[int, str] = table["tokens"]
+    tokens = {name: number for number, name in enumerate(sorted(names.values()))}
+    actions = {
+        state: sorted(((names[token], *found[token]) for token in found), key=lambda one: one[0])
+        for state, found in table["states"].items()
+    }
+    reached = [table["start_states"][start] for start in sorted(table["start_states"])]
+    states = {state: number for number, state in enumerate(reached)}
+    for state in reached:  # grows as it goes
+        for _, kind, target in actions[state]:
+            if kind == SHIFT and target not in states:
+                states[target] = len(reached)
+                reached.append(target)
+    return {
+        "tokens": {number: name for name, number in tokens.items()},
+        "states": {
+            states[state]: {
+                tokens[name]: [kind, states[target] if kind == SHIFT else target]
+                for name, kind, target in actions[state]
+            }
+            for state in reached
+        },
+        "start_states": {start: states[state] for start, state in table["start_states"].items()},
+        "end_states": {start: states[state] for start, state in table["end_states"].items()},
+    }
 
 
 def _with_numbers(tables: dict[str, Any]) -> dict[str, Any]:
