@@ -1,0 +1,79 @@
+"""Cost grows linearly with the size of a network. Times are compared with each other only."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import archdsl
+
+FORMS = {
+    "repeat": "network n {{\n  input x: [3, 8, 8]\n  repeat {n} {{ Conv2d(3, 3, padding = 1) }}\n}}\n",
+    "blocks": "block A {{ ReLU }}\nblock B {{ A }}\n"
+    "network n {{\n  input x: [3, 8, 8]\n  repeat {n} {{ B }}\n}}\n",
+    "residuals": "network n {{\n  input x: [3, 8, 8]\n"
+    "  repeat {n} // 2 {{ residual {{ Conv2d(3, 1) }} }}\n}}\n",
+    "concats": "network n {{\n  input x: [3, 8, 8]\n  repeat {n} // 4 {{\n"
+    "    concat {{ branch {{ Conv2d(3, 1) }} branch {{ ReLU }} }}\n    Conv2d(3, 1)\n  }}\n}}\n",
+    "labels": 'network n {{\n  input x: [3, 8, 8]\n  for i in range({n}) {{ "a{{i}}": ReLU }}\n}}\n',
+    "groups": 'network n {{\n  input x: [3, 8, 8]\n  for i in range({n} // 2) {{\n'
+    '    "g{{i}}": {{ a: ReLU; b: {{ ReLU }} }}\n  }}\n}}\n',
+}  # fmt: skip
+FEW, MANY = 5_000, 100_000
+MOST = 30  # times as long, for 20 times as many layers
+
+
+def seconds(folder: Path, form: str, layers: int) -> float:
+    """Return the processor time that counting a network takes."""
+    path = folder / f"n{layers}.arch"
+    path.write_text(FORMS[form].format(n=layers))
+    begun = time.process_time()
+    count = archdsl.load(str(path)).count()
+    taken = time.process_time() - begun
+    assert layers * 0.7 <= len(count.report.rows) <= layers + 1
+    return taken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_a_hundred_thousand_layers(tmp_path: Path, form: str) -> None:
+    small = min(seconds(tmp_path, form, FEW) for _ in range(3))
+
+    assert seconds(tmp_path, form, MANY) < MOST * small
+
+
+def test_cost_is_linear(tmp_path: Path) -> None:
+    """The same with fewer layers: with a square in it this would be four times as much."""
+    for form in ("repeat", "residuals"):
+        small = min(seconds(tmp_path, form, 1_000) for _ in range(3))
+        large = min(seconds(tmp_path, form, 8_000) for _ in range(2))
+        assert large < 8 * 2.6 * small
+
+
+@pytest.mark.slow
+def test_long_files_are_read_in_linear_time(tmp_path: Path) -> None:
+    def reading(lines: int) -> float:
+        path = tmp_path / f"{lines}.arch"
+        path.write_text("network n {\n  input x: [3, 8, 8]\n" + "  ReLU\n" * lines + "}\n")
+        begun = time.process_time()
+        archdsl.load(str(path))
+        return time.process_time() - begun
+
+    assert reading(16_000) < 8 * 2.6 * min(reading(2_000) for _ in range(3))
+
+
+@pytest.mark.slow
+def test_long_lines_of_errors(tmp_path: Path) -> None:
+    """A wrong file is not read anew for each thing that is wrong."""
+
+    def refusing(items: int) -> float:
+        path = tmp_path / f"{items}.arch"
+        path.write_text("\n".join(f"network n{i} {{ input x: [3] a a }}" for i in range(items)))
+        begun = time.process_time()
+        with pytest.raises(archdsl.ArchError):
+            archdsl.load(str(path))
+        return time.process_time() - begun
+
+    assert refusing(16_000) < 8 * 2.6 * min(refusing(2_000) for _ in range(3))
