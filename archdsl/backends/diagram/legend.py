@@ -57,7 +57,8 @@ def _marks(view: View, style: Style) -> Iterator[str]:
         shown = families_of(node for box in view.boxes for node in box.nodes)
         for family in sorted(shown, key=_rank):
             if family != "tensor":
-                yield _mark(f'BGCOLOR="{theme.family(family)}"', "", visible(family.replace("_", " "), 24), style)
+                said = visible(family.replace("_", " "), 24)
+                yield _mark(f'BGCOLOR="{theme.family(family)}"', "", said, style)
     if any(edge.shortcut for edge in view.edges):
         yield _mark("", f'<FONT COLOR="{theme.accent}"><B>→</B></FONT>', "shortcut", style)
     if any(box.training_only for box in view.boxes):

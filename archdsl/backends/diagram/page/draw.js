@@ -25,7 +25,8 @@ function redraw() {
   svg("path", { d: "M0,1 L8,4 L0,7 z" }, marker);
   stage = svg("g", { id: "stage" }, drawing);
   drawClusters(root, 0);
-  drawEdges(root, new Set());
+  drawEdges(root);
+  drawShapes(root, new Set());
   for (const box of boxesOf(root)) drawBox(box);
   drawTitles(root);
   mark();
@@ -60,9 +61,9 @@ function remember(element, group) {
   shown.set(element.key, element);
 }
 
-function drawEdges(element, said) {
+function drawEdges(element) {
   for (const segment of element.segments) {
-    const { edge, from, to } = segment;
+    const { edge, to } = segment;
     const classes = [];
     if (edge.main) classes.push("main");
     else if (isShortcut(edge)) classes.push("shortcut");
@@ -70,14 +71,18 @@ function drawEdges(element, said) {
     const arrow = segment.last && to.kind !== "cluster" && to.kind !== "exit";
     const path = svg("path", { d: curve(segment.points), class: classes.join(" ") }, stage);
     if (arrow) path.setAttribute("marker-end", "url(#arrow)");
-    const label = `${from.kind === "bend" || from.kind === "entry" || from.kind === "cluster" ? "" : edge.tensor}`;
-    if (label && !said.has(label)) {
-      said.add(label);
-      const [x, y] = segment.points[0];
-      svg("text", { class: "shape", x: x + 5, y: y + 13 }, stage, nodes[edge.tensor].shape);
-    }
   }
-  for (const child of element.children) if (child.kind === "cluster") drawEdges(child, said);
+  for (const child of element.children) if (child.kind === "cluster") drawEdges(child);
+}
+
+// Each tensor's shape, once, below the box that gives it.
+function drawShapes(element, said) {
+  for (const { edge, from, points } of element.segments) {
+    if (["bend", "entry", "cluster"].includes(from.kind) || said.has(edge.tensor)) continue;
+    said.add(edge.tensor);
+    svg("text", { class: "shape", x: points[0][0] + 5, y: points[0][1] + 13 }, stage, nodes[edge.tensor].shape);
+  }
+  for (const child of element.children) if (child.kind === "cluster") drawShapes(child, said);
 }
 
 // What a merge is handed besides that which was computed from it.

@@ -103,6 +103,8 @@ function idOf(element) {
   return element.id;
 }
 
+let mainSteps = []; // from box to box
+
 // The longest way of boxes to the main output.
 function markMain(boxes, home) {
   const length = new Map();
@@ -122,10 +124,10 @@ function markMain(boxes, home) {
   }
   const main = network.outputs.find((output) => !output.training);
   let box = boxes.find((each) => each.output && each.output === main);
+  mainSteps = [];
   for (; box; box = before.get(box)) {
     for (let element = box; element; element = element.parent) element.main = true;
-    const earlier = before.get(box);
-    if (earlier) box.cameFrom = earlier;
+    if (before.get(box)) mainSteps.push({ from: before.get(box), to: box });
   }
 }
 
@@ -133,7 +135,7 @@ function arrange(parent) {
   for (const child of parent.children) if (child.kind === "cluster") arrange(child);
   const items = [...parent.entries.values(), ...parent.children, ...parent.exits.values()];
   const edges = [...parent.links.values()];
-  for (const edge of edges) edge.main = onMain(edge);
+  for (const edge of edges) edge.main = onMain(parent, edge);
   const ranks = rankAll(parent, items, edges);
   const { layers, segments } = withBends(items, edges, ranks);
   orderLayers(layers, segments);
@@ -141,21 +143,11 @@ function arrange(parent) {
   finish(parent, layers, segments);
 }
 
-// Whether a link is a step of the main path: the box that it ends at, or enters, came from there.
-function onMain(edge) {
-  if (edge.source.kind === "entry" || edge.target.kind === "exit") {
-    const inner = edge.source.kind === "entry" ? edge.target : edge.source;
-    return Boolean(inner.main) && (edge.source.kind === "entry" ? entersMain(inner, edge.tensor) : leavesMain(inner, edge.tensor));
-  }
-  return Boolean(edge.source.main && edge.target.main) && entersMain(edge.target, edge.tensor);
-}
-
-function entersMain(element, tensor) {
-  return boxesOf(element).some((box) => box.cameFrom && box.cameFrom.nodes.includes(tensor) && !isWithin(box.cameFrom, element));
-}
-
-function leavesMain(element, tensor) {
-  return boxesOf(element).some((box) => box.main && box.nodes.includes(tensor));
+// Whether a link is a part of a step of the main path.
+function onMain(parent, { source, target, tensor }) {
+  return mainSteps.some(({ from, to }) => from.nodes.includes(tensor)
+    && (source.kind === "entry" ? !isWithin(from, parent) : isWithin(from, source))
+    && (target.kind === "exit" ? !isWithin(to, parent) : isWithin(to, target)));
 }
 
 function isWithin(box, element) {

@@ -180,6 +180,5 @@ function pointsOf(segment) {
   if (from.rankBottom > start[1] + 1) points.push([start[0], from.rankBottom]);
   if (!segment.back && to.rankTop < end[1] - 1) points.push([end[0], to.rankTop]);
   points.push(end);
-  if (to.kind === "bend") points.push([end[0], to.rankBottom]);
   return points;
 }

@@ -80,10 +80,11 @@ function describeScope(element) {
     const values = element.nodes.map((number) => nodes[number][key]);
     return values.every((value) => typeof value === "number") ? values.reduce((a, b) => a + b, 0) : "depends on free sizes";
   };
+  const partly = !scope.training && element.nodes.some((number) => nodes[number].training);
   heading(scope.name || network.name, {
-    block: scope.block, arguments: scope.arguments, description: scope.description,
-    times: element.times ? String(element.times) : "", layers: element.nodes.length,
-    parameters: sum("parameters"), "multiply-accumulates": sum("macs"), "bytes of output": sum("memory"),
+    block: scope.parent < 0 ? "" : scope.block, arguments: scope.arguments, description: scope.description,
+    times: element.times ? String(element.times) : "", nodes: element.nodes.length,
+    parameters: sum("parameters"), [partly ? "multiply-accumulates in training" : "multiply-accumulates"]: sum("macs"), "bytes of output": sum("memory"),
     place: scope.place,
   });
 }
