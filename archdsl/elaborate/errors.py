@@ -99,7 +99,7 @@ class UnknownLabel(Diagnostic):
 
     def help(self) -> str:
         if self.outside:
-            return "a block sees nothing around it: declare an `input`, and hand it over with `from`"
+            return "a block sees nothing around it: declare an `input`, hand it over with `from`"
         close = nearest(self.reference, self.known)
         others = [name for name in self.known if name not in close]
         shown = [*close, *others][:8]

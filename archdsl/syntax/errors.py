@@ -77,8 +77,8 @@ class UnfinishedString(Diagnostic):
 class BadString(Diagnostic):
     """An escape or a hole in a string that can't be understood.
 
-    In a string `\\n`, `\\t`, `\\"` and `\\\\` are escapes, and `{expression}` puts in a value; a brace
-    itself is written twice.
+    In a string `\\n`, `\\t`, `\\"` and `\\\\` are escapes, and `{expression}` puts in a value; a
+    brace itself is written twice.
     """
 
     code = "E0104"

@@ -60,8 +60,7 @@ class Statements:
                 if ends(token) and (inside or last == "ARROW"):
                     yield token
                 elif not inside and last not in ("LBRACE", "ARROW"):
-                    if line_break is None or not ends(line_break):
-                        line_break = token
+                    line_break = line_break if line_break and ends(line_break) else token
                 continue
             if line_break is not None:
                 if kind not in CONTINUES or (kind != "RBRACE" and ends(line_break)):

@@ -260,7 +260,7 @@ class TreeBuilder:
         return str(token)
 
     def targets(self, children: Children) -> tuple[ast.Name, ...]:
-        return tuple(self.name(([child])) for child in children)
+        return tuple(self.name([child]) for child in children)
 
     def path(self, children: Children) -> ast.Path:
         parts: list[str | ast.Text] = []

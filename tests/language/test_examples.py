@@ -235,11 +235,17 @@ def test_flat_names_of_a_checkpoint(stages: Stages) -> None:
     block Inception(name, widths) {
       concat {
         branch { "{name}_1x1": Conv2d(widths[0], 1) }
-        branch { "{name}_3x3_reduce": Conv2d(widths[1], 1) -> "{name}_3x3": Conv2d(widths[2], 3, padding = 1) }
+        branch {
+          "{name}_3x3_reduce": Conv2d(widths[1], 1)
+          "{name}_3x3": Conv2d(widths[2], 3, padding = 1)
+        }
       }
     }
     """
-    body = 'inline Inception("inception_3a", [2, 3, 4]); inline Inception("inception_3b", [1, 1, 1])'
+    body = """
+    inline Inception("inception_3a", [2, 3, 4])
+    inline Inception("inception_3b", [1, 1, 1])
+    """
     assert [line.split()[0] for line in stages(body, others)] == [
         "inception_3a_1x1",
         "inception_3a_3x3_reduce",

@@ -128,7 +128,7 @@ def test_shapes_that_disagree_are_shown_branch_by_branch(
     (error,) = wrong(f"network n {{ input x: [4, 8, 8]\n{merge} }}")
     assert error.code == "E0302"
     assert error.message().endswith(f"disagree in {axes}")
-    assert [label.text for label in error.others()][0].startswith(("4 x 8 x 8", "3 x 8 x 8"))
+    assert next(iter(error.others())).text.startswith(("4 x 8 x 8", "3 x 8 x 8"))
 
 
 @pytest.mark.parametrize(

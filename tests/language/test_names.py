@@ -62,7 +62,11 @@ def test_layers_blocks_and_groups_take_a_position(stages: Stages, stage: str) ->
 
 
 def test_stages_inside_wiring_are_counted_on(stages: Stages) -> None:
-    body = "ReLU; concat { branch { ReLU; ReLU } branch { ReLU } }; residual { Tanh } shortcut { Tanh }"
+    body = """
+    ReLU
+    concat { branch { ReLU; ReLU } branch { ReLU } }
+    residual { Tanh } shortcut { Tanh }
+    """
     assert [line.split()[0] for line in stages(body)] == [
         "0", "1", "2", "3", "concat", "4", "5", "add"
     ]  # fmt: skip

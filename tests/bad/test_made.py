@@ -1,0 +1,62 @@
+"""The texts of errors that no spec gives by itself: of drawing, compiling and running.
+
+They come of what is installed, or of the machine; that they are raised is tested where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from archdsl.diagnostics import Diagnostic, Source, Span, render
+
+HERE = Path(__file__).parent
+SPAN = Span(Source("net.arch", "network net {\n  input image: [3, H, W]\n}\n"), 8, 11)
+pytest.importorskip("torch")
+
+
+def made() -> dict[str, Diagnostic]:
+    """Return an error of each kind, by the name of its text."""
+    from archdsl.backends.diagram import problems as drawing
+    from archdsl.backends.python_source.errors import NothingToEvaluate
+    from archdsl.backends.torch_module import problems as running
+
+    return {
+        "E0603_training_only": NothingToEvaluate(span=SPAN, name="net"),
+        "E0604_device": running.NoDevice(
+            span=None, device="cuda:1", reason="torch sees no more than one GPU"
+        ),
+        "E0605_memory": running.TooLarge(
+            span=SPAN, doing="running `net` with a batch of 64", needed=2**37, there=5 * 2**30
+        ),
+        "E0606_free": running.SizeNotGiven(span=SPAN, names=("H", "W"), reason="they are free"),
+        "E0607_weights": running.WrongWeights(
+            span=None,
+            path="net.safetensors",
+            reason="doesn't fit the network: 1 missing, 1 surplus",
+            more=("missing: fc.weight", "surplus: head.weight"),
+            hint="is `head.weight` what the network calls `fc.weight`?",
+        ),
+        "E0608_pattern": running.NoSuchParameter(
+            span=None, pattern="layer9.*", known=("conv1.weight", "bn1.weight")
+        ),
+        "E0701_nothing_installed": drawing.NoEngine(
+            span=None, format="pdf", engine=None, able=("dot", "pygraphviz")
+        ),
+        "E0702_failed": drawing.EngineFailed(span=None, engine="dot", said="out of memory"),
+        "E0703_slow": drawing.TooSlow(span=None, engine="dot", seconds=60),
+        "E0704_boxes": drawing.TooManyBoxes(span=None, boxes=5_000, limit=2_000, fitting=1),
+        "E0706_choice": drawing.BadChoice(
+            span=None, option="theme", value="pink", choices=("light", "dark")
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(made()))
+def test_text(name: str, golden: Callable[[Path, str], None]) -> None:
+    diagnostic = made()[name]
+
+    assert name.startswith(f"{diagnostic.code}_")
+    golden(HERE / f"{name}.txt", f"{render(diagnostic)}\n")
