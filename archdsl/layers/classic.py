@@ -110,6 +110,10 @@ class Subsampling(Layer):
     kernel_size: Annotated[tuple[int, ...], spread(2)] = (2, 2)
     stride: Annotated[tuple[int, ...] | None, optional(spread(2))] = None
 
+    @classmethod
+    def family(cls) -> str:
+        return "pooling"
+
     def infer(self, inputs: Shapes) -> Facts:
         channels, *image = unpack(inputs, "channels height width")
         strides = self.stride or self.kernel_size
@@ -150,6 +154,10 @@ class RBF(Layer):
     out_features: FreeSize
     trainable: Flag = False
     codes: Annotated[tuple[tuple[float, ...], ...] | None, optional(CODES)] = None
+
+    @classmethod
+    def family(cls) -> str:
+        return "linear"
 
     def infer(self, inputs: Shapes) -> Facts:
         *others, features = unpack(inputs, "... features")
@@ -211,6 +219,10 @@ class ZeroPadShortcut(Layer):
     out_channels: FreeSize
     stride: Annotated[tuple[int, ...], spread(2)] = (1, 1)
     padding: Annotated[Literal["after", "both"], choice("after", "both")] = "after"
+
+    @classmethod
+    def family(cls) -> str:
+        return "reshape"
 
     def infer(self, inputs: Shapes) -> Facts:
         channels, *image = unpack(inputs, "channels height width")
