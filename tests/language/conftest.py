@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from one_parser import shared
+from shown import Arch, Stages, Value, Wrong, lines
 
+from archdsl import sources
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
-Arch = Callable[..., CheckedGraph]
-Stages = Callable[..., list[str]]
-Wrong = Callable[..., list[Diagnostic]]
-Value = Callable[[str], object]
+
+@pytest.fixture(autouse=True)
+def _one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "Parser", shared)
 
 
 @pytest.fixture
@@ -69,16 +71,3 @@ def value(arch: Arch) -> Value:
         return graph.arguments["it"]
 
     return work_out
-
-
-def lines(graph: CheckedGraph) -> list[str]:
-    """Write a graph as lines, `conv Conv2d(image) 8 x 6 x 6`, inputs and merges among them."""
-    return [
-        f"{node.name} {node.type}({', '.join(node.inputs)}) {' x '.join(map(str, node.shape))}"
-        for node in graph.nodes.values()
-    ]
-
-
-def outputs(graph: CheckedGraph) -> dict[str, str]:
-    """Return the node that gives each output."""
-    return {output.name: output.node for output in graph.outputs}

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from conftest import Arch, Stages, Value, Wrong
+from shown import Arch, Stages, Value, Wrong
 
 PYTHON = {
     "floor": math.floor,

@@ -1,7 +1,7 @@
 """`from`, `reuse`, several inputs, `shape(label)`, and tensors of the network's own."""
 
 import pytest
-from conftest import Arch, Stages, Wrong, lines, outputs
+from shown import Arch, Stages, Wrong, lines, outputs
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import Arch, Stages, lines, outputs
+from shown import Arch, Stages, lines, outputs
 
 from archdsl.pipeline import Spec
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Arch, Stages, Value, Wrong, lines
+from shown import Arch, Stages, Value, Wrong, lines
 
 from archdsl.pipeline import Spec
 

@@ -1,7 +1,7 @@
 """The pipeline: what flows, and what `in` tells of it."""
 
 import pytest
-from conftest import Stages, Wrong
+from shown import Stages, Wrong
 
 
 def test_each_statement_takes_what_the_one_before_gave(stages: Stages) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import lines
+from shown import lines
 
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph

@@ -1,7 +1,7 @@
 """Inputs and outputs of networks, and sizes that are left free."""
 
 import pytest
-from conftest import Arch, Wrong, lines, outputs
+from shown import Arch, Wrong, lines, outputs
 
 from archdsl.graph import CheckedGraph
 

@@ -1,7 +1,7 @@
 """`concat`, `add`, `mul`, `sub` and `residual`."""
 
 import pytest
-from conftest import Stages, Wrong
+from shown import Stages, Wrong
 
 SHAPES = [
     ("concat { branch {} branch {} }", "8 x 8 x 8"),

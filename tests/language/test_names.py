@@ -1,7 +1,7 @@
 """Labels, scopes and positions: the names under which parameters are stored."""
 
 import pytest
-from conftest import Stages, Wrong
+from shown import Stages, Wrong
 
 BLOCK = "block B { Tanh; b: ReLU }"
 

@@ -1,7 +1,7 @@
 """Parameters of blocks and networks, blocks as values, and networks made of others."""
 
 import pytest
-from conftest import Arch, Stages, Wrong, lines
+from shown import Arch, Stages, Wrong, lines
 
 
 @pytest.mark.parametrize(
