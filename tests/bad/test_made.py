@@ -48,6 +48,7 @@ def made() -> dict[str, Diagnostic]:
         "E0702_failed": drawing.EngineFailed(span=None, engine="dot", said="out of memory"),
         "E0703_slow": drawing.TooSlow(span=None, engine="dot", seconds=60),
         "E0704_boxes": drawing.TooManyBoxes(span=None, boxes=5_000, limit=2_000, fitting=1),
+        "E0707_page": drawing.TooLargePage(span=None, nodes=100_003, limit=20_000),
         "E0706_choice": drawing.BadChoice(
             span=None, option="theme", value="pink", choices=("light", "dark")
         ),

@@ -13,7 +13,7 @@ from archdsl.backends.diagram.figures import HEATS, Figures, shares
 from archdsl.backends.diagram.folding import EVERYTHING, Folding
 from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.palette import THEMES
-from archdsl.backends.diagram.problems import BadChoice, TooManyBoxes, UnknownPath
+from archdsl.backends.diagram.problems import BadChoice, TooLargePage, TooManyBoxes, UnknownPath
 from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.tikz import to_tikz
 from archdsl.backends.diagram.view import View
@@ -21,6 +21,7 @@ from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 
 MOST_DRAWN = 2_000  # boxes; beyond that Graphviz takes minutes, and nobody sees anything
+MOST_IN_PAGE = 20_000  # layers, folded or not: some 10 MB
 DIRECTIONS = ("TB", "LR")
 
 
@@ -48,6 +49,9 @@ def _dot(view: View, style: Style, choices: Choices) -> str:
 def _html(view: View, style: Style, choices: Choices) -> str:
     from archdsl.backends.diagram.page import to_html
 
+    nodes = len(view.checked.nodes)
+    if nodes > MOST_IN_PAGE:
+        raise ArchError([TooLargePage(span=None, nodes=nodes, limit=MOST_IN_PAGE)])
     return to_html(view, style)
 
 

@@ -109,3 +109,20 @@ class BadChoice(Diagnostic):
     def message(self) -> str:
         choices = ", ".join(f"`{choice}`" for choice in self.choices)
         return f"`{self.option}` is one of {choices}, and not `{printable(self.value)}`"
+
+
+class TooLargePage(Diagnostic):
+    """A page would hold more layers than a browser can show well.
+
+    A page has all layers of a network in it, folded or not; a picture has only what is seen.
+    """
+
+    code = "E0707"
+    nodes: int
+    limit: int
+
+    def message(self) -> str:
+        return f"the page would hold {self.nodes:,} layers, more than the limit of {self.limit:,}"
+
+    def help(self) -> str:
+        return "draw a picture instead, such as `-o NAME.svg`, which holds only what is seen"

@@ -75,6 +75,8 @@ def _longest(
     for length in range(1, LONGEST_PERIOD + 1):
         if not any(isinstance(item, Scope) for item in items[start : start + length]):
             continue
+        if best and length % best.period == 0:
+            continue  # the same run, taken in longer steps
         run = Run(start, length, _times(items, start, length, period_at, tree))
         if run.times == 2:
             first, second = period_at(start, length), period_at(start + length, length)

@@ -117,6 +117,15 @@ def test_too_many_boxes_are_refused_with_a_depth_that_fits(
     assert "`--depth 4`" in text
 
 
+def test_a_page_of_too_many_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = len(small().nodes)
+    monkeypatch.setattr(drawing, "MOST_IN_PAGE", nodes)
+    assert draw(small(), format="html").data
+    monkeypatch.setattr(drawing, "MOST_IN_PAGE", nodes - 1)
+
+    assert "more than the limit of 1" in message(lambda: draw(small(), format="html"))
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_diagram_shows_and_saves_itself(format: str, tmp_path: object) -> None:
     from pathlib import Path
