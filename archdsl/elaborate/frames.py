@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archdsl.diagnostics import Label, Span, Use
-from archdsl.elaborate.errors import BadFlow, BadLabel, Problem, Spoiled, UnknownLabel
+from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Problem, Spoiled, UnknownLabel
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.naming import PART, Entry, Flow, Place
@@ -95,8 +95,7 @@ class Frame(FileSetting):
         """Return the parts of a label or reference, with holes filled; dots part strings too."""
         parts: list[str] = []
         for part in path.parts:
-            text = part if isinstance(part, str) else evaluate(part, self, self.world.limits.steps)
-            parts += str(text).split(".")
+            parts += (part if isinstance(part, str) else self.filled(part)).split(".")
         for part in parts:
             if not PART.fullmatch(part):
                 raise Problem(BadLabel(span=path.span, trail=self.trail, name=str(part)))
@@ -108,6 +107,17 @@ class Frame(FileSetting):
                     )
                 )
         return parts
+
+    def filled(self, text: ast.Text) -> str:
+        """Return a string of a label with its holes filled; they take no fractions."""
+        for hole in text.parts:
+            if isinstance(hole, str) or type(hole) is ast.Literal:
+                continue
+            value = evaluate(hole, self, self.most)
+            if isinstance(value, float):
+                reason = f"a hole of a label takes an integer or a string, and this is {value}"
+                raise Problem(BadValue(span=hole.span, trail=self.trail, reason=reason))
+        return str(evaluate(text, self, self.most))
 
     def find(self, path: ast.Path) -> Entry:
         """Return what a reference stands for."""

@@ -217,7 +217,7 @@ class _Review:
                 "put it at the head of the network or block, before any stage",
             )
         inputs = [each for each in owner.body.statements if isinstance(each, ast.Input)]
-        first = next(each for each in inputs if each.name == one.name)
+        first = next((each for each in inputs if each.name == one.name), one)
         if first is not one and isinstance(owner, ast.Block):
             clash = NameClash(span=one.span, name=one.name, first=first.span, what="inputs are")
             self.report(clash)

@@ -125,15 +125,20 @@ class Parser:
         return found.children[0] if found is not None else None
 
     def _others(self, source: Source, found: list[Diagnostic]) -> list[Diagnostic]:
-        """Return what is wrong in the items other than the one where parsing stopped as well."""
+        """Return what is wrong in the items other than the one where parsing stopped as well.
+
+        Where it stopped at the head of an item, the one before is not closed, and nothing else is
+        to be said of the two.
+        """
         every = {_place(diagnostic): diagnostic for diagnostic in found}
         starts = [*_item_starts(source.text), len(source.text)]
         if len(starts) <= 2:
             return found
+        last, stopped = starts[-1], set(every)
         for start, end in pairwise(starts):
             if len(every) > MOST_ERRORS:
                 break
-            if any(start <= place < end for place in every):
+            if any(start <= place < end or place == end < last for place in stopped):
                 continue
             self.builder.errors = []
             try:
@@ -227,6 +232,9 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
         return f'`{before[1]}` is a word of the language; as a label it is written "{before[1]}"'
     if token.type in WORDS and following == ":":
         return f'`{token}` is a word of the language; as a label it is written "{token}"'
+    line = source.text[source.text.rfind("\n", 0, token.start_pos or 0) + 1 : token.start_pos]
+    if not line.strip() and token.type in ITEMS - {"LET"}:
+        return "close what stands before it with `}`: networks, blocks, functions and imports don't nest"
     if token.type in WORDS and "NAME" in expected:
         return f"`{token}` is a word of the language and can't be a name here"
     if token.type == "EQUAL" and "COLON" in expected:
@@ -239,8 +247,11 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
         return "to compare, write `==`"
     if token.type == "COLON" and "LBRACE" in expected:
         return "what a network or block holds stands in braces: `{ ... }`"
-    if "RPAR" in expected and before is None and token.type != "RPAR":
-        return "a `(` is not closed"
+    if not line.strip() or token.type == "LBRACE":
+        if "RPAR" in expected:
+            return "a `(` is not closed"
+        if "RSQB" in expected:
+            return "a `[` is not closed"
     if token.type == "$END" and "RBRACE" in expected:
         return "a `{` is not closed"
     return ""
