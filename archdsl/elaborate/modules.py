@@ -31,7 +31,7 @@ from archdsl.layers.base import Layer
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
 
-COST_OF_CALL = 10  # of a function or block, in steps: names, scopes and arguments
+COST_OF_CALL = 5  # of a function or block, in steps: names, scopes and arguments
 
 
 @dataclass(eq=False)

@@ -275,6 +275,7 @@ def _input_shape(
     most = frame.world.limits.steps
     try:
         declared = items(evaluate(one.shape, frame, most), "the shape of an input", most)
+        frame.weigh(declared, one.shape.span)
     except ValueProblem as error:
         raise problem(error, one.shape.span, ()) from None
     except Spoiled:

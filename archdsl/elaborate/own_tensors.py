@@ -87,7 +87,9 @@ def _shape(node: ast.Expression, frame: Frame) -> tuple[tuple[Value, ...], bool]
 def _sizes(node: ast.Expression, span: Span, frame: Frame) -> tuple[Value, ...]:
     most = frame.world.limits.steps
     try:
-        return items(evaluate(node, frame, most), "a shape", most)
+        sizes = items(evaluate(node, frame, most), "a shape", most)
+        frame.weigh(sizes, span)
+        return sizes
     except ValueProblem as error:
         raise problem(error, span, frame.trail) from None
 
@@ -114,6 +116,7 @@ def _first_values(node: ast.Expression, frame: Frame) -> object:
             raise ValueProblem(f"`low` must be at most `high`, which is {drawn['high']}")
         return Distribution(node.name.name, tuple(arguments.items()))
     value = evaluate(node, frame, most)
+    frame.weigh(value, node.span)
     if isinstance(value, range):
         value = tuple(value)
     for item in _flat(value) if isinstance(value, tuple) else (value,):
