@@ -79,7 +79,8 @@ def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[s
     head, body, tail = text[: start + 1], text[start + 1 : end], text[end:]
     yield pad + head
     items = split(body)
-    if fits(body, indent + STEP):
+    display = not re.search(r"[\w)\]]$", text[:start])  # a list or tuple, and no call
+    if fits(body, indent + STEP) and not (display and len(items) > 1):
         yield f"{pad}{' ' * STEP}{body}"
     elif len(items) == 1 and len(_operands(body)) > 1:
         yield from _broken(body, indent + STEP, inside=True)

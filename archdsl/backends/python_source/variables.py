@@ -205,7 +205,7 @@ def _fallbacks(
         return list(FLOW)
     first = actions[chain.start]
     if len(first.inputs) > 1:  # a merge within a branch: what the merged have in common
-        operands = [tensors.names[tensor] for tensor in first.inputs]
+        operands = [tensors.names.get(tensor, "") for tensor in first.inputs]
         return [name for name in (_stem(operands), *FLOW) if name]
     if not chain.aside:
         return list(FLOW)
