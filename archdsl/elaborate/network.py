@@ -233,6 +233,7 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
                 hint="begin it with `input image: [3, 224, 224]`",
             )
         )
+    frame.names.given.update(_free_sizes(inputs, frame, shapes))
     flowing: list[int] = []
     for one in inputs:
         if one.name in frame.place.entries:
@@ -255,23 +256,39 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
     frame.last = inputs[-1].span
 
 
+def _free_sizes(inputs: list[ast.Input], frame: Frame, shapes: Shapes) -> dict[str, Size]:
+    """Return the sizes that shapes of inputs leave free: names in them that mean nothing else.
+
+    A shape given for an input gives those in it their sizes, in all inputs.
+    """
+    sizes: dict[str, Size] = {}
+    for one in inputs:
+        listed = one.shape.items if isinstance(one.shape, ast.Listing) else ()
+        given = shapes.get(one.name, ())
+        for axis, item in enumerate(listed):
+            if not isinstance(item, ast.Name) or frame.names.find(item.name):
+                continue
+            if frame.global_value(item) is not None:
+                continue
+            free = sizes.setdefault(item.name, Formula.named(item.name))
+            if axis >= len(given):
+                continue
+            size = given[axis]
+            sizes[item.name] = Formula.named(size) if isinstance(size, str) else size
+            if free not in (Formula.named(item.name), sizes[item.name]):
+                reason = f"`{item.name}` can't be both {free} and {size}"
+                raise Problem(BadValue(span=item.span, reason=reason))
+    return sizes
+
+
 def _input_shape(
     one: ast.Input, frame: Frame, given: tuple[Size | str, ...] | None
 ) -> tuple[Size, ...]:
-    """Return the shape of an input; names in it that mean nothing else are free sizes."""
+    """Return the shape of an input, whose free sizes have their names by now."""
     if one.shape is None:
         hint = f"write `input {one.name}: [3, 224, 224]`"
         reason = "an input of a network needs a shape"
         raise Problem(BadValue(span=one.span, reason=reason, hint=hint))
-    names = frame.names.given
-    free: dict[int, str] = {}
-    if isinstance(one.shape, ast.Listing):
-        for axis, item in enumerate(one.shape.items):
-            if not isinstance(item, ast.Name) or frame.names.find(item.name):
-                continue
-            if frame.global_value(item) is None:
-                free[axis] = item.name
-                names[item.name] = Formula.named(item.name)
     most = frame.world.limits.steps
     try:
         declared = items(evaluate(one.shape, frame, most), "the shape of an input", most)
@@ -286,10 +303,7 @@ def _input_shape(
         text = "x".join(map(str, given))
         reason = f"input `{one.name}` has {len(declared)} axes, and {text} has {len(given)}"
         raise Problem(BadValue(span=one.shape.span, reason=reason))
-    sizes = tuple(Formula.named(size) if isinstance(size, str) else size for size in given)
-    for axis, name in free.items():
-        names[name] = sizes[axis]
-    return sizes
+    return tuple(Formula.named(size) if isinstance(size, str) else size for size in given)
 
 
 def _outputs(

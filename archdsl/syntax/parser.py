@@ -234,7 +234,7 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
         return f'`{token}` is a word of the language; as a label it is written "{token}"'
     line = source.text[source.text.rfind("\n", 0, token.start_pos or 0) + 1 : token.start_pos]
     if not line.strip() and token.type in ITEMS - {"LET"}:
-        return "close what stands before it with `}`: networks, blocks, functions and imports don't nest"
+        return "close what stands before it with `}`: networks, blocks, functions don't nest"
     if token.type in WORDS and "NAME" in expected:
         return f"`{token}` is a word of the language and can't be a name here"
     if token.type == "EQUAL" and "COLON" in expected:

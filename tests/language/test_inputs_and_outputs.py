@@ -1,9 +1,13 @@
 """Inputs and outputs of networks, and sizes that are left free."""
 
+from pathlib import Path
+
 import pytest
 from shown import Arch, Wrong, lines, outputs
 
+from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
+from archdsl.pipeline import Spec
 
 
 def listed(graph: CheckedGraph) -> list[tuple[str, str, bool]]:
@@ -149,12 +153,22 @@ def test_shapes_are_formulas_in_free_sizes(arch: Arch) -> None:
     ]
 
 
-def test_free_sizes_can_be_given(arch: Arch, tmp_path: object) -> None:
-    from archdsl.pipeline import Spec
-
+def test_free_sizes_can_be_given(arch: Arch, tmp_path: Path) -> None:
     arch("network n { input image: [3, H, W]; if in.channels == 3 { ReLU } }")
     spec = Spec(f"{tmp_path}/spec.arch")
     assert spec.graph(shapes={"image": (3, 8, "W")}).nodes["0"].shape[1] == 8
+
+
+def test_size_given_for_one_input_holds_in_all(arch: Arch, tmp_path: Path) -> None:
+    arch("network n { input a: [N, 4]; input b: [4, N]; MatMul }")
+    spec = Spec(f"{tmp_path}/spec.arch")
+    assert spec.graph(shapes={"a": (7, 4)}).inputs == {"a": (7, 4), "b": (4, 7)}
+    assert spec.graph(shapes={"b": (4, 7)}).inputs == {"a": (7, 4), "b": (4, 7)}
+    assert str(spec.graph(shapes={"b": (4, "M")}).inputs["a"][0]) == "M"
+    with pytest.raises(ArchError, match="`N` can't be both 7 and 8"):
+        spec.graph(shapes={"a": (7, 4), "b": (4, 8)})
+    with pytest.raises(ArchError, match="input `a` has 2 axes, and 7 has 1"):
+        spec.graph(shapes={"a": (7,)})
 
 
 def test_size_free_in_two_inputs_is_one_size(arch: Arch) -> None:
