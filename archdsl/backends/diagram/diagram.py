@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archdsl.backends.diagram.drawing import Choices, write
+from archdsl.backends.diagram.escaping import html_text
 from archdsl.graph import CheckedGraph
 
 MEDIA_TYPES = {
@@ -16,7 +17,9 @@ MEDIA_TYPES = {
     "png": "image/png",
     "pdf": "application/pdf",
     "html": "text/html",
+    "mmd": "text/vnd.mermaid",
 }
+FRAME = '<iframe srcdoc="{}" style="width: 100%; height: 640px; border: 0"></iframe>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,10 @@ class Diagram:
         media = MEDIA_TYPES.get(self.format, "text/plain")
         if self.format in ("png", "pdf"):
             return {media: self.data}
-        return {media: self.data.decode()}
+        text = self.data.decode()
+        if self.format == "html":  # a page of its own, that shares nothing with the notebook
+            text = FRAME.format(html_text(text))
+        return {media: text}
 
     def __repr__(self) -> str:
         return f"<Diagram: {self.format}, {len(self.data):,} bytes>"

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from archdsl.backends.diagram.assembly import Network
 from archdsl.backends.diagram.dot import to_dot
-from archdsl.backends.diagram.engines import ENGINES, render
+from archdsl.backends.diagram.engines import COARSE, ENGINES, SHARP, render
 from archdsl.backends.diagram.figures import HEATS, Figures, shares
 from archdsl.backends.diagram.folding import EVERYTHING, Folding
 from archdsl.backends.diagram.mermaid import to_mermaid
@@ -21,6 +21,7 @@ from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 
 MOST_DRAWN = 2_000  # boxes; beyond that Graphviz takes minutes, and nobody sees anything
+MOST_SHARP = 200  # boxes of a PNG at its full size; more would be a hundred million dots
 MOST_IN_PAGE = 20_000  # layers, folded or not: some 10 MB
 DIRECTIONS = ("TB", "LR")
 
@@ -134,4 +135,5 @@ def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, by
         source = WRITERS[format](view, style, choices)
         return source, source.encode()
     source = to_dot(view, style, choices.direction)
-    return source, render(source, format, choices.engine)
+    dpi = SHARP if len(view.boxes) <= MOST_SHARP else COARSE
+    return source, render(source, format, choices.engine, dpi)

@@ -286,6 +286,24 @@ def test_on_a_phone(browser: Any, tmp_path: Path) -> None:
     opened.close()
 
 
+def test_in_a_notebook(browser: Any, tmp_path: Path) -> None:
+    notebook = tmp_path / "notebook.html"
+    shown = draw(resnet((2, 4)), format="html")._repr_mimebundle_()["text/html"]
+    notebook.write_text(f"<!doctype html><title>notebook</title>{shown}{shown}")
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(notebook.as_uri())
+    frame = page.frames[1]
+    frame.click("#fold-all")
+    frame.locator('.box[aria-label*="layer2"]').click()
+    assert frame.locator('.box[aria-label*="3 times"]').count() == 1
+    assert page.frames[2].locator(".box").count() > 3
+    assert not complaints
+    page.close()
+
+
 def test_dark_and_light(opened: Opened) -> None:
     look = "getComputedStyle(document.body).backgroundColor"
     light = opened.page.evaluate(look)

@@ -29,7 +29,8 @@ function refold(change, element) {
 }
 
 function saveState() {
-  history.replaceState(null, "", toFragment());
+  // a frame in a notebook has no address of its own
+  if (location.protocol !== "about:") history.replaceState(null, "", toFragment());
 }
 
 function activate(element) {
