@@ -12,8 +12,8 @@ from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable
 from archdsl.elaborate.errors import UnknownName, did_you_mean
+from archdsl.elaborate.known_names import item_names
 from archdsl.elaborate.modules import Module
-from archdsl.elaborate.structure import item_names
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser

@@ -5,66 +5,29 @@ This sees all of a file, so that what a network does not happen to use is checke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Span
+from archdsl.diagnostics import Diagnostic, Span
 from archdsl.elaborate.errors import BadStructure, NameClash, Rebound, UnknownName
+from archdsl.elaborate.known_names import Enough, Known, NameReview, item_names
 from archdsl.elaborate.modules import Module
-from archdsl.elaborate.operations import FUNCTIONS
 from archdsl.elaborate.values import TYPES
 from archdsl.layers.base import Layer
 from archdsl.layers.tensor import DISTRIBUTIONS
 from archdsl.syntax import ast
 
-KINDS = {
-    ast.Network: "network",
-    ast.NetworkAlias: "network",
-    ast.Block: "block",
-    ast.BlockAlias: "block",
-    ast.Let: "value",
-    ast.Function: "function",
-}
-
 
 def review(module: Module, layers: Mapping[str, type[Layer]]) -> list[Diagnostic]:
     """Return what is wrong with a file whatever its parameters are, in the order of the text."""
     review = _Review(module, layers)
-    with suppress(_Enough):
+    with suppress(Enough):
         review.items()
     return sorted(review.found, key=lambda one: one.span.start if one.span else 0)
 
 
-def item_names(program: ast.Program) -> Iterator[tuple[str, ast.Item, Span]]:
-    """Yield each name that a file gives to one of its items."""
-    for item in program.items:
-        if isinstance(item, ast.Let):
-            for target in item.targets:
-                yield target.name, item, target.span
-        elif not isinstance(item, ast.Import):
-            yield item.name, item, item.span
-
-
-class _Enough(Exception):
-    """More is wrong than is ever shown."""
-
-
-class Known(dict[str, Span]):
-    """The values that can be seen at a place, with where they were given."""
-
-
-class _Review:
-    def __init__(self, module: Module, layers: Mapping[str, type[Layer]]) -> None:
-        self.module = module
-        self.layers = layers
-        self.found: list[Diagnostic] = []
-
-    def report(self, diagnostic: Diagnostic) -> None:
-        self.found.append(diagnostic)
-        if len(self.found) > MOST_ERRORS:
-            raise _Enough
-
+class _Review(NameReview):
     # --- items ------------------------------------------------------------------------------
 
     def items(self) -> None:
@@ -308,122 +271,3 @@ class _Review:
                 if body is not None:
                     self.body(body, known, owner, top=False, indices=indices)
             self.path(operation.name, known)
-
-    # --- names ------------------------------------------------------------------------------
-
-    def block_name(self, name: ast.Name, known: Known) -> None:
-        if name.name in known:
-            return
-        item = self.module.find(name.name)
-        if item is None and name.name in self.layers:
-            return
-        if item is not None and isinstance(item[1], ast.Block | ast.BlockAlias):
-            return
-        if item is not None and isinstance(item[1], ast.Let):
-            return  # may hold a block
-        hint = ""
-        if item is not None:
-            hint = f"`{name.name}` is a {KINDS[type(item[1])]}, and stages are layers or blocks"
-        names = [
-            *known,
-            *(
-                n
-                for n, one, _ in item_names(self.module.program)
-                if isinstance(one, ast.Block | ast.BlockAlias)
-            ),
-        ]
-        names += [*self.module.imported, *self.layers]
-        self.report(
-            UnknownName(
-                span=name.span, what="layer or block", name=name.name, known=tuple(names), hint=hint
-            )
-        )
-
-    def arguments(self, call: ast.Call, known: Known) -> None:
-        for argument in call.arguments:
-            self.expression(argument.value, known)
-
-    def path(self, path: ast.Path | None, known: Known) -> None:
-        for part in path.parts if path is not None else ():
-            if not isinstance(part, str):
-                self.expression(part, known)
-
-    def reference(self, reference: ast.Reference, known: Known) -> None:
-        self.path(reference.path, known)
-        if reference.item is not None:
-            self.expression(reference.item, known)
-
-    def expression(self, node: ast.Expression, known: Known) -> None:
-        """Look for names that nothing has. The depth of expressions is bounded by the parser."""
-        if isinstance(node, ast.Name):
-            self.value_name(node, known)
-        elif isinstance(node, ast.Call):
-            self.function_name(node.name, known)
-            self.arguments(node, known)
-        elif isinstance(node, ast.ShapeOf):
-            self.reference(node.reference, known)
-        elif isinstance(node, ast.Comprehension):
-            self.expression(node.source, known)
-            inner = Known(known)
-            inner.update({target.name: target.span for target in node.targets})
-            for part in (node.item, node.condition):
-                if part is not None:
-                    self.expression(part, inner)
-        elif not isinstance(node, ast.Literal | ast.Flow):
-            for part in _parts(node):
-                self.expression(part, known)
-
-    def value_name(self, node: ast.Name, known: Known) -> None:
-        item = self.module.find(node.name)
-        is_value = item is not None and isinstance(item[1], ast.Let | ast.Block | ast.BlockAlias)
-        if node.name in known or is_value or (item is None and node.name in self.layers):
-            return
-        hint = ""
-        if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
-            hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
-        if node.name in ("True", "False", "None"):
-            hint = f"write `{node.name.lower()}`"
-        names = (*known, *self.values(), *self.module.imported)
-        self.report(
-            UnknownName(span=node.span, what="value", name=node.name, known=names, hint=hint)
-        )
-
-    def values(self) -> Iterator[str]:
-        """Yield the names of items that can stand in an expression."""
-        for name, item, _ in item_names(self.module.program):
-            if not isinstance(item, ast.Network | ast.NetworkAlias):
-                yield name
-
-    def function_name(self, name: ast.Name, known: Known) -> None:
-        item = self.module.find(name.name)
-        if (
-            name.name in known
-            or name.name in FUNCTIONS
-            or name.name in self.layers
-            or (item is not None and isinstance(item[1], ast.Function | ast.Block | ast.BlockAlias))
-        ):
-            return
-        functions = [
-            n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Function)
-        ]
-        self.report(
-            UnknownName(
-                span=name.span, what="function", name=name.name, known=(*FUNCTIONS, *functions)
-            )
-        )
-
-
-def _parts(node: Any) -> Iterator[Any]:
-    """Yield the expressions that an expression is made of."""
-    if isinstance(node, ast.Chain | ast.Comparison):
-        yield node.first
-        for _, operand in node.rest:
-            yield operand
-        return
-    for field in node:
-        if isinstance(field, Span) or field is None or isinstance(field, str | int):
-            continue
-        if type(field) is tuple:
-            yield from (part for part in field if not isinstance(part, str))
-        else:
-            yield field

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from archdsl.diagnostics import Diagnostic
 
-
 OPERATORS = {
     "&": "write `and`",
     "|": "write `or`",
