@@ -1,0 +1,80 @@
+"""The scripts of the tutorials do what their pages say."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
+
+pytestmark = pytest.mark.slow
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TUTORIALS / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # several tests at once would wait for each other
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_digits(tmp_path: Path) -> None:
+    tutorial = script("digits")
+    torch.manual_seed(0)
+    network = tutorial.archdsl.load("lenet5").compile()
+
+    reached = tutorial.train(network, tutorial.digits(), 20, str(tmp_path / "log"))
+
+    assert reached >= 0.97
+    assert list((tmp_path / "log").glob("events*"))
+
+
+def write_pictures(folder: Path) -> None:
+    """Write pictures that are red for one class and blue for the other, with noise."""
+    numbers = np.random.default_rng(0)
+    for part, count in (("train", 4), ("val", 2)):
+        for channel, kind in ((0, "cats"), (2, "dogs")):
+            (folder / part / kind).mkdir(parents=True)
+            for number in range(count):
+                pixels = numbers.integers(0, 128, (310, 320, 3), dtype=np.uint8)
+                pixels[:, :, channel] += 100
+                Image.fromarray(pixels).save(folder / part / kind / f"{number}.png")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_cats_and_dogs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tutorial = script("cats_and_dogs")
+    torch.manual_seed(0)
+    write_pictures(tmp_path)
+    start = tutorial.two_classes("none").state_dict()
+    torch.save(start, tmp_path / "weights.pt")
+    given = ["--weights", str(tmp_path / "weights.pt"), "--epochs", "1", "--batch", "4"]
+    output = tmp_path / "trained.pt"
+
+    tutorial.main([str(tmp_path), *given, "--device", "cpu", "--output", str(output)])
+
+    said = capsys.readouterr().out
+    assert "5,636 parameters of 24,348,900 learn" in said
+    assert "recognized" in said
+    trained = torch.load(output, weights_only=True)
+    assert list(trained) == list(start)
+    same = {name for name in start if torch.equal(start[name], trained[name])}
+    heads = {name for name in start if name.startswith(tutorial.HEADS)}
+    assert same == set(start) - heads
