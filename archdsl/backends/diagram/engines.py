@@ -22,6 +22,8 @@ from archdsl.diagnostics import ArchError
 LONGEST = 60  # seconds
 # Text is sharp on the screens of today at 144 dots an inch, and still legible at 72.
 SHARP, COARSE = 144, 72
+# Scripts that the fonts of graphviz-pure lack; for a PNG of them the system's fonts are better.
+BEYOND = re.compile("[\u0590-\u1dff\u2e80-\ud7ff\uf900-\uffff\U00010000-\U0010ffff]")
 # pygraphviz brings a Graphviz as a library; it runs apart from us, so that it can be stopped.
 PYGRAPHVIZ = (
     "import sys, pygraphviz as p\n"
@@ -75,6 +77,8 @@ def render(dot: str, format: str, engine: str | None = None, dpi: int = SHARP) -
     able = DRAWS[format]
     if engine is not None and engine not in able:
         raise ArchError([NoEngine(span=None, format=format, engine=engine, able=able)])
+    if format == "png" and BEYOND.search(dot):
+        able = (*able[1:], able[0])
     for name in (engine,) if engine else able:
         command = ENGINES[name]()
         if command:

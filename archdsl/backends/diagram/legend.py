@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
 from archdsl.backends.diagram.escaping import dot_html, visible
@@ -38,15 +38,17 @@ def legend(view: View, style: Style) -> str:
         said = visible(view.checked.description, LONGEST_DESCRIPTION)
         rows += [dot_html(line) for line in wrap(said, LINE, break_on_hyphens=False)]
     rows.append(dot_html(totals_of(style)))
-    table = "".join(f'<TR><TD COLSPAN="{2 * PER_ROW}">{row}</TD></TR>' for row in rows)
     marks = list(_marks(view, style))
-    for start in range(0, len(marks), PER_ROW):
-        part = marks[start : start + PER_ROW]
-        table += f"<TR>{''.join(part)}</TR>"
-    return (
-        f'<FONT COLOR="{style.theme.text}" POINT-SIZE="10">'
-        f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="3" CELLPADDING="2">{table}</TABLE></FONT>'
-    )
+    lines = [marks[start : start + PER_ROW] for start in range(0, len(marks), PER_ROW)]
+    if lines:
+        rows.append(_table(f"<TR>{''.join(line)}</TR>" for line in lines))
+    table = _table(f"<TR><TD>{row}</TD></TR>" for row in rows)
+    return f'<FONT COLOR="{style.theme.text}" POINT-SIZE="10">{table}</FONT>'
+
+
+def _table(lines: Iterable[str]) -> str:
+    look = 'BORDER="0" CELLBORDER="0" CELLSPACING="3" CELLPADDING="2"'
+    return f"<TABLE {look}>{''.join(lines)}</TABLE>"
 
 
 def _marks(view: View, style: Style) -> Iterator[str]:

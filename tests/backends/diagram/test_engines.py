@@ -160,3 +160,21 @@ def test_heat_colours_the_heaviest_most(heat: str, theme: str) -> None:
 
     assert len(lines) == 1
     assert "conv" in lines[0] or "stem" in lines[0]
+
+
+def test_letters_that_the_bundled_fonts_lack_go_to_another_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def absent(name: str) -> Callable[[], Sequence[str] | None]:
+        return lambda: asked.append(name)
+
+    monkeypatch.setattr(engines, "ENGINES", {name: absent(name) for name in engines.ENGINES})
+    b = Builder("网络")
+    b.input("x", 4, 8, 8)
+    message(lambda: draw(b.checked(), format="png"))
+    assert asked == ["dot", "pygraphviz", "graphviz-pure"]
+    asked.clear()
+    message(lambda: draw(inception(1), format="png"))
+    assert asked == ["graphviz-pure", "dot", "pygraphviz"]
