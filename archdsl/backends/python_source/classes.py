@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from archdsl.backends.python_source.errors import refuse_free
@@ -81,18 +81,22 @@ class ModuleClass:
 
 
 def group(
-    checked: CheckedGraph, everything: Mapping[str, Shaped], targets: Mapping[tuple[str, str], str]
+    checked: CheckedGraph,
+    everything: Mapping[str, Shaped],
+    targets: Mapping[tuple[str, str], str],
+    overwriting: Container[str],
 ) -> list[ModuleClass]:
     """Find the classes, each after those that it uses.
 
-    `targets` gives the name of the class for what a layer calls it and its source.
+    `targets` gives the name of the class for what a layer calls it and its source; `overwriting`
+    are the nodes whose modules work in place.
 
     Raises:
         CompileError: a module depends on a free size.
     """
     classes: list[ModuleClass] = []
     made: dict[str, tuple[ModuleClass, int]] = {}
-    builder = _Builder(checked, everything, targets, made)
+    builder = _Builder(checked, targets, overwriting, made)
     for level in _levels(everything):
         found: dict[Hashable, ModuleClass] = {}
         for shaped in level:
@@ -129,8 +133,8 @@ def _levels(everything: Mapping[str, Shaped]) -> list[list[Shaped]]:
 @dataclass(frozen=True, slots=True)
 class _Builder:
     checked: CheckedGraph
-    everything: Mapping[str, Shaped]
     targets: Mapping[tuple[str, str], str]
+    overwriting: Container[str]
     made: Mapping[str, tuple[ModuleClass, int]]
 
     def use(self, shaped: Shaped) -> tuple[Use, Hashable]:
@@ -176,6 +180,8 @@ class _Builder:
         first = torch.positional[0] if torch.positional else None
         from_input = bool(child.inputs) and child.inputs[0] in around.inputs and first in sizes
         maker = layer_maker(child, from_input)
+        if child.name in self.overwriting:
+            maker = replace(maker, arguments=(*maker.arguments, ("inplace", "True")))
         target = self.targets.get((torch.target, torch.source), torch.target)
         return maker if target == torch.target else replace(maker, target=target)
 

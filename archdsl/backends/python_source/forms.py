@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -60,8 +60,10 @@ class Shaped:
     positional: bool = False
 
 
-def shape(places: Sequence[Place]) -> dict[str, Shaped]:
+def shape(places: Sequence[Place], overwriting: Container[str]) -> dict[str, Shaped]:
     """Decide the form of every scope; by name, those within before those around.
+
+    `overwriting` are the nodes whose modules work in place.
 
     Raises:
         CompileError: a label is one that torch keeps for itself.
@@ -75,7 +77,7 @@ def shape(places: Sequence[Place]) -> dict[str, Shaped]:
         }
         shaped[place.scope.name] = found = _shaped(place, inner)
         found.positional = positional(list(place.children))
-        _name_members(found)
+        _name_members(found, overwriting)
     return shaped
 
 
@@ -121,7 +123,7 @@ def _is_tensor(child: Place | Node) -> bool:
     return isinstance(child, Node) and not isinstance(child.facts.torch, TorchModule)
 
 
-def _name_members(shaped: Shaped) -> None:
+def _name_members(shaped: Shaped, overwriting: Container[str]) -> None:
     """Find a name for every child; those with parameters keep their labels."""
     unnamed: list[tuple[str, Node]] = []
     listed = shaped.form in (Form.CHAIN, Form.LIST) or (
@@ -141,7 +143,8 @@ def _name_members(shaped: Shaped) -> None:
     for label, node in unnamed:
         torch = node.facts.torch
         assert isinstance(torch, TorchModule)
-        key: object = (torch.target, repr(torch.positional), repr(sorted(torch.keywords.items())))
+        given = repr((torch.positional, sorted(torch.keywords.items())))
+        key: object = (torch.target, given, node.name in overwriting)
         if shaped.form is Form.SEQUENTIAL or not torch.target.startswith("nn."):
             key = label  # a place of a list is a module of its own; a user's may keep a state
         if key not in shared:

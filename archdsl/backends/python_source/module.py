@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from archdsl.backends.python_source.classes import ModuleClass, group
 from archdsl.backends.python_source.emit import write_class
 from archdsl.backends.python_source.forms import Shaped, paths, shape
+from archdsl.backends.python_source.in_place import in_place
 from archdsl.backends.python_source.layout import docstring
 from archdsl.backends.python_source.names import (
     WORDS,
@@ -49,9 +50,11 @@ def generate(checked: CheckedGraph) -> PythonSource:
     Raises:
         CompileError: a label is one that torch keeps for itself, or a layer's size is free.
     """
-    everything = shape(build(checked))
+    overwriting = in_place(checked)
+    everything = shape(build(checked), overwriting)
     sources = _sources(checked)
-    classes = group(checked, everything, {key: name for key, (name, _) in sources.items()})
+    targets = {key: name for key, (name, _) in sources.items()}
+    classes = group(checked, everything, targets, overwriting)
     own = {name for _, text in sources.values() for name in _defined(text)}
     _name_classes(checked, classes, own)
     root = classes[-1]
