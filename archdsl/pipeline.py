@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from archdsl.check import check
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
-from archdsl.elaborate.errors import BadNetwork, Problem, did_you_mean
+from archdsl.elaborate.errors import BadNetwork, Problem
 from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.modules import FileSetting, World
 from archdsl.elaborate.network import (
@@ -19,6 +19,7 @@ from archdsl.elaborate.network import (
 )
 from archdsl.elaborate.structure import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
+from archdsl.elaborate.wording import did_you_mean
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable
-from archdsl.elaborate.errors import UnknownName, did_you_mean
+from archdsl.elaborate.errors import UnknownName
 from archdsl.elaborate.known_names import item_names
 from archdsl.elaborate.modules import Module
+from archdsl.elaborate.wording import did_you_mean
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser

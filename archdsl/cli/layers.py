@@ -28,7 +28,7 @@ def command(name: str | None, reading: Reading) -> None:
     elif name in layers:
         click.echo(reference(layers[name]))
     else:
-        from archdsl.elaborate.errors import did_you_mean
+        from archdsl.elaborate.wording import did_you_mean
 
         hint = did_you_mean(name, layers)
         raise click.BadParameter(f"there is no layer called {name}" + (f"; {hint}" if hint else ""))

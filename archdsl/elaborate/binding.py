@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from archdsl.diagnostics import Span, Use
-from archdsl.elaborate.errors import BadArguments, Problem, did_you_mean
+from archdsl.elaborate.errors import BadArguments, Problem
 from archdsl.elaborate.values import Value
+from archdsl.elaborate.wording import did_you_mean
 
 Given = Sequence[tuple[str, Value, Span]]  # name or "", value, place
 
@@ -40,9 +41,7 @@ def bind(
     def wrong(at: Span, reason: str, hint: str = "", first: Span | None = None) -> Problem:
         callee = signature.callee
         return Problem(
-            BadArguments(
-                span=at, trail=trail, callee=callee, reason=reason, hint=hint, first=first
-            )
+            BadArguments(span=at, trail=trail, callee=callee, reason=reason, hint=hint, first=first)
         )
 
     values = dict(fixed)

@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import Label, Span
-from archdsl.elaborate.errors import (
-    BadFlow,
-    BranchesDisagree,
-    Problem,
-    Spoiled,
-    shown_shape,
-)
+from archdsl.elaborate.errors import BadFlow, BranchesDisagree, Problem, Spoiled
 from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.frames import Branched, Frame
 from archdsl.elaborate.labels import open_scope, settle, single
@@ -19,6 +13,7 @@ from archdsl.elaborate.making import infer, make_layer
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record
 from archdsl.elaborate.values import BlockValue, ValueProblem, truth
+from archdsl.elaborate.wording import shown_shape
 from archdsl.layers.base import Disagreement, Facts, Layer, LayerError, Shape
 from archdsl.syntax import ast
 

@@ -7,15 +7,7 @@ from collections.abc import Mapping
 from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.binding import bind
 from archdsl.elaborate.elaborator import Elaborator
-from archdsl.elaborate.errors import (
-    BadNetwork,
-    BadValue,
-    NameClash,
-    Problem,
-    Recursion,
-    Spoiled,
-    did_you_mean,
-)
+from archdsl.elaborate.errors import BadNetwork, BadValue, NameClash, Problem, Recursion, Spoiled
 from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.labels import single
@@ -25,6 +17,7 @@ from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.recording import Record, Recorder
 from archdsl.elaborate.stages import ends_aside
 from archdsl.elaborate.values import Value, ValueProblem, items
+from archdsl.elaborate.wording import did_you_mean
 from archdsl.graph import Graph, Scope
 from archdsl.layers.base import ArgumentErrors
 from archdsl.layers.sizes import Formula, Size

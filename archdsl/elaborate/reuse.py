@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import Span
-from archdsl.elaborate.errors import NotReusable, Problem, shown_shape
+from archdsl.elaborate.errors import NotReusable, Problem
 from archdsl.elaborate.making import infer
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record
+from archdsl.elaborate.wording import shown_shape
 
 if TYPE_CHECKING:
     from archdsl.elaborate.frames import Frame

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import Span
-from archdsl.elaborate.errors import did_you_mean
+from archdsl.elaborate.wording import did_you_mean
 from archdsl.layers.base import Layer, Shape
 from archdsl.layers.sizes import Formula
 from archdsl.limits import LARGEST

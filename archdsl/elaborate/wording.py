@@ -1,0 +1,40 @@
+"""How errors word what is near and what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from itertools import islice
+
+MOST_COMPARED = 300  # names, since comparing takes time
+LONGEST_COMPARED = 64
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that are most like one, the nearest first.
+
+    Only so many are compared, and no long ones: it takes far longer than to find the mistake.
+    """
+    if len(name) > LONGEST_COMPARED:
+        return []
+    names = [other for other in islice(known, MOST_COMPARED) if len(other) <= LONGEST_COMPARED]
+    folded = {other.lower(): other for other in reversed(names)}
+    close = get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
+    return [folded[match] for match in close]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the nearest of the known names, or list them if they are few, or say nothing."""
+    names = list(known)
+    if close := nearest(name, names):
+        return "did you mean " + " or ".join(f"`{other}`" for other in close) + "?"
+    if 0 < len(names) <= 8:
+        return (
+            "there " + ("is " if len(names) == 1 else "are ") + ", ".join(f"`{n}`" for n in names)
+        )
+    return ""
+
+
+def shown_shape(shape: Sequence[object]) -> str:
+    """Write a shape as in print: 64 x 35 x 35."""
+    return " x ".join(map(str, shape)) or "a single number"
