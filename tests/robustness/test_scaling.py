@@ -10,14 +10,15 @@ import pytest
 import archdsl
 
 FORMS = {
-    "repeat": "network n {{\n  input x: [3, 8, 8]\n  repeat {n} {{ Conv2d(3, 3, padding = 1) }}\n}}\n",
+    "repeat": "network n {{\n  input x: [3, 8, 8]\n  repeat {n} {{ Conv2d(3, 1) }}\n}}\n",
     "blocks": "block A {{ ReLU }}\nblock B {{ A }}\n"
     "network n {{\n  input x: [3, 8, 8]\n  repeat {n} {{ B }}\n}}\n",
     "residuals": "network n {{\n  input x: [3, 8, 8]\n"
     "  repeat {n} // 2 {{ residual {{ Conv2d(3, 1) }} }}\n}}\n",
     "concats": "network n {{\n  input x: [3, 8, 8]\n  repeat {n} // 4 {{\n"
     "    concat {{ branch {{ Conv2d(3, 1) }} branch {{ ReLU }} }}\n    Conv2d(3, 1)\n  }}\n}}\n",
-    "labels": 'network n {{\n  input x: [3, 8, 8]\n  for i in range({n}) {{ "a{{i}}": ReLU }}\n}}\n',
+    "labels": 'network n {{\n  input x: [3, 8, 8]\n'
+    '  for i in range({n}) {{ "a{{i}}": ReLU }}\n}}\n',
     "groups": 'network n {{\n  input x: [3, 8, 8]\n  for i in range({n} // 2) {{\n'
     '    "g{{i}}": {{ a: ReLU; b: {{ ReLU }} }}\n  }}\n}}\n',
 }  # fmt: skip

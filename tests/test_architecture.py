@@ -1,0 +1,204 @@
+"""How the package is built: who imports whom, how long files are, and what is shipped."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from archdsl.syntax.parser import build_tables
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "archdsl"
+FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES = 400
+
+# Which units of archdsl each may import, apart from itself.
+ALLOWED: dict[str, set[str]] = {
+    "diagnostics": set(),
+    "limits": {"diagnostics"},
+    "output": set(),
+    "layers": set(),
+    "syntax": {"diagnostics", "limits"},
+    "graph": {"diagnostics", "layers", "networkx_graph"},  # loaded when it is asked for
+    "graph_file": {"diagnostics", "layers", "graph"},
+    "networkx_graph": {"diagnostics", "layers", "graph", "graph_file", "output"},
+    "elaborate": {"diagnostics", "limits", "layers", "syntax", "graph"},
+    "check": {"diagnostics", "layers", "graph"},
+    "analysis": {"layers", "graph"},
+    "backends": {"diagnostics", "layers", "graph", "analysis", "networkx_graph", "output"},
+    "sources": {"diagnostics", "limits", "syntax", "elaborate"},
+    "own_layers": {"layers"},
+}
+ALLOWED["pipeline"] = {*ALLOWED}
+ALLOWED["counting"] = {"diagnostics", "elaborate", "analysis", "graph", "layers"}
+ALLOWED["network"] = {*ALLOWED} - {"network"}
+ALLOWED["error_index"] = {*ALLOWED}
+ALLOWED["cli"] = {*ALLOWED}
+
+# A library is known to one place.
+HOMES = {
+    "lark": {"syntax/parser.py"},
+    "networkx": {"networkx_graph.py"},
+    "graphviz": {"backends/diagram/"},
+    "graphviz_pure": {"backends/diagram/"},
+    "pydantic": {"graph_file.py"},
+    "torch": {"backends/torch_module/", "backends/onnx_file.py", "cli/compile.py"},
+    "numpy": {"backends/torch_module/", "backends/onnx_file.py"},
+    "safetensors": {"backends/torch_module/", "backends/onnx_file.py"},
+    "onnx": {"backends/onnx_file.py"},
+    "onnxruntime": {"backends/onnx_file.py"},
+    "svglib": {"backends/diagram/"},
+    "reportlab": {"backends/diagram/"},
+    "pygraphviz": {"backends/diagram/"},
+    "click": {"cli/"},
+}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def unit(path: Path) -> str:
+    return relative(path).split("/")[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, less those for the type checker alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checked = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in checked:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_unit_imports_only_those_below_it(path: Path) -> None:
+    here = unit(path)
+    if here in ("__init__", "__main__"):
+        return
+    seen = {name.split(".")[1] for name in imports(path) if name.startswith("archdsl.")}
+
+    assert here in ALLOWED, f"{here} is no unit: add it to the table with what it may import"
+    assert seen <= ALLOWED[here] | {here}
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_library_has_one_home(path: Path) -> None:
+    foreign = {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"archdsl"}
+
+    for library in foreign:
+        assert library in HOMES, f"{library} has no home"
+        assert any(relative(path).startswith(home) for home in HOMES[library])
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_files_are_short_and_say_what_they_are_for(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert len(text.splitlines()) <= MOST_LINES
+    assert "utils" not in path.stem
+    assert path.stem not in ("helpers", "common", "misc")
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text)), "a file begins with what it is for"
+
+
+def test_half_of_all_files_are_short() -> None:
+    lengths = sorted(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES)
+
+    assert lengths[len(lengths) // 2] < 150
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_nothing_runs_text(path: Path) -> None:
+    """No `eval` and `exec`, save where generated modules are run, and no pickles at all."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    modules = set(imports(path))
+
+    allowed = {"exec", "compile"} if relative(path).startswith("backends/torch_module") else set()
+    assert (
+        not (called & {"eval", "exec", "compile", "os.system", "sys.setrecursionlimit"}) - allowed
+    )
+    assert not modules & {"pickle", "marshal", "shelve"}
+
+
+def test_the_tables_are_those_of_the_grammar() -> None:
+    assert (PACKAGE / "syntax" / "tables.json").read_text(encoding="utf-8") == build_tables()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["check", "inception_v3"], {"torch", "networkx", "pydantic", "graphviz", "numpy"}),
+        (["count", "inception_v3"], {"torch", "networkx", "pydantic", "graphviz", "numpy"}),
+        (["draw", "lenet5", "-o", "{folder}/x.dot"], {"torch", "numpy"}),
+        (["layers", "Conv2d"], {"torch", "networkx", "pydantic", "graphviz"}),
+        (["--help"], {"torch", "networkx", "pydantic", "graphviz"}),
+    ],
+    ids=lambda given: given[0] if isinstance(given, list) else None,
+)
+def test_commands_load_only_what_they_use(
+    arguments: list[str], absent: set[str], tmp_path: Path
+) -> None:
+    given = [argument.format(folder=tmp_path) for argument in arguments]
+    program = (
+        "import sys; from archdsl.cli import run; status = run(sys.argv[1:]);"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr);"
+        "sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *given],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+
+    assert not absent & set(done.stderr.split())
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    program = "import archdsl, sys; print(*(n for n in sys.modules if n.startswith('archdsl')))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == ["archdsl"]
+
+
+def test_the_wheel_holds_what_is_not_python() -> None:
+    """hatchling takes all files of the package that git knows; the specs are added to them."""
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = built["targets"]["wheel"]
+
+    assert wheel["packages"] == ["archdsl"]
+    assert wheel["force-include"] == {"specs": "archdsl/specs"}
+    for name in ("py.typed", "syntax/grammar.lark", "syntax/tables.json"):
+        assert (PACKAGE / name).is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_as_it_is_built(tmp_path: Path) -> None:
+    builder = pytest.importorskip("hatchling.builders.wheel")
+    name = next(builder.WheelBuilder(str(ROOT)).build(directory=str(tmp_path)))
+    from zipfile import ZipFile
+
+    held = set(ZipFile(name).namelist())
+
+    assert {"archdsl/py.typed", "archdsl/syntax/grammar.lark", "archdsl/syntax/tables.json"} <= held
+    assert {f"archdsl/specs/{path.name}" for path in (ROOT / "specs").glob("*.arch")} <= held
+    assert not [name for name in held if name.startswith("tests")]
