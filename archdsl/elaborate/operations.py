@@ -23,6 +23,7 @@ from archdsl.limits import LARGEST
 
 MOST_DIGITS = 400  # of any number, before or after its point
 
+SEQUENCES = (tuple, range, str)
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -37,12 +38,11 @@ def arithmetic(sign: str, left: Value, right: Value, most: int) -> Value:
     Raises:
         ValueProblem: there is no result, or one larger than `most` items or characters.
     """
-    sequences = tuple | range | str
-    if sign == "+" and isinstance(left, sequences) and isinstance(right, sequences):
+    if sign == "+" and isinstance(left, SEQUENCES) and isinstance(right, SEQUENCES):
         return joined(left, right, most)
-    if sign == "*" and isinstance(left, sequences):
+    if sign == "*" and isinstance(left, SEQUENCES):
         return repeated(left, integer(right, "how often a list is repeated"), most)
-    if sign == "*" and isinstance(right, sequences):
+    if sign == "*" and isinstance(right, SEQUENCES):
         return repeated(right, integer(left, "how often a list is repeated"), most)
     first, second = (
         number(left, f"what stands before `{sign}`"),
@@ -208,6 +208,15 @@ def _round(values: tuple[Value, ...]) -> Value:
     return round(value, *[min(max(each, -MOST_DIGITS), MOST_DIGITS) for each in digits])
 
 
+REAL: dict[str, Callable[[Any], Value]] = {
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+}
+
+
 def _real(name: str, value: Value) -> Value:
     if isinstance(value, Formula):
         if name in ("floor", "ceil"):
@@ -215,13 +224,7 @@ def _real(name: str, value: Value) -> Value:
         raise ValueProblem(f"`{name}` of a free size is not known", names=free_names(value))
     given: Any = number(value, f"what `{name}` is given")
     try:
-        return {
-            "floor": math.floor,
-            "ceil": math.ceil,
-            "abs": abs,
-            "sqrt": math.sqrt,
-            "exp": math.exp,
-        }[name](given)
+        return REAL[name](given)
     except ValueError:
         raise ValueProblem(f"`{name}` of {given} does not exist") from None
 
