@@ -128,3 +128,21 @@ def test_every_layer_can_be_explained(capsys: pytest.CaptureFixture[str]) -> Non
         for example in kind.examples:
             output = construct(kind, example.arguments).infer(example.inputs).output
             assert " x ".join(map(str, output)) in text
+
+
+@pytest.mark.slow
+def test_commands_of_the_page_about_compiling_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unet.arch").write_text("network unet { input x: [3, H, W]\n Conv2d(2, 1) }")
+    commands = blocks(ROOT / "docs/compiling.md", "sh")[0].splitlines()
+
+    for command in commands:
+        words = shlex.split(command, comments=True)
+        assert words[0] == "archdsl"
+        assert run(words[1:]) == 0
+
+    assert (tmp_path / "inception_v3.py").exists()
+    assert (tmp_path / "net.py").exists()
