@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from compiled import load
 from test_constructs import CONSTRUCTS
 
 from archdsl.backends.python_source import CompileError, python_source
@@ -18,7 +19,6 @@ from archdsl.backends.python_source.names import MODULE_ATTRIBUTES
 from archdsl.backends.torch_module import torch_module, verify
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
-from compiled import load
 
 SPECS = Path(__file__).parents[3] / "specs"
 
