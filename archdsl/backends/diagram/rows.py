@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archdsl.backends.diagram.escaping import visible
 from archdsl.backends.diagram.figures import Figures, Heat
@@ -51,7 +51,10 @@ class Row:
 def rows_of(view: View, box: Box, style: Style) -> Sequence[Row]:
     """Return the rows of a box of layers, a folded block or a run of blocks."""
     plain = style.fill(box, "")
-    rows = [_title(view, scope, visible(scope.label), plain) for scope in box.heads]
+    # the layers below say more than the block's arguments
+    rows = [
+        replace(_title(view, scope, visible(scope.label), plain), text="") for scope in box.heads
+    ]
     if box.kind == "layers":
         rows += [_layer(node, style.fill(box, node.layer.family())) for node in layers_of(box)]
     else:

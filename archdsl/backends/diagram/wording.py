@@ -62,6 +62,9 @@ def arguments_of(layer: Layer) -> str:
     if stride is not None and stride != 1:
         parts.append("/" + _window(stride, 1))
     said = {*SIZES, *WINDOWS, *UNSAID, "stride"}
+    if "groups" in given and given["groups"] == given.get("out_channels"):
+        parts.append("depthwise")
+        said.add("groups")
     for name, value in given.items():
         if name not in said:
             parts.append(_argument(name, value))

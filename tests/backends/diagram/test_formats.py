@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.escaping import latex, mermaid, script_json
 from archdsl.backends.diagram.palette import FAMILIES, THEMES
-from archdsl.backends.diagram.wording import quantity, short, value_of
+from archdsl.backends.diagram.wording import arguments_of, quantity, short, value_of
 
 
 @settings(derandomize=True, deadline=None)
@@ -147,6 +147,28 @@ def test_the_commonest_families_differ_for_any_eye(theme: object, sight: str) ->
     for one, other in combinations(common, 2):
         distance = sum((a - b) ** 2 for a, b in zip(seen[one], seen[other], strict=True)) ** 0.5
         assert distance > 0.08, (one, other)
+
+
+def test_arguments_in_short() -> None:
+    from archdsl.layers.base import construct
+    from archdsl.layers.registry import Registry
+
+    def said(kind: str, **arguments: object) -> str:
+        return arguments_of(construct(Registry()[kind], arguments))
+
+    conv = {"out_channels": 64, "kernel_size": 3}
+    assert said("Conv2d", **conv, stride=2, padding=1, bias=False) == "3x3, 64, /2"
+    assert said("Conv2d", out_channels=64, kernel_size=(1, 7)) == "1x7, 64"
+    assert said("Conv2d", **conv, groups=64) == "3x3, 64, depthwise"
+    assert said("Conv2d", **conv, groups=2, dilation=4) == "3x3, 64, dilation 4, groups 2"
+    assert said("Conv2d", out_channels=1, kernel_size=1) == "1x1, 1"
+    assert said("Conv1d", **conv) == "3, 64"
+    assert said("MaxPool2d", kernel_size=2) == "2x2"
+    assert said("AdaptiveAvgPool2d", output_size=1) == "1x1"
+    assert said("Linear", out_features=10, bias=False) == "10"
+    assert said("BatchNorm2d", eps=0.001) == ""
+    assert said("Dropout", p=0.2) == "0.2"
+    assert said("Conv2d", **conv, connections=((0, 1), (1, 2))) == "3x3, 64, connections [...]"
 
 
 def test_short_words() -> None:
