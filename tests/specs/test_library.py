@@ -10,6 +10,7 @@ from library import SPECS, complete
 from archdsl.analysis.report import report
 from archdsl.backends.table import render
 from archdsl.backends.torch_module import torch_module, verify
+from archdsl.cli import run
 from archdsl.elaborate.network import open_parameters
 from archdsl.pipeline import Spec
 
@@ -42,6 +43,13 @@ QUICK = {
 
 
 COMPARED = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS]
+
+
+def test_command_counts_every_file(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["count", *(spec.module.source.path for spec in FILES.values())])
+
+    assert status == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(FILES)
 
 
 def test_every_file_has_networks() -> None:
