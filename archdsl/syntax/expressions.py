@@ -1,0 +1,190 @@
+"""The part of the syntax tree that has values: expressions, and the names of stages."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archdsl.diagnostics import Span
+
+
+class Literal(NamedTuple):
+    """A number, a string without holes, `true`, `false` or `none`."""
+
+    value: int | float | bool | str | None
+    span: Span
+
+
+class Text(NamedTuple):
+    """A string with holes: `"layer{i + 1}"`."""
+
+    parts: tuple[str | Expression, ...]
+    span: Span
+    depth: int
+
+
+class Name(NamedTuple):
+    """A parameter, a `let`, a loop's index, a function, a block or a layer."""
+
+    name: str
+    span: Span
+
+
+class Flow(NamedTuple):
+    """`in`: what flows at that point, in an expression or as a stage."""
+
+    span: Span
+
+
+class Listing(NamedTuple):
+    """A list or a tuple."""
+
+    items: tuple[Expression, ...]
+    span: Span
+    depth: int
+
+
+class Comprehension(NamedTuple):
+    """`[2 * w for w in widths if w > 1]`."""
+
+    item: Expression
+    targets: tuple[Name, ...]
+    source: Expression
+    condition: Expression | None
+    span: Span
+    depth: int
+
+
+class Unary(NamedTuple):
+    """`-x`, `+x` or `not x`."""
+
+    operator: str
+    operand: Expression
+    span: Span
+    depth: int
+
+
+class Chain(NamedTuple):
+    """Operators of one precedence, from left to right: `a - b + c`."""
+
+    first: Expression
+    rest: tuple[tuple[str, Expression], ...]
+    span: Span
+    depth: int
+
+
+class Logical(NamedTuple):
+    """`a and b and c`, or the same with `or`."""
+
+    operator: str
+    operands: tuple[Expression, ...]
+    span: Span
+    depth: int
+
+
+class Comparison(NamedTuple):
+    """`a < b <= c`, with Python's meaning."""
+
+    first: Expression
+    rest: tuple[tuple[str, Expression], ...]
+    span: Span
+    depth: int
+
+
+class Conditional(NamedTuple):
+    """`a if c else b`."""
+
+    then: Expression
+    condition: Expression
+    otherwise: Expression
+    span: Span
+    depth: int
+
+
+class Attribute(NamedTuple):
+    """`in.channels`."""
+
+    value: Expression
+    name: str
+    span: Span
+    depth: int
+
+
+class Index(NamedTuple):
+    """`depths[i]`."""
+
+    value: Expression
+    item: Expression
+    span: Span
+    depth: int
+
+
+class Slicing(NamedTuple):
+    """`depths[start:stop:step]`."""
+
+    value: Expression
+    start: Expression | None
+    stop: Expression | None
+    step: Expression | None
+    span: Span
+    depth: int
+
+
+class ShapeOf(NamedTuple):
+    """`shape(label)`: the shape of a named tensor."""
+
+    reference: Reference
+    span: Span
+
+
+class Argument(NamedTuple):
+    """A value handed over by position, or by name."""
+
+    name: str
+    value: Expression
+    span: Span
+
+
+class Call(NamedTuple):
+    """The use of a function, block or layer; as a stage or as a value."""
+
+    name: Name
+    arguments: tuple[Argument, ...]
+    span: Span
+    depth: int = 1
+
+
+Expression = (
+    Literal
+    | Text
+    | Name
+    | Flow
+    | Listing
+    | Comprehension
+    | Unary
+    | Chain
+    | Logical
+    | Comparison
+    | Conditional
+    | Attribute
+    | Index
+    | Slicing
+    | ShapeOf
+    | Call
+)
+
+# --- names of stages ------------------------------------------------------------------------
+
+
+class Path(NamedTuple):
+    """A label, or a reference to one: names, integers and strings with holes, joined by dots."""
+
+    parts: tuple[str | Text, ...]
+    span: Span
+
+
+class Reference(NamedTuple):
+    """What `from` goes on with: a path or the flow (`path` is None), and perhaps an index."""
+
+    path: Path | None
+    item: Expression | None
+    span: Span
