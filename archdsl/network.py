@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from archdsl.analysis.report import Report
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def load(
-    spec: str,
+    spec: str | PathLike[str],
     *,
     network: str | None = None,
     inputs: Mapping[str, Sequence[int | str]] | None = None,
@@ -45,7 +46,7 @@ def load(
     Raises:
         ArchError: the spec is wrong; its text says where and how to mend it.
     """
-    read = Spec(spec, limits=limits, search=search, layers=registered())
+    read = Spec(fspath(spec), limits=limits, search=search, layers=registered())
     shapes = {name: tuple(shape) for name, shape in (inputs or {}).items()}
     name = network or read.network
     return Network(read.graph(name, read.values(name, parameters), shapes))

@@ -40,14 +40,12 @@ class Module:
 
     Attributes:
         imported: for each name of an import, the module it comes from and its name there.
-        values: of its `let` items, as they become known.
     """
 
     source: Source
     program: ast.Program
     imported: dict[str, tuple[Module, str]] = field(default_factory=dict)
     items: dict[str, ast.Item] = field(default_factory=dict)
-    values: dict[str, Value] = field(default_factory=dict)
 
     def find(self, name: str) -> tuple[Module, ast.Item] | None:
         """Return the item that a name stands for, and the file that it is written in."""
@@ -68,6 +66,7 @@ class World:
         self.layers = layers
         self.limits = limits
         self.steps_left = limits.steps
+        self.values: dict[tuple[Module, str], Value] = {}  # of the `let` of files
         self.active: list[tuple[object, str]] = []  # what is being worked out, outermost first
         self.depth = 0  # of expressions inside functions that call each other
 
@@ -135,22 +134,24 @@ class World:
         self, module: Module, name: str, item: ast.Let, span: Span, trail: tuple[Use, ...]
     ) -> Value:
         """Return the value of a `let` of a file, which is worked out once."""
-        if name not in module.values:
+        if (module, name) not in self.values:
             self.enter(item, name, span, trail)
             deeper = self.deepen(item.value, span)
+            given: dict[str, Value] = {}
             try:
                 names = Names()
                 setting = FileSetting(self, module, trail)
                 value = evaluate(item.value, setting, self.limits.steps)
                 setting.bind(item, value, names)
-                module.values.update(names.given)
+                given = names.given
             except Problem:
-                module.values.update({target.name: SPOILED for target in item.targets})
+                given = {target.name: SPOILED for target in item.targets}
                 raise
             finally:
+                self.values |= {(module, target): value for target, value in given.items()}
                 self.depth -= deeper
                 self.leave()
-        value = module.values[name]
+        value = self.values[module, name]
         if value is SPOILED:
             raise Spoiled
         return value

@@ -111,6 +111,8 @@ def elaborate(
         _inputs(declaration, frame, maker, shapes)
     except Problem as error:
         raise ArchError([*maker.errors, error.diagnostic]) from None
+    except Spoiled:  # by what was reported already
+        raise ArchError(maker.errors) from None
     if maker.errors:
         raise ArchError(maker.errors)
     maker.run(maker.body(declaration.body, frame), frame)
