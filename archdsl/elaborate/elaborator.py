@@ -8,7 +8,7 @@ from typing import Any
 from archdsl.diagnostics import ArchError, Diagnostic, Label, Span
 from archdsl.elaborate import merges, stages
 from archdsl.elaborate.binding import Signature
-from archdsl.elaborate.errors import BadValue, NameClash, Problem, Spoiled
+from archdsl.elaborate.errors import BadLabel, BadValue, NameClash, Problem, Spoiled
 from archdsl.elaborate.expressions import bind_targets, evaluate, problem
 from archdsl.elaborate.frames import Branched, Frame
 from archdsl.elaborate.labels import declare, open_scope, single
@@ -193,6 +193,10 @@ class Elaborator:
 
     def output(self, statement: ast.Output, frame: Frame) -> Work | None:
         name = ".".join(frame.parts(statement.name))
+        if not name.isidentifier():
+            reason = "an output has a single name, which doesn't begin with a digit"
+            span = statement.name.span
+            raise Problem(BadLabel(span=span, trail=frame.trail, name=name, reason=reason))
         outputs = frame.home.outputs
         if name in outputs:
             first = outputs[name].span

@@ -136,8 +136,8 @@ class Frame(FileSetting):
                 continue
             if outer.flow is None and outer.place not in self.place.chain():
                 raise Spoiled  # what it holds was not worked out, because of another error
-            names = outer.place.names() if outer.place else ()
-            known = [".".join([*parts[:depth], name]) for name in names]
+            if outer.place:
+                known = [".".join([*parts[:depth], name]) for name in outer.place.names()]
             break
         outside = any(parts[0] in place.entries for place in self.place.chain())
         return Problem(

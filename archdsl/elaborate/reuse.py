@@ -31,7 +31,8 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
 
     records = frame.recorder.records
     if entry.end <= entry.first or entry.incoming is None or entry.flow is None:
-        raise refuse("it is the name of a tensor, and not of a stage")
+        empty = entry.place is not None
+        raise refuse("it holds no layer" if empty else "it names a tensor, and not a stage")
     assert frame.flowing is not None
     if len(entry.incoming) != len(frame.flowing):
         raise refuse(f"it takes {len(entry.incoming)} tensors, and {len(frame.flowing)} come in")

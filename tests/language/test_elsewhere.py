@@ -244,6 +244,8 @@ def test_reuse_on_another_size(stages: Stages) -> None:
         "a: { ReLU; reuse a }",
         "a: ReLU; from x, x; reuse a",
         "reuse x",
+        "a: { in }; reuse a",
+        "a: ReLU; b: reuse a; reuse b",
     ],
 )
 def test_reuse_that_makes_no_sense_is_refused(wrong: Wrong, body: str) -> None:

@@ -62,6 +62,9 @@ def test_nodes_of_training_outputs_are_known(arch: Arch) -> None:
         'ReLU; output "output" { Tanh }; ReLU',
         "ReLU; output aux when testing; Tanh",
         "ReLU; output a { from x, x }",
+        "ReLU; output a.b",
+        "ReLU; output 0",
+        'ReLU; output "0a"',
     ],
 )
 def test_outputs_that_make_no_sense_are_refused(wrong: Wrong, body: str) -> None:
