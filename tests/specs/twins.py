@@ -62,6 +62,12 @@ TWINS = {
     **_torchvision("vgg.arch", "vgg11", "vgg13", "vgg16", "vgg19"),
     **_torchvision("vgg.arch", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     "googlenet": Twin("googlenet.arch", "googlenet", partial(MODELS.googlenet, init_weights=False)),
+    "googlenet, no auxiliary heads": Twin(
+        "googlenet.arch",
+        "googlenet",
+        partial(MODELS.googlenet, init_weights=False, aux_logits=False),
+        {"aux": False},
+    ),
     "googlenet, recentred": Twin(
         "googlenet.arch",
         "googlenet",
@@ -70,6 +76,12 @@ TWINS = {
     ),
     "inception_v3": Twin(
         "inception_v3.arch", "inception_v3", partial(MODELS.inception_v3, init_weights=False)
+    ),
+    "inception_v3, no auxiliary head": Twin(
+        "inception_v3.arch",
+        "inception_v3",
+        partial(MODELS.inception_v3, init_weights=False, aux_logits=False),
+        {"aux": False},
     ),
     "inception_v3, recentred": Twin(
         "inception_v3.arch",
