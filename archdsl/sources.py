@@ -24,7 +24,10 @@ IMPORT_LIMITS = ("files", "import_depth")
 
 
 class UnreadableFile(Diagnostic):
-    """A spec that can't be read: it is missing, no regular file, or not UTF-8 text."""
+    """A spec that can't be read.
+
+    It is missing, no regular file, or not UTF-8 text.
+    """
 
     code = "E0002"
 
@@ -59,7 +62,10 @@ class BadImport(Diagnostic):
 
 
 class ImportRing(Diagnostic):
-    """Files that import each other in a ring."""
+    """Files that import each other in a ring.
+
+    What they share belongs into a file of its own, which imports none of them.
+    """
 
     code = "E0502"
 

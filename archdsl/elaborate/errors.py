@@ -237,7 +237,11 @@ class BadArguments(Diagnostic):
 
 
 class BadArgument(Diagnostic):
-    """A value that an argument or parameter can't have."""
+    """A value that an argument or parameter can't have.
+
+    `archdsl layers NAME` shows what the arguments of a layer may be; parameters of blocks and
+    networks may have a type: int, float, bool, str, list or block.
+    """
 
     code = "E0404"
 
@@ -257,7 +261,11 @@ class BadArgument(Diagnostic):
 
 
 class CannotTake(Diagnostic):
-    """A layer that can't take what comes in."""
+    """A layer that can't take what comes in.
+
+    The label shows the shapes that come in, without batch. Layers take what their torch class
+    takes; what torch would refuse only when the network runs is refused here.
+    """
 
     code = "E0301"
 
@@ -310,7 +318,11 @@ class BranchesDisagree(Diagnostic):
 
 
 class BadFlow(Diagnostic):
-    """A place where another number of tensors is needed than flows there."""
+    """A place where another number of tensors is needed than flows there.
+
+    All inputs of a network or block flow at its start, and `from a, b` lets several flow; a block
+    that ends with `output name { ... }` lets none flow on.
+    """
 
     code = "E0303"
 
@@ -325,7 +337,11 @@ class BadFlow(Diagnostic):
 
 
 class NotReusable(Diagnostic):
-    """A `reuse` of something that can't be applied again, or not to this."""
+    """A `reuse` of something that can't be applied again, or not to this.
+
+    Layers, groups and used blocks can be applied again, with the same parameters: so what comes in
+    must lead to parameters of the same shapes.
+    """
 
     code = "E0304"
 
@@ -344,7 +360,11 @@ class NotReusable(Diagnostic):
 
 
 class BadStructure(Diagnostic):
-    """A statement in a place where it means nothing."""
+    """A statement in a place where it means nothing.
+
+    Branches stand in merges, inputs at the head of a network or block, outputs of training mode in
+    networks.
+    """
 
     code = "E0207"
 
@@ -359,7 +379,11 @@ class BadStructure(Diagnostic):
 
 
 class BadNetwork(Diagnostic):
-    """A network that can't be made as it was asked for: unknown, or with parameters missing."""
+    """A network that can't be made as it was asked for: unknown, or with parameters missing.
+
+    Parameters without a default get their values with `-p name=value`, or from another network:
+    `network small = Net(width = 8)`.
+    """
 
     code = "E0208"
 

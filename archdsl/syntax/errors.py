@@ -107,7 +107,10 @@ class BadNumber(Diagnostic):
 
 
 class BadPath(Diagnostic):
-    """A label or reference with a part that can't be one."""
+    """A label or reference with a part that can't be one.
+
+    Parts are names, integers and strings, joined by dots.
+    """
 
     code = "E0106"
 
@@ -121,7 +124,10 @@ class BadPath(Diagnostic):
 
 
 class Misplaced(Diagnostic):
-    """Something that may stand elsewhere, but not here."""
+    """Something that may stand elsewhere, but not here.
+
+    A description stands at the head of a network or block; `when` goes with `training` alone.
+    """
 
     code = "E0107"
 
