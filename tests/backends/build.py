@@ -58,6 +58,10 @@ class Builder:
         name = f"{shares}@{len(self.nodes)}" if shares else self._full(label or position)
         return self._add(name, label, construct(LAYERS[kind], arguments), self.flow, shares)
 
+    def add(self, layer: Layer, label: str) -> str:
+        """Add a layer that is made already."""
+        return self._add(self._full(label), label, layer, self.flow)
+
     def merge(self, word: str, *inputs: str, label: str = "", **arguments: object) -> str:
         """Join tensors by the word of the language."""
         stem = self._full(word)

@@ -56,8 +56,9 @@ class Writer:
         if kind == "reuse" and named:
             return f"reuse {self.random.choice(named)}"
         if kind == "gamma":
-            label = self.label()
-            return f"parameter {label.strip(chr(34))}_: [{channels}, 1, 1] = 0.5; mul {{ branch {{}} branch {{ from {label.strip(chr(34))}_ }} }}"
+            name = f"{self.label()[1:-1]}_"
+            merge = f"mul {{ branch {{}} branch {{ from {name} }} }}"
+            return f"parameter {name}: [{channels}, 1, 1] = 0.5; {merge}"
         if kind == "group":
             label = self.label()
             inner = "\n".join(self.body(depth - 1, channels))

@@ -24,7 +24,10 @@ network net {{ input x: [3, 4, 4]; for i in range({n}) {{ "unit{{i}}": Unit(3) }
 UNEVEN = """network net {{ input x: [3, 4, 4]
   for i in range({n}) {{ "conv{{i}}": Conv2d(3 + i * i % 11, 1) }} }}"""
 BRANCHES = """network net {{ input x: [3, 4, 4]
-  for i in range({n}) {{ concat {{ branch {{}} branch {{ "b{{i}}": Conv2d(1, 1) }} }}; Conv2d(3, 1) }}
+  for i in range({n}) {{
+    concat {{ branch {{}} branch {{ "b{{i}}": Conv2d(1, 1) }} }}
+    Conv2d(3, 1)
+  }}
 }}"""
 
 

@@ -1,0 +1,77 @@
+"""Every layer, as its examples use it: the text is clean, and torch does what was worked out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from build import LAYERS, Builder
+from compiled import verified
+
+from archdsl.backends.python_source import python_source
+from archdsl.graph import CheckedGraph
+from archdsl.layers.base import Example, Layer, construct
+from archdsl.layers.sizes import Formula
+
+EXAMPLES = [
+    pytest.param(LAYERS[name], example, id=f"{name}-{number}")
+    for name in LAYERS
+    for number, example in enumerate(LAYERS[name].examples)
+]
+
+
+def network(kind: type[Layer], example: Example) -> CheckedGraph:
+    """Return a network of one layer, as an example uses it."""
+    builder = Builder("one")
+    names = [builder.input(f"x{i}", shape) for i, shape in enumerate(example.inputs)]
+    builder.flow = tuple(names)
+    builder.add(construct(kind, example.arguments), "layer")
+    return builder.checked()
+
+
+def is_known(example: Example) -> bool:
+    return not any(isinstance(size, Formula) for shape in example.inputs for size in shape)
+
+
+@pytest.mark.parametrize(("kind", "example"), EXAMPLES)
+def test_it_agrees_with_torch(kind: type[Layer], example: Example) -> None:
+    if not is_known(example):
+        pytest.skip("has free sizes")
+    if sum(size for shape in example.inputs for size in shape if isinstance(size, int)) > 2_000:
+        pytest.skip("is large")
+
+    _, found = verified(network(kind, example))
+
+    assert not found.disagreeing
+    assert not found.differing
+    assert found.parameters.agrees, found.parameters
+
+
+def test_the_text_is_clean(tmp_path: Path) -> None:
+    for number, parameters in enumerate(EXAMPLES):
+        kind, example = parameters.values
+        if is_known(example):
+            (tmp_path / f"layer_{number}.py").write_text(python_source(network(kind, example)))
+    run("ruff", "check", "--isolated", "--no-cache", str(tmp_path))
+    run("ruff", "format", "--isolated", "--no-cache", "--check", "--diff", str(tmp_path))
+
+
+@pytest.mark.slow
+def test_the_types_are_right(tmp_path: Path) -> None:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    for number, parameters in enumerate(EXAMPLES):
+        kind, example = parameters.values
+        if is_known(example):
+            (folder / f"layer_{number}.py").write_text(python_source(network(kind, example)))
+    run("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}", str(folder))
+
+
+def run(*command: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
