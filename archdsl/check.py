@@ -50,7 +50,7 @@ def check(graph: Graph) -> CheckedGraph:
 def reach(graph: Graph, ends: list[str]) -> set[str]:
     """Return the names of the nodes that some nodes depend on, themselves included."""
     found = set(ends)
-    for node in reversed(graph.nodes.values()):  # every node comes after those that it reads
+    for node in reversed([*graph.nodes.values()]):  # each comes after those that it reads
         if node.name in found:
             found.update(node.inputs)
     return found
