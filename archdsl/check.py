@@ -1,4 +1,4 @@
-"""Looks at the graph as a whole: nothing may be unused, and sizes that meet must be able to agree."""
+"""Looks at the graph as a whole: no result may be unused."""
 
 from __future__ import annotations
 
