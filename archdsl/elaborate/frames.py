@@ -134,7 +134,7 @@ class Frame(FileSetting):
             outer = self.place.find(parts[:depth])
             if outer is None:
                 continue
-            if outer.flow is None and outer.place not in self.place.chain():
+            if outer.flow is None and outer.place not in [*self.place.chain()]:
                 raise Spoiled  # what it holds was not worked out, because of another error
             if outer.place:
                 known = [".".join([*parts[:depth], name]) for name in outer.place.names()]
@@ -153,7 +153,7 @@ class Frame(FileSetting):
 
     def flow_of(self, entry: Entry, span: Span) -> Flow:
         """Return what a label stands for, which must not be under way."""
-        if entry.flow is None and entry.place in self.place.chain():
+        if entry.flow is None and entry.place in [*self.place.chain()]:
             reason = "this is not worked out yet: the reference stands inside it"
             hint = "what comes in can be named with a label: `x0: in`"
             raise Problem(BadFlow(span=span, trail=self.trail, reason=reason, hint=hint))

@@ -114,7 +114,7 @@ def respaced(text: str, generator: random.Random) -> str:
     lines: list[str] = []
     for line in text.split("\n"):
         space = generator.choice(["", "  ", "\t", " \t "])
-        words = re.split(r'("[^"]*"|[()\[\],=:])', line.strip())
+        words = re.split(r'("[^"]*"|[()\[\],:]|(?<![!=<>])=(?!=))', line.strip())
         spaced = "".join(
             f"{generator.choice(['', ' ', '  '])}{word.strip()}{generator.choice(['', ' '])}"
             if word in ("(", ")", "[", "]", ",", "=", ":")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -40,9 +42,30 @@ def seconds(folder: Path, form: str, layers: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_hundred_thousand_layers(tmp_path: Path, form: str) -> None:
-    small = min(seconds(tmp_path, form, FEW) for _ in range(3))
+    small = min(seconds_of_process(tmp_path, form, FEW) for _ in range(3))
 
-    assert seconds(tmp_path, form, MANY) < MOST * small
+    assert seconds_of_process(tmp_path, form, MANY) < MOST * small
+
+
+def seconds_of_process(folder: Path, form: str, layers: int) -> float:
+    """Return the processor time from reading a spec to its counts, in a process of its own.
+
+    Python's search for garbage goes through everything that a process holds, and the process of
+    the tests holds far more than a network.
+    """
+    path = folder / f"n{layers}.arch"
+    path.write_text(FORMS[form].format(n=layers))
+    program = (
+        "import sys, time; import archdsl.network; begun = time.process_time();"
+        "rows = archdsl.load(sys.argv[1]).count().report.rows;"
+        "print(time.process_time() - begun, len(rows))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    taken, rows = done.stdout.split()
+    assert layers * 0.7 <= int(rows) <= layers + 1
+    return float(taken)
 
 
 def test_cost_is_linear(tmp_path: Path) -> None:
