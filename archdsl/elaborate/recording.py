@@ -64,6 +64,14 @@ class Recorder:
                 facts = layer.infer(inputs)
             except FormulaError as error:
                 raise LayerError(f"gives a size that {error}") from None
+            except LayerError:
+                raise
+            except Exception as error:
+                home = type(layer).__module__
+                if home.startswith("archdsl.layers."):
+                    raise
+                reason = f"fails with {type(error).__name__}: {error}"
+                raise LayerError(reason, f"the fault is in {home}, not in the spec") from error
             self.check(facts)
             self._facts[key] = facts
         return facts
