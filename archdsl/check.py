@@ -17,12 +17,10 @@ class UnusedResult(Diagnostic):
     code = "E0305"
 
     what: str
+    hint: str = "use it with `from`, make it an output with `output name`, or leave it out"
 
     def message(self) -> str:
         return f"the result of {self.what} is never used"
-
-    def help(self) -> str:
-        return "use it with `from`, make it an output with `output name`, or leave it out"
 
 
 def check(graph: Graph) -> CheckedGraph:

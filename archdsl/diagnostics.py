@@ -91,12 +91,13 @@ class _Facts:
     """
 
     def __init__(self, **facts: object) -> None:
-        for kind in reversed(type(self).__mro__):
-            for name, annotation in vars(kind).get("__annotations__", {}).items():
-                if annotation.startswith("ClassVar"):
+        kind = type(self)
+        for above in reversed(kind.__mro__):
+            for name, annotation in vars(above).get("__annotations__", {}).items():
+                if annotation.startswith("ClassVar") or name in self.__dict__:
                     continue
                 if name not in facts and not hasattr(kind, name):
-                    raise TypeError(f"{type(self).__name__} needs `{name}`")
+                    raise TypeError(f"{kind.__name__} needs `{name}`")
                 self.__dict__[name] = facts.pop(name) if name in facts else getattr(kind, name)
         if facts:
             raise TypeError(f"{type(self).__name__} has no {', '.join(facts)}")
@@ -124,12 +125,14 @@ class Diagnostic(_Facts):
         code: stable name of the kind.
         span: the place, or None where there is none in any file (a missing file, say).
         trail: the uses of blocks that led there, innermost first.
+        hint: how to mend it, where that is known.
     """
 
     code: ClassVar[str]
 
     span: Span | None
     trail: tuple[Use, ...] = ()
+    hint: str = ""
 
     def message(self) -> str:
         """Say in one line what is wrong."""
@@ -149,7 +152,7 @@ class Diagnostic(_Facts):
 
     def help(self) -> str:
         """Say how to mend it, where that is known."""
-        return ""
+        return self.hint
 
 
 class ArchError(Exception):

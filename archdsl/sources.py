@@ -33,13 +33,9 @@ class UnreadableFile(Diagnostic):
 
     path: str
     reason: str
-    hint: str = ""
 
     def message(self) -> str:
         return f"{self.path} {self.reason}"
-
-    def help(self) -> str:
-        return self.hint
 
 
 class BadImport(Diagnostic):
@@ -52,13 +48,9 @@ class BadImport(Diagnostic):
     code = "E0501"
 
     reason: str
-    hint: str = ""
 
     def message(self) -> str:
         return self.reason
-
-    def help(self) -> str:
-        return self.hint
 
 
 class ImportRing(Diagnostic):
@@ -70,12 +62,10 @@ class ImportRing(Diagnostic):
     code = "E0502"
 
     ring: tuple[str, ...]
+    hint: str = "put what they share into a file of its own"
 
     def message(self) -> str:
         return "these files import each other: " + " -> ".join(self.ring)
-
-    def help(self) -> str:
-        return "put what they share into a file of its own"
 
 
 def shipped() -> Path:

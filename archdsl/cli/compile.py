@@ -123,7 +123,7 @@ def build(checked: CheckedGraph, source: str, path: str, wishes: Wishes) -> int:
         loaded = backend.load_weights(module, wishes.weights, allow_mismatch=wishes.allow_mismatch)
         click.echo(f"weights     {loaded}")
     click.echo(f"macs        {_macs(checked)}")
-    runs = module
+    runs: Any = module  # as torch.compile declares what it returns
     if wishes.torch_compile:
         import torch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -38,7 +39,7 @@ class Reading:
         return Spec(name, limits=self.limits, search=self.search, layers=own)
 
 
-def reading(command: Command) -> Command:
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how specs are read; the command gets a `Reading`."""
 
     def make(
@@ -48,6 +49,7 @@ def reading(command: Command) -> Command:
             _enable(name)
         return Reading(_limits(limit), search_path, layers)
 
+    @wraps(command)
     def called(
         *args: Any,
         limit: tuple[str, ...],
@@ -57,12 +59,8 @@ def reading(command: Command) -> Command:
     ) -> Any:
         return command(*args, reading=make(limit, search_path, layers), **kw)
 
-    called.__doc__ = command.__doc__
-    called.__name__ = command.__name__
-    wrapped: Any = called
-    if hasattr(command, "__click_params__"):
-        wrapped.__click_params__ = command.__click_params__
-    for option in (
+    return _with(
+        called,
         click.option(
             "--layers",
             multiple=True,
@@ -78,15 +76,13 @@ def reading(command: Command) -> Command:
         click.option(
             "--limit", multiple=True, metavar="NAME=N", help="Raise a limit: layers=1000000."
         ),
-    ):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]
+    )
 
 
 def network(command: Command) -> Command:
     """Add the options that say which network of a spec is meant, and with which values."""
-    wrapped: Any = command
-    for option in (
+    return _with(
+        command,
         click.option(
             "--input",
             "inputs",
@@ -102,9 +98,13 @@ def network(command: Command) -> Command:
             metavar="NAME=VALUE",
             help="Value of a parameter: classes=10.",
         ),
-    ):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in options:
+        command = option(command)
+    return command
 
 
 def _enable(name: str) -> None:

@@ -122,10 +122,12 @@ class Elaborator:
 
     def for_loop(self, statement: ast.For, frame: Frame) -> Work:
         source = evaluate(statement.source, frame, frame.most)
-        turns = source if isinstance(source, range) else None
         try:
-            if turns is None:
-                turns = items(source, "what a loop runs over", frame.most)
+            turns = (
+                source
+                if isinstance(source, range)
+                else items(source, "what a loop runs over", frame.most)
+            )
             self.world.step(statement.span, len(turns))
             for item in turns:
                 inner = frame.turn()

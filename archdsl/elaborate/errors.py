@@ -35,7 +35,6 @@ class UnknownName(Diagnostic):
     what: str
     name: str
     known: tuple[str, ...] = ()
-    hint: str = ""
 
     def message(self) -> str:
         return f"there is no {self.what} called `{self.name}`"
@@ -86,7 +85,6 @@ class NameClash(Diagnostic):
     name: str
     first: Span
     what: str = "stages are"
-    hint: str = ""
 
     def message(self) -> str:
         return f"two {self.what} called `{self.name}`"
@@ -99,9 +97,6 @@ class NameClash(Diagnostic):
 
     def notes(self) -> Sequence[str]:
         return ["this place is reached several times, in a loop"] if self.first == self.span else []
-
-    def help(self) -> str:
-        return self.hint
 
 
 class Rebound(Diagnostic):
@@ -146,9 +141,6 @@ class Recursion(Diagnostic):
         way = " -> ".join(f"`{name}`" for name in self.ring)
         return f"`{self.ring[0]}` needs itself: {way}"
 
-    def help(self) -> str:
-        return self.hint
-
 
 class BadLabel(Diagnostic):
     """A label that can't be the name of a stage.
@@ -180,7 +172,6 @@ class BadValue(Diagnostic):
     code = "E0401"
 
     reason: str
-    hint: str = ""
     beside: str = ""
 
     def message(self) -> str:
@@ -188,9 +179,6 @@ class BadValue(Diagnostic):
 
     def label(self) -> str:
         return self.beside
-
-    def help(self) -> str:
-        return self.hint
 
 
 class UnknownSize(Diagnostic):
@@ -223,7 +211,6 @@ class BadArguments(Diagnostic):
 
     callee: str
     reason: str
-    hint: str = ""
     first: Span | None = None
 
     def message(self) -> str:
@@ -231,9 +218,6 @@ class BadArguments(Diagnostic):
 
     def others(self) -> Sequence[Label]:
         return [Label(self.first, "given here")] if self.first else []
-
-    def help(self) -> str:
-        return self.hint
 
 
 class BadArgument(Diagnostic):
@@ -272,7 +256,6 @@ class CannotTake(Diagnostic):
     layer: str
     inputs: tuple[tuple[object, ...], ...]
     reason: str
-    hint: str = ""
 
     def message(self) -> str:
         return f"`{self.layer}` {self.reason}"
@@ -281,9 +264,6 @@ class CannotTake(Diagnostic):
         if not self.inputs:
             return "nothing comes in"
         return "what comes in is " + " and ".join(map(shown_shape, self.inputs))
-
-    def help(self) -> str:
-        return self.hint
 
 
 class BranchesDisagree(Diagnostic):
@@ -298,7 +278,6 @@ class BranchesDisagree(Diagnostic):
     word: str
     axes: str
     branches: tuple[Label, ...] = ()
-    hint: str = ""
 
     def message(self) -> str:
         return f"branches of `{self.word}` disagree in {self.axes}"
@@ -313,9 +292,6 @@ class BranchesDisagree(Diagnostic):
     def others(self) -> Sequence[Label]:
         return self.branches
 
-    def help(self) -> str:
-        return self.hint
-
 
 class BadFlow(Diagnostic):
     """A place where another number of tensors is needed than flows there.
@@ -327,13 +303,9 @@ class BadFlow(Diagnostic):
     code = "E0303"
 
     reason: str
-    hint: str = ""
 
     def message(self) -> str:
         return self.reason
-
-    def help(self) -> str:
-        return self.hint
 
 
 class NotReusable(Diagnostic):
@@ -369,13 +341,9 @@ class BadStructure(Diagnostic):
     code = "E0207"
 
     reason: str
-    hint: str = ""
 
     def message(self) -> str:
         return self.reason
-
-    def help(self) -> str:
-        return self.hint
 
 
 class BadNetwork(Diagnostic):
@@ -388,11 +356,7 @@ class BadNetwork(Diagnostic):
     code = "E0208"
 
     reason: str
-    hint: str = ""
     known: tuple[str, ...] = ()
 
     def message(self) -> str:
         return self.reason
-
-    def help(self) -> str:
-        return self.hint

@@ -90,15 +90,14 @@ def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
         Problem: it has none; the diagnostic says where and why.
         Spoiled: it depends on something that was reported already.
     """
-    kind = type(node)
-    if kind is ast.Literal:
-        return node.value  # type: ignore[union-attr]
+    if isinstance(node, ast.Literal):
+        return node.value
     at.step(node.span)
     try:
-        value = EVALUATORS[kind](node, at, most)
+        value = EVALUATORS[type(node)](node, at, most)
     except ValueProblem as error:
         raise problem(error, node.span, at.trail) from None
-    if kind in MAKERS and type(value) is tuple:
+    if type(node) in MAKERS and type(value) is tuple:
         at.step(node.span, len(value))  # else lists of lists could fill the memory
     return value
 

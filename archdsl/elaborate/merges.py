@@ -26,7 +26,7 @@ def merge(maker: Elaborator, operation: ast.Merge, stage: ast.Stage, frame: Fram
     inner = frame.inner(place)
     inner.branches = []
     yield maker.body(operation.body, inner), inner
-    kind = frame.world.layers.word(operation.word)  # type: ignore[attr-defined]
+    kind = frame.world.layers.word(operation.word)
     call = ast.Call(ast.Name(operation.word, operation.span), operation.arguments, operation.span)
     layer = make_layer(maker, kind, BlockValue(operation.word, layer=kind), call, frame)
     wire(layer, operation.word, inner.branches, stage, operation, inner, frame, entry)
@@ -53,7 +53,7 @@ def residual(maker: Elaborator, operation: ast.Residual, stage: ast.Stage, frame
         end = len(frame.recorder.records)
         branches.append(Branched(inner.flowing, Label(inner.last, ""), first, end))
     if joined:
-        layer = frame.recorder.layer(frame.world.layers.word("add"), {})  # type: ignore[attr-defined]
+        layer = frame.recorder.layer(frame.world.layers.word("add"), {})
         wire(layer, "residual", branches, stage, operation, inner, frame, entry)
         return
     frame.flowing = branches[0].flow

@@ -27,7 +27,7 @@ from archdsl.elaborate.values import (
     matches,
     weight,
 )
-from archdsl.layers.base import Layer
+from archdsl.layers.registry import Registry
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
 
@@ -62,7 +62,7 @@ class Module:
 class World:
     """What all parts of an elaboration share: the layers, the limits, and the work done so far."""
 
-    def __init__(self, layers: Mapping[str, type[Layer]], limits: Limits) -> None:
+    def __init__(self, layers: Registry, limits: Limits) -> None:
         self.layers = layers
         self.limits = limits
         self.steps_left = limits.steps

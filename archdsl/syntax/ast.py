@@ -1,12 +1,6 @@
-"""The syntax tree: what a spec says, with the place of everything.
-
-Named tuples rather than frozen dataclasses: they are as immutable, and 50 of them are defined in
-a quarter of the time, which every start of the program pays.
-"""
+"""The syntax tree: what a spec says, with the place of everything."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 from archdsl.diagnostics import Span
 from archdsl.syntax.expressions import (
@@ -31,6 +25,7 @@ from archdsl.syntax.expressions import (
     Text,
     Unary,
 )
+from archdsl.syntax.node import Node
 
 # Expressions are part of the tree as well: whoever reads it finds them here.
 __all__ = [
@@ -59,42 +54,42 @@ __all__ = [
 # --- statements -----------------------------------------------------------------------------
 
 
-class Description(NamedTuple):
+class Description(Node):
     """The text with which a network or block begins."""
 
     text: str
     span: Span
 
 
-class Group(NamedTuple):
+class Group(Node):
     """`{ ... }` as a stage."""
 
     body: Body
     span: Span
 
 
-class From(NamedTuple):
+class From(Node):
     """`from a, b`."""
 
     references: tuple[Reference, ...]
     span: Span
 
 
-class Reuse(NamedTuple):
+class Reuse(Node):
     """`reuse label`."""
 
     path: Path
     span: Span
 
 
-class Inline(NamedTuple):
+class Inline(Node):
     """`inline Block(args)`."""
 
     call: Call
     span: Span
 
 
-class Merge(NamedTuple):
+class Merge(Node):
     """`concat { ... }`, `add`, `mul` or `sub`; `word` says which."""
 
     word: str
@@ -104,7 +99,7 @@ class Merge(NamedTuple):
     span: Span  # of the word
 
 
-class Residual(NamedTuple):
+class Residual(Node):
     """`residual when condition { ... } shortcut { ... }`."""
 
     condition: Expression | None
@@ -117,7 +112,7 @@ class Residual(NamedTuple):
 Operation = Call | Group | Flow | From | Reuse | Inline | Merge | Residual
 
 
-class Stage(NamedTuple):
+class Stage(Node):
     """One step of a pipeline, and its label."""
 
     label: Path | None
@@ -125,7 +120,7 @@ class Stage(NamedTuple):
     span: Span
 
 
-class Let(NamedTuple):
+class Let(Node):
     """`let a, b = row`."""
 
     targets: tuple[Name, ...]
@@ -133,7 +128,7 @@ class Let(NamedTuple):
     span: Span
 
 
-class For(NamedTuple):
+class For(Node):
     """`for n, w in pairs { ... }`."""
 
     targets: tuple[Name, ...]
@@ -142,7 +137,7 @@ class For(NamedTuple):
     span: Span  # of the word
 
 
-class Repeat(NamedTuple):
+class Repeat(Node):
     """`repeat n { ... }`."""
 
     turns: Expression
@@ -150,7 +145,7 @@ class Repeat(NamedTuple):
     span: Span  # of the word
 
 
-class If(NamedTuple):
+class If(Node):
     """`if a { ... } else if b { ... } else { ... }`: conditions with their bodies."""
 
     cases: tuple[tuple[Expression, Body], ...]
@@ -158,7 +153,7 @@ class If(NamedTuple):
     span: Span  # of the word
 
 
-class Branch(NamedTuple):
+class Branch(Node):
     """`branch { ... }`, inside a merge."""
 
     name: Path | None
@@ -166,7 +161,7 @@ class Branch(NamedTuple):
     span: Span  # of the word
 
 
-class Input(NamedTuple):
+class Input(Node):
     """`input image: [3, 224, 224]`; `input low` and `input maps[]` in blocks."""
 
     name: str
@@ -175,7 +170,7 @@ class Input(NamedTuple):
     span: Span
 
 
-class Output(NamedTuple):
+class Output(Node):
     """`output aux when training { ... }`."""
 
     name: Path
@@ -184,7 +179,7 @@ class Output(NamedTuple):
     span: Span
 
 
-class OwnTensor(NamedTuple):
+class OwnTensor(Node):
     """`parameter gamma: shape = value`, or `buffer`."""
 
     word: str
@@ -197,7 +192,7 @@ class OwnTensor(NamedTuple):
 Statement = Description | Stage | Let | For | Repeat | If | Branch | Input | Output | OwnTensor
 
 
-class Body(NamedTuple):
+class Body(Node):
     """Statements in braces."""
 
     statements: tuple[Statement, ...]
@@ -208,7 +203,7 @@ class Body(NamedTuple):
 # --- items of a file ------------------------------------------------------------------------
 
 
-class Parameter(NamedTuple):
+class Parameter(Node):
     """A parameter of a network, block or function."""
 
     name: str
@@ -217,7 +212,7 @@ class Parameter(NamedTuple):
     span: Span
 
 
-class Network(NamedTuple):
+class Network(Node):
     """`network N(parameters) { ... }`."""
 
     name: str
@@ -226,7 +221,7 @@ class Network(NamedTuple):
     span: Span  # of the name
 
 
-class NetworkAlias(NamedTuple):
+class NetworkAlias(Node):
     """`network resnet50 = ResNet(Bottleneck, [3, 4, 6, 3])`."""
 
     name: str
@@ -235,7 +230,7 @@ class NetworkAlias(NamedTuple):
     span: Span  # of the name
 
 
-class Block(NamedTuple):
+class Block(Node):
     """`block B(parameters) { ... }`."""
 
     name: str
@@ -244,7 +239,7 @@ class Block(NamedTuple):
     span: Span  # of the name
 
 
-class BlockAlias(NamedTuple):
+class BlockAlias(Node):
     """`block Norm = BatchNorm2d(eps = 0.001)`."""
 
     name: str
@@ -252,7 +247,7 @@ class BlockAlias(NamedTuple):
     span: Span  # of the name
 
 
-class Function(NamedTuple):
+class Function(Node):
     """`fn divisible(v, d = 8) = ...`."""
 
     name: str
@@ -262,7 +257,7 @@ class Function(NamedTuple):
     span: Span  # of the name
 
 
-class Imported(NamedTuple):
+class Imported(Node):
     """A name of an import, and what it is called here."""
 
     name: str
@@ -270,7 +265,7 @@ class Imported(NamedTuple):
     span: Span
 
 
-class Import(NamedTuple):
+class Import(Node):
     """`import A, B from "file.arch"`."""
 
     names: tuple[Imported, ...]
@@ -281,7 +276,7 @@ class Import(NamedTuple):
 Item = Network | NetworkAlias | Block | BlockAlias | Let | Function | Import
 
 
-class Program(NamedTuple):
+class Program(Node):
     """A file."""
 
     items: tuple[Item, ...]

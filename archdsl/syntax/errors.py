@@ -24,16 +24,12 @@ class UnexpectedText(Diagnostic):
 
     found: str
     expected: str
-    hint: str = ""
 
     def message(self) -> str:
         return f"unexpected {self.found.removeprefix('the ')}"
 
     def label(self) -> str:
         return f"expected {self.expected}" if self.expected else ""
-
-    def help(self) -> str:
-        return self.hint
 
 
 class UnexpectedCharacter(Diagnostic):
@@ -65,12 +61,10 @@ class UnfinishedString(Diagnostic):
     """A string that is not closed on the line where it begins."""
 
     code = "E0103"
+    hint: str = 'a string ends on its line; a quote inside it is written `\\"`'
 
     def message(self) -> str:
         return "this string has no closing quote"
-
-    def help(self) -> str:
-        return 'a string ends on its line; a quote inside it is written `\\"`'
 
 
 class BadString(Diagnostic):
@@ -83,12 +77,10 @@ class BadString(Diagnostic):
     code = "E0104"
 
     reason: str
+    hint: str = "write a backslash as `\\\\`, and a brace as `{{` or `}}`"
 
     def message(self) -> str:
         return self.reason
-
-    def help(self) -> str:
-        return "write a backslash as `\\\\`, and a brace as `{{` or `}}`"
 
 
 class BadNumber(Diagnostic):
@@ -115,12 +107,10 @@ class BadPath(Diagnostic):
     code = "E0106"
 
     part: str
+    hint: str = "a label is made of names, integers and strings, joined by dots"
 
     def message(self) -> str:
         return f"`{self.part}` can't be a part of a label"
-
-    def help(self) -> str:
-        return "a label is made of names, integers and strings, joined by dots"
 
 
 class Misplaced(Diagnostic):
@@ -132,10 +122,6 @@ class Misplaced(Diagnostic):
     code = "E0107"
 
     what: str
-    hint: str
 
     def message(self) -> str:
         return f"{self.what} can't stand here"
-
-    def help(self) -> str:
-        return self.hint

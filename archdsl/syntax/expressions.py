@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archdsl.diagnostics import Span
+from archdsl.syntax.node import Node
 
 
-class Literal(NamedTuple):
+class Literal(Node):
     """A number, a string without holes, `true`, `false` or `none`."""
 
     value: int | float | bool | str | None
     span: Span
 
 
-class Text(NamedTuple):
+class Text(Node):
     """A string with holes: `"layer{i + 1}"`."""
 
     parts: tuple[str | Expression, ...]
@@ -22,20 +21,20 @@ class Text(NamedTuple):
     depth: int
 
 
-class Name(NamedTuple):
+class Name(Node):
     """A parameter, a `let`, a loop's index, a function, a block or a layer."""
 
     name: str
     span: Span
 
 
-class Flow(NamedTuple):
+class Flow(Node):
     """`in`: what flows at that point, in an expression or as a stage."""
 
     span: Span
 
 
-class Listing(NamedTuple):
+class Listing(Node):
     """A list or a tuple."""
 
     items: tuple[Expression, ...]
@@ -43,7 +42,7 @@ class Listing(NamedTuple):
     depth: int
 
 
-class Comprehension(NamedTuple):
+class Comprehension(Node):
     """`[2 * w for w in widths if w > 1]`."""
 
     item: Expression
@@ -54,7 +53,7 @@ class Comprehension(NamedTuple):
     depth: int
 
 
-class Unary(NamedTuple):
+class Unary(Node):
     """`-x`, `+x` or `not x`."""
 
     operator: str
@@ -63,7 +62,7 @@ class Unary(NamedTuple):
     depth: int
 
 
-class Chain(NamedTuple):
+class Chain(Node):
     """Operators of one precedence, from left to right: `a - b + c`."""
 
     first: Expression
@@ -72,7 +71,7 @@ class Chain(NamedTuple):
     depth: int
 
 
-class Logical(NamedTuple):
+class Logical(Node):
     """`a and b and c`, or the same with `or`."""
 
     operator: str
@@ -81,7 +80,7 @@ class Logical(NamedTuple):
     depth: int
 
 
-class Comparison(NamedTuple):
+class Comparison(Node):
     """`a < b <= c`, with Python's meaning."""
 
     first: Expression
@@ -90,7 +89,7 @@ class Comparison(NamedTuple):
     depth: int
 
 
-class Conditional(NamedTuple):
+class Conditional(Node):
     """`a if c else b`."""
 
     then: Expression
@@ -100,7 +99,7 @@ class Conditional(NamedTuple):
     depth: int
 
 
-class Attribute(NamedTuple):
+class Attribute(Node):
     """`in.channels`."""
 
     value: Expression
@@ -109,7 +108,7 @@ class Attribute(NamedTuple):
     depth: int
 
 
-class Index(NamedTuple):
+class Index(Node):
     """`depths[i]`."""
 
     value: Expression
@@ -118,7 +117,7 @@ class Index(NamedTuple):
     depth: int
 
 
-class Slicing(NamedTuple):
+class Slicing(Node):
     """`depths[start:stop:step]`."""
 
     value: Expression
@@ -129,14 +128,14 @@ class Slicing(NamedTuple):
     depth: int
 
 
-class ShapeOf(NamedTuple):
+class ShapeOf(Node):
     """`shape(label)`: the shape of a named tensor."""
 
     reference: Reference
     span: Span
 
 
-class Argument(NamedTuple):
+class Argument(Node):
     """A value handed over by position, or by name."""
 
     name: str
@@ -144,7 +143,7 @@ class Argument(NamedTuple):
     span: Span
 
 
-class Call(NamedTuple):
+class Call(Node):
     """The use of a function, block or layer; as a stage or as a value."""
 
     name: Name
@@ -175,14 +174,14 @@ Expression = (
 # --- names of stages ------------------------------------------------------------------------
 
 
-class Path(NamedTuple):
+class Path(Node):
     """A label, or a reference to one: names, integers and strings with holes, joined by dots."""
 
     parts: tuple[str | Text, ...]
     span: Span
 
 
-class Reference(NamedTuple):
+class Reference(Node):
     """What `from` goes on with: a path or the flow (`path` is None), and perhaps an index."""
 
     path: Path | None

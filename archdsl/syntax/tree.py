@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isinf
-from typing import Any
+from typing import Any, cast
 
 from archdsl.limits import LARGEST
 from archdsl.syntax import ast
@@ -270,7 +270,7 @@ class TreeBuilder(Builder):
     def operand(self, flat: list[Any]) -> ast.Expression:
         head = flat.pop()
         if getattr(head, "type", "") not in ("NOT", "SIGN"):
-            return head  # type: ignore[no-any-return]
+            return cast("ast.Expression", head)
         inner = self.climb(flat, NOT + 1 if head.type == "NOT" else SIGN)
         span = self.span(head, inner)
         return ast.Unary(str(head), inner, span, self.deeper(span, (inner,)))
@@ -313,7 +313,7 @@ class TreeBuilder(Builder):
     def parenthesis(self, children: Children) -> ast.Expression:
         opening, *items, closing = children
         if len(items) == 1:
-            return items[0]  # type: ignore[no-any-return]
+            return cast("ast.Expression", items[0])
         values = [item for item in items if not hasattr(item, "type")]
         span = self.span(opening, closing)
         return ast.Listing(tuple(values), span, self.deeper(span, values))

@@ -43,12 +43,10 @@ class EngineFailed(Diagnostic):
     code = "E0702"
     engine: str
     said: str
+    hint: str = "choose another with `--engine`, or write DOT with `-o NAME.dot`"
 
     def message(self) -> str:
         return f"`{self.engine}` failed: {printable(self.said) or 'it said nothing'}"
-
-    def help(self) -> str:
-        return "choose another with `--engine`, or write DOT with `-o NAME.dot`"
 
 
 class TooSlow(Diagnostic):
@@ -57,12 +55,10 @@ class TooSlow(Diagnostic):
     code = "E0703"
     engine: str
     seconds: int
+    hint: str = "fold blocks with a smaller `--depth`"
 
     def message(self) -> str:
         return f"`{self.engine}` did not finish in {self.seconds} seconds"
-
-    def help(self) -> str:
-        return "fold blocks with a smaller `--depth`"
 
 
 class TooManyBoxes(Diagnostic):
@@ -120,9 +116,7 @@ class TooLargePage(Diagnostic):
     code = "E0707"
     nodes: int
     limit: int
+    hint: str = "draw a picture instead, such as `-o NAME.svg`, which holds only what is seen"
 
     def message(self) -> str:
         return f"the page would hold {self.nodes:,} layers, more than the limit of {self.limit:,}"
-
-    def help(self) -> str:
-        return "draw a picture instead, such as `-o NAME.svg`, which holds only what is seen"

@@ -39,15 +39,15 @@ class FreeParameter(Diagnostic):
 
     code = "E0602"
     size: str
+    hint: str = (
+        "give the input its size: `input image: [3, 224, 224]`, or `--input image=3x224x224`"
+    )
 
     def message(self) -> str:
         return f"a torch module can't be made while the size {self.size} of its layer is free"
 
     def label(self) -> str:
         return f"depends on {self.size}"
-
-    def help(self) -> str:
-        return "give the input its size: `input image: [3, 224, 224]`, or `--input image=3x224x224`"
 
 
 class NothingToEvaluate(Diagnostic):
@@ -58,12 +58,10 @@ class NothingToEvaluate(Diagnostic):
 
     code = "E0603"
     name: str
+    hint: str = "leave out `when training` on one output"
 
     def message(self) -> str:
         return f"the network `{self.name}` gives nothing outside of training"
-
-    def help(self) -> str:
-        return "leave out `when training` on one output"
 
 
 def refuse_reserved(node: Node, label: str) -> CompileError:

@@ -15,12 +15,10 @@ class NoDevice(Diagnostic):
     code = "E0604"
     device: str
     reason: str
+    hint: str = "use `--device cpu`, or leave it out to take what is there"
 
     def message(self) -> str:
         return f"there is no device `{self.device}` here: {self.reason}"
-
-    def help(self) -> str:
-        return "use `--device cpu`, or leave it out to take what is there"
 
 
 class TooLarge(Diagnostic):
@@ -33,15 +31,13 @@ class TooLarge(Diagnostic):
     doing: str
     needed: int
     there: int
+    hint: str = "use `--device meta`, which allocates nothing, or a smaller network"
 
     def message(self) -> str:
         return (
             f"{self.doing} would take {in_bytes(self.needed)} of memory, "
             f"and {in_bytes(self.there)} are free"
         )
-
-    def help(self) -> str:
-        return "use `--device meta`, which allocates nothing, or a smaller network"
 
 
 class SizeNotGiven(Diagnostic):
@@ -50,12 +46,10 @@ class SizeNotGiven(Diagnostic):
     code = "E0606"
     names: tuple[str, ...]
     reason: str
+    hint: str = "give the input its size, for example `--input image=3x224x224`"
 
     def message(self) -> str:
         return f"no value for {', '.join(self.names)} is known to do: {self.reason}"
-
-    def help(self) -> str:
-        return "give the input its size, for example `--input image=3x224x224`"
 
 
 class WrongWeights(Diagnostic):
@@ -65,16 +59,12 @@ class WrongWeights(Diagnostic):
     path: str
     reason: str
     more: tuple[str, ...] = ()
-    hint: str = ""
 
     def message(self) -> str:
         return f"{self.path} {self.reason}"
 
     def notes(self) -> tuple[str, ...]:
         return self.more
-
-    def help(self) -> str:
-        return self.hint
 
 
 class NoSuchParameter(Diagnostic):
