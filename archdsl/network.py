@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from archdsl.backends.diagram import Diagram
+    from archdsl.backends.torch_module import FittingWeights, WeightReport
 
 
 def load(
@@ -63,6 +64,7 @@ class Network:
 
     def __init__(self, checked: CheckedGraph) -> None:
         self.checked = checked
+        self._weights: FittingWeights | None = None
 
     @property
     def name(self) -> str:
@@ -101,7 +103,7 @@ class Network:
         device: str = "cpu",
         dtype: str = "float32",
         channels_last: bool = False,
-        weights: str | Mapping[str, torch.Tensor] | None = None,
+        weights: str | PathLike[str] | Mapping[str, torch.Tensor] | None = None,
         allow_mismatch: Sequence[str] = (),
         freeze: Sequence[str] = (),
     ) -> torch.nn.Module:
@@ -111,7 +113,8 @@ class Network:
             device: "cpu", "cuda", "cuda:1", "mps", or "meta", which allocates nothing.
             dtype: of the parameters: "float64", "float32", "float16" or "bfloat16".
             channels_last: whether weights for images lie so in memory.
-            weights: a safetensors file, a file of `torch.save`, or a state_dict to load.
+            weights: a safetensors file, a file of `torch.save`, or a state_dict to load, for this
+                module alone; without it those of `load_weights`, if it was called.
             allow_mismatch: patterns of names that need not fit: `["fc.*"]` for a new head.
             freeze: patterns of the parameters that are not to learn: `["features.*"]`.
 
@@ -125,9 +128,39 @@ class Network:
         )
         if weights is not None:
             backend.load_weights(module, weights, allow_mismatch=allow_mismatch)
+        elif self._weights:
+            self._weights.put_into(module)
         if freeze:
             backend.freeze(module, freeze)
         return module
+
+    def load_weights(
+        self,
+        weights: str | PathLike[str] | Mapping[str, torch.Tensor],
+        *,
+        allow_mismatch: Sequence[str] = (),
+    ) -> WeightReport:
+        """Read weights that every module made by `compile` from now on begins with.
+
+        They are kept as they are now: training a module changes neither them nor other modules.
+
+        Args:
+            weights: a safetensors file, a file of `torch.save` (of which nothing but tensors is
+                read), or a state_dict.
+            allow_mismatch: patterns of names that need not fit: `["fc.*"]` for a new head.
+
+        Returns:
+            What matched, and what was allowed to be missing, surplus or of another shape.
+
+        Raises:
+            ArchError: the file can't be read or the weights don't fit; then nothing has changed.
+        """
+        from archdsl.backends import torch_module as backend
+
+        shapes = backend.torch_module(self.checked, self.source, device="meta")
+        found = backend.fitting_weights(shapes, weights, allow_mismatch=allow_mismatch)
+        self._weights = found.copied() if isinstance(weights, Mapping) else found
+        return found.report
 
     def _repr_mimebundle_(self, **options: object) -> Mapping[str, object]:
         return self.draw()._repr_mimebundle_(**options)

@@ -8,13 +8,16 @@ from archdsl.backends.torch_module.problems import TorchError
 from archdsl.backends.torch_module.running import Run, run_once
 from archdsl.backends.torch_module.verifying import NodeCheck, Verification, verify
 from archdsl.backends.torch_module.weights import (
+    FittingWeights,
     Trainable,
     WeightReport,
+    fitting_weights,
     freeze,
     load_weights,
 )
 
 __all__ = [
+    "FittingWeights",
     "NodeCheck",
     "ParameterComparison",
     "Run",
@@ -23,6 +26,7 @@ __all__ = [
     "Verification",
     "WeightReport",
     "compare_parameters",
+    "fitting_weights",
     "freeze",
     "load_weights",
     "run_once",

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -20,6 +20,8 @@ from archdsl.diagnostics import printable
 
 MOST_NAMED = 8
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training code puts it
+
+Stored: TypeAlias = str | PathLike[str] | Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,31 @@ class WeightReport:
         return ", ".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class FittingWeights:
+    """Stored weights that fit a network.
+
+    Attributes:
+        tensors: those to load, by name; what was allowed not to fit isn't among them.
+    """
+
+    report: WeightReport
+    tensors: Mapping[str, torch.Tensor]
+
+    def copied(self) -> FittingWeights:
+        """Return the same weights in memory of their own."""
+        tensors = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
+        return FittingWeights(self.report, tensors)
+
+    def put_into(self, module: nn.Module) -> None:
+        """Copy the tensors into a module; one on "meta" has no numbers and stays as it is."""
+        if any(tensor.is_meta for tensor in module.state_dict().values()):
+            return
+        module.load_state_dict(dict(self.tensors), strict=False)
+
+
 def load_weights(
-    module: nn.Module,
-    weights: str | PathLike[str] | Mapping[str, torch.Tensor],
-    *,
-    allow_mismatch: Iterable[str] = (),
+    module: nn.Module, weights: Stored, *, allow_mismatch: Iterable[str] = ()
 ) -> WeightReport:
     """Put weights into a network, all of them or none.
 
@@ -61,9 +83,23 @@ def load_weights(
     Raises:
         TorchError: the file can't be read, or anything else doesn't fit.
     """
-    path = "the state_dict" if isinstance(weights, Mapping) else printable(fspath(weights))
-    stored = weights if isinstance(weights, Mapping) else read_weights(weights)
-    allowed = tuple(allow_mismatch)
+    fitting = fitting_weights(module, weights, allow_mismatch=allow_mismatch)
+    fitting.put_into(module)
+    return fitting.report
+
+
+def fitting_weights(
+    module: nn.Module, weights: Stored, *, allow_mismatch: Iterable[str] = ()
+) -> FittingWeights:
+    """Return those of `weights` that fit a network, as `load_weights` does; the module stays.
+
+    Raises:
+        TorchError: the file can't be read, or anything else doesn't fit.
+    """
+    if isinstance(weights, Mapping):
+        path, stored = "the state_dict", _state_dict(weights, "the state_dict")
+    else:
+        path, stored = printable(fspath(weights)), read_weights(weights)
     own = module.state_dict()
     differing = {
         name: (tuple(own[name].shape), tuple(stored[name].shape))
@@ -76,9 +112,8 @@ def load_weights(
         surplus=tuple(name for name in stored if name not in own),
         differing=differing,
     )
-    _refuse(path, report, allowed)
-    module.load_state_dict({name: stored[name] for name in report.matched}, strict=False)
-    return report
+    _refuse(path, report, tuple(allow_mismatch))
+    return FittingWeights(report, {name: stored[name] for name in report.matched})
 
 
 def read_weights(path: str | PathLike[str]) -> dict[str, torch.Tensor]:
@@ -101,11 +136,18 @@ def read_weights(path: str | PathLike[str]) -> dict[str, torch.Tensor]:
         raise _wrong(file, "does not exist") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise _wrong(file, f"can't be read: {printable(str(error), 120)}") from None
+    return _state_dict(found, file)
+
+
+def _state_dict(found: Any, path: object) -> dict[str, torch.Tensor]:
+    """Return the tensors by name; training code puts them one level down."""
     for key in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not all(map(torch.is_tensor, found.values())):
-        raise _wrong(file, "holds no state_dict")
+        raise _wrong(path, "holds no state_dict")
+    if any(tensor.is_meta for tensor in found.values()):
+        raise _wrong(path, "is of a module on the meta device, which has no numbers")
     return {str(name): tensor for name, tensor in found.items()}
 
 
