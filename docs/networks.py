@@ -86,14 +86,18 @@ def section(counted: Report) -> str:
 
 
 def plot() -> str:
-    """Return the plot of all networks that have a source; a file's first is labelled first."""
+    """Return the plot of all networks that have a source.
+
+    Where labels are in each other's way the best known network of each file has its own: the
+    reference lists those first.
+    """
     points: dict[Point, int] = {}
-    for file, name in library():
-        if name in REFERENCE:
-            counted = report(Spec(str(file)).graph(name))
-            macs, parameters = int(str(counted.macs.inference)), int(str(counted.parameters.total))
-            rank = sum(point.group == file.stem for point in points)
-            points[Point(name, file.stem, macs, parameters)] = rank
+    files = {name: file for file, name in library()}
+    for name in REFERENCE:
+        counted = report(Spec(str(files[name])).graph(name))
+        macs, parameters = int(str(counted.macs.inference)), int(str(counted.parameters.total))
+        rank = sum(point.group == files[name].stem for point in points)
+        points[Point(name, files[name].stem, macs, parameters)] = rank
     return scatter(sorted(points, key=points.__getitem__), "multiply-accumulates", "parameters")
 
 
