@@ -8,6 +8,7 @@ PICTURES holds the folders `train` and `val`, and each of them one for each clas
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -35,23 +36,19 @@ def two_classes(weights: str) -> nn.Module:
     `weights` is a file with a state_dict, "imagenet" for torchvision's, or "none".
     """
     design = archdsl.load("inception_v3", classes=2, transform_input=True)
-    network = design.compile()
-    if weights != "none":
-        load_all_but_heads(network, weights)
+    network = design.compile(
+        weights=learned(weights), allow_mismatch=[f"{head}*" for head in HEADS]
+    )
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name.startswith(HEADS)
     return network
 
 
-def load_all_but_heads(network: nn.Module, weights: str) -> None:
-    """Load what was learned on ImageNet; the names are those of torchvision."""
+def learned(weights: str) -> str | Mapping[str, torch.Tensor] | None:
+    """Return what was learned on ImageNet; the names are those of torchvision."""
     if weights == "imagenet":
-        found = Inception_V3_Weights.IMAGENET1K_V1.get_state_dict(progress=True)
-    else:
-        found = torch.load(weights, weights_only=True)
-    kept = {name: tensor for name, tensor in found.items() if not name.startswith(HEADS)}
-    missing = network.load_state_dict(kept, strict=False).missing_keys
-    assert all(name.startswith(HEADS) for name in missing), missing
+        return Inception_V3_Weights.IMAGENET1K_V1.get_state_dict(progress=True)
+    return None if weights == "none" else weights
 
 
 def pictures(folder: Path, training: bool, batch: int) -> Pictures:
