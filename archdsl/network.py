@@ -76,13 +76,17 @@ class Network:
         """The network as a NetworkX graph; `docs/graph.md` lists its attributes."""
         return self.checked.networkx
 
-    def count(self, depth: int | None = None) -> Count:
+    def count(self, depth: int | None = None, *, freeze: Sequence[str] = ()) -> Count:
         """Count parameters, multiply-accumulates, memory and receptive fields.
 
         Args:
             depth: blocks this many scopes deep become one row; None shows every layer.
+            freeze: patterns of the parameters that are not to learn, as `compile` takes them.
+
+        Raises:
+            ArchError: a pattern means no parameter.
         """
-        return Count(count(self.checked, depth))
+        return Count(count(self.checked, depth, freeze))
 
     def draw(self, **options: Any) -> Diagram:
         """Draw it; see `archdsl.backends.diagram.draw` for the options."""

@@ -31,12 +31,23 @@ ALLOWED: dict[str, set[str]] = {
     "elaborate": {"diagnostics", "limits", "layers", "syntax", "graph"},
     "check": {"diagnostics", "layers", "graph"},
     "analysis": {"layers", "graph"},
-    "backends": {"diagnostics", "layers", "graph", "analysis", "networkx_graph", "output"},
+    "backends": {
+        "diagnostics",
+        "layers",
+        "graph",
+        "analysis",
+        "freezing",
+        "networkx_graph",
+        "output",
+    },
     "sources": {"diagnostics", "limits", "syntax", "elaborate"},
+    "freezing": {"diagnostics", "graph", "analysis"},
     "own_layers": {"layers"},
 }
 ALLOWED["pipeline"] = {*ALLOWED}
-ALLOWED["counting"] = {"diagnostics", "elaborate", "analysis", "graph", "layers"}
+ALLOWED["counting"] = {
+    "diagnostics", "elaborate", "analysis", "freezing", "graph", "layers"
+}  # fmt: skip
 ALLOWED["network"] = {*ALLOWED} - {"network"}
 ALLOWED["error_index"] = {*ALLOWED}
 ALLOWED["cli"] = {*ALLOWED}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
 from archdsl.graph import CheckedGraph, Node
@@ -19,23 +19,27 @@ class Cost(NamedTuple):
         buffers: how many numbers it stores in the state_dict without learning them.
         macs: multiply-accumulates of convolutions, linear layers and matrix products.
         other: arithmetic operations beyond those, by heading.
+        frozen: how many of the parameters are kept from learning.
     """
 
     parameters: Size
     buffers: Size
     macs: Size
     other: Mapping[str, Size]
+    frozen: Size = 0
 
 
 class Parameters(NamedTuple):
     """Numbers of parameters.
 
-    `inference` leaves out the modules that only training-only outputs use.
+    `inference` leaves out the modules that only training-only outputs use; `trainable` and
+    `frozen` make up `total`.
     """
 
     total: Size
     trainable: Size
     inference: Size
+    frozen: Size = 0
 
 
 class Usage(NamedTuple):
@@ -50,6 +54,7 @@ class CostTable(NamedTuple):
 
     Attributes:
         nodes: by name, in the order of the graph, the inputs among them.
+        frozen: parameters that are kept from learning.
         buffers: of the whole network, and of what inference needs.
         macs: for one sample, forward only. What is applied several times counts each time.
         other: the same for other operations, by heading.
@@ -57,27 +62,37 @@ class CostTable(NamedTuple):
 
     nodes: Mapping[str, Cost]
     parameters: Parameters
+    frozen: Usage
     buffers: Usage
     macs: Usage
     other: Mapping[str, Usage]
 
 
-def cost(checked: CheckedGraph) -> CostTable:
+def cost(checked: CheckedGraph, frozen: Set[str] = frozenset()) -> CostTable:
     """Count parameters, multiply-accumulates and other operations of every node.
+
+    Args:
+        frozen: names of the parameters that are kept from learning, as in the state_dict.
 
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    nodes = {name: _of(node) for name, node in checked.nodes.items()}
+    nodes = {name: _of(node, frozen) for name, node in checked.nodes.items()}
     owners = owners_of_modules(checked)
     used = {owners[name] for name in checked.nodes if name not in checked.training_only}
-    learned = total(each.parameters for each in nodes.values())
+    stored = total(each.parameters for each in nodes.values())
+    kept = total(each.frozen for each in nodes.values())
     return CostTable(
         nodes=nodes,
         parameters=Parameters(
-            total=learned,
-            trainable=learned,
+            total=stored,
+            trainable=stored - kept,
             inference=total(each.parameters for name, each in nodes.items() if name in used),
+            frozen=kept,
+        ),
+        frozen=Usage(
+            inference=total(each.frozen for name, each in nodes.items() if name in used),
+            training=kept,
         ),
         buffers=Usage(
             inference=total(each.buffers for name, each in nodes.items() if name in used),
@@ -96,11 +111,26 @@ def owners_of_modules(checked: CheckedGraph) -> Mapping[str, str]:
     return owners
 
 
-def _of(node: Node) -> Cost:
+def in_state(node: Node, tensors: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return a node's parameters or buffers by their names in the state_dict.
+
+    There are none where it applies the module of another node.
+    """
+    if node.shares:
+        return {}
+    return {f"{node.name}.{name}" if name else node.name: tensors[name] for name in tensors}
+
+
+def _of(node: Node, frozen: Set[str]) -> Cost:
     facts = node.facts
     if node.shares:
         return Cost(0, 0, facts.macs, facts.other)
-    return Cost(_numbers(facts.params), _numbers(facts.buffers), facts.macs, facts.other)
+    kept: Size = 0
+    if frozen and facts.params:
+        named = in_state(node, facts.params)
+        kept = _numbers({name: shape for name, shape in named.items() if name in frozen})
+    buffers = _numbers(facts.buffers)
+    return Cost(_numbers(facts.params), buffers, facts.macs, facts.other, kept)
 
 
 def _numbers(tensors: Mapping[str, Shape]) -> Size:

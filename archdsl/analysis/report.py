@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ class Report(NamedTuple):
 
     Attributes:
         arguments: the values of the network's parameters.
+        frozen: parameters that are kept from learning.
         depth: how many layers with multiply-accumulates lie on the longest path at inference.
         folded: the depth at which blocks are folded, or None.
         assumptions: what the free sizes must be for the shapes to agree.
@@ -43,6 +44,7 @@ class Report(NamedTuple):
     outputs: tuple[OutputShape, ...]
     rows: tuple[Row, ...]
     parameters: Parameters
+    frozen: Usage
     buffers: Usage
     macs: Usage
     other: Mapping[str, Usage]
@@ -53,14 +55,19 @@ class Report(NamedTuple):
 
 
 def report(
-    checked: CheckedGraph, depth: int | None = None, bytes_per_number: int = BYTES_PER_NUMBER
+    checked: CheckedGraph,
+    depth: int | None = None,
+    bytes_per_number: int = BYTES_PER_NUMBER,
+    frozen: Set[str] = frozenset(),
 ) -> Report:
     """Count a network; blocks `depth` scopes deep become one row (0 makes one row of all).
+
+    `frozen` are the names of parameters that are kept from learning.
 
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    costs = cost(checked)
+    costs = cost(checked, frozen)
     table = memory(checked, costs, bytes_per_number)
     seen = list(checked.inputs)[:MOST_INPUTS]
     fields = {name: receptive_fields(checked, name) for name in seen}
@@ -76,6 +83,7 @@ def report(
         ),
         rows=tuple(rows_of(parts, depth)),
         parameters=costs.parameters,
+        frozen=costs.frozen,
         buffers=costs.buffers,
         macs=costs.macs,
         other=costs.other,
@@ -120,6 +128,7 @@ def _row_data(row: Row) -> dict[str, object]:
         "inputs": [_listed(shape) for shape in row.inputs],
         "output": _listed(row.output),
         "parameters": _plain(row.parameters),
+        "frozen": _plain(row.frozen),
         "buffers": _plain(row.buffers),
         "macs": _plain(row.macs),
         "other": {heading: _plain(size) for heading, size in row.other.items()},

@@ -40,6 +40,7 @@ class Row(NamedTuple):
         training_only: nothing in it runs at inference.
         shares: name of the row's node whose module is applied again, or "".
         layers: how many nodes it stands for.
+        frozen: how many of the parameters are kept from learning.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Row(NamedTuple):
     training_only: bool
     shares: str
     layers: int
+    frozen: Size = 0
 
 
 def first_fields(row: Row) -> Fields:
@@ -128,6 +130,7 @@ def _layer_row(parts: Parts, node: Node) -> Row:
         training_only=node.name in parts.checked.training_only,
         shares=node.shares,
         layers=1,
+        frozen=each.frozen,
     )
 
 
@@ -151,6 +154,7 @@ def _block_row(parts: Parts, scope: Scope, names: Sequence[str], last: str) -> R
         training_only=inside <= parts.checked.training_only,
         shares="",
         layers=len(names),
+        frozen=total(each.frozen for each in costs),
     )
 
 

@@ -72,8 +72,10 @@ def summary(report: Report, write: Writer, explain: bool = False) -> Iterator[Li
 
 
 def _parameters(report: Report, explain: bool, write: Writer) -> Iterator[Line]:
-    total, trainable, inference = report.parameters
-    note = "all trainable" if trainable == total else f"{write.size(trainable)} trainable"
+    total, trainable, inference, frozen = report.parameters
+    note = "all trainable"
+    if frozen != 0:
+        note = f"{write.size(trainable)} trainable, {write.size(frozen)} frozen"
     yield _line(write, "Parameters", total, "" if total == 0 else note)
     if inference != total:
         only = [f"`{each.name}`" for each in report.outputs if each.training_only]

@@ -106,6 +106,8 @@ def _cells(report: Report, explain: bool, write: Writer) -> Sequence[Cell]:
     comes_out = Cell(Column("output"), lambda row: write.shape(row.output))
     parameters = Cell(Column("parameters", True), lambda row: _parameters(row, write), _learned)
     explained = Cell(Column("parameters", True), lambda row: _explained(row, write), _learned)
+    frozen = Cell(Column("frozen", True), lambda row: write.number(row.frozen), lambda r: r.frozen)
+    kept = (frozen,) if report.frozen.training != 0 else ()
     macs = Cell(Column("macs", True), lambda row: write.number(row.macs), lambda r: r.macs)
     other = Cell(
         Column("other ops", True), lambda row: write.number(total(row.other.values())), _other
@@ -115,10 +117,10 @@ def _cells(report: Report, explain: bool, write: Writer) -> Sequence[Cell]:
     )
     stride = Cell(Column("stride", True, spare=True), lambda row: write.stride(first_fields(row)))
     if explain:
-        return layer, kind, comes_out, explained, macs
+        return layer, kind, comes_out, explained, *kept, macs
     if report.folded is not None:
-        return layer, kind, goes_in, comes_out, parameters, macs, field, stride
-    return layer, kind, comes_out, parameters, macs, other, field, stride
+        return layer, kind, goes_in, comes_out, parameters, *kept, macs, field, stride
+    return layer, kind, comes_out, parameters, *kept, macs, other, field, stride
 
 
 def _layers(report: Report, explain: bool, write: Writer) -> Grid:
@@ -179,6 +181,7 @@ def _compared(reports: Sequence[Report], form: str) -> str:
         Column("input"),
         Column("depth", True),
         Column("parameters", True),
+        Column("trainable", True),
         Column("at inference", True),
         Column("macs", True),
         Column("activations", True),
@@ -186,8 +189,11 @@ def _compared(reports: Sequence[Report], form: str) -> str:
     )
     writers = [writer(report) for report in reports]
     table = Grid(columns, list(map(_network, reports, writers)))
-    alike = all(report.parameters.total == report.parameters.inference for report in reports)
-    text = _written(table.without(4) if alike else table, form)
+    if all(report.parameters.total == report.parameters.inference for report in reports):
+        table = table.without(5)
+    if all(report.parameters.frozen == 0 for report in reports):
+        table = table.without(4)
+    text = _written(table, form)
     if form == "latex":
         return text
     notes = {rounding(report, write): None for report, write in zip(reports, writers, strict=True)}
@@ -203,6 +209,7 @@ def _network(report: Report, write: Writer) -> list[str]:
         write.shapes(report.inputs.values()),
         str(report.depth),
         write.number(report.parameters.total),
+        write.number(report.parameters.trainable),
         write.number(report.parameters.inference),
         write.number(report.macs.inference),
         cells.in_bytes(memory.training, write),

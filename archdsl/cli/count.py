@@ -17,6 +17,9 @@ from archdsl.counting import count
 )
 @click.option("--explain", is_flag=True, help="Show how each number of parameters comes about.")
 @click.option(
+    "--freeze", multiple=True, metavar="PATTERN", help="Keep these from learning: 'features.*'."
+)
+@click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", help="Of the result."
 )
 @reading
@@ -26,6 +29,7 @@ def command(
     inputs: tuple[str, ...],
     depth: int | None,
     explain: bool,
+    freeze: tuple[str, ...],
     form: str,
     reading: Reading,
 ) -> None:
@@ -35,6 +39,8 @@ def command(
     Multiply-accumulates are those of convolutions, linear layers and matrix products; what else
     a network computes stands under "other operations".
     """
-    reports = [count(graph_of(reading.spec(name), parameters, inputs), depth) for name in specs]
+    reports = [
+        count(graph_of(reading.spec(name), parameters, inputs), depth, freeze) for name in specs
+    ]
     text = render(reports, form, explain)
     click.echo(text.removesuffix("\n"))

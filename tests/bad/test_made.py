@@ -22,6 +22,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.diagram import problems as drawing
     from archdsl.backends.python_source.errors import NothingToEvaluate
     from archdsl.backends.torch_module import problems as running
+    from archdsl.freezing import NoSuchParameter
 
     return {
         "E0603_training_only": NothingToEvaluate(span=SPAN, name="net"),
@@ -39,7 +40,7 @@ def made() -> dict[str, Diagnostic]:
             more=("missing: fc.weight", "surplus: head.weight"),
             hint="is `head.weight` what the network calls `fc.weight`?",
         ),
-        "E0608_pattern": running.NoSuchParameter(
+        "E0608_pattern": NoSuchParameter(
             span=None, pattern="layer9.*", known=("conv1.weight", "bn1.weight")
         ),
         "E0701_nothing_installed": drawing.NoEngine(

@@ -47,7 +47,7 @@ def test_json_has_the_keys_that_are_promised(archdsl: Command) -> None:
     assert data["network"] == "tiny"
     assert data["inputs"] == {"image": [3, 32, 32]}
     assert data["outputs"] == {"output": [10], "aux": [10]}
-    assert set(data["parameters"]) == {"total", "trainable", "inference"}  # type: ignore[call-overload]
+    assert set(data["parameters"]) == {"total", "trainable", "inference", "frozen"}  # type: ignore[call-overload]
     assert set(data["macs"]) == {"inference", "training"}  # type: ignore[call-overload]
     layers = data["layers"]
     assert isinstance(layers, list)
@@ -171,3 +171,24 @@ def test_what_is_wrong(archdsl: Command, arguments: list[str], status: int, said
     assert result.status == status
     assert said in result.error
     assert not result.out
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "markdown", "latex"])
+def test_what_is_frozen_is_shown(archdsl: Command, golden: Golden, form: str) -> None:
+    suffix = {"table": "txt", "csv": "csv", "markdown": "md", "latex": "tex"}[form]
+    printed = archdsl.printed(
+        "count", "small.arch:tiny", "--depth", "1", "--freeze", "stem", "--format", form
+    )
+    golden(GOLDEN / f"frozen.{suffix}", printed)
+
+
+def test_frozen_networks_are_compared(archdsl: Command, golden: Golden) -> None:
+    specs = ["small.arch:tiny", "small.arch:wide"]
+    golden(GOLDEN / "frozen_comparison.txt", archdsl.printed("count", *specs, "--freeze", "stem"))
+
+
+def test_a_pattern_that_means_nothing(archdsl: Command) -> None:
+    status, _, said = archdsl("count", "small.arch:tiny", "--freeze", "steem.*")
+    assert status == 1
+    assert "error[E0608]: no parameter is called `steem.*`" in said
+    assert "stem.conv.weight" in said

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from archdsl.analysis.cost import in_state
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
 
@@ -60,11 +61,8 @@ def expected_state(checked: CheckedGraph) -> dict[str, Shape]:
 def _shapes(checked: CheckedGraph, buffers: bool) -> dict[str, Shape]:
     found: dict[str, Shape] = {}
     for node in checked.nodes.values():
-        if node.shares:
-            continue
         tensors = {**node.facts.params, **(node.facts.buffers if buffers else {})}
-        for name, shape in tensors.items():
-            found[f"{node.name}.{name}" if name else node.name] = shape
+        found |= in_state(node, tensors)
     return found
 
 

@@ -67,20 +67,6 @@ class WrongWeights(Diagnostic):
         return self.more
 
 
-class NoSuchParameter(Diagnostic):
-    """A pattern that no parameter has"""
-
-    code = "E0608"
-    pattern: str
-    known: tuple[str, ...]
-
-    def message(self) -> str:
-        return f"no parameter is called `{self.pattern}`"
-
-    def help(self) -> str:
-        return f"there are `{'`, `'.join(self.known)}`, ..." if self.known else ""
-
-
 def in_bytes(number: int) -> str:
     """Write a number of bytes with a unit: "3.7 GiB"."""
     size = float(number)

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,8 +14,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from archdsl.backends.torch_module.problems import NoSuchParameter, TorchError, WrongWeights
+from archdsl.backends.torch_module.problems import TorchError, WrongWeights
 from archdsl.diagnostics import printable
+from archdsl.freezing import matches, matching
 
 MOST_NAMED = 8
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training code puts it
@@ -208,14 +208,6 @@ def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "one number"
 
 
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a parameter is meant by a pattern: `features.*`, or `fc` for all of it."""
-    return any(
-        fnmatchcase(name, pattern) or name == pattern or name.startswith(f"{pattern}.")
-        for pattern in patterns
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Trainable:
     """How many parameters learn, and how many were frozen."""
@@ -228,16 +220,12 @@ def freeze(module: nn.Module, patterns: Iterable[str]) -> Trainable:
     """Keep the parameters that match any pattern from learning.
 
     Raises:
-        TorchError: a pattern matches no parameter.
+        ArchError: a pattern matches no parameter.
     """
-    names = [name for name, _ in module.named_parameters()]
-    for pattern in patterns:
-        if not any(matches(name, [pattern]) for name in names):
-            known = get_close_matches(pattern, names, 3, 0.3) or names[:3]
-            raise TorchError([NoSuchParameter(span=None, pattern=pattern, known=tuple(known))])
+    meant = matching([name for name, _ in module.named_parameters()], tuple(patterns))
     frozen = 0
     for name, parameter in module.named_parameters():
-        if matches(name, patterns):
+        if name in meant:
             parameter.requires_grad_(False)
         frozen += 0 if parameter.requires_grad else parameter.numel()
     total = sum(parameter.numel() for parameter in module.parameters())

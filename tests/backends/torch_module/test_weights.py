@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+import archdsl
 from archdsl.backends.onnx_file import save_weights
 from archdsl.backends.torch_module import TorchError, freeze, load_weights, torch_module
+from archdsl.diagnostics import ArchError
 from archdsl.pipeline import Spec
 
 torch = pytest.importorskip("torch")
@@ -132,5 +134,62 @@ def test_freezing_by_pattern(module: Any) -> None:
 
 
 def test_freezing_what_is_not_there(module: Any) -> None:
-    with pytest.raises(TorchError, match=r"no parameter is called `feature.\*`"):
+    with pytest.raises(ArchError, match=r"no parameter is called `feature.\*`"):
         freeze(module, ["feature.*"])
+
+
+SHARED = """network shared { input image: [3, 8, 8]
+  first: { conv: Conv2d(4, 3, padding = 1) -> BatchNorm2d }
+  again: Conv2d(4, 3, padding = 1)
+  reuse again
+  parameter gamma: [4, 1, 1] = 1
+  mul { branch {} branch { from gamma } }
+  output aux when training { Flatten -> head: Linear(2) }
+  Flatten -> fc: Linear(5)
+}"""
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [["first"], ["first.*"], ["ag???"], ["gamma"], ["*.weight"], ["head", "fc.bias"], ["*"], []],
+    ids=" ".join,
+)
+def test_the_count_says_what_torch_says(patterns: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(SHARED)
+    network = archdsl.load(path)
+    module = network.compile(freeze=patterns)
+    counted = network.count(freeze=patterns)
+
+    for learns, said in ((True, "trainable"), (False, "frozen")):
+        of_torch = sum(p.numel() for p in module.parameters() if p.requires_grad is learns)
+        assert counted.to_dict()["parameters"][said] == of_torch  # type: ignore[index]
+    for row in counted.report.rows:
+        own = [p for name, p in module.named_parameters() if f"{name}.".startswith(f"{row.name}.")]
+        assert row.frozen == sum(p.numel() for p in own if not p.requires_grad), row.name
+
+
+@pytest.mark.parametrize("pattern", ["frst", "first.0.running_mean", ""])
+def test_a_pattern_without_parameters_is_the_same_error(pattern: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(SHARED)
+    network = archdsl.load(path)
+    with pytest.raises(ArchError) as counting:
+        network.count(freeze=[pattern])
+    with pytest.raises(ArchError) as compiling:
+        network.compile(freeze=[pattern])
+
+    assert "error[E0608]" in str(counting.value)
+    assert str(counting.value) == str(compiling.value)
+
+
+def test_freezing_the_published_networks_agrees_with_torch() -> None:
+    network = archdsl.load("inception_v3")
+    patterns = ["Conv2d_*", "Mixed_5?", "AuxLogits"]
+    module = network.compile(device="meta", freeze=patterns)
+    frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
+    counted = network.count(freeze=patterns).report
+
+    assert counted.parameters.frozen == counted.frozen.training == frozen
+    auxiliary = sum(p.numel() for n, p in module.named_parameters() if n.startswith("AuxLogits"))
+    assert counted.frozen.inference == frozen - auxiliary
