@@ -42,7 +42,7 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> frozenset[str]:
     for pattern in patterns:
         meant = {name for name in names if matches(name, [pattern])}
         if not meant:
-            known = get_close_matches(pattern, names, 3, 0.3) or names[:3]
+            known = get_close_matches(pattern, names, 3, 0.3) or sorted(names)[:3]
             raise ArchError([NoSuchParameter(span=None, pattern=pattern, known=tuple(known))])
         found |= meant
     return frozenset(found)

@@ -152,7 +152,7 @@ def test_data_has_the_keys_that_are_promised() -> None:
     assert data["inputs"] == {"image": [4, 8, 8]}
     assert data["outputs"] == {"aux": [2, 8, 8], "main": [2, 8, 8]}
     assert data["training_outputs"] == ["aux"]
-    assert data["parameters"] == {"total": 460, "trainable": 460, "inference": 460}
+    assert data["parameters"] == {"total": 460, "trainable": 460, "inference": 460, "frozen": 0}
     assert data["macs"] == {"inference": 28_672, "training": 29_696}
     layers = data["layers"]
     assert isinstance(layers, list)

@@ -90,7 +90,7 @@ def test_published_figures(
     data = counted(archdsl, spec)
 
     assert data["parameters"] == {
-        "total": parameters, "trainable": parameters, "inference": inference
+        "total": parameters, "trainable": parameters, "inference": inference, "frozen": 0
     }  # fmt: skip
     assert data["macs"]["inference"] == macs  # type: ignore[index]
 
