@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from math import atan2, degrees, hypot
+from dataclasses import dataclass
 
-from archdsl.backends.diagram.escaping import dot_html, dot_quoted, visible
+from archdsl.backends.diagram.arrows import BESIDE, arrows, width_of
+from archdsl.backends.diagram.escaping import attributes_of, dot_html, dot_quoted, visible
+from archdsl.backends.diagram.frames import MARGIN, aside, least_widths, title_of
 from archdsl.backends.diagram.labels import SMALL, label_of_box
 from archdsl.backends.diagram.legend import legend
 from archdsl.backends.diagram.rows import Style, name_of, sign_of
-from archdsl.backends.diagram.view import Box, Cluster, Edge, View, boxes_in
+from archdsl.backends.diagram.view import Box, Cluster, View, boxes_in
 from archdsl.backends.diagram.wording import kind_of, shape_of
 from archdsl.graph import Node
 
 FONT = "Helvetica"
 LINE_END = '<BR ALIGN="LEFT"/>'
-TITLE = 10  # size of the title of an open block, in points
-TITLE_LEAST = 7
-NARROW = 11  # characters of that size in half the width of a layer
-CHARACTER = 0.52  # mean width of a character of a shape, for a size of 1
-FRAME_MARGIN = 10  # points between a frame and what is in it
-BESIDE = 4  # points between an edge and the shape beside it
-BELOW = 10  # points from the box down to the middle of the shape
-# Graphviz keeps a cluster narrow with a weight of 128; a straight line counts for more.
-CHAIN, MAIN = "200", "1000"
 MANY = 400  # boxes, from which on Graphviz is told to try less hard
 
 
@@ -34,9 +27,11 @@ def to_dot(view: View, style: Style, direction: str = "TB", explained: bool = Tr
     lines = [f"digraph {dot_quoted(visible(view.checked.name))} {{"]
     lines += [f"  {line}" for line in _settings(view, style, direction, explained)]
     clusters = iter(range(len(view.checked.scopes) + 1))
-    lines += _children(view, view.children, style, names, clusters, 0)
-    for edge in view.edges:
-        lines.append("  " + _edge(edge, names, style, direction))
+    titled = least_widths(view) if direction == "TB" else {}
+    widths = {box.index: max(_width(box), titled.get(box.index, 0)) for box in view.boxes}
+    writer = _Writer(view, style, names, widths, aside(view) if direction == "TB" else frozenset())
+    lines += writer.children(view.children, clusters, 0)
+    lines += [f"  {arrow}" for arrow in arrows(view, style, names, direction)]
     return "\n".join([*lines, "}", ""])
 
 
@@ -65,11 +60,13 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
         "nodesep": "0.3",
         "ranksep": "0.34",
         "pad": "0.2",
+        # else each open block is ranked by itself, and edges into it may run sideways or upwards
+        "newrank": "true",
     }
     if len(view.boxes) > MANY:
         graph |= {"nslimit": "1", "nslimit1": "1", "mclimit": "0.3"}
     label = f" label=<{legend(view, style)}>" if explained else ""
-    yield f"graph [{_written(graph)}{label}]"
+    yield f"graph [{attributes_of(graph)}{label}]"
     node = {
         "shape": "plain",
         "fontname": FONT,
@@ -77,7 +74,7 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
         "fontcolor": theme.text,
         "color": theme.line,
     }
-    yield f"node [{_written(node)}]"
+    yield f"node [{attributes_of(node)}]"
     edge = {
         "arrowsize": "0.6",
         "color": theme.line,
@@ -85,88 +82,89 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
         "fontsize": str(SMALL),
         "fontcolor": theme.muted,
     }
-    yield f"edge [{_written(edge)}]"
+    yield f"edge [{attributes_of(edge)}]"
 
 
-def _written(attributes: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={dot_quoted(value)}" for name, value in attributes.items())
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes boxes and clusters.
 
-
-def _children(
-    view: View,
-    children: Sequence[Box | Cluster],
-    style: Style,
-    names: Mapping[int, str],
-    numbers: Iterator[int],
-    depth: int,
-) -> list[str]:
-    """Write boxes and clusters. Blocks nest to a limited depth, and so does this."""
-    indent = "  " * (depth + 1)
-    lines: list[str] = []
-    for child in children:
-        if isinstance(child, Box):
-            lines.append(f"{indent}{_node(view, child, names[child.index], style)}")
-            continue
-        lines.append(f"{indent}subgraph cluster_{next(numbers)} {{")
-        lines.append(f"{indent}  {_cluster(child, style, depth)}")
-        lines += _children(view, child.children, style, names, numbers, depth + 1)
-        lines.append(f"{indent}}}")
-    return lines
-
-
-def _cluster(cluster: Cluster, style: Style, depth: int) -> str:
-    """Write how a cluster looks.
-
-    Arrows run over its title. The one that comes in at the middle of a single column leaves half
-    the column's width to the title.
+    Attributes:
+        names: of the boxes, and widths: how wide they are at least, by their index.
+        aside: the boxes that the main output does not need.
     """
-    narrow = all(box.kind != "merge" for box in boxes_in(cluster.children))
-    scope, theme = cluster.scope, style.theme
-    label, block = visible(scope.label), visible(scope.block)
-    text = f"<B>{dot_html(label)}</B>"
-    if block:
-        text += (LINE_END if narrow else " ") + dot_html(block) + LINE_END * narrow
-    size = TITLE
-    if narrow and (longest := max(len(label), len(block))) > NARROW:
-        size = max(TITLE_LEAST, TITLE * NARROW // longest)
-    attributes = {
-        "style": "filled,rounded,dashed" if cluster.training_only else "filled,rounded",
-        "fillcolor": theme.cluster(depth),
-        "color": theme.line if cluster.training_only else theme.muted,
-        "penwidth": "0.6",
-        "labeljust": "l",
-        "labelloc": "t",
-        "margin": str(FRAME_MARGIN),
-        "fontsize": str(size),
-        "fontcolor": theme.muted,
-        "tooltip": visible(scope.name),
-    }
-    return f"graph [{_written(attributes)} label=<{text}>]"
 
+    view: View
+    style: Style
+    names: Mapping[int, str]
+    widths: Mapping[int, int]
+    aside: frozenset[int]
 
-def _node(view: View, box: Box, name: str, style: Style) -> str:
-    """Write a box as a node with its label."""
-    theme = style.theme
-    tooltip = {"tooltip": visible(box.path)}
-    dashed = ",dashed" if box.training_only else ""
-    if box.kind in ("layers", "block", "run"):
-        label = label_of_box(view, box, style, _width(box))
-        return f"{dot_quoted(name)} [{_written(tooltip)} label=<{label}>]"
-    if box.kind == "merge":
-        return f"{dot_quoted(name)} [{_written(_merge(box, style) | tooltip)}]"
-    attributes = {
-        "shape": "box",
-        "style": f"filled,rounded{dashed}",
-        "fillcolor": theme.background,
-        "height": "0.28",
-        "margin": "0.12,0.04",
-    }
-    text = f"<B>{dot_html(name_of(box))}</B>"
-    if box.kind == "tensor":
-        text = dot_html(name_of(box))
-        attributes["shape"] = "note"
-        attributes["style"] = f"filled{dashed}"
-    return f"{dot_quoted(name)} [{_written(attributes | tooltip)} label=<{text}>]"
+    def children(
+        self, children: Sequence[Box | Cluster], numbers: Iterator[int], depth: int
+    ) -> list[str]:
+        """Write boxes and clusters. Blocks nest to a limited depth, and so does this."""
+        indent = "  " * (depth + 1)
+        lines: list[str] = []
+        for child in children:
+            if isinstance(child, Box):
+                lines.append(f"{indent}{self.node(child)}")
+                continue
+            lines.append(f"{indent}subgraph cluster_{next(numbers)} {{")
+            lines.append(f"{indent}  {self.cluster(child, depth)}")
+            lines += self.children(child.children, numbers, depth + 1)
+            lines.append(f"{indent}}}")
+        return lines
+
+    def node(self, box: Box) -> str:
+        """Write a box as a node with its label."""
+        name, theme = dot_quoted(self.names[box.index]), self.style.theme
+        tooltip = {"tooltip": visible(box.path)}
+        dashed = ",dashed" if box.training_only else ""
+        if box.kind in ("layers", "block", "run"):
+            label = label_of_box(self.view, box, self.style, self.widths[box.index])
+            return f"{name} [{attributes_of(tooltip)} label=<{label}>]"
+        if box.kind == "merge":
+            return f"{name} [{attributes_of(_merge(box, self.style) | tooltip)}]"
+        attributes = {
+            "shape": "box",
+            "style": f"filled,rounded{dashed}",
+            "fillcolor": theme.background,
+            "height": "0.28",
+            "margin": "0.12,0.04",
+        }
+        text = f"<B>{dot_html(name_of(box))}</B>"
+        if box.kind == "tensor":
+            text = dot_html(name_of(box))
+            attributes["shape"] = "note"
+            attributes["style"] = f"filled{dashed}"
+        return f"{name} [{attributes_of(attributes | tooltip)} label=<{text}>]"
+
+    def cluster(self, cluster: Cluster, depth: int) -> str:
+        """Write how a cluster looks.
+
+        An arrow into one that stands aside comes from a side; so its title is at the foot.
+        """
+        scope, theme = cluster.scope, self.style.theme
+        aside = self.aside.issuperset(box.index for box in boxes_in(cluster.children))
+        title = title_of(scope)
+        text = f"<B>{dot_html(title.label)}</B>"
+        if title.block:
+            gap, end = (" ", "") if title.together else (LINE_END, LINE_END)
+            text += gap + dot_html(title.block) + end
+        attributes = {
+            "style": "filled,rounded,dashed" if cluster.training_only else "filled,rounded",
+            "fillcolor": theme.cluster(depth),
+            "color": theme.line if cluster.training_only else theme.muted,
+            "penwidth": "0.6",
+            "labeljust": "l",
+            "labelloc": "b" if aside else "t",
+            "margin": str(MARGIN),
+            "fontsize": str(title.size),
+            "fontcolor": theme.muted,
+            "tooltip": visible(scope.name),
+        }
+        return f"graph [{attributes_of(attributes)} label=<{text}>]"
 
 
 def _width(box: Box) -> int:
@@ -174,7 +172,7 @@ def _width(box: Box) -> int:
     if not box.scope or not box.nodes:
         return 0
     shape = visible(shape_of(box.nodes[-1].shape))
-    return round(2 * (len(shape) * SMALL * CHARACTER + BESIDE - FRAME_MARGIN))
+    return round(2 * (width_of(shape) + BESIDE - MARGIN))
 
 
 def _merge(box: Box, style: Style) -> dict[str, str]:
@@ -202,36 +200,3 @@ def _merge(box: Box, style: Style) -> dict[str, str]:
         "width": "1.2",
         "margin": "0.1,0.03",
     }
-
-
-def _shape(edge: Edge, text: str, direction: str) -> dict[str, str]:
-    """Write a shape beside an edge.
-
-    A label of its own takes part in the layout, and bends the edge where it has little room. So
-    where an edge is straight, the shape is put right beside its tail, at an angle that depends on
-    the length of the text.
-    """
-    if not edge.straight or direction != "TB":
-        return {"label": f" {text} "}
-    aside = len(text) * SMALL * CHARACTER / 2 + BESIDE
-    return {
-        "taillabel": text,
-        "labeldistance": f"{hypot(aside, BELOW) / 10:.3f}",
-        "labelangle": f"{degrees(atan2(aside, BELOW)):.1f}",
-    }
-
-
-def _edge(edge: Edge, names: Mapping[int, str], style: Style, direction: str) -> str:
-    attributes: dict[str, str] = {}
-    if edge.labelled:
-        attributes |= _shape(edge, visible(shape_of(edge.shape)), direction)
-    if edge.alone:
-        attributes["weight"] = CHAIN
-    if edge.main:
-        attributes |= {"weight": MAIN, "penwidth": "1.5"}
-    if edge.shortcut:
-        attributes |= {"color": style.theme.accent, "penwidth": "1.5"}
-    if edge.training_only:
-        attributes["style"] = "dashed"
-    ends = f"{dot_quoted(names[edge.source])} -> {dot_quoted(names[edge.target])}"
-    return f"{ends} [{_written(attributes)}]" if attributes else ends

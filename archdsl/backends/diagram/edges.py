@@ -107,13 +107,12 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
         said.add((edge.source, edge.shape))
         single = len(targets[edge.source]) == 1
         alone = single and len(sources[edge.target]) == 1
-        level = boxes[edge.source].scope == boxes[edge.target].scope
         found.append(
             replace(
                 edge,
                 main=on_main,
                 alone=alone,
-                straight=level and single and (alone or on_main),
+                straight=single and (alone or on_main),
                 shortcut=shortcut,
                 labelled=labelled,
             )

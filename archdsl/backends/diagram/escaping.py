@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from html import escape
 
 from archdsl.backends.diagram.wording import LONGEST_LABEL, short
@@ -21,6 +22,11 @@ def dot_quoted(text: str) -> str:
     """Write a string of DOT: quotes, backslashes and `&` mean nothing in it."""
     text = text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
+
+
+def attributes_of(values: Mapping[str, str]) -> str:
+    """Write attributes of DOT: `name="value"`, with blanks between."""
+    return " ".join(f"{name}={dot_quoted(value)}" for name, value in values.items())
 
 
 def dot_html(text: str) -> str:

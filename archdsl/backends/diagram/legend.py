@@ -57,10 +57,12 @@ def _marks(view: View, style: Style) -> Iterator[str]:
         yield from _scale(view, style)
     else:
         shown = families_of(node for box in view.boxes for node in box.nodes)
+        said: dict[str, list[str]] = {}  # some families share a colour, and then a mark
         for family in sorted(shown, key=_rank):
             if family != "tensor":
-                said = visible(family.replace("_", " "), 24)
-                yield _mark(f'BGCOLOR="{theme.family(family)}"', "", said, style)
+                said.setdefault(theme.family(family), []).append(family.replace("_", " "))
+        for fill, families in said.items():
+            yield _mark(f'BGCOLOR="{fill}"', "", visible(", ".join(families), 48), style)
     if any(edge.shortcut for edge in view.edges):
         yield _mark("", f'<FONT COLOR="{theme.accent}"><B>→</B></FONT>', "shortcut", style)
     if any(box.training_only for box in view.boxes):

@@ -105,10 +105,11 @@ def _layer(node: Node, fill: str) -> Row:
 
 
 def _title(view: View, scope: Scope, name: str, fill: str) -> Row:
-    """Return what a block is and what it is called; of a group there is only the label."""
+    """Return what a block is and what it is called; a group has only a label."""
+    said = visible(view.titles.get(scope.name, ""))
     if not scope.block:
-        return Row(name, "", "", fill)
-    return Row(visible(scope.block), visible(view.titles.get(scope.name, "")), name, fill)
+        return Row(name, said, "", fill)
+    return Row(visible(scope.block), said, name, fill)
 
 
 def _names(box: Box) -> str:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from archdsl.backends.diagram.dot import TITLE, names_of, to_dot
+from archdsl.backends.diagram.dot import names_of, to_dot
 from archdsl.backends.diagram.engines import render
 from archdsl.backends.diagram.escaping import latex, visible
+from archdsl.backends.diagram.frames import title_of
 from archdsl.backends.diagram.legend import totals_of
 from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View
@@ -101,13 +102,14 @@ def _frame(cluster: Cluster, placed: Mapping[str, Any], fill: str, style: Style)
     x0, y0, x1, y1 = _numbers(placed["bb"])
     dashed = ",training" if cluster.training_only else ""
     look = f"draw={_color(style.theme.muted)},fill={_color(fill)},rounded corners=8bp{dashed}"
-    title = latex(visible(cluster.scope.label))
-    block = latex(visible(cluster.scope.block))
-    size = float(placed.get("fontsize", TITLE))
-    font = rf"font=\fontsize{{{size:g}}}{{{size + 1:g}}}\selectfont"
-    wide = x1 - x0 > 2 * size * len(title + block)
-    text = rf"\textbf{{{title}}}" + (" " if wide else r"\\ ") * bool(block) + block
-    label = _text(x0 + 8, y1 - 4, text, style.theme.muted, f"anchor=north west,align=left,{font}")
+    title = title_of(cluster.scope)
+    size = title.size
+    font = rf"font=\fontsize{{{size}}}{{{size + 1}}}\selectfont"
+    gap = " " if title.together else r"\\ "
+    text = rf"\textbf{{{latex(title.label)}}}" + gap * bool(title.block) + latex(title.block)
+    high = _numbers(placed["lp"])[1] > (y0 + y1) / 2
+    y, anchor = (y1 - 4, "north west") if high else (y0 + 4, "south west")
+    label = _text(x0 + 8, y, text, style.theme.muted, f"anchor={anchor},align=left,{font}")
     return rf"\path[{look}] ({x0:g},{y0:g}) rectangle ({x1:g},{y1:g});" + "\n" + label
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from archdsl.backends.diagram.folding import goes_on
 from archdsl.backends.diagram.tree import Tree
-from archdsl.backends.diagram.wording import LONGEST_ARGUMENTS, arguments_of, value_of
+from archdsl.backends.diagram.wording import LONGEST_ARGUMENTS, arguments_of, kind_of, value_of
 from archdsl.graph import Node, Scope
 
 
@@ -21,13 +21,15 @@ class Titles:
         """Return a block's arguments in short, or "".
 
         A block that is a layer and what goes on with it, such as a convolution with its
-        normalization, is described as that layer: "3x3, 64, /2". Of others those arguments are
-        given that differ between the uses of the block.
+        normalization, is described as that layer: "3x3, 64, /2"; a group of that kind has the
+        layer's name as well. Of other blocks those arguments are given that differ between the
+        uses of the block.
         """
+        if only := self._only_layer(scope):
+            said = arguments_of(only.layer)
+            return said if scope.block else f"{kind_of(only.layer)} {said}".rstrip()
         if not scope.block:
             return ""
-        if layer := self._only_layer(scope):
-            return arguments_of(layer.layer)
         names = self.telling.get(scope.block, [])
         parts = [f"{name} {value_of(scope.arguments[name])}" for name in names]
         text = ", ".join(parts)

@@ -73,7 +73,7 @@ class Edge:
         shape: of the tensor.
         main: whether it lies on the longest way from the input to the output.
         alone: whether its source gives to nobody else, and its target takes from nobody else.
-        straight: whether it is sure to be drawn as a straight line, across no frame.
+        straight: whether it is sure to be drawn as a straight line.
         shortcut: whether it hands a merge what another of its inputs was computed from.
         labelled: whether the shape is to stand beside it.
     """

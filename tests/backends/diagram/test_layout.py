@@ -1,0 +1,194 @@
+"""Where things stand: the main path is straight, text is free, and nothing runs over a box."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from graphs import Builder, densenet, inception, resnet, unet
+
+from archdsl import load
+from archdsl.backends.diagram.dot import names_of, to_dot
+from archdsl.backends.diagram.drawing import Choices, style_of, view_of
+from archdsl.backends.diagram.engines import render
+from archdsl.graph import CheckedGraph
+
+Point = tuple[float, float]
+Placed = Sequence[Mapping[str, Any]]
+STEPS = 40  # points of a curve that are looked at
+LINE = 4.5  # half the height of a shape's text, in points
+
+
+def graph_of(name: str) -> CheckedGraph:
+    made = {"inception": inception, "resnet": resnet, "densenet": densenet, "unet": unet}
+    return made[name]() if name in made else load(name).checked
+
+
+class Picture:
+    """A picture as Graphviz laid it out."""
+
+    def __init__(self, checked: CheckedGraph, **choices: Any) -> None:
+        chosen = Choices(**choices)
+        self.view = view_of(checked, chosen)
+        source = to_dot(self.view, style_of(self.view, chosen), chosen.direction)
+        laid_out = json.loads(render(source, "json"))
+        self.edges: Placed = laid_out["edges"]
+        objects: Placed = laid_out["objects"]
+        self.boxes: Placed = [each for each in objects if "pos" in each]
+        self.frames: Placed = [each for each in objects if "bb" in each]
+        self.place = {each["name"]: numbers(each["pos"]) for each in self.boxes}
+
+    def main(self) -> list[Point]:
+        names = names_of(self.view.boxes)
+        return [self.place[names[index]] for index in self.view.main]
+
+    def crossed_titles(self) -> list[str]:
+        curves = [list(curve(edge)) for edge in self.edges]
+        return [
+            frame["tooltip"]
+            for frame in self.frames
+            if any(within(point, *title_of(frame)) for each in curves for point in each)
+        ]
+
+    def boxes_run_over(self) -> list[tuple[str, str]]:
+        return [
+            (edge["_gvid"], box["name"])
+            for edge in self.edges
+            for box in self.boxes
+            if box["_gvid"] not in (edge["tail"], edge["head"])
+            and any(within(point, *rectangle(box, -1)) for point in curve(edge))
+        ]
+
+    def shapes(self) -> Iterator[tuple[Point, float]]:
+        """Yield the middle of each shape beside an edge, and half its width."""
+        for edge in self.edges:
+            text = (edge.get("taillabel") or edge.get("label") or "").strip()
+            at = edge.get("tail_lp") or edge.get("lp")
+            if text:
+                yield numbers(at), len(text) * 2.3
+
+
+def numbers(text: str) -> Point:
+    x, y = map(float, text.split(","))
+    return x, y
+
+
+def curve(edge: Mapping[str, Any]) -> Iterator[Point]:
+    """Yield points of the Bezier curves that an edge is drawn as."""
+    points = [numbers(part) for part in edge["pos"].split() if not part.startswith("e,")]
+    for at in range(0, len(points) - 3, 3):
+        a, b, c, d = points[at : at + 4]
+        for step in range(STEPS + 1):
+            t = step / STEPS
+            u = 1 - t
+            parts = (u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t)
+            x, y = (
+                sum(part * point[axis] for part, point in zip(parts, (a, b, c, d), strict=True))
+                for axis in (0, 1)
+            )
+            yield x, y
+
+
+def title_of(frame: Mapping[str, Any]) -> tuple[Point, float, float]:
+    return numbers(frame["lp"]), 36 * float(frame["lwidth"]), 36 * float(frame["lheight"])
+
+
+def rectangle(box: Mapping[str, Any], grown: float) -> tuple[Point, float, float]:
+    half = 36 * float(box["width"]) + grown, 36 * float(box["height"]) + grown
+    return numbers(box["pos"]), *half
+
+
+def within(point: Point, middle: Point, width: float, height: float) -> bool:
+    return abs(point[0] - middle[0]) < width and abs(point[1] - middle[1]) < height
+
+
+NAMES = (
+    "inception",
+    "resnet",
+    "densenet",
+    "unet",
+    "lenet5",
+    "googlenet",
+    "inception_v3",
+    "deeplabv3_resnet50",
+    "mobilenet_v2",
+    "xception",
+)
+
+
+@pytest.mark.parametrize("depth", [None, 9])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_main_path_runs_straight_down(name: str, depth: int | None) -> None:
+    picture = Picture(graph_of(name), depth=depth)
+
+    (first, *others) = picture.main()
+    assert {round(x) for x, _ in others} == {round(first[0])}
+    assert all(above[1] > below[1] for above, below in pairwise([first, *others]))
+
+
+@pytest.mark.parametrize("depth", [None, 9])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_arrow_points_down_and_over_no_box(name: str, depth: int | None) -> None:
+    picture = Picture(graph_of(name), depth=depth)
+    high = {box["_gvid"]: numbers(box["pos"])[1] for box in picture.boxes}
+
+    assert all(high[edge["tail"]] > high[edge["head"]] for edge in picture.edges)
+    assert picture.boxes_run_over() == []
+
+
+@pytest.mark.parametrize("depth", [None, 9])
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_stand_free_of_boxes_and_frames(name: str, depth: int | None) -> None:
+    picture = Picture(graph_of(name), depth=depth)
+
+    for (x, y), half in picture.shapes():
+        for box in picture.boxes:
+            middle, width, height = rectangle(box, -1)
+            assert not within((x, y), middle, width, height), box["name"]
+        for frame in picture.frames:
+            left, low, right, high = map(float, frame["bb"].split(","))
+            beside = x + half < left or x - half > right
+            assert beside or min(abs(low - y), abs(high - y)) > LINE, frame["tooltip"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_arrow_runs_over_a_title(name: str) -> None:
+    assert Picture(graph_of(name)).crossed_titles() == []
+
+
+@pytest.mark.parametrize("name", ["resnet", "densenet", "unet", "deeplabv3_resnet50", "xception"])
+def test_no_arrow_runs_over_a_title_of_a_column(name: str) -> None:
+    assert Picture(graph_of(name), depth=9).crossed_titles() == []
+
+
+@pytest.mark.parametrize("label", ["a", "classifier", "x" * 30, "名" * 20])
+def test_a_box_is_as_wide_as_the_title_above_it_needs(label: str) -> None:
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    with b.block(label, "InvertedResidual"):
+        b.layer("ReLU")
+        b.layer("MaxPool2d", kernel_size=2)
+    b.layer("ReLU")
+
+    assert Picture(b.checked(), depth=9).crossed_titles() == []
+
+
+def test_branches_hang_beside_the_merge_that_waits_for_them() -> None:
+    picture = Picture(inception(1), depth=9)
+    ends = [
+        numbers(box["pos"])[1] - 36 * float(box["height"])
+        for box in picture.boxes
+        for edge in picture.edges
+        if edge["tail"] == box["_gvid"] and "Mixed_0.concat" in names_at(picture, edge["head"])
+    ]
+
+    assert len(ends) == 4
+    assert max(ends) - min(ends) < 1
+
+
+def names_at(picture: Picture, number: int) -> str:
+    (name,) = [box["name"] for box in picture.boxes if box["_gvid"] == number]
+    return str(name)
