@@ -73,6 +73,7 @@ class TorchFunction:
 
     expression: str
     free: Formula | None = None  # a size in it that is free, so that it can't be run as it stands
+    module: TorchModule | None = None  # that does the same, to stand in an nn.Sequential
 
 
 @dataclass(frozen=True, slots=True)

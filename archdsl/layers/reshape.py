@@ -31,12 +31,24 @@ from archdsl.layers.base import (
     Shape,
     Shapes,
     TorchFunction,
+    TorchModule,
     numel,
     single,
 )
 from archdsl.layers.sizes import Formula, Size
 
 Pairs = tuple[tuple[Size, Size], ...]
+
+PERMUTE = '''class Permute(nn.Module):
+    """Puts the axes into another order."""
+
+    def __init__(self, dims: list[int]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(self.dims)
+'''
 
 
 def _open_size(value: Any) -> Any:
@@ -151,7 +163,10 @@ class Flatten(Layer):
             raise LayerError(f"has start_dim = {self.start_dim} after end_dim = {self.end_dim}")
         output = (*shape[:start], numel(shape[start : end + 1]), *shape[end + 1 :])
         dims = f"{self.start_dim}" + (f", {self.end_dim}" if self.end_dim != -1 else "")
-        return reshaped(TorchFunction(f"torch.flatten({{0}}, {dims})"), shape, output)
+        module = TorchModule("nn.Flatten", keywords=self.given())
+        return reshaped(
+            TorchFunction(f"torch.flatten({{0}}, {dims})", module=module), shape, output
+        )
 
 
 class Unflatten(Layer):
@@ -219,8 +234,11 @@ class Permute(Layer):
             raise LayerError(f"has dims = {list(self.dims)}, which move the batch (0) away")
         output = tuple(shape[dim - 1] for dim in order[1:])
         dims = ", ".join(map(str, self.dims))
-        moved = order != sorted(order)
-        return reshaped(TorchFunction(f"{{0}}.permute({dims})"), shape, output, moved=moved)
+        function = TorchFunction(
+            f"{{0}}.permute({dims})",
+            module=TorchModule("Permute", (list(self.dims),), source=PERMUTE),
+        )
+        return reshaped(function, shape, output, moved=order != sorted(order))
 
 
 class Transpose(Layer):

@@ -12,6 +12,7 @@ from archdsl.backends.python_source.makers import (
     ListMaker,
     Maker,
     Number,
+    argument_name,
     layer_maker,
     tensor_maker,
 )
@@ -212,8 +213,10 @@ class _Builder:
         for step in shaped.place.steps:
             target, text = self.expression(step)
             found = template(text)
-            pairs = zip(found.numbers, found.hints, strict=True)
-            numbers += [Number(value, hint, in_forward=True) for value, hint in pairs]
+            node = step.what if isinstance(step.what, Node) else None
+            for value, hint in zip(found.numbers, found.hints, strict=True):
+                name = hint or (argument_name(node, value) if node else "size")
+                numbers.append(Number(value, name, in_forward=True))
             yield Action(
                 target[prefix:],
                 found.parts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from archdsl.backends.python_source.errors import refuse_reserved
@@ -17,9 +17,9 @@ from archdsl.backends.python_source.names import (
     variable,
 )
 from archdsl.backends.python_source.names import member as attribute
-from archdsl.backends.python_source.tree import Place
+from archdsl.backends.python_source.tree import Place, Step, label_of
 from archdsl.graph import Node
-from archdsl.layers.base import TorchModule
+from archdsl.layers.base import TorchFunction, TorchModule
 
 DEFAULT_CALL = "{module}({inputs})"
 DEEPEST_INLINE = 2  # lists within lists that are written where they stand
@@ -82,6 +82,8 @@ def shape(places: Sequence[Place], overwriting: Container[str]) -> dict[str, Sha
 
 
 def _shaped(place: Place, inner: dict[str, Shaped]) -> Shaped:
+    if place.callable and not is_chain(place):
+        _list_functions(place)
     depth = 1 + max((each.inline_depth for each in inner.values()), default=0)
     labels = list(place.children)
     chain = place.callable and is_chain(place)
@@ -112,6 +114,34 @@ def is_chain(place: Place) -> bool:
             return False
         flow = step.outputs
     return flow == tuple(place.outputs)
+
+
+def _list_functions(place: Place) -> None:
+    """Make functions that stand between modules modules as well, where all are a chain then.
+
+    `nn.Flatten` in an `nn.Sequential` reads better than a class with a forward pass.
+    """
+    steps: list[Step] = []
+    children: dict[str, Place | Node] = {}
+    for step in place.steps:
+        what = step.what
+        label = what.label if isinstance(what, Place) else label_of(what)
+        if place.children.get(label) is not what:
+            if isinstance(what, Place) or not (node := _as_module(what)):
+                return
+            what = node
+        children[label] = what
+        steps.append(replace(step, what=what))
+    listed = place.is_group or positional(list(children))
+    if listed and is_chain(replace(place, steps=steps, children=children)):
+        place.steps, place.children = steps, children
+
+
+def _as_module(node: Node) -> Node | None:
+    torch = node.facts.torch
+    if not isinstance(torch, TorchFunction) or not torch.module or node.shares:
+        return None
+    return replace(node, facts=replace(node.facts, torch=torch.module))
 
 
 def _is_plain(node: Node) -> bool:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from archdsl.backends.python_source.makers import repeats
+from archdsl.backends.python_source.names import NUMBERED
 from archdsl.backends.python_source.template import Template, template
 
 FEWEST_TURNS = 4
-NUMBERED = re.compile(r"([A-Za-z0-9_]*?)(0|[1-9][0-9]*)\Z")
 # `a + b` is one `b` more than `a`: written out, so that it can grow in a loop
 ONCE = re.compile(r"\+ (?=[A-Za-z_]\w*\b(?! \*))")
 ONE_TIME = re.compile(r"\+ 1 \* (?=[A-Za-z_])")

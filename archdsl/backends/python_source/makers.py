@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from archdsl.backends.python_source.errors import refuse_free
-from archdsl.backends.python_source.names import literal, positional, quoted
+from archdsl.backends.python_source.names import literal, numbered, positional, quoted
 from archdsl.backends.python_source.template import template
 from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
@@ -130,9 +130,9 @@ class ListMaker:
     def text(self, fill: Iterator[str | None]) -> str:
         items = [child.text(fill) for child in self.children]
         if not positional(self.labels):
-            named = [
-                f"({quoted(label)}, {item})" for label, item in zip(self.labels, items, strict=True)
-            ]
+            named = named_items(self.labels, items)
+            if len(named) == 1 and named[0].startswith("*"):
+                return f"{self.target}(OrderedDict({named[0][1:]}))"
             return f"{self.target}(OrderedDict([{', '.join(named)}]))"
         text = ", ".join(folded(items))
         return f"{self.target}([{text}])" if self.listed else f"{self.target}({text})"
@@ -158,6 +158,29 @@ def folded(items: Sequence[str]) -> list[str]:
     return folded
 
 
+def named_items(labels: Sequence[str], items: Sequence[str]) -> list[str]:
+    """Write items with their labels, and evenly numbered runs of equal ones as comprehensions."""
+    named: list[str] = []
+    at = 0
+    while at < len(items):
+        prefix, first = numbered(labels[at])
+        end = at + 1
+        while end < len(items) and (items[end], numbered(labels[end])) == (
+            items[at],
+            (prefix, first + end - at),
+        ):
+            end += 1
+        if end - at < FEWEST_NAMED:
+            named.append(f"({quoted(labels[at])}, {items[at]})")
+            at += 1
+            continue
+        counted = f"range({first}, {first + end - at})" if first else f"range({end - at})"
+        named.append(f'*[(f"{prefix}{{i}}", {items[at]}) for i in {counted}]')
+        at = end
+    return named
+
+
+FEWEST_NAMED = 3
 LONGEST_PERIOD = 12
 
 
@@ -216,7 +239,7 @@ def layer_maker(node: Node, from_input: bool) -> LayerMaker:
             arguments.append((keyword, _constant(node, value)))
 
     for at, value in enumerate(torch.positional):
-        add("", value, _positional_hint(node, at, value))
+        add("", value, argument_name(node, value) if at else "channels")
     for keyword, value in torch.keywords.items():
         if keyword not in optional:
             add(keyword, value, keyword)
@@ -225,10 +248,8 @@ def layer_maker(node: Node, from_input: bool) -> LayerMaker:
     return LayerMaker(torch.target, tuple(arguments), tuple(numbers))
 
 
-def _positional_hint(node: Node, at: int, value: object) -> str:
-    """Find what a positional argument is called, by the argument in the spec that it equals."""
-    if at == 0:
-        return "channels"
+def argument_name(node: Node, value: object) -> str:
+    """Find what a number of a layer is called, by the argument in the spec that it equals."""
     names = [name for name in type(node.layer).model_fields if getattr(node.layer, name) == value]
     return names[0] if names else "size"
 
@@ -260,5 +281,5 @@ def tensor_maker(node: Node) -> TensorMaker:
     found = template(torch.value)
     pairs = zip(found.numbers, found.hints, strict=True)
     return TensorMaker(
-        found.parts, torch.learnable, tuple(Number(value, hint) for value, hint in pairs)
+        found.parts, torch.learnable, tuple(Number(value, hint or "size") for value, hint in pairs)
     )

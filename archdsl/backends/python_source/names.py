@@ -60,6 +60,16 @@ def is_attribute(label: str) -> bool:
     return plain and not label.startswith("__")
 
 
+# A name that ends with a number
+NUMBERED = re.compile(r"([A-Za-z0-9_]*?)(0|[1-9][0-9]*)\Z")
+
+
+def numbered(label: str) -> tuple[str, int]:
+    """Split a label into its name and the number at its end; that is -1 where there is none."""
+    found = NUMBERED.match(label)
+    return (found[1], int(found[2])) if found else (label, -1)
+
+
 def positional(labels: Sequence[str]) -> bool:
     """Tell whether labels are 0, 1, 2, ... in order, as those of a list are."""
     return all(label == str(at) for at, label in enumerate(labels))

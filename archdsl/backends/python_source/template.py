@@ -20,7 +20,7 @@ KEYWORD = re.compile(r"(\w+)=-?$")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The parts of a text around its numbers, the numbers, and what each might be called."""
+    """The parts of a text around its numbers, the numbers, and the keyword of each or ""."""
 
     parts: tuple[str, ...]
     numbers: tuple[int | float, ...]
@@ -48,7 +48,7 @@ def template(text: str) -> Template:
         keyword = KEYWORD.search(before)
         parts.append(before)
         numbers.append(float(token[2]) if re.search(r"[.e]", token[2]) else int(token[2]))
-        hints.append(keyword[1] if keyword else "size")
+        hints.append(keyword[1] if keyword else "")
         start = token.end()
     return Template((*parts, text[start:]), tuple(numbers), tuple(hints))
 

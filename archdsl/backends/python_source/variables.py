@@ -228,8 +228,8 @@ def _branch_name(chain: Chain, tensors: Tensors) -> str:
     if len(labels) != 1:
         return _stem(labels)
     # in a long row of branches that go one by one, all have the same name
-    stem = labels[0].rstrip("0123456789")
-    return variable(stem if tensors.stems[stem] >= FEWEST_ALIKE else labels[0])
+    stem, gone = labels[0].rstrip("0123456789"), tensors.readers[chain.tensors[-1]] <= 1
+    return variable(stem if gone and tensors.stems[stem] >= FEWEST_ALIKE else labels[0])
 
 
 def _stem(names: Sequence[str]) -> str:
