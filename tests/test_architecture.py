@@ -64,8 +64,6 @@ HOMES = {
     "safetensors": {"backends/torch_module/", "backends/onnx_file.py"},
     "onnx": {"backends/onnx_file.py"},
     "onnxruntime": {"backends/onnx_file.py"},
-    "svglib": {"backends/diagram/"},
-    "reportlab": {"backends/diagram/"},
     "pygraphviz": {"backends/diagram/"},
     "click": {"cli/"},
 }

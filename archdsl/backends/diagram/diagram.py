@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from archdsl.backends.diagram.drawing import Choices, write
+from archdsl.backends.diagram.drawing import PICTURES, Choices, write
 from archdsl.backends.diagram.escaping import html_text
+from archdsl.backends.diagram.problems import BadChoice
+from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
+
+if TYPE_CHECKING:
+    import graphviz
 
 MEDIA_TYPES = {
     "svg": "image/svg+xml",
@@ -19,6 +24,7 @@ MEDIA_TYPES = {
     "html": "text/html",
     "mmd": "text/vnd.mermaid",
 }
+OF_DOT = (*PICTURES, "dot")  # the formats that are made of DOT
 FRAME = '<iframe srcdoc="{}" style="width: 100%; height: 640px; border: 0"></iframe>'
 
 
@@ -41,6 +47,22 @@ class Diagram:
         from archdsl.output import write_whole
 
         write_whole(Path(path), self.data)
+
+    def to_graphviz(self) -> graphviz.Source:
+        """Hand the picture over to the package graphviz: to go on with there, or to show.
+
+        It draws with the program `dot`, which the package does not bring.
+
+        Raises:
+            ArchError: the picture was made as a page, Mermaid or TikZ, and has no DOT.
+        """
+        import graphviz
+
+        if self.format not in OF_DOT:
+            wrong = BadChoice(span=None, option="format", value=self.format, choices=OF_DOT)
+            raise ArchError([wrong])
+        form = None if self.format == "dot" else self.format
+        return graphviz.Source(self.source, format=form)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Return what a notebook shows."""

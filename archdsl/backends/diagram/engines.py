@@ -24,6 +24,10 @@ LONGEST = 60  # seconds
 SHARP, COARSE = 144, 72
 # Scripts that the fonts of graphviz-pure lack; for a PNG of them the system's fonts are better.
 BEYOND = re.compile("[\u0590-\u1dff\u2e80-\ud7ff\uf900-\uffff\U00010000-\U0010ffff]")
+# A PDF has its fonts in it. Where the system has none, there are only frames in place of letters.
+FONTS = re.compile(rb"/FontFile|/BaseFont|/ObjStm")
+FONTLESS = "there is no font on this system to write with"
+GET_FONTS = "install fonts (`apt-get install fonts-liberation`), or draw SVG or PNG"
 # pygraphviz brings a Graphviz as a library; it runs apart from us, so that it can be stopped.
 PYGRAPHVIZ = (
     "import sys, pygraphviz as p\n"
@@ -107,5 +111,7 @@ def _run(name: str, command: Sequence[str], dot: str, format: str, dpi: int) -> 
         raise ArchError([EngineFailed(span=None, engine=name, said=said[-1] if said else "")])
     if format != "pdf":
         return done.stdout
+    if not FONTS.search(done.stdout):
+        raise ArchError([EngineFailed(span=None, engine=name, said=FONTLESS, hint=GET_FONTS)])
     # the same file whenever it is made; the length stays, since a PDF counts its bytes
     return re.sub(rb"(?<=/CreationDate \(D:)\d{14}", b"19700101000000", done.stdout)

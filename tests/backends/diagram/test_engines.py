@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 from graphs import Builder, inception, resnet
@@ -52,6 +55,23 @@ def test_every_engine_draws_what_it_can(engine: str, format: str) -> None:
     if format == "pdf":  # whose time is written in seconds
         time.sleep(1.1)
     assert first == draw(small(), format=format, engine=engine).data
+
+
+@pytest.mark.parametrize("engine", ["dot", "pygraphviz"])
+def test_a_pdf_without_letters_is_refused(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not HERE[engine]:
+        pytest.skip(f"{engine} is not installed")
+    configuration = tmp_path / "fonts.conf"
+    configuration.write_text(f"<fontconfig><dir>{tmp_path}</dir></fontconfig>")
+    monkeypatch.setenv("FONTCONFIG_FILE", str(configuration))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    text = message(lambda: draw(small(), format="pdf", engine=engine))
+
+    assert "no font on this system" in text
+    assert "fonts-liberation" in text
 
 
 def test_without_graphviz_pure_the_next_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,13 +150,11 @@ def test_a_page_of_too_many_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_diagram_shows_and_saves_itself(format: str, tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_a_diagram_shows_and_saves_itself(format: str, tmp_path: Path) -> None:
     if format == "pdf" and not (HERE["dot"] or HERE["pygraphviz"]):
         pytest.skip("PDF needs Graphviz' `dot` or pygraphviz")
     diagram = draw(inception(1), format=format)
-    path = Path(str(tmp_path)) / f"net.{format}"
+    path = tmp_path / f"net.{format}"
     diagram.save(path)
 
     assert path.read_bytes() == diagram.data
@@ -147,6 +165,29 @@ def test_a_diagram_shows_and_saves_itself(format: str, tmp_path: object) -> None
     else:
         assert shown in (diagram.data, text)
     assert diagram.source
+
+
+def test_a_picture_can_be_handed_to_the_package_graphviz() -> None:
+    import graphviz
+
+    diagram = draw(small(), format="png")
+    handed = diagram.to_graphviz()
+
+    assert isinstance(handed, graphviz.Source)
+    assert handed.source == diagram.source
+    assert handed.format == "png"
+    assert draw(small(), format="dot").to_graphviz().source == diagram.source
+    assert "and not `html`" in message(draw(small(), format="html").to_graphviz)
+    if HERE["dot"]:
+        assert handed.pipe(format="svg").startswith(MAGIC["svg"])
+
+
+def test_the_extra_for_pdf_brings_what_draws_it() -> None:
+    wanted = [each for each in metadata.requires("archdsl") or () if "extra == 'pdf'" in each]
+    names = {re.match(r"[\w-]+", each).group() for each in wanted}  # type: ignore[union-attr]
+
+    assert names
+    assert names <= set(engines.DRAWS["pdf"])
 
 
 @pytest.mark.parametrize("heat", ["macs", "parameters", "memory"])
