@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import networkx
 
 
+NOTHING: Mapping[str, object] = {}  # in the place of many empty ones; nobody fills it
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
     """A named place that holds stages: the network, the use of a block, or a group.
@@ -32,13 +35,17 @@ class Scope:
     parent: Scope | None
     block: str
     span: Span
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     description: str = ""
 
     @property
     def label(self) -> str:
         """The last part of its name."""
         return self.name[len(self.parent.name) :].lstrip(".") if self.parent else self.name
+
+    def full_name(self, label: str) -> str:
+        """Return the name of what has that label here, from the network on."""
+        return f"{self.name}.{label}" if self.name else label
 
     @property
     def depth(self) -> int:

@@ -103,7 +103,8 @@ def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
         branches = [
             _through(node, shape, found[read]) for read, shape in zip(seen, shapes, strict=True)
         ]
-        found[name] = branches[0] if len(branches) == 1 else _merged(node.shape, shapes, branches)
+        alone = len(node.inputs) == 1
+        found[name] = branches[0] if alone else _merged(node.shape, shapes, branches)
     return found
 
 

@@ -199,9 +199,9 @@ class Elaborator:
             reason = "an output has a single name, which doesn't begin with a digit"
             span = statement.name.span
             raise Problem(BadLabel(span=span, trail=frame.trail, name=name, reason=reason))
-        outputs = frame.home.outputs
-        if name in outputs:
-            first = outputs[name].span
+        home = frame.home
+        if name in home.outputs:
+            first = home.outputs[name].span
             raise Problem(
                 NameClash(
                     span=statement.span,
@@ -211,7 +211,10 @@ class Elaborator:
                     what="outputs are",
                 )
             )
-        entry = outputs[name] = Entry(statement.span, None, training=statement.training)
+        entry = Entry(statement.span, None, training=statement.training)
+        if not home.outputs:
+            home.outputs = {}  # its own
+        home.outputs[name] = entry
         if statement.body is None:
             entry.flow = frame.flowing
             single(entry.flow, "an output", statement.span, frame)
@@ -227,13 +230,11 @@ class Elaborator:
 
     def own_tensor(self, statement: ast.OwnTensor, frame: Frame) -> None:
         flowing = frame.flowing
-        name, entry = declare(frame, statement.name, statement.span, positional=False)
+        label, entry = declare(frame, statement.name, statement.span, positional=False)
         layer = own_tensor(statement, frame, self.recorder)
         facts = self.recorder.infer(layer, ())
-        label = name.rpartition(".")[2]
-        record = Record(
-            name, label, layer, (), facts, frame.place.scope, statement.span, frame.trail
-        )
+        last = label.rpartition(".")[2]
+        record = Record(label, last, layer, (), facts, frame.place.scope, statement.span, frame.way)
         entry.flow = (self.recorder.add(record),)
         frame.flowing = flowing
 

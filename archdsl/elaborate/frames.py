@@ -7,7 +7,7 @@ from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Problem, Spoil
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.naming import PART, Entry, Flow, Place
-from archdsl.elaborate.recording import Recorder
+from archdsl.elaborate.recording import Recorder, Way
 from archdsl.elaborate.values import Tensors, integer
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
@@ -23,6 +23,7 @@ class Frame(FileSetting):
         last: the stage whose result flows, and where it stands.
         maps: the tensors that the inputs of a block stand for, by name.
         home: the scope of the block or network that this belongs to; its outputs go there.
+        way: the same as `trail`, as nodes keep it.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Frame(FileSetting):
         self.branches: list[Branched] | None = None
         self.maps: dict[str, Flow] = {}  # what the inputs of a block stand for
         self.home = place
+        self.way: Way | None = None
 
     def inner(self, place: Place | None = None) -> Frame:
         """Return a frame for a body inside this one, with the same flow."""
@@ -59,6 +61,7 @@ class Frame(FileSetting):
         )
         frame.maps = self.maps
         frame.home = self.home
+        frame.way = self.way
         return frame
 
     def turn(self) -> Frame:
@@ -111,7 +114,7 @@ class Frame(FileSetting):
     def filled(self, text: ast.Text) -> str:
         """Return a string of a label with its holes filled; they take no fractions."""
         for hole in text.parts:
-            if isinstance(hole, str) or type(hole) is ast.Literal:
+            if isinstance(hole, str):
                 continue
             value = evaluate(hole, self, self.most)
             if isinstance(value, float):

@@ -20,6 +20,8 @@ KINDS = {
     ast.Let: "value",
     ast.Function: "function",
 }
+# What may be called: a `let` may hold a block.
+CALLED = ast.Function | ast.Block | ast.BlockAlias | ast.Let
 
 
 def item_names(program: ast.Program) -> Iterator[tuple[str, ast.Item, Span]]:
@@ -142,7 +144,7 @@ class NameReview:
             name.name in known
             or name.name in FUNCTIONS
             or name.name in self.layers
-            or (item is not None and isinstance(item[1], ast.Function | ast.Block | ast.BlockAlias))
+            or (item is not None and isinstance(item[1], CALLED))
         ):
             return
         functions = [

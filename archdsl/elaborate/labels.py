@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import BadFlow, BadLabel, NameClash, Problem
 from archdsl.elaborate.frames import Frame
@@ -14,28 +16,32 @@ from archdsl.syntax import ast
 def declare(
     frame: Frame, path: ast.Path | None, span: Span, positional: bool = True
 ) -> tuple[str, Entry]:
-    """Give a stage its full name, from its label or position, and enter it in its scope."""
+    """Enter a stage in its scope under its label, or its position; return that and the entry.
+
+    A dotted label, which is entered further inside, is returned whole.
+    """
     place = frame.place
     if path is None:
-        label = str(place.position)
+        label = last = intern(str(place.position))  # one "0" for all scopes
         where = span
     else:
-        *outer, label = frame.parts(path)
+        *outer, last = parts = frame.parts(path)
+        label = ".".join(parts)
         where = path.span
         for part in outer:
             place = step_into(place, part, path, frame)
     frame.place.position += positional
-    first = place.entries.get(label)
-    name = place.full_name(label)
+    first = place.entries.get(last)
     if first is not None:
+        name = place.full_name(last)
         hint = ""
         if first.span == where:
             hint = f'put the index of a loop into the label: `for i in range(n)`, "{label}{{i}}"'
         raise Problem(
             NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
         )
-    entry = place.entries[label] = Entry(where)
-    return name, entry
+    entry = place.entries[last] = Entry(where)
+    return label, entry
 
 
 def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
@@ -60,8 +66,9 @@ def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
 
 def open_scope(frame: Frame, path: ast.Path) -> tuple[Place, Entry]:
     """Open the scope that a label of wiring (a branch or merge) asks for."""
-    name, entry = declare(frame, path, path.span, positional=False)
-    return enter_scope(Scope(name, frame.place.scope, "", path.span), entry, frame), entry
+    label, entry = declare(frame, path, path.span, positional=False)
+    scope = Scope(frame.place.full_name(label), frame.place.scope, "", path.span)
+    return enter_scope(scope, entry, frame), entry
 
 
 def enter_scope(

@@ -36,7 +36,7 @@ def callee(operation: ast.Call, frame: Frame) -> BlockValue:
         return value
     if value is SPOILED:
         raise Spoiled
-    if local:
+    if local or value is not None:
         hint = ""
         if value is None:
             hint = f"guard it: `if {name.name} != none {{ {name.name} }}`"

@@ -100,7 +100,7 @@ def wire(
     if not all(frame.recorder.records[number].facts.batched for number in incoming):
         facts = infer_unbatched(layer, tuple(incoming), facts, operation.span, frame)
     scope = inner.place.scope
-    record = Record("", label, layer, tuple(incoming), facts, scope, operation.span, frame.trail)
+    record = Record("", label, layer, tuple(incoming), facts, scope, operation.span, frame.way)
     frame.flowing = (frame.recorder.add(record),)
     frame.last = stage.span if not isinstance(stage.operation, ast.Merge) else operation.span
     settle(entry, operation.name, frame)

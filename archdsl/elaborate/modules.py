@@ -49,10 +49,15 @@ class Module:
 
     def find(self, name: str) -> tuple[Module, ast.Item] | None:
         """Return the item that a name stands for, and the file that it is written in."""
+        home = self.origin(name)
+        return None if home is None else (home[0], home[0].items[home[1]])
+
+    def origin(self, name: str) -> tuple[Module, str] | None:
+        """Return the file in which what has a name here is written, and its name there."""
         module: Module = self
         for _ in range(1_000):  # imports of imports; a ring of names was refused before
             if name in module.items:
-                return module, module.items[name]
+                return module, name
             if name not in module.imported:
                 return None
             module, name = module.imported[name]
@@ -102,7 +107,7 @@ class World:
     # --- names of a file --------------------------------------------------------------------
 
     def block_named(self, module: Module, name: str, span: Span, trail: tuple[Use, ...]) -> Value:
-        """Return the block or layer of that name, or None if there is none."""
+        """Return the block or layer of that name, or what a `let` holds; None if there is none."""
         found = module.find(name)
         if found is None:
             layer = self.layers.get(name)
@@ -110,6 +115,8 @@ class World:
         home, item = found
         if isinstance(item, ast.Block):
             return BlockValue(item.name, declaration=item, module=home)
+        if isinstance(item, ast.Let):
+            return self.let_value(module, name, item, span, trail)
         if isinstance(item, ast.BlockAlias):
             self.enter(item, item.name, span, trail)
             deeper = self.deepen(item.call, span)
@@ -126,14 +133,15 @@ class World:
         """Return the `let`, block or layer of that name, in a tuple."""
         found = module.find(name.name)
         if found is not None and isinstance(found[1], ast.Let):
-            return (self.let_value(found[0], name.name, found[1], name.span, trail),)
+            return (self.let_value(module, name.name, found[1], name.span, trail),)
         block = self.block_named(module, name.name, name.span, trail)
         return None if block is None else (block,)
 
     def let_value(
         self, module: Module, name: str, item: ast.Let, span: Span, trail: tuple[Use, ...]
     ) -> Value:
-        """Return the value of a `let` of a file, which is worked out once."""
+        """Return the value of a `let`, which the file that it is written in works out once."""
+        module, name = module.origin(name) or (module, name)
         if (module, name) not in self.values:
             self.enter(item, name, span, trail)
             deeper = self.deepen(item.value, span)
@@ -322,13 +330,14 @@ class FileSetting:
         if found is not None and isinstance(found[1], ast.Function):
             return (self.world.call_function(call, found[1], found[0], self),)
         local = self.names.find(call.name.name)
-        if local is not None and not isinstance(local[0], BlockValue):
-            raise ValueProblem(f"`{call.name.name}` can't be called: it is {kind_of(local[0])}")
-        is_block = local is not None or (
-            self.world.block_named(self.module, call.name.name, call.name.span, self.trail)
-            is not None
+        value = (
+            local[0]
+            if local is not None
+            else self.world.block_named(self.module, call.name.name, call.name.span, self.trail)
         )
-        return (self.world.partial(call, self),) if is_block else None
+        if value is not None and not isinstance(value, BlockValue):
+            raise ValueProblem(f"`{call.name.name}` can't be called: it is {kind_of(value)}")
+        return None if value is None else (self.world.partial(call, self),)
 
     def step(self, span: Span, count: int = 1) -> None:
         self.world.step(span, count)

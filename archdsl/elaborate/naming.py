@@ -35,6 +35,9 @@ class Entry:
     training: bool = False
 
 
+NO_OUTPUTS: dict[str, Entry] = {}  # most places have none; nobody fills this
+
+
 @dataclass(slots=True, eq=False)
 class Place:
     """A scope while it is being filled.
@@ -51,11 +54,11 @@ class Place:
     position: int = 0
     open: bool = True  # whether dotted labels may add to it from elsewhere
     entries: dict[str, Entry] = field(default_factory=dict)
-    outputs: dict[str, Entry] = field(default_factory=dict)
+    outputs: dict[str, Entry] = field(default_factory=lambda: NO_OUTPUTS)
 
     def full_name(self, label: str) -> str:
         """Return the name of a stage of this scope, from the network on."""
-        return f"{self.scope.name}.{label}" if self.scope.name else label
+        return self.scope.full_name(label)
 
     def visible(self) -> Iterator[Place]:
         """Yield this scope and those around it, as far as the block it is written in."""

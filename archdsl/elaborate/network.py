@@ -243,7 +243,7 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
             raise Problem(BadValue(span=one.shape.span, reason=reason)) from None
         facts = infer(layer, (), one.span, frame)
         number = frame.recorder.add(
-            Record(one.name, one.name, layer, (), facts, frame.place.scope, one.span, ())
+            Record(one.name, one.name, layer, (), facts, frame.place.scope, one.span, None)
         )
         frame.place.entries[one.name] = Entry(one.span, (number,))
         flowing.append(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.errors import Problem
@@ -13,9 +14,30 @@ from archdsl.layers.sizes import FormulaError, Size
 from archdsl.limits import LARGEST, Limits, OverLimit
 
 
+class Way(NamedTuple):
+    """The last use of a block on the way to a node, and the way there: most of it is shared."""
+
+    name: str
+    span: Span
+    outer: Way | None
+
+
+def trail_of(way: Way | None) -> tuple[Use, ...]:
+    """Return the uses of blocks that led to a node, innermost first."""
+    trail: list[Use] = []
+    while way is not None:
+        trail.append(Use(way.name, way.span))
+        way = way.outer
+    return tuple(trail)
+
+
 @dataclass(slots=True, eq=False)
 class Record:
-    """A node in the making; its name may be given at the end, when all labels are known."""
+    """A node in the making.
+
+    Its name is its label or position in its scope, which may be dotted; "" for wiring, which is
+    named at the end, when all labels are known.
+    """
 
     name: str
     label: str
@@ -24,7 +46,7 @@ class Record:
     facts: Facts
     scope: Scope
     span: Span
-    trail: tuple[Use, ...]
+    way: Way | None
     shares: int = -1
 
 
@@ -93,10 +115,12 @@ class Recorder:
 
     def add(self, record: Record) -> int:
         """Keep a node and return its number."""
-        self.reserve(1, record.span, record.trail)
+        if len(self.records) >= self.limits.layers:
+            self.reserve(1, record.span, trail_of(record.way))
         self.edges += len(record.inputs)
         if self.edges > self.limits.edges:
-            self.refuse("edges", self.edges, "inputs of layers", record.span, record.trail)
+            trail = trail_of(record.way)
+            self.refuse("edges", self.edges, "inputs of layers", record.span, trail)
         self.records.append(record)
         return len(self.records) - 1
 
@@ -130,7 +154,11 @@ class Recorder:
         names = self._names()
         nodes: dict[str, Node] = {}
         agreements: dict[tuple[Size, Size], None] = {}
+        trails: dict[int, tuple[Use, ...]] = {}  # one for all nodes of a block
         for name, record in zip(names, self.records, strict=True):
+            trail = trails.get(id(record.way))
+            if trail is None:
+                trail = trails[id(record.way)] = trail_of(record.way)
             nodes[name] = Node(
                 name,
                 record.label,
@@ -139,7 +167,7 @@ class Recorder:
                 record.facts,
                 record.scope,
                 record.span,
-                record.trail,
+                trail,
                 names[record.shares] if record.shares >= 0 else "",
             )
             for pair in record.facts.agreements:
@@ -161,17 +189,16 @@ class Recorder:
 
     def _names(self) -> list[str]:
         """Name wiring after its scope and word, with a number where there are several."""
-        taken = {record.name for record in self.records if record.name} | self.scopes.keys()
+        given = [_full_name(record) for record in self.records]
+        taken = {*given, *self.scopes}
         counts: dict[str, int] = {}
         names: list[str] = []
-        for record in self.records:
-            name = record.name
+        for record, name in zip(self.records, given, strict=True):
             if record.shares >= 0:
                 name = self._free(f"{names[record.shares]}@", counts, taken, first=2)
             elif not name:
-                prefix = f"{record.scope.name}." if record.scope.name else ""
                 word = record.layer.word or type(record.layer).__name__
-                name = self._free(prefix + word, counts, taken, first=1)
+                name = self._free(record.scope.full_name(word), counts, taken, first=1)
             taken.add(name)
             names.append(name)
         return names
@@ -189,3 +216,7 @@ class Recorder:
             )
             if name not in taken:
                 return name
+
+
+def _full_name(record: Record) -> str:
+    return record.scope.full_name(record.name) if record.name else ""

@@ -10,6 +10,7 @@ from archdsl.elaborate.making import infer
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record
 from archdsl.elaborate.wording import shown_shape
+from archdsl.layers.base import Facts, TorchModule
 
 if TYPE_CHECKING:
     from archdsl.elaborate.frames import Frame
@@ -24,35 +25,60 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
         Problem: it has no module, or its parameters don't fit what comes in.
     """
 
-    def refuse(reason: str) -> Problem:
+    def refuse(reason: str, hint: str = "") -> Problem:
         return Problem(
-            NotReusable(span=span, trail=frame.trail, name=name, reason=reason, first=entry.span)
+            NotReusable(
+                span=span,
+                trail=frame.trail,
+                name=name,
+                reason=reason,
+                first=entry.span,
+                hint=hint,
+            )
         )
 
     records = frame.recorder.records
+    if entry.incoming is None and entry.place is not None:
+        hint = "put its stages into a group, `label: { ... }`, and apply that again"
+        raise refuse("it is no layer, group or block", hint)
     if entry.end <= entry.first or entry.incoming is None or entry.flow is None:
         empty = entry.place is not None
         raise refuse("it holds no layer" if empty else "it names a tensor, and not a stage")
     assert frame.flowing is not None
     if len(entry.incoming) != len(frame.flowing):
-        raise refuse(f"it takes {len(entry.incoming)} tensors, and {len(frame.flowing)} come in")
+        takes = "one tensor" if len(entry.incoming) == 1 else f"{len(entry.incoming)} tensors"
+        come = f"{len(frame.flowing)} come" if len(frame.flowing) > 1 else "one comes"
+        raise refuse(f"it takes {takes}, and {come if frame.flowing else 'none comes'} in")
     frame.recorder.reserve(entry.end - entry.first, span, frame.trail)
-    new = dict(zip(entry.incoming, frame.flowing, strict=True))
+    pairs = set(zip(entry.incoming, frame.flowing, strict=True))
+    new = dict(pairs)
+    if len(new) < len(pairs):  # nodes know what they read, and not as which input
+        raise refuse("it took the same tensor as several inputs, and now takes different ones")
     for number in range(entry.first, entry.end):
         old = records[number]
         inputs = tuple(new.get(read, read) for read in old.inputs)
         facts = infer(old.layer, inputs, span, frame) if inputs else old.facts
-        if facts.params != old.facts.params:
+        if _module(facts) != _module(old.facts):
             came = " and ".join(shown_shape(frame.recorder.shape(read)) for read in inputs)
             made = " and ".join(shown_shape(frame.recorder.shape(read)) for read in old.inputs)
-            raise refuse(f"its parameters were made for {made}, and {came} comes in")
+            what = "its parameters were" if facts.params else "it was"
+            raise refuse(f"{what} made for {made}, and {came} comes in")
         if not inputs:
             new[number] = number  # a tensor of its own is the same one
             continue
         shares = old.shares if old.shares >= 0 else number
         record = Record(
             "", label if number == entry.end - 1 else "", old.layer, inputs, facts, old.scope, span,
-            frame.trail, shares if old.name or old.shares >= 0 else -1,
+            frame.way, shares if old.name or old.shares >= 0 else -1,
         )  # fmt: skip
         new[number] = frame.recorder.add(record)
     return tuple(new[number] for number in entry.flow)
+
+
+def _module(facts: Facts) -> tuple[object, ...]:
+    """Return what a module is made with, which must be the same wherever it is applied."""
+    torch = facts.torch
+    if not isinstance(torch, TorchModule):
+        return ()
+    arguments = torch.positional, torch.keywords
+    return torch.target, arguments, facts.params, facts.buffers

@@ -12,10 +12,10 @@ from archdsl.elaborate.labels import declare, enter_scope, name_tensor
 from archdsl.elaborate.making import callee, infer, make_layer
 from archdsl.elaborate.modules import COST_OF_CALL
 from archdsl.elaborate.naming import Entry
-from archdsl.elaborate.recording import Record
+from archdsl.elaborate.recording import Record, Way
 from archdsl.elaborate.reuse import replay
 from archdsl.elaborate.values import BlockValue
-from archdsl.graph import Scope
+from archdsl.graph import NOTHING, Scope
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
@@ -55,14 +55,14 @@ def use_layer(
 ) -> None:
     assert block.layer is not None
     name, entry = declare(frame, stage.label, stage.span)
+    label = "" if stage.label is None else name
     incoming = frame.flowing
     layer = make_layer(maker, block.layer, block, operation, frame)
     if incoming is None:
         raise Spoiled
     facts = infer(layer, incoming, operation.span, frame)
-    label = ".".join(frame.parts(stage.label)) if stage.label else ""
     number = frame.recorder.add(
-        Record(name, label, layer, incoming, facts, frame.place.scope, operation.span, frame.trail)
+        Record(name, label, layer, incoming, facts, frame.place.scope, operation.span, frame.way)
     )
     entry.flow = frame.flowing = (number,)
     entry.first, entry.end, entry.incoming = number, number + 1, incoming
@@ -70,8 +70,8 @@ def use_layer(
 
 
 def group(maker: Elaborator, operation: ast.Group, stage: ast.Stage, frame: Frame) -> Work:
-    name, entry = declare(frame, stage.label, stage.span)
-    scope = Scope(name, frame.place.scope, "", stage.span)
+    label, entry = declare(frame, stage.label, stage.span)
+    scope = Scope(frame.place.full_name(label), frame.place.scope, "", stage.span)
     place = enter_scope(scope, entry, frame)
     inner = frame.inner(place)
     first = len(frame.recorder.records)
@@ -87,7 +87,8 @@ def use_block(
     assert declaration is not None
     assert block.module is not None
     frame.step(operation.span, COST_OF_CALL)
-    name, entry = declare(frame, stage.label, stage.span)
+    label, entry = declare(frame, stage.label, stage.span)
+    name = frame.place.full_name(label)
     inside = Frame(
         frame.world,
         block.module,
@@ -95,15 +96,16 @@ def use_block(
         frame.place,
         frame.flowing,
         operation.span,
-        way(name, stage.span, frame),
+        further(name, stage.span, frame),
     )
+    inside.way = Way(name, stage.span, frame.way)
     bind_block(block, operation, frame, inside)
     scope = Scope(
         name,
         frame.place.scope,
         block.name,
         declaration.span,
-        dict(inside.names.given),
+        inside.names.given.copy() if inside.names.given else NOTHING,
         declaration.body.description,
     )
     inside.place = inside.home = enter_scope(scope, entry, frame, outside=False)
@@ -141,8 +143,9 @@ def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Fr
         frame.place,
         frame.flowing,
         operation.span,
-        way(block.name, stage.span, frame),
+        further(block.name, stage.span, frame),
     )
+    inside.way = Way(block.name, stage.span, frame.way)
     inside.home = frame.home
     bind_block(block, operation.call, frame, inside)
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
@@ -173,7 +176,7 @@ def close(entry: Entry, first: int, frame: Frame, inner: Frame) -> None:
     frame.flowing = inner.flowing
 
 
-def way(name: str, span: Span, frame: Frame) -> tuple[Use, ...]:
+def further(name: str, span: Span, frame: Frame) -> tuple[Use, ...]:
     """Return the way to the inside of a block, which must not be too long."""
     trail = (Use(name, span), *frame.trail)
     allowed = frame.world.limits.nesting

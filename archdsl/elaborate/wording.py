@@ -25,7 +25,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest of the known names, or list them if they are few, or say nothing."""
-    names = list(known)
+    names = [other for other in known if other != name]
     if close := nearest(name, names):
         return "did you mean " + " or ".join(f"`{other}`" for other in close) + "?"
     if 0 < len(names) <= 8:

@@ -6,6 +6,8 @@ from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import INTEGER
 from archdsl.layers.base import (
+    GLOBAL,
+    POINTWISE,
     Disagreement,
     Example,
     Facts,
@@ -56,6 +58,7 @@ class Concat(Layer):
         return Facts(
             output=tuple(output),
             torch=TorchFunction(f"torch.cat([{{inputs}}], dim={self.dim})"),
+            windows=GLOBAL if along else POINTWISE,  # all branches but the first are moved
             agreements=tuple((left, right) for left, right in pairs if left != right),
         )
 

@@ -189,6 +189,33 @@ def test_branches_of_different_strides_see_all_of_both() -> None:
     assert (both.start, both.size) == (0, 8)
 
 
+def test_what_is_joined_along_an_axis_of_places_is_seen_whole() -> None:
+    net = Sketch()
+    net.input("image", 1, 8, 6)
+    net.put("seen", convolution(1, 3), "image")
+    net.put("both", Concat(dim=2), "image", "image")
+
+    height, width = receptive_fields(net.checked(), "image")["both"]
+
+    assert (height.size, height.whole) == (8, True)
+    assert (width.size, width.stride) == (6, None)
+
+
+def test_one_place_that_is_spread_is_seen_whole_by_all_that_read_it() -> None:
+    """Also where what it is spread over does not come from the same input."""
+    net = Sketch()
+    net.input("image", 4, 8, 8)
+    net.input("other", 4, 32, 32)
+    net.put("pool", AdaptiveAvgPool2d(output_size=1), "image")
+    net.put("sum", Add(), "other", "pool")
+    net.put("after", biased(4, 3, padding=1))
+    checked = net.checked()
+
+    assert (field(checked, "after").start, field(checked, "after").size) == (0, 8)
+    assert field(checked, "sum").stride is None
+    assert field(checked, "after", "other").size == 3
+
+
 def test_each_input_has_its_own() -> None:
     net = Sketch()
     net.input("image", 1, 8, 8)

@@ -253,6 +253,37 @@ def test_reuse_that_makes_no_sense_is_refused(wrong: Wrong, body: str) -> None:
     assert error.code in ("E0304", "E0202", "E0303")
 
 
+def test_reuse_of_a_module_made_for_another_number_of_channels_is_refused(wrong: Wrong) -> None:
+    """Torch would refuse it when it runs: the buffers have their shape."""
+    (error,) = wrong(
+        "network n { input x: [4, 8, 8]; a: BatchNorm2d(affine = false); Conv2d(2, 1); reuse a }"
+    )
+    assert error.message() == (
+        "`a` can't be applied again: it was made for 4 x 8 x 8, and 2 x 8 x 8 comes in"
+    )
+
+
+def test_reuse_of_a_block_that_took_one_tensor_twice_takes_one_again(
+    arch: Arch, wrong: Wrong
+) -> None:
+    text = """
+    network n {{ input x: [4]; input y: [4]; from x, x -> d: D; from {again} -> reuse d{rest} }}
+    block D {{ input a; input b; sub {{ branch {{ from a -> Linear(4) }} branch {{ from b }} }} }}
+    """
+    rest = " -> add { branch {} branch { from d } }"
+    assert lines(arch(text.format(again="y, y", rest=rest)))[-2] == "d.sub_2 sub(d.0@2, y) 4"
+    (error,) = wrong(text.format(again="y, x", rest=rest))
+    assert "as several inputs" in error.message()
+
+
+def test_reuse_of_wiring_says_what_can_be_applied_again(wrong: Wrong) -> None:
+    (error,) = wrong(
+        "network n { input x: [4]; m: concat { branch {} branch { Linear(4) } }; reuse m }"
+    )
+    assert error.message() == "`m` can't be applied again: it is no layer, group or block"
+    assert "group" in error.help()
+
+
 # --- parameter and buffer -------------------------------------------------------------------
 
 

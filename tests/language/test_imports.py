@@ -59,6 +59,18 @@ def test_import_under_another_name(load: Load) -> None:
     assert lines(load(files))[-1] == "0.0 ReLU(x) 4"
 
 
+def test_value_under_another_name(load: Load) -> None:
+    files = {
+        "main.arch": """
+            import w as width, act as activation from "middle.arch"
+            network n { input x: [4]; Linear(width + 1); activation }
+        """,
+        "middle.arch": 'import v as w, act from "lib.arch"',
+        "lib.arch": "let v, act = [2, LeakyReLU(0.2)]",
+    }
+    assert lines(load(files)) == ["x input() 4", "0 Linear(x) 3", "1 LeakyReLU(0) 3"]
+
+
 def test_names_of_an_imported_file_are_looked_up_there(load: Load) -> None:
     files = {
         "main.arch": f'import A from "lib.arch"\nlet w = 100\n{MAIN}',

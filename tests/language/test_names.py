@@ -92,6 +92,12 @@ def test_label_on_wiring_opens_a_scope(stages: Stages) -> None:
     ]
 
 
+@pytest.mark.parametrize("hole", ["0.5", "1 / 2"])
+def test_label_takes_no_fractions(wrong: Wrong, hole: str) -> None:
+    (error,) = wrong(f'network n {{ input x: [4]; "a{{{hole}}}": ReLU }}')
+    assert error.message() == "a hole of a label takes an integer or a string, and this is 0.5"
+
+
 def test_as_names_a_result_without_a_scope(stages: Stages) -> None:
     body = (
         "mul { branch { Tanh } branch {} } as gated\nTanh\nadd { branch { from gated } branch {} }"

@@ -103,6 +103,25 @@ def test_block_parameter_holds_a_layer_a_block_or_none(stages: Stages) -> None:
     ]
 
 
+def test_value_of_the_file_may_be_a_stage(stages: Stages, wrong: Wrong) -> None:
+    others = "let act = LeakyReLU\nlet soft = act(0.2)\nblock Soft = act(0.3)"
+    assert stages("act; soft; act(0.1); Soft", others) == [
+        "0 LeakyReLU(image) 4 x 8 x 8",
+        "1 LeakyReLU(0) 4 x 8 x 8",
+        "2 LeakyReLU(1) 4 x 8 x 8",
+        "3 LeakyReLU(2) 4 x 8 x 8",
+    ]
+    (error,) = wrong("let w = 3\nnetwork n { input x: [4]; w }")
+    assert error.message() == "`w` is no layer or block: it is the number 3"
+
+
+def test_what_is_no_block_cannot_be_called(wrong: Wrong) -> None:
+    (error,) = wrong("let w = 3\nnetwork n { input x: [4]; Linear(w(2)) }")
+    assert error.message() == "`w` can't be called: it is the number 3"
+    (error,) = wrong("network n(w = none) { input x: [4]; let a = w(2); ReLU }")
+    assert not error.help()
+
+
 def test_none_as_a_stage_is_refused_with_a_guard(wrong: Wrong) -> None:
     (error,) = wrong("network n(act: block = none) { input x: [4]; act }")
     assert error.help() == "guard it: `if act != none { act }`"
