@@ -9,7 +9,9 @@ from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Span
 from archdsl.elaborate.errors import UnknownName
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.operations import FUNCTIONS
+from archdsl.elaborate.wording import nearest
 from archdsl.layers.base import Layer
+from archdsl.layers.elsewhere import elsewhere
 from archdsl.syntax import ast
 
 KINDS = {
@@ -65,18 +67,14 @@ class NameReview:
             return
         if item is not None and isinstance(item[1], ast.Let):
             return  # may hold a block
-        hint = ""
+        own = [*known, *self.module.imported]
+        for other, one, _ in item_names(self.module.program):
+            if isinstance(one, ast.Block | ast.BlockAlias):
+                own.append(other)
+        hint = "" if nearest(name.name, own) else elsewhere(name.name)
         if item is not None:
             hint = f"`{name.name}` is a {KINDS[type(item[1])]}, and stages are layers or blocks"
-        names = [
-            *known,
-            *(
-                n
-                for n, one, _ in item_names(self.module.program)
-                if isinstance(one, ast.Block | ast.BlockAlias)
-            ),
-        ]
-        names += [*self.module.imported, *self.layers]
+        names = [*own, *self.layers]
         self.report(
             UnknownName(
                 span=name.span, what="layer or block", name=name.name, known=tuple(names), hint=hint
