@@ -96,7 +96,8 @@ class NameClash(Diagnostic):
         return [] if self.first == self.span else [Label(self.first, "the first")]
 
     def notes(self) -> Sequence[str]:
-        return ["this place is reached several times, in a loop"] if self.first == self.span else []
+        again = "this place is reached more than once"
+        return [again] if self.first == self.span else []
 
 
 class Rebound(Diagnostic):
@@ -198,7 +199,7 @@ class UnknownSize(Diagnostic):
 
     def help(self) -> str:
         free = " and ".join(f"`{name}`" for name in self.names)
-        return f"give {free or 'the free sizes'} a value: --input image=3x224x224"
+        return f"give {free or 'the free sizes'} a value, as in --input image=3x224x224"
 
 
 class BadArguments(Diagnostic):

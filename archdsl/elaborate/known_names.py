@@ -51,6 +51,7 @@ class NameReview:
         self.module = module
         self.layers = layers
         self.found: list[Diagnostic] = []
+        self.labels: set[str] = set()  # of the item under review, as far as it was read
 
     def report(self, diagnostic: Diagnostic) -> None:
         self.found.append(diagnostic)
@@ -74,6 +75,8 @@ class NameReview:
         hint = "" if nearest(name.name, own) else elsewhere(name.name)
         if item is not None:
             hint = f"`{name.name}` is a {KINDS[type(item[1])]}, and stages are layers or blocks"
+        elif name.name in self.labels:
+            hint = f"`{name.name}` is a label: `from {name.name}` goes on from that stage"
         names = [*own, *self.layers]
         self.report(
             UnknownName(
@@ -125,6 +128,11 @@ class NameReview:
             hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
         if node.name in ("True", "False", "None"):
             hint = f"write `{node.name.lower()}`"
+        elif not hint and node.name in self.labels:
+            hint = (
+                f"`{node.name}` is a label: `from {node.name} -> ...` goes on from that stage, "
+                f"and `shape({node.name})` has its sizes"
+            )
         names = (*known, *self.values(), *self.module.imported)
         self.report(
             UnknownName(span=node.span, what="value", name=node.name, known=names, hint=hint)

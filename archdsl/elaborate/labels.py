@@ -36,7 +36,7 @@ def declare(
         name = place.full_name(last)
         hint = ""
         if first.span == where:
-            hint = f'put the index of a loop into the label: `for i in range(n)`, "{label}{{i}}"'
+            hint = f'put the index of a loop into the label: `for i in range(n)`, "{last}{{i}}"'
         raise Problem(
             NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
         )

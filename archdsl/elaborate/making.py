@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import Span
-from archdsl.elaborate.binding import bind
+from archdsl.elaborate.binding import Given, bind
 from archdsl.elaborate.errors import (
     BadArgument,
     BadValue,
@@ -89,12 +89,33 @@ def make_layer(
                     name=name,
                     reason=reason,
                     given=kind_of(value),
+                    hint=input_given(given, frame, least=1),
                 )
             )
         raise Spoiled from None
 
 
-def infer(layer: Layer, incoming: tuple[int, ...], span: Span, frame: Frame) -> Facts:
+def input_given(given: Given, frame: Frame, least: int) -> str:
+    """Suggest to leave out the size of the input, which torch takes first, if it may be there.
+
+    `least` is how many arguments by position there must be to think so.
+    """
+    by_position = [value for name, value, _ in given if not name]
+    if len(by_position) < least or type(by_position[0]) is not int:
+        return ""
+    sizes = [shape for shape in frame.flow().shapes if shape] if frame.flowing else []
+    if all(by_position[0] not in (shape[0], shape[-1]) for shape in sizes):
+        return ""
+    return f"if {by_position[0]} is the size of what comes in, leave it out: that is always known"
+
+
+def infer(
+    layer: Layer,
+    incoming: tuple[int, ...],
+    span: Span,
+    frame: Frame,
+    call: ast.Call | None = None,
+) -> Facts:
     """Return the facts of a layer, or report that it can't take what comes in."""
     records = frame.recorder.records
     shapes = tuple([records[number].facts.output for number in incoming])
@@ -110,6 +131,8 @@ def infer(layer: Layer, incoming: tuple[int, ...], span: Span, frame: Frame) -> 
             return frame.recorder.infer(layer, shapes)
         except LayerError as error:
             reason, hint = str(error), error.help
+            if call is not None and not hint:
+                hint = input_given(frame.world.given(call.arguments, frame), frame, least=3)
     raise Problem(
         CannotTake(
             span=span,

@@ -239,7 +239,7 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
             layer = frame.recorder.layer(InputTensor, {"shape": shape, "holds": "float"})
         except ArgumentErrors as error:
             assert one.shape is not None
-            reason = f"the shape of an input {next(iter(error.reasons.values()))}"
+            reason = f"each size of an input {next(iter(error.reasons.values()))}"
             raise Problem(BadValue(span=one.shape.span, reason=reason)) from None
         facts = infer(layer, (), one.span, frame)
         number = frame.recorder.add(

@@ -34,7 +34,7 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
         layer = recorder.layer(OwnTensor, arguments)
         sizes = tuple(integer(size, "a size of a tensor of its own") for size in shape)
     except ArgumentErrors as error:
-        reason = f"a shape {next(iter(error.reasons.values()))}"
+        reason = f"each size of a shape {next(iter(error.reasons.values()))}"
         raise Problem(
             BadValue(span=statement.shape.span, trail=frame.trail, reason=reason)
         ) from None

@@ -60,7 +60,7 @@ def use_layer(
     layer = make_layer(maker, block.layer, block, operation, frame)
     if incoming is None:
         raise Spoiled
-    facts = infer(layer, incoming, operation.span, frame)
+    facts = infer(layer, incoming, operation.span, frame, operation)
     number = frame.recorder.add(
         Record(name, label, layer, incoming, facts, frame.place.scope, operation.span, frame.way)
     )

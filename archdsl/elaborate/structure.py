@@ -38,6 +38,7 @@ class _Review(NameReview):
         for name, _, span in item_names(self.module.program):
             self.once(name, span, seen, "items of this file are")
         for item in self.module.program.items:
+            self.labels = set()
             if isinstance(item, ast.Network | ast.Block):
                 known = self.parameters(item.parameters)
                 self.body(item.body, known, item)
@@ -173,6 +174,7 @@ class _Review(NameReview):
     def input(
         self, one: ast.Input, known: Known, owner: ast.Network | ast.Block, begins: bool
     ) -> None:
+        self.labels.add(one.name)
         if not begins:
             self.misplaced(
                 one.span,
@@ -239,6 +241,8 @@ class _Review(NameReview):
         self, one: ast.Stage, known: Known, owner: ast.Network | ast.Block, indices: tuple[str, ...]
     ) -> None:
         self.path(one.label, known)
+        if one.label is not None and len(one.label.parts) == 1:
+            self.labels.add(str(one.label.parts[0]))
         operation = one.operation
         if isinstance(operation, ast.Call):
             self.block_name(operation.name, known)

@@ -207,5 +207,5 @@ def items(value: Value, what: str, most: int) -> tuple[Value, ...]:
         return tuple(value)
     if isinstance(value, Tensors):
         return value.shapes
-    hint = f"did you mean `range({value})`?" if type(value) is int else ""
+    hint = f"did you mean `[{value}]` or `range({value})`?" if type(value) is int else ""
     raise ValueProblem(f"{what} must be a list, and this is {kind_of(value)}", hint)

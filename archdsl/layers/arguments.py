@@ -156,6 +156,18 @@ def _at_least_zero(value: Any) -> float:
     return number
 
 
+def _small(value: Any) -> float:
+    if (number := _at_least_zero(value)) >= 1:
+        raise ValueError
+    return number
+
+
+def _small_above_zero(value: Any) -> float:
+    if (number := _above_zero(value)) >= 1:
+        raise ValueError
+    return number
+
+
 def _nonzero(value: Any) -> float:
     if (number := _number(value)) == 0:
         raise ValueError
@@ -165,6 +177,9 @@ def _nonzero(value: Any) -> float:
 ABOVE_ZERO = Kind("a number above 0", _above_zero, (0.5, 2))
 AT_LEAST_ZERO = Kind("a number of at least 0", _at_least_zero, (0.001, 0))
 NONZERO = Kind("a number other than 0", _nonzero, (0.5, -2))
+# Torch takes 1 and more as well; who writes BatchNorm2d(64) means the channels, which are known.
+EPSILON = Kind("a small number, from 0 to below 1", _small, (0.001, 0))
+EPSILON_ABOVE_ZERO = Kind("a small number, above 0 and below 1", _small_above_zero, (0.001, 0.1))
 PROBABILITY = Kind("a number from 0 to 1", _probability, (0.5, 0.1))
 
 # Where torch takes a size of a tensor, a formula of free sizes is taken; elsewhere integers only.

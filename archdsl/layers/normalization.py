@@ -15,11 +15,10 @@ from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import (
-    AT_LEAST_ZERO,
+    EPSILON,
+    EPSILON_ABOVE_ZERO,
     NUMBER,
     POSITIVE,
-    AboveZero,
-    AtLeastZero,
     Flag,
     Number,
     Positive,
@@ -73,7 +72,7 @@ class BatchNorm(Layer):
 
     axes: ClassVar[int]
 
-    eps: AboveZero = 1e-5
+    eps: Annotated[float, EPSILON_ABOVE_ZERO] = 1e-5
     momentum: Annotated[float | None, optional(NUMBER)] = 0.1
     affine: Flag = True
     track_running_stats: Flag = True
@@ -144,7 +143,7 @@ class InstanceNorm(Layer):
 
     axes: ClassVar[int]
 
-    eps: AtLeastZero = 1e-5
+    eps: Annotated[float, EPSILON] = 1e-5
     momentum: Annotated[float | None, optional(NUMBER)] = 0.1
     affine: Flag = False
     track_running_stats: Flag = False
@@ -202,7 +201,7 @@ class GroupNorm(Layer):
     )
 
     num_groups: Annotated[int, replace(POSITIVE, samples=(1, 3, 6))]
-    eps: AtLeastZero = 1e-5
+    eps: Annotated[float, EPSILON] = 1e-5
     affine: Flag = True
     bias: Flag = True
 
@@ -245,7 +244,7 @@ class LayerNorm(Layer):
         Example({"axes": 3, "bias": False}, inputs=((2, 3, 4),), output=(2, 3, 4), params=24),
     )
 
-    eps: AtLeastZero = 1e-5
+    eps: Annotated[float, EPSILON] = 1e-5
     elementwise_affine: Flag = True
     bias: Flag = True
     axes: Positive = 1
@@ -274,7 +273,7 @@ class LayerNorm2d(Layer):
         Example({"elementwise_affine": False}, inputs=((4, 2, 2),), output=(4, 2, 2)),
     )
 
-    eps: AtLeastZero = 1e-5
+    eps: Annotated[float, EPSILON] = 1e-5
     elementwise_affine: Flag = True
     bias: Flag = True
 
@@ -302,7 +301,7 @@ class RMSNorm(Layer):
         Example({"elementwise_affine": False, "axes": 2}, inputs=((2, 3, 4),), output=(2, 3, 4)),
     )
 
-    eps: Annotated[float | None, optional(AT_LEAST_ZERO)] = None
+    eps: Annotated[float | None, optional(EPSILON)] = None
     elementwise_affine: Flag = True
     axes: Positive = 1
 

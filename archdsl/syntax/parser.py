@@ -50,6 +50,13 @@ SIGNS = {
 }  # fmt: skip
 OPERATORS = {"SIGN", "TIMES", "POWER", "COMPARISON", "AND", "OR", "IF", "DOT", "LSQB"}
 OPERANDS = {"NAME", "INTEGER", "LSQB", "LPAR", "NOT", "SIGN"}
+# Words that other languages have, and what stands for them here.
+HABITS = {
+    "elif": "write `else if`",
+    "return": "nothing returns: the end of the flow is the output, and `output name` names it",
+    "lambda": "functions are items of the file: `fn name(x) = ...`",
+    "f": "strings have holes as they are: leave out the `f`",
+}
 
 
 class Parser:
@@ -235,6 +242,12 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
     line = source.text[source.text.rfind("\n", 0, token.start_pos or 0) + 1 : token.start_pos]
     if not line.strip() and token.type in ITEMS - {"LET"}:
         return "close what stands before it with `}`: networks, blocks, functions don't nest"
+    if before and before[1] in HABITS and token.type != "COLON":
+        return HABITS[before[1]]
+    if token == "//":
+        return "comments begin with `#`"
+    if token.type == "LPAR" and (path := re.search(r"\.(\w+)[ \t]*$", line)):
+        return f"a layer is used by its name alone: `{path[1]}(...)`"
     if token.type in WORDS and "NAME" in expected:
         return f"`{token}` is a word of the language and can't be a name here"
     if token.type == "EQUAL" and "COLON" in expected:

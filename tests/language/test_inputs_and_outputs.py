@@ -192,7 +192,7 @@ def test_decision_on_a_free_size_is_refused(wrong: Wrong) -> None:
         assert error.code == "E0402"
         assert (
             error.help()
-            == f"give `{'H' if 'height' in body else 'W'}` a value: --input image=3x224x224"
+            == f"give `{'H' if 'height' in body else 'W'}` a value, as in --input image=3x224x224"
         )
 
 
