@@ -13,14 +13,29 @@ from archdsl.backends.diagram.labels import ROW
 from archdsl.backends.diagram.runs import Run
 from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Tree, tree_of
+from archdsl.backends.diagram.uses import grouped
 from archdsl.backends.diagram.view import Box, View, boxes_in
 from archdsl.graph import CheckedGraph
 
 MOST_BOXES = 60  # by default: what is read at a glance
-MOST_POINTS = 1_600  # by default: a page of 842 points, at half the size
+# By default: as high as the text of an A4 page, 257 mm, if letters of 11 points are shown at 5.
+MOST_POINTS = 1_600
 FEW = 12  # boxes: fewer say so little that a picture may be higher than a page
-GAP = 34  # points between boxes, with the shape beside the arrow
-FRAME = 34  # points that the frame of an open block adds
+GAP = 30  # points between boxes, with the shape beside the arrow
+FRAME = 46  # points that the frame of an open block adds
+LEGEND = 95  # points
+
+
+def foldable(checked: CheckedGraph) -> CheckedGraph:
+    """Return the network, with groups for blocks put in with `inline` if it is too wide without."""
+    if sum(not node.scope.name for node in checked.nodes.values()) <= MOST_BOXES:
+        return checked
+    network = Network(checked)
+    try:
+        fold(network.tree, Folding(1), network.runs, MOST_BOXES)
+    except TooMany:
+        return grouped(network.tree)
+    return checked
 
 
 @dataclass(frozen=True)
@@ -90,10 +105,10 @@ class Network:
         path = max(paths, key=len, default=())
         framed = {view.boxes[index].scope for index in path} - {""}
         rows = sum(_rows(view.boxes[index]) for index in path)
-        return ROW * rows + GAP * len(path) + FRAME * len(framed)
+        return LEGEND + ROW * rows + GAP * len(path) + FRAME * len(framed)
 
 
 def _rows(box: Box) -> int:
     if box.kind == "run":
         return 2
-    return len(box.heads) + max(1, len(box.items))
+    return len(box.heads) + max(1, len(box.items)) + (box.times > 1)

@@ -58,7 +58,7 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
         "fontname": FONT,
         "labelloc": "b",
         "nodesep": "0.3",
-        "ranksep": "0.34",
+        "ranksep": "0.28",
         "pad": "0.2",
         # else each open block is ranked by itself, and edges into it may run sideways or upwards
         "newrank": "true",

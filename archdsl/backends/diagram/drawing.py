@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from archdsl.backends.diagram.assembly import Network
+from archdsl.backends.diagram.assembly import Network, foldable
 from archdsl.backends.diagram.dot import to_dot
 from archdsl.backends.diagram.engines import COARSE, ENGINES, SHARP, render
 from archdsl.backends.diagram.figures import HEATS, Figures, shares
@@ -128,6 +128,7 @@ def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, by
 
     For the formats that Graphviz draws the text is DOT; for others text and bytes are the same.
     """
+    checked = foldable(checked)
     check(checked, format, choices)
     view = view_of(checked, choices)
     style = style_of(view, choices)

@@ -8,14 +8,12 @@ from itertools import count
 from math import inf
 
 from archdsl.backends.diagram.runs import Run, runs_in
+from archdsl.backends.diagram.stacks import goes_on, kind_of_node
 from archdsl.backends.diagram.tree import Item, Tree
 from archdsl.backends.diagram.view import Box, Cluster, Kind
 from archdsl.graph import Node, Output, Scope
-from archdsl.layers.base import POINTWISE
 
 EVERYTHING = "*"  # at the end of a path: all below it
-MERGES = "merge"
-TENSORS = "tensor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +123,7 @@ class _Folder:
                 found.append(self.box(kind_of_node(stack[0]), stack, scope.name))
                 at += len(stack)
             if run.times:
-                items_of_run = items[run.start : run.end]
-                found.append(self.box("run", items_of_run, scope.name, run.times))
+                found.append(self.run(items[run.start : run.end], run, scope.name))
                 at = run.end
         return tuple(found)
 
@@ -141,7 +138,7 @@ class _Folder:
         children = self.children(scope)
         (only, *others) = children
         alone = not others and not self.folding.bares(scope.name)
-        if alone and isinstance(only, Box) and only.kind == "layers":
+        if alone and isinstance(only, Box) and only.kind == "layers" and only.times == 1:
             return replace(only, scope=around, heads=(scope, *only.heads))
         return Cluster(scope, children, all(child.training_only for child in children))
 
@@ -155,6 +152,13 @@ class _Folder:
                 break
             stack.append(item)
         return tuple(stack)
+
+    def run(self, items: tuple[Item, ...], run: Run, scope: str) -> Box:
+        """Return a run of blocks, or of layers: these stand in it as if they came once."""
+        box = self.box("run", items, scope, run.times)
+        if any(isinstance(item, Scope) for item in items):
+            return box
+        return replace(box, kind="layers", items=items[: run.period])
 
     def box(self, kind: Kind, items: tuple[Item, ...], scope: str, times: int = 1) -> Box:
         """Return the next box."""
@@ -179,28 +183,6 @@ def _closed(items: Sequence[Item], run: Run, folding: Folding) -> Iterator[Run]:
             times += 1
     if times > 1:
         yield Run(start, run.period, times)
-
-
-def goes_on(tree: Tree, last: Node, node: Node) -> bool:
-    """Tell whether a layer only goes on with the output of another, place by place."""
-    return (
-        node.inputs == (last.name,)
-        and len(tree.readers[last.name]) == 1
-        and node.facts.windows == POINTWISE
-        and node.shape == last.shape
-        and node.facts.macs == 0
-        and kind_of_node(last) == kind_of_node(node) == "layers"
-    )
-
-
-def kind_of_node(node: Node) -> Kind:
-    """Return as what kind of box a node is drawn."""
-    family = node.layer.family()
-    if family == MERGES:
-        return "merge"
-    if family == TENSORS:
-        return "tensor" if node.layer.word == "parameter" else "input"
-    return "layers"
 
 
 def output_of(outputs: Sequence[Output]) -> Output | None:

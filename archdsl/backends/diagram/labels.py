@@ -24,7 +24,7 @@ def label_of_box(view: View, box: Box, style: Style, width: int = 0) -> str:
     if width:  # of the first cell; a name beside it takes its part
         beside = max((len(row.name) for row in rows), default=0) * NAME if named else 0
         lines[0] = lines[0].replace("<TD", f'<TD WIDTH="{max(1, round(width - beside))}"', 1)
-    if box.kind == "run":
+    if box.times > 1:
         mark = f'<FONT COLOR="{theme.background}"><B>x {box.times}</B></FONT>'
         lines[0] += f'<TD ROWSPAN="{len(rows)}" BGCOLOR="{theme.muted}">{mark}</TD>'
     if box.kind != "layers" and not style.heated:

@@ -62,7 +62,7 @@ def _box(view: View, box: Box, style: Style) -> str:
     for row in rows_of(view, box, style):
         rows.append(" ".join(part for part in (row.strong, row.text, _named(row.name)) if part))
     text = "<br/>".join(map(mermaid, rows))
-    if box.kind == "run":
+    if box.times > 1:
         text += f"<br/>x {box.times}"
     return f'{name}["{text}"]' if box.kind == "layers" else f'{name}[["{text}"]]'
 

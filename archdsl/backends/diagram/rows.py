@@ -12,6 +12,7 @@ from archdsl.backends.diagram.view import Box, View
 from archdsl.backends.diagram.wording import arguments_of, kind_of, shape_of
 from archdsl.graph import Node, Scope
 
+LONGEST_LINE = 24  # characters of the label of a group with its only layer
 SIGNS = {"*": "×", "-": "−"}
 
 
@@ -57,8 +58,11 @@ def rows_of(view: View, box: Box, style: Style) -> Sequence[Row]:
     ]
     if box.kind == "layers":
         rows += [_layer(node, style.fill(box, node.layer.family())) for node in layers_of(box)]
+        if box.times > 1:
+            rows = [*_named_to_last(rows, box), Row("", run_shapes(view, box), "", plain, True)]
     else:
-        rows.append(_title(view, box.block, _names(box), plain))
+        title = _title(view, box.block, _names(box), plain)
+        rows += _broken(title) if not box.block.block else [title]
     if box.kind == "run":
         rows.append(Row("", run_shapes(view, box), "", plain, small=True))
     if style.counts and (written := style.figures.written(box)):
@@ -102,6 +106,22 @@ def name_of(box: Box) -> str:
 def _layer(node: Node, fill: str) -> Row:
     said = visible(arguments_of(node.layer))
     return Row(visible(kind_of(node.layer)), said, visible(node.label), fill)
+
+
+def _named_to_last(rows: Sequence[Row], box: Box) -> list[Row]:
+    """Give each layer of a run its first and its last name."""
+    last = box.nodes[-len(rows) :]
+    return [
+        replace(row, name=f"{row.name} ... {visible(node.label, 32)}") if row.name else row
+        for row, node in zip(rows, last, strict=True)
+    ]
+
+
+def _broken(row: Row) -> list[Row]:
+    """Write a row in two lines if it is long."""
+    if not row.text or len(row.strong) + len(row.text) <= LONGEST_LINE:
+        return [row]
+    return [replace(row, text=""), Row("", row.text, "", row.fill)]
 
 
 def _title(view: View, scope: Scope, name: str, fill: str) -> Row:

@@ -1,10 +1,12 @@
-"""Runs of equal blocks: the same block, used again and again on its own output."""
+"""Runs of equal blocks or layers: the same again, each time on the output of the one before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
+from archdsl.backends.diagram.stacks import goes_on, kind_of_node
 from archdsl.backends.diagram.tree import Item, Tree
 from archdsl.graph import Node, Scope
 from archdsl.layers.base import Shape
@@ -49,6 +51,8 @@ def runs_in(tree: Tree, scope: str) -> tuple[Run, ...]:
 
     Blocks are equal if their layers, arguments and wiring are. Three and more of them are a run
     whatever their shapes, as the layers of DenseNet are; two only if their shapes are equal too.
+    Layers outside of blocks are a run with what goes on with them, from three times on: the
+    convolutions of VGG.
     """
     items = tree.items[scope]
     periods: dict[tuple[int, int], Period] = {}
@@ -73,11 +77,14 @@ def _longest(
 ) -> Run | None:
     best: Run | None = None
     for length in range(1, LONGEST_PERIOD + 1):
-        if not any(isinstance(item, Scope) for item in items[start : start + length]):
+        blocks = any(isinstance(item, Scope) for item in items[start : start + length])
+        if not blocks and not _is_stack(tree, items, start, length):
             continue
         if best and length % best.period == 0:
             continue  # the same run, taken in longer steps
         run = Run(start, length, _times(items, start, length, period_at, tree))
+        if run.times == 2 and not blocks:
+            continue
         if run.times == 2:
             first, second = period_at(start, length), period_at(start + length, length)
             if first.shapes != second.shapes:
@@ -85,6 +92,17 @@ def _longest(
         if run.times > 1 and (best is None or run.end > best.end):
             best = run
     return best
+
+
+def _is_stack(tree: Tree, items: Sequence[Item], start: int, length: int) -> bool:
+    """Tell whether some items are the layers of one box, from its first on."""
+    first = items[start]
+    if not isinstance(first, Node) or kind_of_node(first) != "layers":
+        return False
+    if start and goes_on(tree, items[start - 1], first):
+        return False
+    stack = items[start : start + length]
+    return all(goes_on(tree, last, item) for last, item in pairwise(stack))
 
 
 def _times(
@@ -145,7 +163,7 @@ def _period(tree: Tree, items: Sequence[Item]) -> Period:
     nodes: list[Node] = []
     for offset, item in enumerate(items):
         for node in tree.nodes_of(item):
-            suffix = node.name[len(item.name) :] if isinstance(item, Scope) else ""
+            suffix = _suffix(item, node) if isinstance(item, Scope) else ""
             places[node.name] = (offset, suffix)
             nodes.append(node)
     outer: dict[str, int] = {}
@@ -165,6 +183,13 @@ def _period(tree: Tree, items: Sequence[Item]) -> Period:
     )
     shapes = tuple((node.shape, *node.facts.params.values()) for node in nodes)
     return Period(form, tuple(outer), _given(tree, nodes, places), shapes, frozenset(places))
+
+
+def _suffix(scope: Scope, node: Node) -> str:
+    """Return the rest of a node's name; in a group made for a picture it may be called anything."""
+    if node.name.startswith(scope.name):
+        return node.name[len(scope.name) :]
+    return f"/{node.name}"
 
 
 def _given(

@@ -124,7 +124,7 @@ def _box(view: View, box: Box, placed: Mapping[str, Any], style: Style) -> Itera
         return
     rows = rows_of(view, box, style)
     each = height / len(rows)
-    edge = right - BADGE * (box.kind == "run")
+    edge = right - BADGE * (box.times > 1)
     for number, row in enumerate(rows):
         high = top - number * each
         yield (
@@ -138,7 +138,7 @@ def _box(view: View, box: Box, placed: Mapping[str, Any], style: Style) -> Itera
         if row.name:
             name = latex(row.name)
             yield _text(edge - INSET, middle, name, theme.small, "anchor=east,small")
-    if box.kind == "run":
+    if box.times > 1:
         fill = _color(theme.muted)
         yield rf"\fill[{fill}] ({edge:g},{bottom:g}) rectangle ({right:g},{top:g});"
         times = rf"\textbf{{x {box.times}}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archdsl.backends.diagram.folding import goes_on
+from archdsl.backends.diagram.stacks import goes_on
 from archdsl.backends.diagram.tree import Tree
 from archdsl.backends.diagram.wording import LONGEST_ARGUMENTS, arguments_of, kind_of, value_of
 from archdsl.graph import Node, Scope

@@ -21,10 +21,10 @@ class Box:
         index: its place in `View.boxes`.
         kind: "layers" is one layer, or several in a stack of which each is the only reader of
             the one before and keeps its shape; "tensor" one that the network owns itself.
-        items: what it stands for, in order: the layers; one block; all items of a run.
+        items: what it stands for, in order: the layers, once; one block; all items of a run.
         nodes: all nodes in it, in the order of the graph.
         scope: name of the scope that it stands in.
-        times: how often a block follows itself in a run.
+        times: how often a block follows itself in a run, or the layers of a box do.
         output: the output of the network, for a box of that kind; it has no items and no nodes.
         heads: open blocks that hold nothing but these layers, the outermost first; they are
             written above the layers instead of being drawn around them.

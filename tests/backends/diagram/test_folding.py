@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from graphs import Builder, densenet, inception, resnet, unet
 
-from archdsl.backends.diagram.assembly import MOST_BOXES, MOST_POINTS, Network
+from archdsl.backends.diagram import draw
+from archdsl.backends.diagram.assembly import MOST_BOXES, MOST_POINTS, Network, foldable
 from archdsl.backends.diagram.folding import Folding
 from archdsl.backends.diagram.rows import run_shapes
 from archdsl.backends.diagram.view import Box, View, boxes_in
 from archdsl.graph import CheckedGraph
+from archdsl.pipeline import Spec
 
 
 def view(checked: CheckedGraph, depth: int | None = None, *unfold: str) -> View:
@@ -160,6 +164,108 @@ def test_by_default_the_deepest_that_fits_on_a_page() -> None:
         seen = network.fitting()
         assert len(seen.boxes) <= MOST_BOXES
         assert network.height(seen) <= MOST_POINTS
+
+
+def convolutions(*channels: int, kernel: int = 3) -> Builder:
+    b = Builder()
+    b.input("x", 4, 16, 16)
+    for out in channels:
+        b.layer("Conv2d", out_channels=out, kernel_size=kernel, padding=kernel // 2)
+        b.layer("ReLU")
+    return b
+
+
+def test_layers_with_what_goes_on_with_them_are_a_run_from_three_times_on() -> None:
+    three = view(convolutions(8, 8, 8).checked(), 1)
+    run = box_at(three, "1")
+
+    assert (run.kind, run.times, len(run.nodes)) == ("layers", 3, 6)
+    assert [item.name for item in run.items] == ["1", "2"]
+    assert run_shapes(three, run) == "4 x 16 x 16 → 8 x 16 x 16"
+    assert paths(view(convolutions(8, 8).checked(), 1), "layers") == ["1", "3"]
+    assert paths(view(convolutions(8, 8, 16).checked(), 1), "layers") == ["1", "3", "5"]
+    assert len(paths(view(convolutions(8, 8, 8).checked(), 1, "*"), "layers")) == 6
+
+
+def test_a_run_of_layers_says_its_first_and_last_names() -> None:
+    b = Builder()
+    b.input("x", 8, 16, 16)
+    for number in range(4):
+        b.layer("Conv2d", f"conv{number}", out_channels=8, kernel_size=1)
+        b.layer("BatchNorm2d", f"bn{number}")
+    checked = b.checked()
+    sources = {format: draw(checked, format=format).source for format in ("dot", "mmd", "tex")}
+
+    assert "conv0 ... conv3" in sources["dot"]
+    assert "bn0 ... bn3" in sources["dot"]
+    assert "<B>x 4</B>" in sources["dot"]
+    assert "x 4" in sources["mmd"]
+    assert r"\textbf{x 4}" in sources["tex"]
+
+
+def test_a_layer_that_somebody_else_reads_ends_a_run_of_layers() -> None:
+    b = convolutions(4, 4, 4, 4)
+    b.merge("add", "4", b.flow)
+
+    assert paths(view(b.checked(), 1), "layers") == ["1", "3", "5", "7"]
+
+
+def test_a_frame_around_a_run_of_layers_stays_a_frame() -> None:
+    b = Builder()
+    b.input("x", 4, 16, 16)
+    with b.block("stage", "Stage"):
+        for _ in range(3):
+            b.layer("Conv2d", out_channels=4, kernel_size=1)
+
+    (run,) = [box for box in view(b.checked(), 9).boxes if box.kind == "layers"]
+    assert not run.heads
+    assert run.scope == "stage"
+
+
+INLINE = """\
+network flat() {
+  input x: [4, 8, 8]
+  %s
+}
+block Module(name) {
+  concat {
+    branch { "{name}_one": Conv2d(2, 1) }
+    branch { "{name}_reduce": Conv2d(2, 1) -> "{name}_three": Conv2d(2, 3, padding = 1) }
+  }
+}
+"""
+
+
+def flat(folder: Path, *statements: str) -> CheckedGraph:
+    path = folder / "flat.arch"
+    path.write_text(INLINE % "\n  ".join(statements))
+    return Spec(str(path)).graph()
+
+
+def test_a_network_without_blocks_folds_where_it_uses_them_inline(tmp_path: Path) -> None:
+    many = foldable(flat(tmp_path, *(f'inline Module("m_{number}")' for number in range(20))))
+    seen = view(many)
+
+    assert [box.path for box in seen.boxes if box.kind == "block"] == [
+        f"m_{number}" for number in range(20)
+    ]
+    assert {box.block.block for box in seen.boxes if box.kind == "block"} == {"Module"}
+    opened = view(many, 1, "m_3")
+    assert "m_3_three" in paths(opened)
+    assert sum(len(box.nodes) for box in opened.boxes) == len(many.nodes)
+
+
+def test_a_loop_of_inline_uses_gives_a_group_for_each_turn(tmp_path: Path) -> None:
+    many = foldable(flat(tmp_path, 'for i in range(25) { inline Module("m{i}") }'))
+
+    assert len(many.scopes) == 26
+    assert all(len(box.nodes) == 4 for box in view(many, 1).boxes if box.kind == "block")
+
+
+def test_a_network_that_fits_stays_as_it_is_written(tmp_path: Path) -> None:
+    few = flat(tmp_path, 'inline Module("a")', 'inline Module("b")')
+
+    assert foldable(few) is few
 
 
 def test_a_small_network_is_shown_whole() -> None:

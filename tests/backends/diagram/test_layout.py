@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from graphs import Builder, densenet, inception, resnet, unet
 
 from archdsl import load
+from archdsl.backends.diagram.assembly import MOST_BOXES, Network, foldable
 from archdsl.backends.diagram.dot import names_of, to_dot
 from archdsl.backends.diagram.drawing import Choices, style_of, view_of
 from archdsl.backends.diagram.engines import render
@@ -174,6 +176,23 @@ def test_a_box_is_as_wide_as_the_title_above_it_needs(label: str) -> None:
     b.layer("ReLU")
 
     assert Picture(b.checked(), depth=9).crossed_titles() == []
+
+
+@pytest.mark.parametrize("name", [*NAMES, "vgg19", "bn_inception", "resnet152", "densenet201"])
+def test_by_default_a_network_fits_on_a_page(name: str) -> None:
+    """A4 with margins of 2 cm has 482 x 728 points; letters of 11 points are to be 5 there."""
+    checked = foldable(graph_of(name))
+    network = Network(checked)
+    seen = network.fitting()
+    source = to_dot(seen, style_of(seen, Choices()))
+    svg = render(source, "svg").decode()
+    sizes = re.search(r'width="(\d+)pt" height="(\d+)pt"', svg)
+    assert sizes
+    width, height = map(int, sizes.groups())
+
+    assert len(seen.boxes) <= MOST_BOXES
+    assert 11 * min(482 / width, 728 / height) >= 5
+    assert network.height(seen) == pytest.approx(height, rel=0.08)
 
 
 def test_branches_hang_beside_the_merge_that_waits_for_them() -> None:

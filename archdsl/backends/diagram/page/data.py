@@ -8,9 +8,10 @@ from fractions import Fraction
 
 from archdsl.analysis.receptive_field import Fields, receptive_fields
 from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
-from archdsl.backends.diagram.folding import goes_on, kind_of_node, runs_of
+from archdsl.backends.diagram.folding import runs_of
 from archdsl.backends.diagram.palette import FAMILIES, OTHER, THEMES, Theme
 from archdsl.backends.diagram.rows import Style, families_of, sign_of
+from archdsl.backends.diagram.stacks import goes_on, kind_of_node
 from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Item, Tree, tree_of
 from archdsl.backends.diagram.view import Cluster, View
@@ -141,10 +142,19 @@ class _Describer:
             "description": visible(scope.description, LONGEST_TEXT),
             "parent": self.scopes[scope.parent.name] if scope.parent else -1,
             "items": [self._item(item) for item in self.tree.items.get(scope.name, ())],
-            "runs": [list(run) for run in self.runs(scope.name)] if inside else [],
+            "runs": self.runs_of_blocks(scope) if inside else [],
             "training": bool(inside) and all(node.name in training for node in inside),
             "place": visible(str(scope.span), 200),
         }
+
+    def runs_of_blocks(self, scope: Scope) -> Json:
+        """Describe the runs that a click opens; those of layers are shown one by one."""
+        items = self.tree.items[scope.name]
+        return [
+            list(run)
+            for run in self.runs(scope.name)
+            if any(isinstance(item, Scope) for item in items[run.start : run.end])
+        ]
 
     def _item(self, item: Item) -> int:
         if isinstance(item, Scope):

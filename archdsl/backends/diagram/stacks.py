@@ -1,0 +1,35 @@
+"""Which layers share a box: those that only go on with the output of the one before."""
+
+from __future__ import annotations
+
+from archdsl.backends.diagram.tree import Item, Tree
+from archdsl.backends.diagram.view import Kind
+from archdsl.graph import Node
+from archdsl.layers.base import POINTWISE
+
+MERGES = "merge"
+TENSORS = "tensor"
+
+
+def goes_on(tree: Tree, last: Item, node: Item) -> bool:
+    """Tell whether a layer only goes on with the output of another, place by place."""
+    return (
+        isinstance(last, Node)
+        and isinstance(node, Node)
+        and node.inputs == (last.name,)
+        and len(tree.readers[last.name]) == 1
+        and node.facts.windows == POINTWISE
+        and node.shape == last.shape
+        and node.facts.macs == 0
+        and kind_of_node(last) == kind_of_node(node) == "layers"
+    )
+
+
+def kind_of_node(node: Node) -> Kind:
+    """Return as what kind of box a node is drawn."""
+    family = node.layer.family()
+    if family == MERGES:
+        return "merge"
+    if family == TENSORS:
+        return "tensor" if node.layer.word == "parameter" else "input"
+    return "layers"
