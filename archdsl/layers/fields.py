@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, get_origin, get_type_hints
+from inspect import get_annotations
+from typing import Any, ClassVar, NamedTuple, get_origin
 
 
 class ArgumentErrors(ValueError):
@@ -86,9 +87,18 @@ class Field(NamedTuple):
 @cache
 def fields_of(kind: type) -> Mapping[str, Field]:
     """Return the fields that a class and its base classes declare by annotations, in order."""
-    fields: dict[str, Field] = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
+    return {
+        name: Field(getattr(kind, name, REQUIRED), metadata)
+        for base in reversed(kind.__mro__)
+        for name, metadata in _declared(base).items()
+    }
+
+
+@cache
+def _declared(kind: type) -> Mapping[str, tuple[object, ...]]:
+    """Return what a class by itself says of its fields besides their types, by name."""
+    declared: dict[str, tuple[object, ...]] = {}
+    for name, hint in get_annotations(kind, eval_str=True).items():
         if get_origin(hint) is not ClassVar:
-            metadata = getattr(hint, "__metadata__", None) or PLAIN.get(hint, ())
-            fields[name] = Field(getattr(kind, name, REQUIRED), metadata)
-    return fields
+            declared[name] = getattr(hint, "__metadata__", None) or PLAIN.get(hint, ())
+    return declared

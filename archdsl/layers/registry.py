@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
+from pathlib import Path
 
 from archdsl.layers.base import Layer
 
@@ -22,8 +22,9 @@ def _families() -> Mapping[str, str]:
     sources, and a family is imported when one of its layers is first used.
     """
     found: dict[str, str] = {}
-    for file in sorted(files(PACKAGE).iterdir(), key=lambda file: file.name):
-        if not file.name.endswith(".py") or (module := file.name[:-3]) in NOT_FAMILIES:
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        module = file.stem
+        if module in NOT_FAMILIES:
             continue
         text = file.read_text(encoding="utf-8")
         for name in re.findall(r"^class ([A-Za-z]\w*)\(", text, re.MULTILINE):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -67,7 +67,7 @@ class Parser:
         self.builder = TreeBuilder(limits)
         self.builder.parse_hole = self._hole
         self.statements = Statements(limits.tokens, limits.nesting)
-        tables = json.loads((files(__package__) / TABLES).read_text(encoding="utf-8"))
+        tables = json.loads(Path(__file__).with_name(TABLES).read_text(encoding="utf-8"))
         self.lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
             **_with_numbers(tables), transformer=self.builder, postlex=self.statements
         )
@@ -276,7 +276,7 @@ def build_tables() -> str:
     Making them takes lark as long as three counts; kept as JSON beside the grammar they are the
     same for everybody, and nothing is ever unpickled or written to a cache.
     """
-    grammar = (files(__package__) / "grammar.lark").read_text(encoding="utf-8")
+    grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
     data, memo = Lark(grammar, **OPTIONS).memo_serialize([TerminalDef, Rule])
     data["parser"]["parser"] = _numbered_anew(data["parser"]["parser"])
     return json.dumps({"data": data, "memo": memo}, separators=(",", ":"), sort_keys=True) + "\n"
@@ -327,6 +327,4 @@ def _with_numbers(tables: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from pathlib import Path
-
     Path(__file__).with_name(TABLES).write_text(build_tables(), encoding="utf-8")
