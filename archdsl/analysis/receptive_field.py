@@ -13,10 +13,12 @@ their padding is -p). The field is the theoretical one: it may reach beyond the 
   how it lies depends on the remainder of `i` by m (its phase). Each phase is followed on its own;
   `size` is the largest of them, and `start` belongs to output 0.
 * A layer that reads a whole axis of n places (global pooling, attention) has k = n: size
-  `size + (n - 1) stride`. So has one that moves places (`Flatten`, `Permute`): its output as a
+  `size + (n - 1) stride`. So has one that moves places (`Flatten`, `Roll`): its output as a
   whole sees that much. From there on the field is `whole`: further layers don't widen it. The
   stride is kept where the places are still as many as before; elsewhere it is None, since there
   is no fixed step any more.
+* Axes that change places (`Permute`, `Transpose`) take their fields along: what follows is looked
+  at along the axis where each has come to lie, the first one included.
 * Branches of different strides meet in a whole field that holds all that any of their places see,
   and so do a map and a 1 x 1 map that is spread over it (squeeze and excitation).
 * One place that is enlarged (image pooling in DeepLab) is seen by all places that come of it.
@@ -88,46 +90,66 @@ class Field(NamedTuple):
 
 
 Fields = tuple[Field, ...]  # one for each axis of the input after the first
+Axes = tuple[int, ...]  # where each of them lies in the shape of a node
 
 
 def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
     """Return the fields of all nodes that depend on the input called `of`, by name."""
-    axes = len(checked.inputs[of]) - 1
-    found: dict[str, Fields] = {of: (Field(1, (Reach(0, 1),)),) * axes}
+    straight = tuple(range(1, len(checked.inputs[of])))
+    lying: dict[str, Axes] = {of: straight}
+    found: dict[str, Fields] = {of: (Field(1, (Reach(0, 1),)),) * len(straight)}
     for name, node in checked.nodes.items():
         unseen = node.facts.shape_only
         seen = [r for at, r in enumerate(node.inputs) if r in found and at not in unseen]
         if not seen:
             continue
         shapes = [checked.nodes[read].shape for read in seen]
-        branches = [
-            _through(node, shape, found[read]) for read, shape in zip(seen, shapes, strict=True)
-        ]
+        axes, *others = dict.fromkeys(lying[read] for read in seen)
+        if others:  # what lies differently meets as a whole
+            axes = straight
+            branches = [_all(found[read], checked.nodes[read].shape, lying[read]) for read in seen]
+        else:
+            branches = [
+                _through(node, shape, found[read], axes)
+                for read, shape in zip(seen, shapes, strict=True)
+            ]
         alone = len(node.inputs) == 1
-        found[name] = branches[0] if alone else _merged(node.shape, shapes, branches)
+        found[name] = branches[0] if alone else _merged(node.shape, shapes, branches, axes)
+        lying[name] = tuple(map(node.facts.moves.index, axes)) if node.facts.moves else axes
     return found
 
 
-def _through(node: Node, shape: Shape, fields: Fields) -> Fields:
+def _through(node: Node, shape: Shape, fields: Fields, axes: Axes) -> Fields:
     """Return the fields after a node of one of its inputs, which has that shape."""
-    windows = node.facts.windows
-    if windows == "pointwise" and len(node.shape) == len(shape):
+    facts = node.facts
+    if facts.moves:
         return fields
-    if len(shape) - 1 != len(fields):  # its axes are no longer those of the input
+    if facts.windows == "pointwise" and len(node.shape) == len(shape):
+        if facts.apart or 0 not in axes:
+            return fields
+        windows = (Window(1),) * (len(shape) - 1)
+    elif len(shape) - 1 != len(fields):  # its axes are no longer those of the input
         return tuple(_whole(field, None, None) for field in fields)
-    if isinstance(windows, tuple) and len(windows) == len(fields):
-        sizes = shape[1:]
-        if len(fields) == 2 and (fields[0], windows[0], sizes[0]) == (
-            fields[1],
-            windows[1],
-            sizes[1],
-        ):
-            return (_window(fields[0], windows[0], sizes[0]),) * 2  # mostly: half of the work
-        return tuple(map(_window, fields, windows, sizes))
-    stays = node.shape[1:] == shape[1:]
+    elif isinstance(facts.windows, tuple) and len(facts.windows) == len(fields):
+        windows = facts.windows
+    else:
+        stays = len(node.shape) == len(shape) and all(
+            node.shape[axis] == shape[axis] for axis in axes
+        )
+        return _all(fields, shape, axes, stays)
+    first = Window(1) if facts.apart else Window(shape[0], 0)
+    along = [windows[axis - 1] if axis else first for axis in axes]
+    sizes = [shape[axis] for axis in axes]
+    if len(fields) == 2 and (fields[0], along[0], sizes[0]) == (fields[1], along[1], sizes[1]):
+        return (_window(fields[0], along[0], sizes[0]),) * 2  # mostly: half of the work
+    return tuple(map(_window, fields, along, sizes))
+
+
+def _all(fields: Fields, shape: Shape, axes: Axes, stays: bool = False) -> Fields:
+    """Return the fields of all places together."""
     return tuple(
-        _whole(field, places, field.stride if stays else None)
-        for field, places in zip(fields, shape[1:], strict=True)
+        _whole(field, shape[axis], field.stride if stays else None)
+        for field, axis in zip(fields, axes, strict=True)
     )
 
 
@@ -173,10 +195,12 @@ def _whole(field: Field, places: Size | None, stride: Extent) -> Field:
     return Field(stride, (Reach(start, end),), whole=True)
 
 
-def _merged(output: Shape, shapes: Sequence[Shape], branches: Sequence[Fields]) -> Fields:
+def _merged(
+    output: Shape, shapes: Sequence[Shape], branches: Sequence[Fields], axes: Axes
+) -> Fields:
     """Return the smallest fields that hold those of all branches."""
     merged: list[Field] = []
-    for axis, fields in enumerate(zip(*branches, strict=True), start=1):
+    for axis, fields in zip(axes, zip(*branches, strict=True), strict=True):
         places = [shape[axis] if axis < len(shape) else 1 for shape in shapes]
         spread = [size == 1 and axis < len(output) and output[axis] != 1 for size in places]
         along = [

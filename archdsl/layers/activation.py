@@ -62,6 +62,7 @@ class Activation(Layer):
             output=shape,
             torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
             other={"activation": self.operations * numel(shape)},
+            apart=True,
         )
 
 
@@ -387,4 +388,4 @@ class Softmax2d(Activation):
 
     def infer(self, inputs: Shapes) -> Facts:
         unpack(inputs, "channels height width")
-        return super().infer(inputs)
+        return replace(super().infer(inputs), apart=False)

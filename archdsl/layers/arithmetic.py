@@ -166,7 +166,7 @@ def elementwise(inputs: Shapes, expression: str) -> Facts:
     """Return the facts of what takes one operation for each number."""
     shape = single(inputs)
     other = {"elementwise": numel(shape)}
-    return Facts(output=shape, torch=TorchFunction(expression), other=other)
+    return Facts(output=shape, torch=TorchFunction(expression), other=other, apart=True)
 
 
 class Abs(Function):
@@ -257,5 +257,6 @@ class ChannelAffine(Layer):
             output=shape,
             torch=TorchModule("ChannelAffine", both, source=AFFINE_SOURCE),
             other={"elementwise": 2 * numel(shape)},
+            apart=True,
             agreements=((shape[0], len(self.scale)),) if free else (),
         )

@@ -128,6 +128,8 @@ class Facts:
     macs: Size = 0
     other: Mapping[str, Size] = field(default_factory=dict)
     windows: Windows = POINTWISE
+    apart: bool = False  # each place of the first axis comes of that place alone, as in ReLU
+    moves: tuple[int, ...] = ()  # which axis of the input each of the output's is, if they change
     view: bool = False  # the output shares its input's memory
     shape_only: tuple[int, ...] = ()  # positions of inputs of which nothing but the shape is used
     batched: bool = True  # False for a tensor of the module's own that all samples share

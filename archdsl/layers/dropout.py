@@ -52,6 +52,7 @@ class AnyDropout(Layer):
         return Facts(
             output=single(inputs),
             torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            apart=True,
         )
 
 
@@ -120,4 +121,5 @@ class StochasticDepth(Layer):
         return Facts(
             output=single(inputs),
             torch=TorchModule("StochasticDepth", (self.p, self.mode), source=STOCHASTIC_DEPTH),
+            apart=True,
         )

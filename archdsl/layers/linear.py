@@ -29,12 +29,13 @@ from archdsl.layers.base import (
 )
 
 
-def last_axis(shape: Shape) -> Windows:
-    """Return the windows of what reads the whole last axis at each place of the others."""
+def last_axis(shape: Shape, axes: int = 1) -> Windows:
+    """Return the windows of what reads the whole last axis, or several, at each place of others."""
     if len(shape) == 1:
         return POINTWISE
-    # a stride of 0: every output along the last axis reads the same places
-    return (*[Window(1)] * (len(shape) - 2), Window(shape[-1], 0))
+    # a stride of 0: every output along the last axes reads the same places
+    whole = [Window(size, 0) for size in shape[-axes:]]
+    return (*[Window(1)] * (len(shape) - 1 - axes), *whole[-(len(shape) - 1) :])
 
 
 class Linear(Layer):
@@ -68,6 +69,7 @@ class Linear(Layer):
             macs=numel(output) * features,
             other={"bias": numel(output)} if self.bias else {},
             windows=last_axis(inputs[0]),
+            apart=len(output) > 1,
             arithmetic=by(seen, self.out_features),
         )
 
@@ -127,4 +129,4 @@ class Identity(Layer):
     examples = (Example({}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 
     def infer(self, inputs: Shapes) -> Facts:
-        return Facts(output=single(inputs), torch=TorchModule("nn.Identity"), view=True)
+        return Facts(output=single(inputs), torch=TorchModule("nn.Identity"), apart=True, view=True)

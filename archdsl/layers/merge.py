@@ -91,6 +91,7 @@ class Elementwise(Layer):
             output=tuple(output),
             torch=TorchFunction(f" {self.sign} ".join(f"{{{i}}}" for i in range(len(inputs)))),
             other={"elementwise": operations} if len(inputs) > 1 else {},
+            apart=True,
             agreements=tuple(pairs),
         )
 

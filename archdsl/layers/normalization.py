@@ -40,6 +40,7 @@ from archdsl.layers.base import (
     single,
     unpack,
 )
+from archdsl.layers.linear import last_axis
 from archdsl.layers.sizes import Size
 
 STATISTICS = 3  # operations for each number, to find mean and variance
@@ -260,7 +261,8 @@ class LayerNorm(Layer):
             ),
             params=params,
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
-            windows=POINTWISE if len(shape) == 1 else GLOBAL,
+            windows=last_axis(shape, self.axes),
+            apart=len(shape) > self.axes,
             arithmetic=arithmetic,
         )
 
@@ -316,7 +318,8 @@ class RMSNorm(Layer):
             ),
             params=params,
             other={"normalization": (3 + len(params)) * numel(shape)},
-            windows=POINTWISE if len(shape) == 1 else GLOBAL,
+            windows=last_axis(shape, self.axes),
+            apart=len(shape) > self.axes,
         )
 
 

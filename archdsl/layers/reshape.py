@@ -132,13 +132,23 @@ def size_texts(given: Shape, filled: Shape, shape: Shape) -> tuple[list[str], Fo
 
 
 def reshaped(
-    torch: TorchFunction, shape: Shape, output: Shape, pairs: Pairs = (), moved: bool = False
+    torch: TorchFunction,
+    shape: Shape,
+    output: Shape,
+    pairs: Pairs = (),
+    order: tuple[int, ...] = (),
 ) -> Facts:
-    """Return the facts of what leaves every number as it is, but maybe not its place."""
+    """Return the facts of what leaves every number as it is, but maybe not its place.
+
+    `order` says which axis of the input each axis of the output is, where they are exchanged.
+    """
+    stays = order == tuple(range(len(shape))) if order else output == shape
     return Facts(
         output=output,
         torch=torch,
-        windows=GLOBAL if moved or output != shape else POINTWISE,
+        windows=POINTWISE if stays else GLOBAL,
+        apart=stays,
+        moves=() if stays else order,
         view=True,
         agreements=pairs,
     )
@@ -238,7 +248,7 @@ class Permute(Layer):
             f"{{0}}.permute({dims})",
             module=TorchModule("Permute", (list(self.dims),), source=PERMUTE),
         )
-        return reshaped(function, shape, output, moved=order != sorted(order))
+        return reshaped(function, shape, output, order=tuple(dim - 1 for dim in order[1:]))
 
 
 class Transpose(Layer):
@@ -256,7 +266,9 @@ class Transpose(Layer):
         output = list(shape)
         output[first], output[second] = output[second], output[first]
         function = TorchFunction(f"{{0}}.transpose({self.dim0}, {self.dim1})")
-        return reshaped(function, shape, tuple(output), moved=first != second)
+        order = list(range(len(shape)))
+        order[first], order[second] = second, first
+        return reshaped(function, shape, tuple(output), order=tuple(order))
 
 
 class Squeeze(Layer):

@@ -10,12 +10,16 @@ import torch
 from by_hand import H, Sketch, W
 from sketches import biased, convolution, resnet50, unet, vgg16
 
-from archdsl.analysis.receptive_field import Field, receptive_fields
+from archdsl.analysis.receptive_field import Field, Reach, receptive_fields
 from archdsl.graph import CheckedGraph
+from archdsl.layers.activation import GELU
 from archdsl.layers.base import Layer
-from archdsl.layers.convolution import Conv1d
+from archdsl.layers.convolution import Conv1d, Conv2d
+from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add, Concat, Mul
+from archdsl.layers.normalization import LayerNorm
 from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
+from archdsl.layers.reshape import Permute, Transpose
 from archdsl.layers.resize import ResizeLike
 from archdsl.layers.tensor import OwnTensor
 from archdsl.layers.transposed_convolution import ConvTranspose1d
@@ -214,6 +218,49 @@ def test_one_place_that_is_spread_is_seen_whole_by_all_that_read_it() -> None:
     assert (field(checked, "after").start, field(checked, "after").size) == (0, 8)
     assert field(checked, "sum").stride is None
     assert field(checked, "after", "other").size == 3
+
+
+def test_channels_that_are_put_last_and_back_change_nothing() -> None:
+    """As ConvNeXt is written: normalization and linear maps of each place by itself."""
+    net = Sketch()
+    net.input("image", 3, 20, 24)
+    net.put("conv", biased(4, 7, padding=3))
+    net.put("last", Permute(dims=(0, 2, 3, 1)))
+    for name, layer in (("norm", LayerNorm()), ("up", Linear(out_features=8)), ("act", GELU())):
+        net.put(name, layer)
+    net.put("back", Permute(dims=(0, 3, 1, 2)))
+    net.put("down", Conv2d(out_channels=4, kernel_size=2, stride=2))
+    net.put("again", biased(4, 3, padding=1))
+    checked = net.checked()
+
+    assert {field(checked, name).size for name in ("conv", "last", "norm", "up", "act")} == {7}
+    assert field(checked, "again") == Field(2, (Reach(-5, 7),))
+
+
+def test_axes_that_are_exchanged_take_their_fields_along() -> None:
+    net = Sketch()
+    net.input("image", 1, 9, 9)
+    net.put("tall", Conv2d(out_channels=1, kernel_size=(3, 1)))
+    net.put("turned", Transpose(dim0=2, dim1=3))
+    net.put("wide", Conv2d(out_channels=1, kernel_size=(3, 1), stride=(2, 1)))
+    net.put("first", Transpose(dim0=1, dim1=2))
+    net.put("mixed", Conv2d(out_channels=1, kernel_size=1))
+    along = receptive_fields(net.checked(), "image")
+
+    assert [axis.size for axis in along["tall"]] == [3, 1]
+    assert [(axis.size, axis.stride) for axis in along["wide"]] == [(3, 1), (3, 2)]
+    assert along["first"] == along["wide"]
+    # a convolution that takes columns for its channels sees all of them
+    assert [axis.size for axis in along["mixed"]] == [3, 9]
+
+
+def test_what_lies_differently_meets_as_a_whole() -> None:
+    net = Sketch()
+    image = net.input("image", 1, 6, 6)
+    turned = net.put("turned", Transpose(dim0=2, dim1=3))
+    net.put("sum", Add(), image, turned)
+
+    assert [axis.size for axis in receptive_fields(net.checked(), "image")["sum"]] == [6, 6]
 
 
 def test_each_input_has_its_own() -> None:

@@ -305,6 +305,26 @@ def test_windows_are_what_is_read(kind: type[Layer], example: Example) -> None:
         assert not whole or max(whole) == window.size, (axis, whole)
 
 
+@every_example
+def test_places_of_the_first_axis_that_are_apart(kind: type[Layer], example: Example) -> None:
+    facts = inferred(kind, example.arguments, example.inputs)
+    if not facts.apart or len(example.inputs) > 1 or numel(example.inputs[0]) > SMALL:
+        return
+    seen = read_by(Built(facts.torch).eval().double(), example.inputs, 0)
+
+    assert seen == [[place] for place in range(example.inputs[0][0])]
+
+
+@every_example
+def test_axes_that_move(kind: type[Layer], example: Example) -> None:
+    facts = inferred(kind, example.arguments, example.inputs)
+    if not facts.moves:
+        return
+    (x,) = tensors(example.inputs, "float")
+
+    assert torch.equal(Built(facts.torch)(x), x.permute(0, *(axis + 1 for axis in facts.moves)))
+
+
 def read_by(module: Built, shapes: Shapes, axis: int) -> list[list[int]]:
     """Return for each place of the output along an axis the places of the input that it reads."""
     # above 0, where every layer has a value
