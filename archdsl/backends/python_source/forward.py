@@ -62,8 +62,7 @@ class Forward:
     def spoken(self, made: Mapping[str, str]) -> list[Spoken | None]:
         """Return what each action says; `made` gives the text that makes each member."""
         return [
-            None if self.is_silent(action) else self.say(at, made)
-            for at, action in enumerate(self.actions)
+            None if self.is_silent(at) else self.say(at, made) for at in range(len(self.actions))
         ]
 
     def say(self, at: int, made: Mapping[str, str]) -> Spoken | None:
@@ -109,7 +108,7 @@ class Forward:
             action = self.actions[at]
             run = self.runs.get(at)
             end = run.end if run else at + 1
-            if not run and self.is_silent(action):
+            if not run and self.is_silent(at):
                 at = end
                 continue
             if action.training_only and not guarded:
@@ -137,12 +136,13 @@ class Forward:
         return (
             here != before
             and sizes[here] + sizes[before] > 2
-            and len(self.parameters) < sum(size > 1 for size in sizes.values())
+            and len(self.parameters) < self.tensors.long_chains
         )
 
-    def is_silent(self, action: Action) -> bool:
+    def is_silent(self, at: int) -> bool:
         """Tell whether nothing is to be written: a tensor of the module, or an unused result."""
-        used = any(self.tensors.readers[each] or each in self.results for each in action.outputs)
+        action = self.actions[at]
+        used = any(self.tensors.last_use[each] > at for each in action.outputs)
         return not used or all(each in self.tensors.owned for each in action.outputs)
 
     def assignment(
@@ -177,7 +177,8 @@ class Forward:
 
     def loop(self, run: Run, depth: int, typed: set[str], declared: set[str]) -> Iterator[str]:
         """Yield statements that follow each other several times."""
-        yield from statement(f"for i in {run.counts}:", depth)
+        counter = "i" if run.numbered else "_"
+        yield from statement(f"for {counter} in {run.counts}:", depth)
         for turn in run.unit:
             module = f"getattr(self, {turn.name('i', run.first)})" if turn.step else ""
             yield from self.assignment(turn.at, depth + 1, typed, declared, module)
@@ -193,7 +194,7 @@ def with_runs(forward: Forward, made: Mapping[str, str]) -> Forward:
         members = [forward.shaped.members.get(action.target, "") for action in actions]
         places = [order[member] for member, own in zip(members, numbered, strict=True) if own]
         shared = {member for member, own in zip(members, numbered, strict=True) if not own}
-        between = places[-1] - places[0] + 1 - len(places)
+        between = places[-1] - places[0] + 1 - len(places) if places else 0
         if places == sorted(places) and between <= len(shared):
             runs[run.start] = run
     forward.runs = runs

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from archdsl.backends.python_source.makers import repeats
+from archdsl.backends.python_source.makers import Repeats
 from archdsl.backends.python_source.names import NUMBERED
 from archdsl.backends.python_source.template import Template, template
 
@@ -96,8 +95,15 @@ class Run:
         return self.start + self.turns * len(self.unit)
 
     @property
+    def numbered(self) -> bool:
+        """Whether it calls another module in each turn, and not the same ones again."""
+        return any(turn.step for turn in self.unit)
+
+    @property
     def first(self) -> int:
         """What the loop begins to count with: the number of the first module, if that is simple."""
+        if not self.numbered:
+            return 0
         steps = {(turn.step, turn.first) for turn in self.unit if turn.step}
         step, first = steps.pop()
         plain = not steps and step == 1
@@ -115,15 +121,17 @@ class Run:
 
 def find_runs(statements: Sequence[Spoken | None]) -> list[Run]:
     """Find the runs of statements that a loop can say; None is what no loop can hold."""
-    exact = [_key(said, at, said.made) if said else at for at, said in enumerate(statements)]
-    loose = [_key(said, at, _parts(said)) if said else at for at, said in enumerate(statements)]
+    exact = Repeats([_key(said, said.made) if said else at for at, said in enumerate(statements)])
+    loose = Repeats(
+        [_key(said, _parts(said)) if said else at for at, said in enumerate(statements)]
+    )
     runs: list[Run] = []
     at = 0
     while at < len(statements):
         run = None
         skip = 1
         for keys in (exact, loose):
-            period, turns = repeats(keys, at)
+            period, turns = keys.at(at)
             if turns >= FEWEST_TURNS and run is None:
                 run = _run(statements, at, period, turns)
             if keys is exact and turns > 1:
@@ -134,7 +142,7 @@ def find_runs(statements: Sequence[Spoken | None]) -> list[Run]:
     return runs
 
 
-def _key(said: Spoken, at: int, made: object) -> object:
+def _key(said: Spoken, made: object) -> object:
     """Return what is equal for statements that can stand in one loop."""
     numbered = NUMBERED.match(said.member)
     return (said.text, numbered[1] if numbered else said.member, made, said.training_only)
@@ -150,15 +158,18 @@ def _parts(said: Spoken) -> tuple[str, ...]:
 
 def _run(statements: Sequence[Spoken | None], start: int, period: int, turns: int) -> Run | None:
     """Return the longest run of up to so many turns in which all numbers grow evenly."""
-    columns = [
-        [said for said in statements[start + at : start + period * turns : period] if said]
-        for at in range(period)
-    ]
-    turns = min(_even_turns(column) for column in columns)
+    units = range(start, start + period)
+    turns = _even_turns(statements, units, turns)
     if turns < FEWEST_TURNS:
         return None
-    unit = tuple(_turn(column, start + at) for at, column in enumerate(columns))
-    return Run(start, turns, unit) if any(turn.step for turn in unit) else None
+    unit = tuple(_turn(_said(statements, at), _said(statements, at + period), at) for at in units)
+    return Run(start, turns, unit)
+
+
+def _said(statements: Sequence[Spoken | None], at: int) -> Spoken:
+    said = statements[at]
+    assert said, "what no loop can hold is like nothing else"
+    return said
 
 
 def _numbers(said: Spoken) -> tuple[float, ...]:
@@ -167,33 +178,39 @@ def _numbers(said: Spoken) -> tuple[float, ...]:
     return (int(numbered[2]) if numbered else 0, *_spread(said.made).numbers)
 
 
-def _even_turns(column: Sequence[Spoken]) -> int:
-    """Return for how many turns all numbers grow by the same as between the first two."""
-    rows = [_numbers(said) for said in column]
-    steps = [right - left for left, right in zip(rows[0], rows[1], strict=True)]
-    if any(step < 0 or type(step) is not int for step in steps if step):
+def _even_turns(statements: Sequence[Spoken | None], unit: range, most: int) -> int:
+    """Return for how many turns, up to so many, all numbers grow as between the first two."""
+    period = len(unit)
+    steps = [_steps(statements, at, period) for at in unit]
+    if any(None in step for step in steps):
         return 0
-    if not steps[0] and (
-        any(steps)
-        or (
-            NUMBERED.match(column[0].member)
-            and len(column) > 1
-            and column[0].member != column[1].member
-        )
-    ):
-        return 0
-    for turn, (before, after) in enumerate(pairwise(rows)):
-        if any(b - a != step for a, b, step in zip(before, after, steps, strict=True)):
-            return turn + 1
-    return len(rows)
+    for turn in range(2, most):
+        for at, step in zip(unit, steps, strict=True):
+            if _steps(statements, at + (turn - 1) * period, period) != step:
+                return turn
+    return most
 
 
-def _turn(column: Sequence[Spoken], at: int) -> Turn:
+def _steps(statements: Sequence[Spoken | None], at: int, period: int) -> tuple[int | None, ...]:
+    """Return by how much each number grows in a turn; None for one that can't in a loop."""
+    first, second = _said(statements, at), _said(statements, at + period)
+    pairs = zip(_numbers(first), _numbers(second), strict=True)
+    steps = tuple(_step(left, right) for left, right in pairs)
+    renamed = NUMBERED.match(first.member) and first.member != second.member
+    return (None,) if not steps[0] and (any(steps) or renamed) else steps
+
+
+def _step(before: float, after: float) -> int | None:
+    step = after - before
+    return int(step) if not step or (step > 0 and type(step) is int) else None
+
+
+def _turn(said: Spoken, following: Spoken, at: int) -> Turn:
     """Describe how a statement goes on from turn to turn."""
-    first, second = _numbers(column[0]), _numbers(column[1])
-    numbered = NUMBERED.match(column[0].member)
+    first, second = _numbers(said), _numbers(following)
+    numbered = NUMBERED.match(said.member)
     step = int(second[0] - first[0])
     if not numbered or not step:
         return Turn(at)
     grows = tuple(int(right - left) for left, right in zip(first[1:], second[1:], strict=True))
-    return Turn(at, numbered[1], int(numbered[2]), step, _spread(column[0].made), grows)
+    return Turn(at, numbered[1], int(numbered[2]), step, _spread(said.made), grows)

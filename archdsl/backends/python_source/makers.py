@@ -144,9 +144,10 @@ Maker = LayerMaker | TensorMaker | ClassMaker | ListMaker
 def folded(items: Sequence[str]) -> list[str]:
     """Write runs of equal items as comprehensions: `*[Block(64) for _ in range(3)]`."""
     folded: list[str] = []
+    repeats = Repeats(items)
     at = 0
     while at < len(items):
-        period, turns = repeats(items, at)
+        period, turns = repeats.at(at)
         if turns == 1:
             folded.append(items[at])
         elif period == 1:
@@ -184,23 +185,38 @@ FEWEST_NAMED = 3
 LONGEST_PERIOD = 12
 
 
-def repeats(items: Sequence[Hashable], at: int) -> tuple[int, int]:
-    """Return the period and the number of turns of the run that begins at a place.
+class Repeats:
+    """Finds runs of items that repeat, from any place, in the same time for each."""
 
-    Of all periods the one that covers most items wins, then the shortest. Two turns of a single
-    item are no run: written out they are as short.
-    """
-    best = (1, 1)
-    for period in range(1, min(LONGEST_PERIOD, (len(items) - at) // 2) + 1):
-        if items[at] != items[at + period]:
-            continue
-        end = at + period
-        while end < len(items) and items[end] == items[end - period]:
-            end += 1
-        turns = (end - at) // period
-        if period * turns >= 3 and turns > 1 and period * turns > best[0] * best[1]:
-            best = (period, turns)
-    return best
+    def __init__(self, items: Sequence[Hashable]) -> None:
+        numbers: dict[Hashable, int] = {}
+        numbered = [numbers.setdefault(item, len(numbers)) for item in items]
+        periods = range(1, min(LONGEST_PERIOD, len(items) // 2) + 1)
+        # for each period and place, how many items from there on are as those a period later
+        self.alike = [_alike(numbered, period) for period in periods]
+
+    def at(self, at: int) -> tuple[int, int]:
+        """Return the period and the number of turns of the run that begins at a place.
+
+        Of all periods the one that covers most items wins, then the shortest. Two turns of a
+        single item are no run: written out they are as short.
+        """
+        best = (1, 1)
+        for period, alike in enumerate(self.alike, 1):
+            turns = 1 + alike[at] // period if at < len(alike) else 1
+            if period * turns >= 3 and turns > 1 and period * turns > best[0] * best[1]:
+                best = (period, turns)
+        return best
+
+
+def _alike(items: Sequence[int], period: int) -> list[int]:
+    """Return for each place how many items in a row equal those a period later."""
+    found = [0] * (len(items) - period)
+    row = 0
+    for at in range(len(found) - 1, -1, -1):
+        row = row + 1 if items[at] == items[at + period] else 0
+        found[at] = row
+    return found
 
 
 def is_number(value: object) -> bool:

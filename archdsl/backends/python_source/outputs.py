@@ -99,10 +99,10 @@ def outputs_of(checked: CheckedGraph, network: str) -> Outputs:
     Raises:
         CompileError: there is none in evaluation mode.
     """
-    names: list[str] = []
+    names: dict[str, None] = {}
     for output in checked.outputs:
         name = variable(output.name) or MAIN
-        names.append(unique(f"{name}_" if name in TUPLE_ATTRIBUTES else name, {*names}))
+        names[unique(f"{name}_" if name in TUPLE_ATTRIBUTES else name, names)] = None
     training_only = tuple(output.training_only for output in checked.outputs)
     if all(training_only):
         raise CompileError([NothingToEvaluate(span=checked.span, name=checked.name)])

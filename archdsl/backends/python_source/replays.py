@@ -73,10 +73,13 @@ class _Finder:
         self.opened = opened
         self.first: dict[str, int] = {}  # where the nodes of each scope begin
         self.own: dict[str, list[Node]] = {}  # the nodes of the first use of a scope
+        self.tensors: dict[str, list[str]] = {}  # those in a scope that read nothing
         for at, node in enumerate(order):
             scope = home_of(node)
-            while scope and scope not in self.first:
-                self.first[scope] = at
+            while scope and (scope not in self.first or not node.inputs):
+                self.first.setdefault(scope, at)
+                if not node.inputs:
+                    self.tensors.setdefault(scope, []).append(node.name)
                 scope = scope.rpartition(".")[0]
 
     def replay(self, at: int, end: int) -> Event | None:
@@ -86,13 +89,12 @@ class _Finder:
             scope = ".".join(names[:depth])
             if scope in self.opened or not self._begins_like(scope, at):
                 continue
-            own = self._own(scope, at)
+            own = self._own(scope, at, end - at)
             nodes = self.order[at : at + len(own)]
-            if at + len(own) <= end and (same := _pair(own, nodes)) is not None:
+            if own and (same := _pair(own, nodes)) is not None:
                 self.own[scope] = own
-                for node in self.order[self.first[scope] : at]:
-                    if not node.inputs:
-                        same.setdefault(node.name, node.name)
+                for name in self.tensors.get(scope, ()):
+                    same.setdefault(name, name)
                 return Event(scope.rpartition(".")[0], scope, tuple(nodes), same)
         return None
 
@@ -102,17 +104,24 @@ class _Finder:
             start += 1
         return start < at and _alike(self.order[start], self.order[at])
 
-    def _own(self, scope: str, at: int) -> list[Node]:
-        """Return the nodes of the first use of a scope that compute something from others."""
+    def _own(self, scope: str, at: int, most: int) -> list[Node]:
+        """Return the nodes of the first use of a scope that compute something from others.
+
+        They are looked for up to a place in the order; more than so many are none.
+        """
         if scope in self.own:
-            return self.own[scope]
+            return self.own[scope] if len(self.own[scope]) <= most else []
         own: list[Node] = []
-        for node in self.order[self.first[scope] : at]:
+        for place in range(self.first[scope], at):
+            node = self.order[place]
             home = home_of(node)
             if home != scope and not home.startswith(f"{scope}."):
+                self.own[scope] = own
                 break
             if node.inputs:
                 own.append(node)
+            if len(own) > most:
+                return []
         return own
 
 

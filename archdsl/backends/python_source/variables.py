@@ -54,6 +54,7 @@ class Tensors:
     last_use: dict[int, int]
     owned: frozenset[int]
     chain_sizes: dict[int, int] = field(default_factory=dict)
+    long_chains: int = 0
     holders: dict[str, int] = field(default_factory=dict)
 
     def is_free(self, name: str, at: int) -> bool:
@@ -89,6 +90,7 @@ def name_tensors(
     tensors = _read(len(parameters), actions, outputs)
     chains = _chains(len(parameters), actions, tensors, outputs, flows)
     tensors.chain_sizes = {number: len(chain.tensors) for number, chain in enumerate(chains)}
+    tensors.long_chains = sum(len(chain.tensors) > 1 for chain in chains)
     for number, name in enumerate(parameters):
         tensors.hold(name, number)
     given = set(map(variable, outputs.values()))

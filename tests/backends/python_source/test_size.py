@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +30,49 @@ BRANCHES = """network net {{ input x: [3, 4, 4]
     Conv2d(3, 1)
   }}
 }}"""
+WIDTHS = """block Unit(width) {{ conv: Conv2d(width, 1) -> bn: BatchNorm2d -> ReLU }}
+network net {{ input x: [3, 4, 4]
+  for i in range({n} // 3) {{ "unit{{i}}": Unit(3 + i * i * 7919 % 1009) }} }}"""
+RUNS = """network net {{ input x: [3, 4, 4]
+  for i in range({n} // 3) {{
+    "c{{i}}": Conv2d(3 + i * i * 7919 % 1009, 1); ReLU; "b{{i}}": BatchNorm2d
+  }}
+}}"""
+GROUPS = """network net {{ input x: [3, 4, 4]
+  for i in range({n} // 2) {{ "g{{i}}": {{ Conv2d(3 + i * i * 7919 % 1009, 1); ReLU }} }} }}"""
+RESIDUALS = """network net {{ input x: [3, 4, 4]
+  repeat {n} // 3 {{ residual {{ Conv2d(3, 1) -> BatchNorm2d }} }} }}"""
+SKIPS = """network net {{ input x: [3, 4, 4]
+  for i in range({n} // 3) {{
+    "a{{i}}": Conv2d(3, 1)
+    add {{ branch {{}} branch {{ from "a{{i * i * 31 % (i + 1)}}" }} }}; ReLU
+  }}
+}}"""
+REUSE = """network net {{ input x: [3, 4, 4]; c: {{ Conv2d(3, 1); BatchNorm2d; ReLU }}
+  repeat {n} // 3 {{ reuse c }} }}"""
+WITHIN = """network net {{ input x: [3, 4, 4]
+  g: {{ c: Conv2d(3, 1); repeat {n} // 2 {{ reuse c; ReLU }} }} }}"""
+OUTPUTS = """network net {{ input x: [3, 4, 4]
+  for i in range({n} // 3) {{
+    "a{{i}}": Conv2d(3, 1); output "o{{i}}" {{ "h{{i}}": Conv2d(2, 1) }}; ReLU
+  }}
+}}"""
+FORMS = {
+    "chain": CHAIN.replace("{n}", "{n} // 3"),
+    "blocks": BLOCKS.replace("{n}", "{n} // 3"),
+    "uneven": UNEVEN,
+    "branches": BRANCHES.replace("{n}", "{n} // 3"),
+    "widths": WIDTHS,
+    "runs": RUNS,
+    "groups": GROUPS,
+    "residuals": RESIDUALS,
+    "skips": SKIPS,
+    "reuse": REUSE,
+    "within": WITHIN,
+    "outputs": OUTPUTS,
+}
+FEW, MANY = 2_500, 20_000
+MOST = 8 * 2.6  # times as long for eight times as many nodes, which a square makes 64
 
 
 def graph(folder: Path, text: str, nesting: int = 64) -> CheckedGraph:
@@ -47,6 +91,37 @@ def test_twice_the_network_takes_about_twice_the_time(text: str, tmp_path: Path)
     assert seconds(1_600) / seconds(400) < 8  # 4 if it is linear, 16 if it is quadratic
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_the_time_is_in_proportion_to_the_nodes(form: str, tmp_path: Path) -> None:
+    def seconds(nodes: int, tries: int) -> float:
+        checked = graph(tmp_path, FORMS[form].format(n=nodes))
+        assert nodes * 0.9 <= len(checked.nodes) <= nodes * 1.4
+        return min(clocked(lambda: python_source(checked)) for _ in range(tries))
+
+    seconds(50, 1)
+    assert seconds(MANY, 1) < MOST * seconds(FEW, 3)
+
+
+@pytest.mark.slow
+def test_a_random_row_of_layers(tmp_path: Path) -> None:
+    """Nothing in it repeats for long, and much of it nearly does."""
+
+    def seconds(nodes: int, tries: int) -> float:
+        chance = random.Random(nodes)
+        kinds = ["BatchNorm2d", "ReLU", "Tanh", "Dropout(0.5)", "GroupNorm(1)"]
+        kinds += [f"Conv2d({width}, 1)" for width in range(1, 6)]
+        lines = [
+            f"l{at}: {kind}" if chance.random() < 0.3 else kind
+            for at, kind in enumerate(chance.choices(kinds, k=nodes))
+        ]
+        text = "\n".join(["network net { input x: [3, 4, 4]", *lines, "}"])
+        checked = graph(tmp_path, text)
+        return min(clocked(lambda: python_source(checked)) for _ in range(tries))
+
+    assert seconds(MANY, 1) < MOST * seconds(FEW, 3)
+
+
 def clocked(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
@@ -54,7 +129,7 @@ def clocked(work: Callable[[], object]) -> float:
 
 
 def test_what_repeats_is_written_once(tmp_path: Path) -> None:
-    for text in (CHAIN, BLOCKS, BRANCHES):
+    for text in (CHAIN, BLOCKS, BRANCHES, REUSE, WITHIN):
         assert len(python_source(graph(tmp_path, text.format(n=3_000)))) < 2_000
 
 
