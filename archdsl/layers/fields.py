@@ -99,6 +99,7 @@ def _declared(kind: type) -> Mapping[str, tuple[object, ...]]:
     """Return what a class by itself says of its fields besides their types, by name."""
     declared: dict[str, tuple[object, ...]] = {}
     for name, hint in get_annotations(kind, eval_str=True).items():
-        if get_origin(hint) is not ClassVar:
+        origin: object = get_origin(hint)
+        if origin is not ClassVar:
             declared[name] = getattr(hint, "__metadata__", None) or PLAIN.get(hint, ())
     return declared

@@ -237,7 +237,7 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
     )
     if token.type == "COLON" and before and before[1] in RESERVED:
         return f'`{before[1]}` is a word of the language; as a label it is written "{before[1]}"'
-    if token.type in WORDS and following == ":":
+    if token.type in WORDS and following == ":" and "STRING" in expected:
         return f'`{token}` is a word of the language; as a label it is written "{token}"'
     line = source.text[source.text.rfind("\n", 0, token.start_pos or 0) + 1 : token.start_pos]
     if not line.strip() and token.type in ITEMS - {"LET"}:
@@ -246,7 +246,11 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
         return HABITS[before[1]]
     if token == "//":
         return "comments begin with `#`"
-    if token.type == "LPAR" and (path := re.search(r"\.(\w+)[ \t]*$", line)):
+    if (
+        token.type == "LPAR"
+        and "COLON" in expected
+        and (path := re.search(r"\.(\w+)[ \t]*$", line))
+    ):
         return f"a layer is used by its name alone: `{path[1]}(...)`"
     if token.type in WORDS and "NAME" in expected:
         return f"`{token}` is a word of the language and can't be a name here"
