@@ -79,6 +79,8 @@ class Network:
     def fitting(self, unfold: tuple[str, ...] = ()) -> View:
         """Open as many levels of blocks as fit on a page, and at least the first."""
         view = self.view(Folding(1, unfold))
+        if len(view.boxes) > MOST_BOXES:
+            return view
         for depth in range(2, self.deepest + 1):
             try:
                 deeper = self.view(Folding(depth, unfold), MOST_BOXES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from archdsl.backends.diagram.folding import output_of
 from archdsl.backends.diagram.view import Box, Edge
@@ -108,8 +107,11 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
         single = len(targets[edge.source]) == 1
         alone = single and len(sources[edge.target]) == 1
         found.append(
-            replace(
-                edge,
+            Edge(
+                edge.source,
+                edge.target,
+                edge.shape,
+                edge.training_only,
                 main=on_main,
                 alone=alone,
                 straight=single and (alone or on_main),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
 import re
 import shutil
@@ -20,6 +18,7 @@ from archdsl.backends.diagram.problems import (
 from archdsl.diagnostics import ArchError
 
 LONGEST = 60  # seconds
+PURE = "graphviz-pure"
 # Text is sharp on the screens of today at 144 dots an inch, and still legible at 72.
 SHARP, COARSE = 144, 72
 # Scripts that the fonts of graphviz-pure lack; for a PNG of them the system's fonts are better.
@@ -38,12 +37,17 @@ PYGRAPHVIZ = (
 
 def _pure() -> Sequence[str] | None:
     """Return the command of the wheel graphviz-pure, found wherever pip put it."""
+    beside = Path(sys.executable or ".").parent / PURE
+    if beside.is_file() and os.access(beside, os.X_OK):
+        return [str(beside), "-q"]
+    import importlib.metadata  # which takes longer than writing the DOT of most networks
+
     try:
-        installed = importlib.metadata.files("graphviz-pure") or ()
+        installed = importlib.metadata.files(PURE) or ()
     except importlib.metadata.PackageNotFoundError:
         return None
     for file in installed:
-        if file.stem == "graphviz-pure" and (path := Path(str(file.locate()))).is_file():
+        if file.stem == PURE and (path := Path(str(file.locate()))).is_file():
             return [str(path), "-q"]
     return None
 
@@ -54,6 +58,8 @@ def _dot() -> Sequence[str] | None:
 
 
 def _pygraphviz() -> Sequence[str] | None:
+    import importlib.util
+
     if not sys.executable or importlib.util.find_spec("pygraphviz") is None:
         return None
     return [sys.executable, "-I", "-c", PYGRAPHVIZ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from html import escape
 
 from archdsl.backends.diagram.wording import LONGEST_LABEL, short
@@ -13,11 +14,13 @@ from archdsl.diagnostics import printable
 LONGEST_TEXT = 4_096
 
 
+@lru_cache(1024)  # the same few names and shapes stand in a picture again and again
 def visible(text: str, limit: int = LONGEST_LABEL) -> str:
     """Cut text to a label's length, with control and bidirectional characters as escapes."""
     return printable(short(text, limit), 2 * LONGEST_TEXT)
 
 
+@lru_cache(4096)
 def dot_quoted(text: str) -> str:
     """Write a string of DOT: quotes, backslashes and `&` mean nothing in it."""
     text = text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
@@ -29,6 +32,7 @@ def attributes_of(values: Mapping[str, str]) -> str:
     return " ".join(f"{name}={dot_quoted(value)}" for name, value in values.items())
 
 
+@lru_cache(1024)
 def dot_html(text: str) -> str:
     """Write text within a label of DOT that is `<...>`, where an element can't be empty."""
     if not text.strip():

@@ -64,13 +64,16 @@ def title_of(scope: Scope) -> Title:
 def least_widths(view: View) -> Mapping[int, int]:
     """Return how wide boxes must be, in points, for titles above them that arrows leave alone."""
     around = frames_around(view)
+    needed: dict[Cluster, float] = {}
     widths: dict[int, int] = {}
     for edge in view.edges:
         for level, cluster in enumerate(reversed(around[edge.target])):
             if cluster in around[edge.source]:
                 break
             beside = MARGIN * (1 + level) - INSET
-            width = round(2 * (title_of(cluster.scope).width + CLEAR - beside))
+            if cluster not in needed:
+                needed[cluster] = title_of(cluster.scope).width + CLEAR
+            width = round(2 * (needed[cluster] - beside))
             widths[edge.target] = max(width, widths.get(edge.target, 0))
     return widths
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 FAMILIES: Mapping[str, str] = {
     "convolution": "#77AADD",
@@ -85,6 +86,7 @@ THEMES: Mapping[str, Theme] = {
 }
 
 
+@lru_cache(256)
 def mixed(under: str, over: str, share: float) -> str:
     """Lay a colour over another: `share` is how much of it is seen."""
     parts = (

@@ -25,6 +25,14 @@ class Style:
     counts: bool = False
     heat: dict[int, float] = field(default_factory=dict)
     heated: Heat | None = None  # by what; None for colours by family
+    said: dict[int, str] = field(default_factory=dict)  # of a layer, which many nodes may share
+
+    def arguments(self, node: Node) -> str:
+        """Return what is said of a layer's arguments."""
+        key = id(node.layer)
+        if key not in self.said:
+            self.said[key] = visible(arguments_of(node.layer))
+        return self.said[key]
 
     def fill(self, box: Box, family: str) -> str:
         """Return the fill of a row of a box."""
@@ -57,7 +65,9 @@ def rows_of(view: View, box: Box, style: Style) -> Sequence[Row]:
         replace(_title(view, scope, visible(scope.label), plain), text="") for scope in box.heads
     ]
     if box.kind == "layers":
-        rows += [_layer(node, style.fill(box, node.layer.family())) for node in layers_of(box)]
+        rows += [
+            _layer(node, style, style.fill(box, node.layer.family())) for node in layers_of(box)
+        ]
         if box.times > 1:
             rows = [*_named_to_last(rows, box), Row("", run_shapes(view, box), "", plain, True)]
     else:
@@ -103,9 +113,8 @@ def name_of(box: Box) -> str:
     return visible(box.path)
 
 
-def _layer(node: Node, fill: str) -> Row:
-    said = visible(arguments_of(node.layer))
-    return Row(visible(kind_of(node.layer)), said, visible(node.label), fill)
+def _layer(node: Node, style: Style, fill: str) -> Row:
+    return Row(visible(kind_of(node.layer)), style.arguments(node), visible(node.label), fill)
 
 
 def _named_to_last(rows: Sequence[Row], box: Box) -> list[Row]:

@@ -131,11 +131,12 @@ def _times(
 def _alike(left: Item, right: Item, tree: Tree) -> bool:
     """Tell at little cost whether two items may be equal."""
     if isinstance(left, Node):
-        return isinstance(right, Node) and type(left.layer) is type(right.layer)
-    return (
-        isinstance(right, Scope)
-        and left.block == right.block
-        and len(tree.inside[left.name]) == len(tree.inside[right.name])
+        return isinstance(right, Node) and left.layer == right.layer
+    if not isinstance(right, Scope) or left.block != right.block:
+        return False
+    one, other = tree.inside[left.name], tree.inside[right.name]
+    return len(one) == len(other) and all(
+        a.layer == b.layer for a, b in zip(one, other, strict=True)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from archdsl.backends.diagram.stacks import goes_on
 from archdsl.backends.diagram.tree import Tree
@@ -15,7 +15,10 @@ class Titles:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.telling = _telling(tree.checked.scopes)
+        self.uses: dict[str, list[Scope]] = {}
+        for scope in tree.checked.scopes.values():
+            self.uses.setdefault(scope.block, []).append(scope)
+        self.telling: dict[str, Sequence[str]] = {}
 
     def of(self, scope: Scope) -> str:
         """Return a block's arguments in short, or "".
@@ -30,7 +33,9 @@ class Titles:
             return said if scope.block else f"{kind_of(only.layer)} {said}".rstrip()
         if not scope.block:
             return ""
-        names = self.telling.get(scope.block, [])
+        if scope.block not in self.telling:
+            self.telling[scope.block] = _telling(self.uses.get(scope.block, ()))
+        names = self.telling[scope.block]
         parts = [f"{name} {value_of(scope.arguments[name])}" for name in names]
         text = ", ".join(parts)
         return text if len(text) <= LONGEST_ARGUMENTS else ""
@@ -47,17 +52,17 @@ class Titles:
         return first if isinstance(first, Node) else None
 
 
-def _telling(scopes: Mapping[str, Scope]) -> Mapping[str, list[str]]:
-    """Return, for each block, the parameters of which its uses have different values."""
-    first: dict[str, Scope] = {}
-    found: dict[str, dict[str, None]] = {}
-    for scope in scopes.values():
-        known = first.setdefault(scope.block, scope)
-        differ = found.setdefault(scope.block, {})
-        for name, value in scope.arguments.items():
-            if value_of(known.arguments.get(name)) != value_of(value):
-                differ[name] = None
-    return {
-        block: [name for name in first[block].arguments if name in differ]
-        for block, differ in found.items()
-    }
+def _telling(uses: Sequence[Scope]) -> Sequence[str]:
+    """Return the parameters of a block of which its uses have different values."""
+    if not uses:
+        return ()
+    first, *others = uses
+    return [
+        name
+        for name, value in first.arguments.items()
+        if any(_differ(value, other.arguments.get(name)) for other in others)
+    ]
+
+
+def _differ(one: object, other: object) -> bool:
+    return one is not other and value_of(one) != value_of(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from archdsl.layers.base import Layer, Shape, squeeze
 from archdsl.layers.sizes import Formula, Size
@@ -121,6 +122,7 @@ def _list_of(values: tuple[object, ...] | list[object]) -> str:
     return f"[{', '.join(map(value_of, values))}]"
 
 
+@lru_cache(1024)
 def shape_of(shape: Shape) -> str:
     """Write a shape: "64 x 56 x 56"."""
     return short(" x ".join(map(_factor, shape)) or "1")
