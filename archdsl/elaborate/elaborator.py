@@ -17,7 +17,7 @@ from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.own_tensors import own_tensor
 from archdsl.elaborate.recording import Record, Recorder
 from archdsl.elaborate.values import SPOILED, ValueProblem, integer, items, truth
-from archdsl.layers.base import Layer
+from archdsl.layers.base import Layer, Shapes
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
@@ -51,6 +51,7 @@ class Elaborator:
         self._seen: set[tuple[str, Span | None]] = set()
         self._reports = 0
         self.signatures: dict[type[Layer], Signature] = {}
+        self.made: dict[tuple[int, Shapes], int] = {}  # nodes, by a use without arguments
         self._handlers: dict[type, Callable[[Any, Frame], Work | None]] = {
             ast.Stage: self.stage,
             ast.Let: self.let,

@@ -111,12 +111,19 @@ def use_block(
     inside.place = inside.home = enter_scope(scope, entry, frame, outside=False)
     for one in inputs_of(declaration):
         inside.place.entries[one.name] = Entry(one.span, inside.maps[one.name])
-    frame.world.enter(declaration, block.name, operation.span, frame.trail)
     first = len(frame.recorder.records)
+    # without arguments a block makes as much of the same shapes as it did before
+    alike = None
+    if frame.flowing is not None and not operation.arguments and not block.fixed:
+        alike = id(declaration), tuple([frame.recorder.shape(number) for number in frame.flowing])
+        frame.recorder.reserve(maker.made.get(alike, 0), operation.span, frame.trail)
+    frame.world.enter(declaration, block.name, operation.span, frame.trail)
     try:
         yield maker.body(declaration.body, inside), inside
     finally:
         frame.world.leave()
+    if alike is not None:
+        maker.made[alike] = len(frame.recorder.records) - first
     close(entry, first, frame, inside)
     frame.last = stage.span
     if declaration.body.statements and ends_aside(declaration.body.statements[-1]):
