@@ -8,8 +8,11 @@ from pathlib import Path
 import click
 
 from archdsl.cli.options import Reading, graph_of, network, reading
-from archdsl.diagnostics import printable
+from archdsl.cli.terminal import complain_of, is_colorful
+from archdsl.diagnostics import ArchError, printable
 from archdsl.output import write_whole
+
+WRONG_USAGE = 2
 
 
 @click.command("draw")
@@ -59,17 +62,21 @@ def command(
 
     path = output or f"{checked.name}.{form or 'svg'}"
     ending = Path(path).suffix.removeprefix(".").lower()
-    picture = draw(
-        checked,
-        format=form or ending or "svg",
-        depth=depth,
-        unfold=unfold,
-        direction=direction,
-        theme=theme,
-        heat=heat,
-        counts=counts,
-        engine=engine,
-    )
+    try:
+        picture = draw(
+            checked,
+            format=form or ending or "svg",
+            depth=depth,
+            unfold=unfold,
+            direction=direction,
+            theme=theme,
+            heat=heat,
+            counts=counts,
+            engine=engine,
+        )
+    except ArchError as error:  # the spec is right: it is the options, or what is installed
+        complain_of(error, is_colorful(sys.stderr))
+        raise click.exceptions.Exit(WRONG_USAGE) from None
     if path == "-":
         sys.stdout.buffer.write(picture.data)
         return
