@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from graphs import Builder, inception, resnet
 
+from archdsl import load
 from archdsl.backends.diagram import draw
 from archdsl.graph import CheckedGraph
 
@@ -336,3 +337,26 @@ def test_the_page_is_small_and_says_nothing_of_elsewhere() -> None:
 
     assert len(page) < 1_000_000
     assert not re.findall(rb"https?://(?!www\.w3\.org/2000/svg)", page)
+
+
+def test_the_page_says_nothing_of_the_machine_it_was_made_on() -> None:
+    page = load("lenet5").draw(format="html").data.decode()
+
+    assert str(Path(__file__).parents[3]) not in page
+    assert '"place":"lenet5.arch:' in page
+
+
+def test_at_first_text_is_large_enough_to_read(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, resnet((3, 4, 6, 3)))
+    drawn = opened.page.locator("#drawing .strong").first.evaluate(
+        "text => text.getBoundingClientRect().height"
+    )
+
+    assert drawn >= 9
+    opened.close()
+
+
+def test_families_of_one_colour_share_an_entry_of_the_legend(opened: Opened) -> None:
+    entries = opened.page.locator("#legend li").all_inner_texts()
+
+    assert [entry for entry in entries if "dropout" in entry and "reshape" in entry]

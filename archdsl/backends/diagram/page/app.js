@@ -93,11 +93,11 @@ function applyCamera() {
   stage.setAttribute("transform", `translate(${camera.x},${camera.y}) scale(${camera.scale})`);
 }
 
-function fit() {
+function fit(least = 0.6) {
   const { width, height } = drawing.getBoundingClientRect();
   const scale = Math.min(1.5, width / (root.width + 20), height / (root.height + 20));
-  // what is much higher than the window is shown from its top, as large as can be read
-  camera.scale = Math.max(scale, Math.min(0.6, width / (root.width + 20)));
+  // what is much higher than the window is shown from its top, large enough to read
+  camera.scale = Math.max(scale, Math.min(least, width / (root.width + 20)));
   camera.x = (width - root.width * camera.scale) / 2;
   camera.y = Math.max(10, (height - root.height * camera.scale) / 2);
   applyCamera();
@@ -249,7 +249,7 @@ on("unfold-all", () => { refold(openAll); fit(); });
 on("fold-all", () => { refold(foldAll); fit(); });
 on("zoom-in", () => zoom(1.25));
 on("zoom-out", () => zoom(0.8));
-on("fit", fit);
+on("fit", () => fit());
 on("theme", () => {
   const page = document.documentElement;
   page.dataset.theme = page.dataset.theme === "dark" ? "light" : "dark";
@@ -273,7 +273,7 @@ function start() {
   colour.value = state.colour;
   redraw();
   drawLegend();
-  fit();
+  fit(0.9);
   mark();
   if (state.chosen >= 0) show(state.chosen);
   else describe([], root);

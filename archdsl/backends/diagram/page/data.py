@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from pathlib import PurePath
 
 from archdsl.analysis.receptive_field import Fields, receptive_fields
 from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
@@ -123,7 +124,7 @@ class _Describer:
             "memory": _number(self.figures.memory.nodes[node.name]),
             "field": field,
             "stride": stride,
-            "place": visible(str(node.span), 200),
+            "place": _place(node.span),
             "source": _source_line(node.span),
             "goesOn": node.name in self.going_on,
             "training": node.name in self.tree.checked.training_only,
@@ -144,7 +145,7 @@ class _Describer:
             "items": [self._item(item) for item in self.tree.items.get(scope.name, ())],
             "runs": self.runs_of_blocks(scope) if inside else [],
             "training": bool(inside) and all(node.name in training for node in inside),
-            "place": visible(str(scope.span), 200),
+            "place": _place(scope.span),
         }
 
     def runs_of_blocks(self, scope: Scope) -> Json:
@@ -160,6 +161,12 @@ class _Describer:
         if isinstance(item, Scope):
             return -self.scopes[item.name]
         return self.nodes[item.name]
+
+
+def _place(span: Span) -> str:
+    """Say where something is in its spec, by the name of the file: the page may go anywhere."""
+    name = PurePath(span.source.path).name
+    return visible(f"{name}:{span.line}:{span.column}", 200)
 
 
 def _number(size: Size) -> int | str:

@@ -188,12 +188,22 @@ function costOf(box) {
   return box.nodes.reduce((sum, number) => sum + (typeof nodes[number][state.colour] === "number" ? nodes[number][state.colour] : 0), 0);
 }
 
+// Some families share a colour, and then an entry.
+function coloursOfFamilies() {
+  const said = new Map();
+  for (const family of network.families) {
+    const colour = familyColour(family);
+    said.set(colour, [...(said.get(colour) || []), family.replaceAll("_", " ")]);
+  }
+  return [...said].map(([colour, families]) => [colour, families.join(", ")]);
+}
+
 function drawLegend() {
   const legend = document.getElementById("legend");
   legend.replaceChildren();
   const theme = network.themes[document.documentElement.dataset.theme];
   const entries = state.colour === "family"
-    ? network.families.map((family) => [familyColour(family), family.replaceAll("_", " ")])
+    ? coloursOfFamilies()
     : [[theme.heat[0], "least"], [theme.heat[theme.heat.length - 1], `most ${state.colour}`]];
   for (const [colour, text] of entries) {
     const entry = document.createElement("li");

@@ -3,7 +3,7 @@
 // ranks from top to bottom, each rank in an order with few crossings, then moved sideways until
 // edges are straight. Tensors come into a cluster through ports at its top and leave at its bottom.
 
-const GAP = 38;       // between ranks
+const GAP = 32;       // between ranks
 const ASIDE = 26;     // between neighbours
 const MARGIN = 12;    // within a cluster
 const TITLE = 18;     // height of a cluster's title
