@@ -115,7 +115,11 @@ def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
             ]
         alone = len(node.inputs) == 1
         found[name] = branches[0] if alone else _merged(node.shape, shapes, branches, axes)
-        lying[name] = tuple(map(node.facts.moves.index, axes)) if node.facts.moves else axes
+        lying[name] = axes
+        if len(node.shape) - 1 != len(straight):  # its axes are no longer those of the input
+            lying[name] = straight
+        elif node.facts.moves:
+            lying[name] = tuple(map(node.facts.moves.index, axes))
     return found
 
 
@@ -148,7 +152,7 @@ def _through(node: Node, shape: Shape, fields: Fields, axes: Axes) -> Fields:
 def _all(fields: Fields, shape: Shape, axes: Axes, stays: bool = False) -> Fields:
     """Return the fields of all places together."""
     return tuple(
-        _whole(field, shape[axis], field.stride if stays else None)
+        _whole(field, shape[axis] if axis < len(shape) else 1, field.stride if stays else None)
         for field, axis in zip(fields, axes, strict=True)
     )
 

@@ -19,7 +19,7 @@ from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add, Concat, Mul
 from archdsl.layers.normalization import LayerNorm
 from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
-from archdsl.layers.reshape import Permute, Transpose
+from archdsl.layers.reshape import Flatten, Permute, Transpose, Unflatten
 from archdsl.layers.resize import ResizeLike
 from archdsl.layers.tensor import OwnTensor
 from archdsl.layers.transposed_convolution import ConvTranspose1d
@@ -252,6 +252,23 @@ def test_axes_that_are_exchanged_take_their_fields_along() -> None:
     assert along["first"] == along["wide"]
     # a convolution that takes columns for its channels sees all of them
     assert [axis.size for axis in along["mixed"]] == [3, 9]
+
+
+def test_tokens_of_an_image_see_all_of_it() -> None:
+    """As ViT is written: other axes than the image's are exchanged, and exchanged back."""
+    net = Sketch()
+    net.input("image", 3, 8, 8)
+    net.put("patches", Conv2d(out_channels=4, kernel_size=4, stride=4))
+    net.put("row", Flatten(start_dim=2))
+    net.put("tokens", Permute(dims=(0, 2, 1)))
+    net.put("norm", LayerNorm())
+    net.put("turned", Transpose(dim0=1, dim1=2))
+    net.put("map", Unflatten(dim=2, unflattened_size=(2, 2)))
+    net.put("conv", biased(4, 3, padding=1))
+
+    assert field(net.checked(), "patches").size == 4
+    for name in ("row", "tokens", "norm", "turned", "map", "conv"):
+        assert field(net.checked(), name).size == 8
 
 
 def test_what_lies_differently_meets_as_a_whole() -> None:
