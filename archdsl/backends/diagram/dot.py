@@ -21,15 +21,30 @@ LINE_END = '<BR ALIGN="LEFT"/>'
 MANY = 400  # boxes, from which on Graphviz is told to try less hard
 
 
-def to_dot(view: View, style: Style, direction: str = "TB", explained: bool = True) -> str:
-    """Write a view as a digraph of DOT, with a legend if it is to be `explained`."""
+def to_dot(
+    view: View,
+    style: Style,
+    direction: str = "TB",
+    explained: bool = True,
+    stacked: bool | None = None,
+) -> str:
+    """Write a view as a digraph of DOT, with a legend if it is to be `explained`.
+
+    Boxes that stand side by side are `stacked`, unless it is said otherwise: see `label_of_box`.
+    """
     names = names_of(view.boxes)
     lines = [f"digraph {dot_quoted(visible(view.checked.name))} {{"]
     lines += [f"  {line}" for line in _settings(view, style, direction, explained)]
     clusters = iter(range(len(view.checked.scopes) + 1))
     titled = least_widths(view) if direction == "TB" else {}
-    widths = {box.index: max(_width(box), titled.get(box.index, 0)) for box in view.boxes}
-    writer = _Writer(view, style, names, widths, aside(view) if direction == "TB" else frozenset())
+    widths = {
+        box.index: max(_width(box), titled.get(box.index, 0)) if direction == "TB" else 0
+        for box in view.boxes
+    }
+    apart = aside(view) if direction == "TB" else frozenset()
+    writer = _Writer(
+        view, style, names, widths, apart, direction == "LR" if stacked is None else stacked
+    )
     lines += writer.children(view.children, clusters, 0)
     lines += [f"  {arrow}" for arrow in arrows(view, style, names, direction)]
     return "\n".join([*lines, "}", ""])
@@ -58,7 +73,7 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
         "fontname": FONT,
         "labelloc": "b",
         "nodesep": "0.3",
-        "ranksep": "0.28",
+        "ranksep": "0.28" if direction == "TB" else "0.14",
         "pad": "0.2",
         # else each open block is ranked by itself, and edges into it may run sideways or upwards
         "newrank": "true",
@@ -92,6 +107,7 @@ class _Writer:
     Attributes:
         names: of the boxes, and widths: how wide they are at least, by their index.
         aside: the boxes that the main output does not need.
+        stacked: whether what is said of a layer stands below its name.
     """
 
     view: View
@@ -99,6 +115,7 @@ class _Writer:
     names: Mapping[int, str]
     widths: Mapping[int, int]
     aside: frozenset[int]
+    stacked: bool
 
     def children(
         self, children: Sequence[Box | Cluster], numbers: Iterator[int], depth: int
@@ -122,7 +139,7 @@ class _Writer:
         tooltip = {"tooltip": visible(box.path)}
         dashed = ",dashed" if box.training_only else ""
         if box.kind in ("layers", "block", "run"):
-            label = label_of_box(self.view, box, self.style, self.widths[box.index])
+            label = label_of_box(self.view, box, self.style, self.widths[box.index], self.stacked)
             return f"{name} [{attributes_of(tooltip)} label=<{label}>]"
         if box.kind == "merge":
             return f"{name} [{attributes_of(_merge(box, self.style) | tooltip)}]"

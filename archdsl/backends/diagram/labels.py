@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from archdsl.backends.diagram.escaping import dot_html
@@ -12,15 +13,20 @@ from archdsl.backends.diagram.view import Box, View
 SMALL = 9  # points
 NAME = 5.5  # mean width of a character of a name, in points
 ROW = 19  # height of a row, in points
+LONGEST_LINE = 18  # characters of what is said of a layer in a narrow box
 BAR = 5  # height of the strip of colours under a block, in points
 
 
-def label_of_box(view: View, box: Box, style: Style, width: int = 0) -> str:
-    """Return the label of a box as a table that is at least `width` points wide."""
+def label_of_box(view: View, box: Box, style: Style, width: int = 0, stacked: bool = False) -> str:
+    """Return the label of a box as a table that is at least `width` points wide.
+
+    Where boxes stand side by side they are `stacked`: what is said of a layer stands below its
+    name and not beside it, so that less of the width is theirs.
+    """
     theme = style.theme
     rows = rows_of(view, box, style)
-    named = any(row.name for row in rows)
-    lines = [_cells(row, named, theme) for row in rows]
+    named = any(row.name for row in rows) and not stacked
+    lines = [_stacked(row, theme) if stacked else _cells(row, named, theme) for row in rows]
     if width:  # of the first cell; a name beside it takes its part
         beside = max((len(row.name) for row in rows), default=0) * NAME if named else 0
         lines[0] = lines[0].replace("<TD", f'<TD WIDTH="{max(1, round(width - beside))}"', 1)
@@ -29,7 +35,7 @@ def label_of_box(view: View, box: Box, style: Style, width: int = 0) -> str:
         lines[0] += f'<TD ROWSPAN="{len(rows)}" BGCOLOR="{theme.muted}">{mark}</TD>'
     if box.kind != "layers" and not style.heated:
         lines.append(_strip(box, 1 + named + (box.kind == "run"), theme))
-    return _table(lines, theme, box.training_only)
+    return _table(lines, theme, box.training_only, rows[0].fill)
 
 
 def _cells(row: Row, named: bool, theme: Theme) -> str:
@@ -44,6 +50,29 @@ def _cells(row: Row, named: bool, theme: Theme) -> str:
         f'<TD ALIGN="LEFT" BGCOLOR="{row.fill}">{text.rstrip()}</TD>'
         f'<TD ALIGN="RIGHT" BGCOLOR="{row.fill}">{_small(row.name, theme)}</TD>'
     )
+
+
+def _stacked(row: Row, theme: Theme) -> str:
+    """Return a cell of lines below each other: what it is, what is said of it, and its name."""
+    said = _lines(row.text)
+    parts = [
+        f"<B>{dot_html(row.strong)}</B>" if row.strong else "",
+        *(_small(line, theme) if row.small else dot_html(line) for line in said),
+        _small(row.name, theme) if row.name else "",
+    ]
+    lines = "".join(f'{part}<BR ALIGN="LEFT"/>' for part in parts if part)
+    return f'<TD ALIGN="LEFT" BALIGN="LEFT" BGCOLOR="{row.fill}">{lines}</TD>'
+
+
+def _lines(text: str) -> list[str]:
+    """Break a list of arguments, or of shapes, into lines of narrow boxes: behind its commas."""
+    lines: list[str] = []
+    for part in re.findall(r".+?(?:, | → |$)", text):
+        if lines and len(lines[-1]) + len(part.rstrip()) <= LONGEST_LINE:
+            lines[-1] += part
+        else:
+            lines.append(part)
+    return [line.rstrip() for line in lines]
 
 
 def _small(text: str, theme: Theme) -> str:
@@ -61,9 +90,9 @@ def _strip(box: Box, columns: int, theme: Theme) -> str:
     return f'<TD CELLPADDING="0"{across}><TABLE {look}><TR>{cells}</TR></TABLE></TD>'
 
 
-def _table(lines: Iterable[str], theme: Theme, dashed: bool) -> str:
-    # what shows between the border and the cells is to look like border
-    style = ' STYLE="DASHED"' if dashed else f' BGCOLOR="{theme.line}"'
+def _table(lines: Iterable[str], theme: Theme, dashed: bool, behind: str) -> str:
+    """Return a table; the colour `behind` shows as a hair line between its cells."""
+    style = ' STYLE="DASHED"' if dashed else f' BGCOLOR="{behind}"'
     rows = "".join(f"<TR>{line}</TR>" for line in lines)
     return (
         f'<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4"'

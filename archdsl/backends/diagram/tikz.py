@@ -18,7 +18,9 @@ from archdsl.backends.diagram.wording import kind_of, shape_of
 
 TEXT = 11  # points
 INSET = 4  # points between a border and text
-BADGE = 30  # width of the mark "x 3" of a run, in points
+BADGE = 18  # width of the mark "x 3" of a run without its digits, in points
+DIGIT = 6.2
+CAPTION = 4.8  # mean width of a character of the caption, in points
 
 HEAD = r"""% {comment}
 % Compile with pdflatex, or with lualatex where names are not in Latin script.
@@ -47,7 +49,9 @@ def to_tikz(view: View, style: Style, direction: str, engine: str | None) -> str
     Raises:
         ArchError: there is no Graphviz, or it fails.
     """
-    placed = json.loads(render(to_dot(view, style, direction, explained=False), "json", engine))
+    placed = json.loads(
+        render(to_dot(view, style, direction, explained=False, stacked=False), "json", engine)
+    )
     objects: Sequence[Mapping[str, Any]] = placed.get("objects", [])
     where = {each["name"]: each for each in objects}
     names = names_of(view.boxes)
@@ -55,7 +59,8 @@ def to_tikz(view: View, style: Style, direction: str, engine: str | None) -> str
     theme = style.theme
     comment = latex(f"{visible(view.checked.name)}: {totals_of(style)}")
     x0, y0, x1, y1 = _numbers(placed["bb"])
-    sizes = {"width": f"{x1 - x0 + 40:g}", "height": f"{y1 - y0 + 40:g}", "comment": comment}
+    width = max(x1 - x0, CAPTION * len(comment)) + 40
+    sizes = {"width": f"{width:g}", "height": f"{y1 - y0 + 40:g}", "comment": comment}
     lines = [re.sub(r"\{(width|height|comment)\}", lambda found: sizes[found.group(1)], HEAD)]
     lines += _colors(view, style)
     numbered = {each["name"]: each for each in clusters}
@@ -124,7 +129,7 @@ def _box(view: View, box: Box, placed: Mapping[str, Any], style: Style) -> Itera
         return
     rows = rows_of(view, box, style)
     each = height / len(rows)
-    edge = right - BADGE * (box.times > 1)
+    edge = right - (BADGE + DIGIT * len(str(box.times)) if box.times > 1 else 0)
     for number, row in enumerate(rows):
         high = top - number * each
         yield (
@@ -188,7 +193,7 @@ def _drawn(
 
 def _label(placed: Mapping[str, Any]) -> str:
     """Return where the middle of an edge's label is, or "" if it has none."""
-    return str(placed.get("lp") or placed.get("tail_lp") or "")
+    return str(placed.get("tail_lp") or placed.get("lp") or "")
 
 
 def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -90,6 +90,25 @@ def test_latex_takes_any_printable_ascii(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
 
+def test_shapes_in_latex_stand_beside_their_edges() -> None:
+    source = draw(resnet((2, 2)), format="tex", depth=2).source
+    (middle,) = set(re.findall(r"\\draw\[arrow[^]]*,main\] \(([\d.]+),", source))
+    shapes = re.findall(r"\\node\[small,text=\w+\] at \(([\d.]+),[\d.]+\) \{\d", source)
+
+    assert len(shapes) > 8
+    assert all(abs(float(x) - float(middle)) > 8 for x in shapes)
+
+
+def test_nothing_in_latex_is_wider_than_its_paper() -> None:
+    b = Builder("a_name_that_is_much_wider_than_the_picture_of_a_network_with_a_single_layer")
+    b.input("x", 4)
+    b.layer("ReLU")
+    width = re.search(r"paperwidth=([\d.]+)bp", draw(b.checked(), format="tex").source)
+
+    assert width
+    assert float(width.group(1)) > 100 * 4.5
+
+
 def luminance(color: str) -> float:
     """Relative luminance, as WCAG 2 defines it."""
     parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]

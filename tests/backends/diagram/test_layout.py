@@ -211,3 +211,19 @@ def test_branches_hang_beside_the_merge_that_waits_for_them() -> None:
 def names_at(picture: Picture, number: int) -> str:
     (name,) = [box["name"] for box in picture.boxes if box["_gvid"] == number]
     return str(name)
+
+
+def test_from_left_to_right_boxes_are_narrow() -> None:
+    """What is said of a layer stands below its name, in lines that break behind commas."""
+    checked = resnet((1, 3))
+    beside = Picture(checked, depth=2)
+    below = Picture(checked, depth=2, direction="LR")
+
+    def widest(picture: Picture) -> float:
+        return max(float(box["width"]) for box in picture.boxes)
+
+    assert widest(below) < 0.75 * widest(beside)
+    assert len({round(y) for _, y in below.main()}) == 1
+    assert below.boxes_run_over() == []
+    source = to_dot(below.view, style_of(below.view, Choices()), "LR")
+    assert 'width 128,<BR ALIGN="LEFT"/>stride 2<BR ALIGN="LEFT"/>' in source
