@@ -43,6 +43,12 @@ def made() -> dict[str, Diagnostic]:
         "E0608_pattern": NoSuchParameter(
             span=None, pattern="layer9.*", known=("conv1.weight", "bn1.weight")
         ),
+        "E0609_export": running.CannotExport(
+            span=None,
+            form="safetensors",
+            reason="on the meta device it has no numbers",
+            hint="use `--device cpu`",
+        ),
         "E0701_nothing_installed": drawing.NoEngine(
             span=None, format="pdf", engine=None, able=("dot", "pygraphviz")
         ),
@@ -50,6 +56,7 @@ def made() -> dict[str, Diagnostic]:
         "E0703_slow": drawing.TooSlow(span=None, engine="dot", seconds=60),
         "E0704_boxes": drawing.TooManyBoxes(span=None, boxes=5_000, limit=2_000, fitting=1),
         "E0707_page": drawing.TooLargePage(span=None, nodes=100_003, limit=20_000),
+        "E0708_costs": drawing.IntricateCosts(span=None, network="pyramid"),
         "E0706_choice": drawing.BadChoice(
             span=None, option="theme", value="pink", choices=("light", "dark")
         ),

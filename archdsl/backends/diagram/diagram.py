@@ -104,8 +104,8 @@ def draw(
 
     Raises:
         ArchError: a choice is not one of these, there is nothing to draw with, or the picture
-            would have more than 2,000 boxes.
-        FormulaError: a total depends on free sizes in too intricate a way to write it down.
+            would have more than 2,000 boxes; or it is to show costs that depend on free sizes in
+            too intricate a way to write them down.
     """
     choices = Choices(depth, tuple(unfold), direction, theme, heat, counts, engine)
     source, data = write(checked, format, choices)

@@ -13,12 +13,19 @@ from archdsl.backends.diagram.figures import HEATS, Figures, shares
 from archdsl.backends.diagram.folding import EVERYTHING, Folding
 from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.palette import THEMES
-from archdsl.backends.diagram.problems import BadChoice, TooLargePage, TooManyBoxes, UnknownPath
+from archdsl.backends.diagram.problems import (
+    BadChoice,
+    IntricateCosts,
+    TooLargePage,
+    TooManyBoxes,
+    UnknownPath,
+)
 from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.tikz import to_tikz
 from archdsl.backends.diagram.view import View
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import FormulaError
 
 MOST_DRAWN = 2_000  # boxes; beyond that Graphviz takes minutes, and nobody sees anything
 MOST_SHARP = 200  # boxes of a PNG at its full size; more would be a hundred million dots
@@ -127,9 +134,19 @@ def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, by
     """Return the text of a picture, and the bytes of a file in that format.
 
     For the formats that Graphviz draws the text is DOT; for others text and bytes are the same.
+
+    Raises:
+        ArchError: a choice is wrong, there is nothing to draw with, or too much would be shown.
     """
     checked = foldable(checked)
     check(checked, format, choices)
+    try:
+        return _written(checked, format, choices)
+    except FormulaError:
+        raise ArchError([IntricateCosts(span=None, network=checked.name)]) from None
+
+
+def _written(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, bytes]:
     view = view_of(checked, choices)
     style = style_of(view, choices)
     if format in WRITERS:

@@ -12,7 +12,7 @@ from archdsl.backends.diagram.palette import FAMILIES
 from archdsl.backends.diagram.rows import Style, families_of
 from archdsl.backends.diagram.view import View
 from archdsl.backends.diagram.wording import exact, quantity, short
-from archdsl.layers.sizes import Formula
+from archdsl.layers.sizes import Formula, FormulaError
 
 LONGEST_DESCRIPTION = 320
 LINE = 72  # characters
@@ -21,8 +21,11 @@ PER_ROW = 6
 
 
 def totals_of(style: Style) -> str:
-    """Say in a line what the network costs."""
-    costs = style.figures.costs
+    """Say in a line what the network costs, as far as that can be written down."""
+    try:
+        costs = style.figures.costs
+    except FormulaError:
+        return "totals depend on the free sizes in too intricate a way"
     parameters = f"{exact(costs.parameters.total)} parameters"
     if costs.parameters.inference != costs.parameters.total:
         parameters += f" ({exact(costs.parameters.inference)} at inference)"

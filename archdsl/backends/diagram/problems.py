@@ -120,3 +120,19 @@ class TooLargePage(Diagnostic):
 
     def message(self) -> str:
         return f"the page would hold {self.nodes:,} layers, more than the limit of {self.limit:,}"
+
+
+class IntricateCosts(Diagnostic):
+    """What the layers of a network cost can't be written down.
+
+    Heat, counts and pages show costs, and these depend on free sizes in too intricate a way. A
+    plain picture leaves out the totals, and shows all else.
+    """
+
+    code = "E0708"
+    network: str
+    hint: str = "give the sizes of its inputs, as in `--input image=3x224x224`"
+
+    def message(self) -> str:
+        name = printable(self.network)
+        return f"what `{name}` costs depends on the free sizes in too intricate a way to be shown"

@@ -16,6 +16,8 @@ from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.escaping import latex, mermaid, script_json
 from archdsl.backends.diagram.palette import FAMILIES, THEMES
 from archdsl.backends.diagram.wording import arguments_of, quantity, short, value_of
+from archdsl.diagnostics import ArchError
+from archdsl.layers.sizes import Formula
 
 
 @settings(derandomize=True, deadline=None)
@@ -107,6 +109,19 @@ def test_nothing_in_latex_is_wider_than_its_paper() -> None:
 
     assert width
     assert float(width.group(1)) > 100 * 4.5
+
+
+def test_a_network_is_drawn_though_its_totals_are_too_intricate_to_write() -> None:
+    b = Builder()
+    b.input("x", 1, Formula.named("H"), Formula.named("W"))
+    for kernel in range(2, 300):
+        b.layer("Conv2d", f"n{kernel}", "x", out_channels=1, kernel_size=kernel, stride=kernel)
+    checked = b.checked()
+
+    assert "too intricate a way" in draw(checked, format="dot", depth=0).source
+    for choices in ({"heat": "macs"}, {"counts": True}, {"format": "html"}):
+        with pytest.raises(ArchError, match="too intricate a way to be shown"):
+            draw(checked, **{"format": "dot", "depth": 0} | choices)  # type: ignore[arg-type]
 
 
 def luminance(color: str) -> float:
