@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from archdsl.backends.torch_module import load_weights, torch_module
+from archdsl.backends.torch_module import TorchError, load_weights, torch_module
 from archdsl.pipeline import Spec
 
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
+from archdsl.backends import onnx_file  # noqa: E402
 from archdsl.backends.onnx_file import export_onnx, export_pt2, save_weights  # noqa: E402
 
 TEXT = """
@@ -39,7 +41,7 @@ def test_onnx(spec: Spec, tmp_path: Path) -> None:
 
     exported = export_onnx(module, checked, tmp_path / "model.onnx")
 
-    assert exported.agrees, exported
+    assert exported.difference < 1e-5
     assert exported.outputs == ("output", "mask")
     session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
     image = torch.randn(3, 3, 20, 33)
@@ -70,3 +72,38 @@ def test_safetensors(spec: Spec, tmp_path: Path) -> None:
     save_weights(module, tmp_path / "weights.safetensors")
     load_weights(other, tmp_path / "weights.safetensors")
     assert all(map(torch.equal, module.state_dict().values(), other.state_dict().values()))
+
+
+@pytest.mark.parametrize(
+    "write", [export_onnx, export_pt2, save_weights], ids=["onnx", "pt2", "st"]
+)
+def test_a_module_on_meta_has_nothing_to_write(write: Any, spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    module = torch_module(checked, device="meta")
+    given = (module,) if write is save_weights else (module, checked)
+    with pytest.raises(TorchError, match=r"E0609.* on the meta device it has no numbers"):
+        write(*given, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_onnx_of_what_onnxruntime_cannot_run(spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    module = torch_module(checked, dtype="bfloat16")
+    with pytest.raises(TorchError, match=r"(?s)E0609.*bfloat16.*float32"):
+        export_onnx(module, checked, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_onnx_of_half_precision(spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    exported = export_onnx(torch_module(checked, dtype="float16"), checked, tmp_path / "half.onnx")
+    assert exported.difference < 1e-2
+
+
+def test_onnx_that_gives_something_else(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "_difference", lambda *given: float("nan"))
+    with pytest.raises(TorchError, match="its outputs differ from torch's by nan"):
+        export_onnx(torch_module(spec.graph()), spec.graph(), tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()

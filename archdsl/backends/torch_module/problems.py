@@ -67,6 +67,22 @@ class WrongWeights(Diagnostic):
         return self.more
 
 
+class CannotExport(Diagnostic):
+    """A network that can't be written as another program's file
+
+    Files of weights and of programs need the numbers, which a module on the meta device hasn't;
+    and what is written as ONNX must run in onnxruntime and give there what torch gives.
+    """
+
+    code = "E0609"
+    form: str
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return f"no {self.form} file can be made of this network: {self.reason}"
+
+
 def in_bytes(number: int) -> str:
     """Write a number of bytes with a unit: "3.7 GiB"."""
     size = float(number)

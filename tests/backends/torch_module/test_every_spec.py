@@ -1,0 +1,52 @@
+"""Every network of specs/ compared with torch on real numbers, in evaluation and in training.
+
+Large ones take a smaller image than their spec says, as compiled modules do; at the size of the
+spec `tests/specs/test_library.py` compares those on "meta".
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "specs"))
+
+from library import SPECS, complete
+
+from archdsl.analysis.cost import cost
+from archdsl.backends.torch_module import torch_module, verify
+from archdsl.graph import CheckedGraph
+from archdsl.pipeline import Spec
+
+pytest.importorskip("torch")
+
+MOST_MACS = 2 * 10**9  # a sample, at the size of the spec
+SMALLER = 111  # the least that Inception v4 takes
+FILES = [Spec(str(path)) for path in sorted(SPECS.glob("*.arch"))]
+NETWORKS = [pytest.param(spec, name, id=name) for spec in FILES for name in complete(spec)]
+
+
+def of_moderate_size(spec: Spec, name: str) -> CheckedGraph:
+    """Return a network, for a smaller image where the spec's takes long."""
+    checked = spec.graph(name)
+    macs = cost(checked).macs.training
+    if isinstance(macs, int) and macs <= MOST_MACS:
+        return checked
+    shapes = {
+        name: (channels, min(SMALLER, height), min(SMALLER, width))
+        for name, (channels, height, width) in checked.inputs.items()
+        if isinstance(height, int) and isinstance(width, int)
+    }
+    return spec.graph(name, None, shapes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("spec", "name"), NETWORKS)
+def test_every_node_agrees_with_torch(spec: Spec, name: str) -> None:
+    checked = of_moderate_size(spec, name)
+
+    found = verify(torch_module(checked), checked, "cpu")
+
+    assert found.agrees, (found.disagreeing, found.differing)
