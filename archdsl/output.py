@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from errno import ENOENT
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -23,6 +24,8 @@ def write_whole(path: Path | str, content: bytes) -> None:
         return
     path = Path(os.path.realpath(path))  # a link stays a link
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    if not os.access(path.parent, os.F_OK):  # else a name would be reported that nobody gave
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(path))
     with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
         try:
             file.write(content)

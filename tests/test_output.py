@@ -70,3 +70,10 @@ def test_a_folder_is_refused_and_a_device_written(tmp_path: Path) -> None:
     write_whole("/dev/null", b"gone")
 
     assert not Path("/dev/null").is_file()
+
+
+def test_a_folder_that_is_missing_is_reported_by_the_name_that_was_given(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write_whole(tmp_path / "none" / "net.svg", b"")
+
+    assert caught.value.filename == str(tmp_path / "none" / "net.svg")
