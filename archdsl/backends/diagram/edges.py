@@ -105,6 +105,7 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
         labelled = (edge.source, edge.shape) not in said
         said.add((edge.source, edge.shape))
         single = len(targets[edge.source]) == 1
+        crowded = to_merge and len(set(sources[edge.target])) > 1
         alone = single and len(sources[edge.target]) == 1
         found.append(
             Edge(
@@ -114,7 +115,7 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
                 edge.training_only,
                 main=on_main,
                 alone=alone,
-                straight=single and (alone or on_main),
+                straight=single and (alone or on_main) and not crowded,
                 shortcut=shortcut,
                 labelled=labelled,
             )

@@ -12,6 +12,7 @@ import pytest
 from graphs import Builder, densenet, inception, resnet, unet
 
 from archdsl import load
+from archdsl.backends.diagram.arrows import MAIN
 from archdsl.backends.diagram.assembly import MOST_BOXES, Network, foldable
 from archdsl.backends.diagram.dot import names_of, to_dot
 from archdsl.backends.diagram.drawing import Choices, style_of, view_of
@@ -227,3 +228,28 @@ def test_from_left_to_right_boxes_are_narrow() -> None:
     assert below.boxes_run_over() == []
     source = to_dot(below.view, style_of(below.view, Choices()), "LR")
     assert 'width 128,<BR ALIGN="LEFT"/>stride 2<BR ALIGN="LEFT"/>' in source
+
+
+@pytest.mark.parametrize("depth", [None, 9])
+@pytest.mark.parametrize("name", [*NAMES, "inception_v4"])
+def test_shapes_stand_free_of_each_other_and_of_arrows(name: str, depth: int | None) -> None:
+    picture = Picture(graph_of(name), depth=depth)
+    shapes = list(picture.shapes())
+    points = [point for edge in picture.edges for point in curve(edge)]
+
+    for number, (middle, half) in enumerate(shapes):
+        assert not any(within(point, middle, half - 2, 3.5) for point in points)
+        assert not any(
+            within(other, middle, half + width, 8) for other, width in shapes[number + 1 :]
+        )
+
+
+@pytest.mark.parametrize("depth", [None, 9])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_arrows_of_the_main_path_do_not_bend(name: str, depth: int | None) -> None:
+    picture = Picture(graph_of(name), depth=depth)
+    middle = picture.main()[0][0]
+    main = [edge for edge in picture.edges if int(edge.get("weight", 1)) >= MAIN]
+
+    assert len(main) >= len(picture.view.main) - 1
+    assert all(abs(x - middle) < 1.5 for edge in main for x, _ in curve(edge))
