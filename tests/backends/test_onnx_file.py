@@ -107,3 +107,25 @@ def test_onnx_that_gives_something_else(
     with pytest.raises(TorchError, match="its outputs differ from torch's by nan"):
         export_onnx(torch_module(spec.graph()), spec.graph(), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_rbf"])
+def test_layers_that_torch_lacks_give_the_same_as_onnx(name: str, tmp_path: Path) -> None:
+    spec = Path(__file__).parents[2] / "specs" / "lenet5.arch"
+    checked = Spec(str(spec)).graph(name)
+    exported = export_onnx(torch_module(checked), checked, tmp_path / "lenet5.onnx")
+    assert exported.difference < 1e-5
+
+
+def test_onnx_that_torch_writes_wrongly_is_refused(tmp_path: Path) -> None:
+    """torch 2.15 leaves out the divisor, and the file would compute something else."""
+    path = tmp_path / "net.arch"
+    path.write_text("network net { input x: [3, 8, 8]; AvgPool2d(2, divisor_override = 3) }")
+    checked = Spec(str(path)).graph()
+    try:
+        exported = export_onnx(torch_module(checked), checked, tmp_path / "net.onnx")
+    except TorchError as refused:
+        assert "its outputs differ from torch's" in str(refused)  # noqa: PT017
+        assert not (tmp_path / "net.onnx").exists()
+    else:
+        assert exported.difference < 1e-5

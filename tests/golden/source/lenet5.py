@@ -109,7 +109,9 @@ class Subsampling(nn.Module):
         self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        sums = F.avg_pool2d(input, self.kernel_size, self.stride, divisor_override=1)
+        # divisor_override=1 would give the sums, but torch.onnx drops it
+        places = self.kernel_size[0] * self.kernel_size[1]
+        sums = places * F.avg_pool2d(input, self.kernel_size, self.stride)
         return sums * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
 
 
