@@ -16,9 +16,21 @@ from twins import TWINS, Twin
 from archdsl.backends.torch_module import torch_module
 
 # Small images are enough, and show what adapts to their size. The auxiliary head of Inception v3
-# takes no smaller ones than the paper's.
-SIZES = {"inception_v3.arch": 299, "inception_v4.arch": 111, "inception_resnet.arch": 111}
+# takes no smaller ones than the paper's, and ViT learns a position for each patch.
+SIZES = {
+    "vit.arch": 224,
+    "inception_v3.arch": 299,
+    "inception_v4.arch": 111,
+    "inception_resnet.arch": 111,
+}
 SLOW = {
+    "convnext_base",
+    "convnext_large",
+    "convnext_small",
+    *(f"efficientnet_b{number}" for number in range(2, 8)),
+    "vit_b_32",
+    "vit_l_16",
+    "vit_l_32",
     "deeplabv3_resnet101",
     "densenet161",
     "densenet169",

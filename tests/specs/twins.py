@@ -101,6 +101,14 @@ TWINS = {
     "mobilenet_v2, 1.4": _mobilenet(1.4),
     "mobilenet_v2, 0.35": _mobilenet(0.35),
     "xception": _timm("xception.arch", "xception", "legacy_xception"),
+    **_torchvision("vit.arch", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32"),
+    **_torchvision(
+        "convnext.arch", *(f"convnext_{size}" for size in ("tiny", "small", "base", "large"))
+    ),
+    **_torchvision("efficientnet.arch", *(f"efficientnet_b{number}" for number in range(8))),
+    **_torchvision(
+        "shufflenet_v2.arch", *(f"shufflenet_v2_x{w}" for w in ("0_5", "1_0", "1_5", "2_0"))
+    ),
     "deeplabv3_resnet50": _deeplab("deeplabv3_resnet50"),
     "deeplabv3_resnet101": _deeplab("deeplabv3_resnet101"),
 }
