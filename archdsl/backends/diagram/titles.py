@@ -25,20 +25,26 @@ class Titles:
 
         A block that is a layer and what goes on with it, such as a convolution with its
         normalization, is described as that layer: "3x3, 64, /2"; a group of that kind has the
-        layer's name as well. Of other blocks those arguments are given that differ between the
-        uses of the block.
+        layer's name as well, and one of nothing but uses of a block that block's: "Block x 3". Of
+        other blocks those arguments are given that differ between the uses of the block.
         """
         if only := self._only_layer(scope):
             said = arguments_of(only.layer)
             return said if scope.block else f"{kind_of(only.layer)} {said}".rstrip()
         if not scope.block:
-            return ""
+            return self._uses_in(scope)
         if scope.block not in self.telling:
             self.telling[scope.block] = _telling(self.uses.get(scope.block, ()))
         names = self.telling[scope.block]
         parts = [f"{name} {value_of(scope.arguments[name])}" for name in names]
         text = ", ".join(parts)
         return text if len(text) <= LONGEST_ARGUMENTS else ""
+
+    def _uses_in(self, group: Scope) -> str:
+        items = self.tree.items.get(group.name, ())
+        blocks = {item.block if isinstance(item, Scope) else "" for item in items}
+        block = blocks.pop() if len(blocks) == 1 else ""
+        return f"{block} x {len(items)}" if block and len(items) > 1 else block
 
     def _only_layer(self, scope: Scope) -> Node | None:
         first, *others = self.tree.items.get(scope.name, (scope,))

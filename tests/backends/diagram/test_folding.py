@@ -53,6 +53,22 @@ def test_depth_opens_that_many_levels() -> None:
     assert "layer1.1.conv1" in paths(view(checked, 3))
 
 
+def test_a_folded_group_is_called_as_the_blocks_that_it_is_made_of() -> None:
+    b = Builder()
+    b.input("x", 8, 16, 16)
+    for label, turns in (("one", 1), ("three", 3)):
+        with b.block(label):
+            for number in range(turns):
+                with b.block(str(number), "Unit", drop=number / 10):
+                    b.layer("Conv2d", "conv", out_channels=8, kernel_size=1)
+                    b.layer("Dropout", p=number / 10)
+
+    dot = draw(b.checked(), depth=1, format="dot").source
+
+    assert "Unit x 3" in dot
+    assert dot.count("Unit") == 2
+
+
 def test_every_node_stands_in_one_box() -> None:
     checked = inception()
     for depth in range(5):
