@@ -107,7 +107,7 @@ def _build(checked: CheckedGraph, opened: set[str]) -> tuple[list[Place], set[st
     read = {name for event in happens for name in event.inputs}
     read |= {output.node for output in checked.outputs}
     for event in happens:
-        _give_again(places, checked, read, event)
+        _give_again(places, homes, read, event)
     for place in places.values():
         _settle(place, index)
     if closed := {each.scope for each in happens if not places[each.scope].callable}:
@@ -223,14 +223,17 @@ def _leave(place: Place, index: dict[str, int], name: str, reader: int | None = 
 
 
 def _give_again(
-    places: dict[str, Place], checked: CheckedGraph, read: set[str], event: Event
+    places: dict[str, Place], homes: dict[str, str], read: set[str], event: Event
 ) -> None:
-    """Let a scope give whatever is read of it when it is applied again."""
+    """Let a scope give whatever is read of it when it is applied again.
+
+    What a scope within it gave when that one was applied again is the outer scope's to give.
+    """
     again = {new: old for old, new in event.same.items()}
     for node in event.nodes if event.scope else ():
         if node.name not in read:
             continue
-        place = places[home_of(checked.nodes[again[node.name]])]
+        place = places[homes[again[node.name]]]
         while place.scope.name != event.home and place.parent:
             place.outputs[again[node.name]] = None
             place = place.parent

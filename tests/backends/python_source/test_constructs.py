@@ -58,6 +58,13 @@ CONSTRUCTS = {
         network net { input image: [3, 8, 8]
           unit: Unit(3); between: Conv2d(3, 1); reuse unit; reuse unit; last: Conv2d(2, 1)
         }""",
+    "reuse of a group that ends with a reuse": """
+        block Unit { Conv2d(4, 1) -> Conv2d(4, 3, padding = 1) }
+        network net { input image: [4, 4, 4]
+          group: { Conv2d(4, 1); unit: Unit; reuse unit }
+          reuse group
+          ReLU
+        }""",
     "siamese": """
         block Twin { conv: Conv2d(4, 3); Tanh; Flatten; fc: Linear(5) }
         network net { input left: [3, 8, 8]; input right: [3, 8, 8]
