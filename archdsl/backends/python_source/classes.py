@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.forms import Form, Shaped
@@ -255,7 +256,8 @@ class _Builder:
 def _numbered(place: Place) -> tuple[dict[str, int], tuple[int, ...]]:
     """Number the tensors of a forward pass, those that come in first, and its results."""
     tensors = {name: at for at, name in enumerate(place.inputs)}
+    numbers = count(len(tensors))
     for step in place.steps:
-        for name in step.outputs:
-            tensors[name] = len(tensors)
+        for name in step.outputs:  # one that is given again is another tensor
+            tensors[name] = next(numbers)
     return tensors, tuple(tensors[name] for name in place.outputs)

@@ -36,9 +36,13 @@ class Event:
 
     @property
     def inputs(self) -> Iterator[str]:
-        """The tensors that it reads, less those that it computes itself."""
+        """The tensors that it reads, less those that it computes or owns itself."""
         own = {node.name for node in self.nodes}
+        own |= {old for old, new in self.same.items() if old == new and self._holds(old)}
         return (name for node in self.nodes for name in node.inputs if name not in own)
+
+    def _holds(self, name: str) -> bool:
+        return bool(self.scope) and name.startswith(f"{self.scope}.")
 
 
 def events(checked: CheckedGraph, opened: Container[str]) -> list[Event]:

@@ -58,6 +58,17 @@ CONSTRUCTS = {
         network net { input image: [3, 8, 8]
           unit: Unit(3); between: Conv2d(3, 1); reuse unit; reuse unit; last: Conv2d(2, 1)
         }""",
+    "reuse of a block with a tensor of its own": """
+        block Unit { Conv2d(4, 1)
+          parameter p: [4, 1, 1] = 0.5
+          mul { branch {} branch { from p } }
+          Identity
+        }
+        network net { input image: [4, 4, 4]
+          unit: Unit
+          reuse unit
+          add { branch {} branch { from unit } }
+        }""",
     "reuse of a group that ends with a reuse": """
         block Unit { Conv2d(4, 1) -> Conv2d(4, 3, padding = 1) }
         network net { input image: [4, 4, 4]
