@@ -23,11 +23,14 @@ def wrong(tmp_path: Path) -> Path:
     return path
 
 
+LIMITS = [f"--limit={each}" for each in ("layers=10000000", "steps=200000000", "edges=50000000")]
+
+
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
     """A spec that takes long enough to be interrupted."""
     path = tmp_path / "long.arch"
-    path.write_text("network n {\n  input x: [3, 8, 8]\n  repeat 199000000 { let a = 1 + 1 }\n}\n")
+    path.write_text("network n {\n  input x: [3, 8, 8]\n  repeat 9000000 { ReLU }\n}\n")
     return path
 
 
@@ -97,7 +100,7 @@ def test_a_full_disk(arguments: list[str]) -> None:
 
 def test_interrupting(endless: Path) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "count", "--limit", "steps=200000000", str(endless)],
+        [*COMMAND, "count", *LIMITS, str(endless)],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
