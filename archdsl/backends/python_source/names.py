@@ -41,7 +41,8 @@ LIST_ATTRIBUTES = frozenset({"append", "extend", "insert", "pop"})
 MODULES = frozenset({"torch", "nn", "F", "math"})
 # A variable may be called `input`, as in torch's own code; nothing generated calls that function.
 WORDS = frozenset({*keyword.kwlist, *dir(builtins), "self", "OrderedDict", "NamedTuple", *MODULES})
-VARIABLE_WORDS = WORDS - {"input"}
+# `i` and `layer` are what loops and comprehensions count with.
+VARIABLE_WORDS = WORDS - {"input"} | {"i", "layer"}
 LONGEST_NAME = 40  # of a variable or class that is named after something in the spec
 
 

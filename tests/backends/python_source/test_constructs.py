@@ -58,6 +58,19 @@ CONSTRUCTS = {
         network net { input image: [3, 8, 8]
           unit: Unit(3); between: Conv2d(3, 1); reuse unit; reuse unit; last: Conv2d(2, 1)
         }""",
+    "names that loops count with": """
+        block Unit(i, layer) {
+          named: { stem: Linear(i); for j in range(3) { "l{j}": Linear(i) } }
+          listed: { Linear(layer); repeat 3 { ReLU; Linear(layer) } }
+          repeat 5 { Linear(i); Linear(layer) }
+        }
+        network net { input i: [8]; input layer: [8]
+          from i -> one: { Unit(5, 6); Unit(7, 4) }
+          for j in range(5) {
+            "x{j}": { from one -> Linear(8) -> add { branch {} branch { from layer } } }
+          }
+          add { for j in range(5) { branch { from "x{j}" } } }
+        }""",
     "reuse of a block with a tensor of its own": """
         block Unit { Conv2d(4, 1)
           parameter p: [4, 1, 1] = 0.5
