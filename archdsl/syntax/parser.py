@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,8 @@ class Parser:
         self.builder.parse_hole = self._hole
         self.statements = Statements(limits.tokens, limits.nesting)
         tables = json.loads(Path(__file__).with_name(TABLES).read_text(encoding="utf-8"))
-        self.lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        restore: Callable[..., Lark] = Lark._load_from_dict  # which lark declares no types for
+        self.lark = restore(
             **_with_numbers(tables), transformer=self.builder, postlex=self.statements
         )
 
