@@ -8,11 +8,9 @@ from pathlib import Path
 import click
 
 from archdsl.cli.options import Reading, graph_of, network, reading
-from archdsl.cli.terminal import complain_of, is_colorful
+from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful
 from archdsl.diagnostics import ArchError, printable
 from archdsl.output import write_whole
-
-WRONG_USAGE = 2
 
 
 @click.command("draw")

@@ -11,10 +11,17 @@ from importlib import import_module
 import click
 
 from archdsl import __version__
-from archdsl.cli.terminal import complain, complain_of, is_colorful
+from archdsl.cli.terminal import (
+    INTERNAL,
+    INTERRUPTED,
+    OK,
+    WRONG_INPUT,
+    WRONG_USAGE,
+    complain,
+    complain_of,
+    is_colorful,
+)
 from archdsl.diagnostics import ArchError
-
-OK, WRONG_INPUT, WRONG_USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
 
 # Each command lives in the module of its name and is imported when it is asked for.
 COMMANDS = ("check", "count", "draw", "compile", "networks", "layers")

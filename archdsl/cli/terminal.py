@@ -10,6 +10,9 @@ from typing import TextIO
 
 from archdsl.diagnostics import ArchError, Diagnostic, printable, render_all, trail_notes
 
+# Exit statuses
+OK, WRONG_INPUT, WRONG_USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
+
 
 def is_colorful(stream: TextIO) -> bool:
     """Tell whether a stream is a terminal whose user has not asked for plain text (NO_COLOR)."""
