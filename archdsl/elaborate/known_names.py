@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Span
@@ -10,8 +10,7 @@ from archdsl.elaborate.errors import UnknownName
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.operations import FUNCTIONS
 from archdsl.elaborate.wording import nearest
-from archdsl.layers.base import Layer
-from archdsl.layers.elsewhere import elsewhere
+from archdsl.layers.registry import Registry
 from archdsl.syntax import ast
 
 KINDS = {
@@ -21,6 +20,18 @@ KINDS = {
     ast.BlockAlias: "block",
     ast.Let: "value",
     ast.Function: "function",
+}
+RECURRENT = "recurrent layers are not in the language, whose networks have no loops in time"
+# What are layers in other frameworks and none here, in small letters.
+NO_LAYERS = {
+    "activation": "activations are layers of their own: `ReLU`, `SiLU`, `Sigmoid`, ...",
+    "gru": RECURRENT,
+    "input": "here it is `input image: [3, 224, 224]`, the first line of a network",
+    "lstm": RECURRENT,
+    "modulelist": "stages follow each other; `repeat n { ... }` writes equal ones once",
+    "residual": "here it is `residual { ... }`, or `residual { ... } shortcut { ... }`",
+    "rnn": RECURRENT,
+    "sequential": "stages follow each other; `label: { ... }` makes them one with a name",
 }
 # What may be called: a `let` may hold a block.
 CALLED = ast.Function | ast.Block | ast.BlockAlias | ast.Let
@@ -47,7 +58,7 @@ class Known(dict[str, Span]):
 class NameReview:
     """Reports the names of an expression, label or stage that nothing in reach has."""
 
-    def __init__(self, module: Module, layers: Mapping[str, type[Layer]]) -> None:
+    def __init__(self, module: Module, layers: Registry) -> None:
         self.module = module
         self.layers = layers
         self.found: list[Diagnostic] = []
@@ -72,7 +83,7 @@ class NameReview:
         for other, one, _ in item_names(self.module.program):
             if isinstance(one, ast.Block | ast.BlockAlias):
                 own.append(other)
-        hint = "" if nearest(name.name, own) else elsewhere(name.name)
+        hint = "" if nearest(name.name, own) else self.elsewhere(name.name)
         if item is not None:
             hint = f"`{name.name}` is a {KINDS[type(item[1])]}, and stages are layers or blocks"
         elif name.name in self.labels:
@@ -83,6 +94,12 @@ class NameReview:
                 span=name.span, what="layer or block", name=name.name, known=tuple(names), hint=hint
             )
         )
+
+    def elsewhere(self, name: str) -> str:
+        """Say how that is written here which other frameworks call by a name, or ""."""
+        if written := self.layers.elsewhere(name):
+            return f"here it is `{written}`"
+        return NO_LAYERS.get(name.lower(), "")
 
     def arguments(self, call: ast.Call, known: Known) -> None:
         for argument in call.arguments:

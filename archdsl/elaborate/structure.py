@@ -5,7 +5,6 @@ This sees all of a file, so that what a network does not happen to use is checke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,12 +13,12 @@ from archdsl.elaborate.errors import BadStructure, NameClash, Rebound, UnknownNa
 from archdsl.elaborate.known_names import Enough, Known, NameReview, item_names
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.values import TYPES
-from archdsl.layers.base import Layer
+from archdsl.layers.registry import Registry
 from archdsl.layers.tensor import DISTRIBUTIONS
 from archdsl.syntax import ast
 
 
-def review(module: Module, layers: Mapping[str, type[Layer]]) -> list[Diagnostic]:
+def review(module: Module, layers: Registry) -> list[Diagnostic]:
     """Return what is wrong with a file whatever its parameters are, in the order of the text."""
     review = _Review(module, layers)
     with suppress(Enough):

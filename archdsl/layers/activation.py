@@ -192,6 +192,7 @@ class SiLU(Activation):
     """x / (1 + exp(-x)), also called swish."""
 
     operations = 4
+    elsewhere = (("swish", "SiLU"),)
     examples = PLAIN
 
 

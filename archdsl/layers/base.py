@@ -175,6 +175,9 @@ class Layer(ABC):
     takes: ClassVar[Literal["float", "int"]] = "float"
     # The word of the language that stands for it, for what is no stage: "concat", "parameter".
     word: ClassVar[str] = ""
+    # What other frameworks and papers call it, in small letters, with how that is written here;
+    # only names that no likeness of letters leads to.
+    elsewhere: ClassVar[tuple[tuple[str, str], ...]] = ()
     # Whether an input may lack the batch axis, as a learnable tensor of its own does.
     broadcasts: ClassVar[bool] = False
 

@@ -255,6 +255,13 @@ class Conv2d(Convolution):
     """
 
     axes = 2
+    elsewhere = (
+        ("depthwiseconv2d", "Conv2d(in.channels, 3, groups = in.channels)"),
+        (
+            "separableconv2d",
+            "Conv2d(in.channels, 3, groups = in.channels) -> Conv2d(out_channels, 1)",
+        ),
+    )
     examples = (
         Example(
             {"out_channels": 64, "kernel_size": 7, "stride": 2, "padding": 3, "bias": False},

@@ -41,6 +41,8 @@ def last_axis(shape: Shape, axes: int = 1) -> Windows:
 class Linear(Layer):
     """Linear map of the last axis, `y = x W^T + b`: [..., in_features] to [..., out_features]."""
 
+    elsewhere = tuple((name, "Linear(out_features)") for name in ("dense", "fc", "fullyconnected"))
+
     examples = (
         Example({"out_features": 84}, inputs=((120,),), output=(84,), params=10_164, macs=10_080),
         Example(

@@ -28,6 +28,10 @@ class Concat(Layer):
     """Concatenation of branches along one axis, by default the channels."""
 
     word = "concat"
+    elsewhere = tuple(
+        (name, "concat { branch { ... } branch { ... } }")
+        for name in ("cat", "concat", "concatenate")
+    )
     examples = (
         Example({}, inputs=((3, 4, 4), (5, 4, 4)), output=(8, 4, 4)),
         Example({"dim": -1}, inputs=((2, 3), (2, 5)), output=(2, 8)),
@@ -100,6 +104,7 @@ class Add(Elementwise):
     """Sum of branches."""
 
     word = "add"
+    elsewhere = (("add", "add { branch { ... } branch { ... } }"),)
     sign = "+"
     examples = (Example({}, inputs=((3, 4, 4), (3, 1, 1)), output=(3, 4, 4)),)
 
@@ -116,6 +121,7 @@ class Mul(Elementwise):
     """Product of branches."""
 
     word = "mul"
+    elsewhere = (("multiply", "mul { branch { ... } branch { ... } }"),)
     sign = "*"
     examples = (Example({}, inputs=((3, 4, 4), (3, 1, 1)), output=(3, 4, 4)),)
 

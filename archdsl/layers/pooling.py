@@ -10,15 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 from archdsl.layers.adaptive_windows import adaptive_window, places_read
-from archdsl.layers.arguments import (
-    POSITIVE,
-    SIZE,
-    Flag,
-    Nonzero,
-    each,
-    optional,
-    spread,
-)
+from archdsl.layers.arguments import POSITIVE, SIZE, Flag, Nonzero, each, optional, spread
 from archdsl.layers.base import (
     GLOBAL,
     SAMPLE_AXES,
@@ -218,6 +210,7 @@ class AvgPool2d(AvgPool):
     """Average over a window of height and width."""
 
     axes = 2
+    elsewhere = (("averagepooling2d", "AvgPool2d(kernel_size)"),)
     examples = (
         Example(
             {"kernel_size": 3, "stride": 1, "padding": 1},
@@ -351,6 +344,11 @@ class AdaptiveAvgPool2d(AdaptivePool):
     """Average over as many windows of height and width as the output has places."""
 
     axes = 2
+    elsewhere = (
+        ("globalaveragepooling2d", "AdaptiveAvgPool2d(1) -> Flatten"),
+        ("globalavgpool", "AdaptiveAvgPool2d(1)"),
+        ("globalavgpool2d", "AdaptiveAvgPool2d(1)"),
+    )
     examples = (
         Example({"output_size": 1}, inputs=((4, 8, 8),), output=(4, 1, 1)),
         Example({"output_size": (None, 3)}, inputs=((4, 6, 7),), output=(4, 6, 3)),
@@ -383,6 +381,7 @@ class AdaptiveMaxPool2d(AdaptivePool):
     """Maximum over as many windows of height and width as the output has places."""
 
     axes = 2
+    elsewhere = (("globalmaxpooling2d", "AdaptiveMaxPool2d(1) -> Flatten"),)
     examples = (Example({"output_size": (2, 3)}, inputs=((4, 8, 7),), output=(4, 2, 3)),)
 
     output_size: Annotated[tuple[Size | None, ...], output_size(2)]

@@ -55,6 +55,12 @@ class Registry(Mapping[str, type[Layer]]):
         """Return the layer that a word of the language stands for: `concat` gives `Concat`."""
         return _words()[word]
 
+    def elsewhere(self, name: str) -> str:
+        """Return how that is written here which other frameworks call by a name, or ""."""
+        name = name.lower().replace("_", "")
+        kinds = (*self.values(), *_words().values())
+        return dict(pair for kind in kinds for pair in kind.elsewhere).get(name, "")
+
 
 @cache
 def _built_in(name: str) -> type[Layer]:

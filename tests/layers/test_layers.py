@@ -52,6 +52,8 @@ RANDOM_COMBINATIONS = 40
 # Multiply-accumulates that FlopCounterMode does not see.
 UNSEEN = {"Bilinear": "FlopCounterMode has no formula for aten::_trilinear"}
 # Arguments of torch that a layer lacks although they don't follow from its input.
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LEFT_OUT = {
     r".*\.(inplace|device|dtype)": "the compiler's choice",
     r".*\.return_indices": "layers have one output",
@@ -65,15 +67,6 @@ LEFT_OUT = {
 STRICTER = {
     r"can repeat at most \d+ places": "with a cut on the other side torch returns unwritten memory",
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Spare tiny tensors the waiting of one thread for another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def inferred(kind: type[Layer], arguments: Mapping[str, object], shapes: Shapes) -> Facts:

@@ -31,19 +31,11 @@ from archdsl.layers.base import (
 )
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = 4_000  # numbers in the inputs of an example
 MOST_USES = 40  # in a network
 Arguments = dict[str, object]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Spare tiny tensors the waiting of one thread for another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def small_examples(kind: type[Layer]) -> list[Example]:

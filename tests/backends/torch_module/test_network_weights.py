@@ -12,27 +12,14 @@ from archdsl.backends.onnx_file import save_weights
 
 torch = pytest.importorskip("torch")
 
-TEXT = """network net(classes: int = 5) { input image: [3, 8, 8]
-  features: { Conv2d(4, 3) -> BatchNorm2d -> ReLU }
-  Flatten
-  fc: Linear(classes)
-}"""
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Path:
-    path = tmp_path / "net.arch"
-    path.write_text(TEXT)
-    return path
-
 
 def same(module: Any, state: dict[str, Any]) -> bool:
     return all(torch.equal(tensor, state[name]) for name, tensor in module.state_dict().items())
 
 
 @pytest.mark.parametrize("form", ["state_dict", "pt", "safetensors", "str"])
-def test_every_module_begins_with_them(form: str, spec: Path, tmp_path: Path) -> None:
-    network = archdsl.load(spec)
+def test_every_module_begins_with_them(form: str, spec_file: Path, tmp_path: Path) -> None:
+    network = archdsl.load(spec_file)
     trained = network.compile()
     state = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
     given: Any = state
@@ -46,11 +33,11 @@ def test_every_module_begins_with_them(form: str, spec: Path, tmp_path: Path) ->
     assert str(report) == "9 matched"
     assert same(network.compile(), state)
     assert same(network.compile(), state)
-    assert not same(archdsl.load(spec).compile(), state), "another network has its own"
+    assert not same(archdsl.load(spec_file).compile(), state), "another network has its own"
 
 
-def test_neither_the_giver_nor_a_module_changes_them_later(spec: Path) -> None:
-    network = archdsl.load(spec)
+def test_neither_the_giver_nor_a_module_changes_them_later(spec_file: Path) -> None:
+    network = archdsl.load(spec_file)
     giver = network.compile()
     before = {name: tensor.clone() for name, tensor in giver.state_dict().items()}
     network.load_weights(giver.state_dict())
@@ -62,11 +49,11 @@ def test_neither_the_giver_nor_a_module_changes_them_later(spec: Path) -> None:
     assert same(network.compile(), before)
 
 
-def test_what_is_refused_changes_nothing(spec: Path) -> None:
-    network = archdsl.load(spec)
+def test_what_is_refused_changes_nothing(spec_file: Path) -> None:
+    network = archdsl.load(spec_file)
     state = network.compile().state_dict()
     network.load_weights(state)
-    other = archdsl.load(spec, classes=7).compile().state_dict()
+    other = archdsl.load(spec_file, classes=7).compile().state_dict()
     with pytest.raises(archdsl.ArchError, match="7 matched, 2 of another shape"):
         network.load_weights(other)
     with pytest.raises(archdsl.ArchError, match="does not exist"):
@@ -75,9 +62,9 @@ def test_what_is_refused_changes_nothing(spec: Path) -> None:
     assert same(network.compile(), state)
 
 
-def test_a_new_head_keeps_its_first_values(spec: Path) -> None:
-    state = archdsl.load(spec).compile().state_dict()
-    network = archdsl.load(spec, classes=7)
+def test_a_new_head_keeps_its_first_values(spec_file: Path) -> None:
+    state = archdsl.load(spec_file).compile().state_dict()
+    network = archdsl.load(spec_file, classes=7)
     report = network.load_weights(state, allow_mismatch=["fc"])
     module: Any = network.compile()
 
@@ -87,8 +74,8 @@ def test_a_new_head_keeps_its_first_values(spec: Path) -> None:
     assert module.fc.weight.shape == (7, 144)
 
 
-def test_weights_for_one_module_come_before_those_for_all(spec: Path) -> None:
-    network = archdsl.load(spec)
+def test_weights_for_one_module_come_before_those_for_all(spec_file: Path) -> None:
+    network = archdsl.load(spec_file)
     first, second = network.compile().state_dict(), network.compile().state_dict()
     network.load_weights(first)
 
@@ -96,11 +83,11 @@ def test_weights_for_one_module_come_before_those_for_all(spec: Path) -> None:
     assert same(network.compile(), first)
 
 
-def test_on_meta_they_are_compared_and_not_copied(spec: Path) -> None:
-    network = archdsl.load(spec)
+def test_on_meta_they_are_compared_and_not_copied(spec_file: Path) -> None:
+    network = archdsl.load(spec_file)
     network.load_weights(network.compile().state_dict())
     assert all(tensor.is_meta for tensor in network.compile(device="meta").parameters())
-    other = archdsl.load(spec, classes=7).compile().state_dict()
+    other = archdsl.load(spec_file, classes=7).compile().state_dict()
     with pytest.raises(archdsl.ArchError, match="2 of another shape"):
         network.compile(device="meta", weights=other)
 
@@ -113,13 +100,13 @@ def test_on_meta_they_are_compared_and_not_copied(spec: Path) -> None:
     ],
     ids=["numbers", "meta"],
 )
-def test_what_holds_no_weights(given: Any, reason: str, spec: Path) -> None:
+def test_what_holds_no_weights(given: Any, reason: str, spec_file: Path) -> None:
     with pytest.raises(archdsl.ArchError, match=reason):
-        archdsl.load(spec).load_weights(given)
+        archdsl.load(spec_file).load_weights(given)
 
 
-def test_what_is_wrapped_by_training_code(spec: Path) -> None:
-    network = archdsl.load(spec)
+def test_what_is_wrapped_by_training_code(spec_file: Path) -> None:
+    network = archdsl.load(spec_file)
     state = network.compile().state_dict()
     network.load_weights({"epoch": 3, "model": state})
 

@@ -16,18 +16,10 @@ from archdsl.pipeline import Spec
 
 torch = pytest.importorskip("torch")
 
-TEXT = """network net(classes: int = 5) { input image: [3, 8, 8]
-  features: { Conv2d(4, 3) -> BatchNorm2d -> ReLU }
-  Flatten
-  fc: Linear(classes)
-}"""
-
 
 @pytest.fixture
-def spec(tmp_path: Path) -> Spec:
-    path = tmp_path / "net.arch"
-    path.write_text(TEXT)
-    return Spec(str(path))
+def spec(spec_file: Path) -> Spec:
+    return Spec(str(spec_file))
 
 
 @pytest.fixture
