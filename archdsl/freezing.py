@@ -12,7 +12,7 @@ from archdsl.graph import CheckedGraph
 
 
 class NoSuchParameter(Diagnostic):
-    """A pattern that no parameter has"""
+    """A pattern that no parameter has."""
 
     code = "E0608"
     pattern: str

@@ -11,7 +11,7 @@ class CompileError(ArchError, ValueError):
 
 
 class ReservedLabel(Diagnostic):
-    """A label that torch keeps for itself
+    """A label that torch keeps for itself.
 
     Every `nn.Module` has attributes of its own (`forward`, `training`, `type`, ...). A submodule or
     parameter can't have their names, and labels are the names that the parameters get.
@@ -31,7 +31,7 @@ class ReservedLabel(Diagnostic):
 
 
 class FreeParameter(Diagnostic):
-    """A layer whose parameters depend on a free size
+    """A layer whose parameters depend on a free size.
 
     Shapes of activations may depend on a free size, but parameters are made before any input is
     seen, so theirs can't.
@@ -51,7 +51,7 @@ class FreeParameter(Diagnostic):
 
 
 class NothingToEvaluate(Diagnostic):
-    """A network all of whose outputs are for training only
+    """A network all of whose outputs are for training only.
 
     In evaluation mode the module would give nothing.
     """

@@ -10,7 +10,7 @@ class TorchError(ArchError):
 
 
 class NoDevice(Diagnostic):
-    """A device that this machine doesn't have"""
+    """A device that this machine doesn't have."""
 
     code = "E0604"
     device: str
@@ -22,7 +22,7 @@ class NoDevice(Diagnostic):
 
 
 class TooLarge(Diagnostic):
-    """A network that needs more memory than there is
+    """A network that needs more memory than there is.
 
     It can be compiled and counted all the same: `--device meta` allocates nothing.
     """
@@ -41,7 +41,7 @@ class TooLarge(Diagnostic):
 
 
 class SizeNotGiven(Diagnostic):
-    """A network with free sizes that no value is known for"""
+    """A network with free sizes that no value is known for."""
 
     code = "E0606"
     names: tuple[str, ...]
@@ -53,7 +53,7 @@ class SizeNotGiven(Diagnostic):
 
 
 class WrongWeights(Diagnostic):
-    """Weights that don't fit a network"""
+    """Weights that don't fit a network."""
 
     code = "E0607"
     path: str
@@ -68,7 +68,7 @@ class WrongWeights(Diagnostic):
 
 
 class CannotExport(Diagnostic):
-    """A network that can't be written as another program's file
+    """A network that can't be written as another program's file.
 
     Files of weights and of programs need the numbers, which a module on the meta device hasn't;
     and what is written as ONNX must run in onnxruntime and give there what torch gives.
