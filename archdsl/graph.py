@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import Span, Use
 from archdsl.layers.base import Facts, Layer, Shape
@@ -136,9 +136,14 @@ class CheckedGraph(Graph):
 
     Attributes:
         training_only: names of the nodes that only training-only outputs need.
+        again: works the network out once more, with other values for some of its parameters; a
+            formula leaves one open. Raises ArchError. None for a graph that comes of no spec.
     """
 
     training_only: frozenset[str] = frozenset()
+    again: Callable[[Mapping[str, Any]], CheckedGraph] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     @cached_property
     def networkx(self) -> networkx.MultiDiGraph[str]:

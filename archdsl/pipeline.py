@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from archdsl.check import check
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
@@ -196,7 +198,16 @@ class Spec:
         finally:
             self.steps += self.limits.steps - world.steps_left
         self.require_sound()
-        return check(graph)
+        return replace(check(graph), again=partial(self._again, name, parameters or {}, shapes))
+
+    def _again(
+        self,
+        network: str,
+        given: Mapping[str, Value],
+        shapes: Shapes | None,
+        others: Mapping[str, Value],
+    ) -> CheckedGraph:
+        return self.graph(network, {**given, **others}, shapes)
 
     def require_sound(self) -> None:
         """Raise ArchError if a part of the file is wrong, whether a network uses it or not."""

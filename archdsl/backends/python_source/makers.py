@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.names import literal, numbered, positional, quoted
 from archdsl.backends.python_source.template import template
@@ -220,10 +221,10 @@ def _alike(items: Sequence[int], period: int) -> list[int]:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a number, or one for each axis."""
+    """Tell whether a value is a number, or one for each axis, or stands for one."""
     if isinstance(value, tuple):
         return bool(value) and all(isinstance(item, int | float) for item in value)
-    return isinstance(value, int | float)
+    return isinstance(value, int | float | Argument)
 
 
 @lru_cache
@@ -266,6 +267,8 @@ def layer_maker(node: Node, from_input: bool) -> LayerMaker:
 
 def argument_name(node: Node, value: object) -> str:
     """Find what a number of a layer is called, by the argument in the spec that it equals."""
+    if isinstance(value, Argument):
+        value = value.value
     names = [name for name in type(node.layer).model_fields if getattr(node.layer, name) == value]
     return names[0] if names else "size"
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from archdsl.backends.python_source.arguments import with_arguments
 from archdsl.backends.python_source.classes import ModuleClass, group
 from archdsl.backends.python_source.emit import write_class
 from archdsl.backends.python_source.forms import Shaped, paths, shape
@@ -50,6 +51,7 @@ def generate(checked: CheckedGraph) -> PythonSource:
     Raises:
         CompileError: a label is one that torch keeps for itself, or a layer's size is free.
     """
+    checked = with_arguments(checked)
     overwriting = in_place(checked)
     everything = shape(build(checked), overwriting)
     modules = _torch_modules(checked, everything)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.makers import NO_DEFAULT, Number, is_number
 from archdsl.backends.python_source.names import (
     VARIABLE_WORDS,
@@ -54,15 +55,17 @@ def resolve(
     samples = numbers[0]
     plain = ([_plain(number.value) for number in use] for use in numbers)
     columns = list(zip(*plain, strict=True))
-    varying = [at for at, column in enumerate(columns) if _varies(column)]
+    varying = {
+        at: column for at, column in enumerate(columns) if _varies(column) or _is_open(column)
+    }
     if not varying:
         return (), tuple(_constant(number) for number in samples), [()] * len(places)
     known = _known(checked, places)
-    texts: list[str | None] = [_constant(number) for number in samples]
+    texts = [None if at in varying else _constant(one) for at, one in enumerate(samples)]
     used: dict[str, Known] = {}
     direct: dict[str, list[Number]] = {}
-    for at in varying:
-        found, texts[at] = _explain(samples[at], columns[at], known, used)
+    for at, column in varying.items():
+        found, texts[at] = _explain(samples[at], column, known, used)
         for each in found:
             used.setdefault(each.name, each)
         if texts[at] == found[0].name:
@@ -73,7 +76,7 @@ def resolve(
         Parameter(
             each.name,
             _annotation(each.column),
-            _default(each, direct.get(each.name, [])),
+            _default(each, direct.get(each.name, []), places[0].parent is None),
             each.from_input,
         )
         for each in chosen
@@ -87,6 +90,11 @@ def _constant(number: Number) -> str | None:
     if number.default is not NO_DEFAULT and not _differ(number.value, number.default):
         return None
     return literal(number.value)
+
+
+def _is_open(column: Column) -> bool:
+    """Tell whether some of it is for whoever makes the network to choose."""
+    return any(isinstance(value, Argument) for value in column)
 
 
 def _varies(column: Column) -> bool:
@@ -230,14 +238,21 @@ def _annotation(column: Column) -> str:
 
 
 def _type(value: object) -> str:
+    if isinstance(value, Argument):
+        return "int"
     if isinstance(value, tuple):
         item = "float" if any(isinstance(each, float) for each in value) else "int"
         return f"tuple[{', '.join([item] * len(value))}]"
     return type(value).__name__
 
 
-def _default(known: Known, numbers: Sequence[Number]) -> object:
-    """Return the value that a parameter has unless given: what torch takes in its place."""
+def _default(known: Known, numbers: Sequence[Number], network: bool) -> object:
+    """Return the value that a parameter has unless given.
+
+    For the network that is what the spec has for it, else what torch takes in its place.
+    """
+    if network:
+        return next(value.value for value in known.column if isinstance(value, Argument))
     defaults = [number.default for number in numbers]
     if not defaults or any(_differ(defaults[0], default) for default in defaults):
         return NO_DEFAULT

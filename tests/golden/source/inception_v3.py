@@ -22,10 +22,10 @@ class InceptionV3(nn.Module):
 
     Takes image (N x 3 x 299 x 299); N is the size of the batch.
 
-    Gives logits (N x 1000), aux (N x 1000) in training mode.
+    Gives logits (N x classes), aux (N x classes) in training mode.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 1000) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = ConvBN(3, 32, kernel=3, stride=2)
         self.Conv2d_2a_3x3 = ConvBN(32, 32, kernel=3)
@@ -42,13 +42,13 @@ class InceptionV3(nn.Module):
         self.Mixed_6c = InceptionB(160)
         self.Mixed_6d = InceptionB(160)
         self.Mixed_6e = InceptionB(192)
-        self.AuxLogits = AuxHead()
+        self.AuxLogits = AuxHead(classes)
         self.Mixed_7a = ReductionB()
         self.Mixed_7b = InceptionC(1280)
         self.Mixed_7c = InceptionC(2048)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout()
-        self.fc = nn.Linear(2048, 1000)
+        self.fc = nn.Linear(2048, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | InceptionV3Outputs:
         x = self.Conv2d_1a_3x3(image)
@@ -78,7 +78,7 @@ class InceptionV3(nn.Module):
         x = self.Mixed_6e(x)
         if self.training:
             aux = self.AuxLogits(x)
-            # N x 1000
+            # N x classes
         x = self.Mixed_7a(x)
         # N x 1280 x 8 x 8
         x = self.Mixed_7b(x)
@@ -90,7 +90,7 @@ class InceptionV3(nn.Module):
         x = torch.flatten(x, 1)
         # N x 2048
         logits: torch.Tensor = self.fc(x)
-        # N x 1000
+        # N x classes
         if self.training:
             return InceptionV3Outputs(logits, aux)
         return logits
@@ -203,13 +203,13 @@ class InceptionB(nn.Module):
 
 
 class AuxHead(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
         self.avg_pool2d = nn.AvgPool2d(kernel_size=5, stride=3)
         self.conv0 = ConvBN(768, 128, kernel=1)
         self.conv1 = ConvBN(128, 768, kernel=5)
         self.adaptive_avg_pool2d = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(768, 1000)
+        self.fc = nn.Linear(768, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.avg_pool2d(x)

@@ -14,10 +14,10 @@ class Lenet5(nn.Module):
 
     Takes image (N x 1 x 32 x 32); N is the size of the batch.
 
-    Gives output (N x 10).
+    Gives output (N x classes).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.C1 = nn.Conv2d(1, 6, kernel_size=5)
         self.scaled_tanh = ScaledTanh()
@@ -51,7 +51,7 @@ class Lenet5(nn.Module):
         self.scaled_tanh5 = ScaledTanh()
         self.F6 = nn.Linear(120, 84)
         self.scaled_tanh6 = ScaledTanh()
-        self.Output = nn.Linear(84, 10)
+        self.Output = nn.Linear(84, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x: torch.Tensor = self.C1(image)
@@ -75,7 +75,7 @@ class Lenet5(nn.Module):
         # N x 84
         x = self.scaled_tanh6(x)
         x = self.Output(x)
-        # N x 10
+        # N x classes
         return x
 
 

@@ -13,10 +13,10 @@ class Resnet50(nn.Module):
 
     Takes image (N x 3 x 224 x 224); N is the size of the batch.
 
-    Gives output (N x 1000).
+    Gives output (N x classes).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 1000) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -39,7 +39,7 @@ class Resnet50(nn.Module):
             Bottleneck(2048, 512),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(2048, 1000)
+        self.fc = nn.Linear(2048, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x: torch.Tensor = self.conv1(image)
@@ -61,7 +61,7 @@ class Resnet50(nn.Module):
         x = torch.flatten(x, 1)
         # N x 2048
         x = self.fc(x)
-        # N x 1000
+        # N x classes
         return x
 
 

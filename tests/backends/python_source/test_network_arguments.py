@@ -1,0 +1,123 @@
+"""Parameters of a network that the generated class takes: those that layers get as they are."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from archdsl.backends.python_source import generate
+from archdsl.pipeline import Spec
+
+torch = pytest.importorskip("torch")
+
+SPECS = sorted((Path(__file__).parents[3] / "specs").glob("*.arch"))
+
+
+def network_class(spec: Spec, name: str = "", **parameters: int) -> type:
+    written = generate(spec.graph(name or None, parameters))
+    space: dict[str, type] = {"__name__": "generated"}
+    exec(compile(written.text, "generated", "exec"), space)
+    return space[written.network]
+
+
+def arguments(kind: type) -> dict[str, int]:
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+
+
+def shapes(module: object) -> dict[str, tuple[int, ...]]:
+    assert isinstance(module, torch.nn.Module)
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_other_arguments_give_the_network_that_the_spec_gives_for_them(path: Path) -> None:
+    spec = Spec(str(path))
+    complete = filter(spec.is_complete, spec.networks)
+    *_, name = (each for each in complete if "classes:" in spec.describe(each)[0])
+    with torch.device("meta"):
+        kind = network_class(spec, name)
+        given = {argument: value + 3 for argument, value in arguments(kind).items()}
+
+        assert "classes" in given
+        for argument, value in given.items():
+            other = network_class(spec, name, **{argument: value})
+            assert shapes(kind(**{argument: value})) == shapes(other())
+            assert arguments(other)[argument] == value
+
+
+NETWORK = """
+network net({parameters}) {{
+  input image: [3, 8, 8]
+  {body}
+}}
+block Pair(width) {{ Conv2d(width, 1) -> Conv2d(width + 1, 1) }}
+block Head(outputs) {{ AdaptiveAvgPool2d(1) -> Flatten -> fc: Linear(outputs) }}
+block Both(a, b) {{ Conv2d(a, 1) -> Conv2d(b, 1) }}
+"""
+
+TAKEN = [
+    ("classes: int = 5", "fc: Head(classes)", {"classes": 5}),
+    ("classes = 5", "fc: Head(classes)", {"classes": 5}),
+    ("n = 5", "repeat 3 { Conv2d(n, 1) }", {"n": 5}),  # reads n channels too
+    ("n = 5", "Flatten -> Linear(n)", {"n": 5}),
+    ("n = 5", "{ Linear(n) -> ReLU -> Linear(n) }", {"n": 5}),  # in_features and out_features
+    ("n = 5, m = 5", "Conv2d(n, 1) -> Conv2d(m, 1)", {"n": 5, "m": 5}),  # equal, and yet two
+    ("n = 5, m = 4", "a: Both(n, m) -> b: Both(4, 4) -> c: Both(m, n)", {"n": 5, "m": 4}),
+    ("n = 5", "a: Head(n) -> Linear(5)", {"n": 5}),
+    ("class = 5, self = 4", "a: Both(class, self)", {"class_": 5, "self_": 4}),
+    ("torch = 5, nn = 4", "a: Both(torch, nn)", {"torch_": 5, "nn_": 4}),
+    ("image = 5", "Conv2d(image, 1)", {"image": 5}),
+]
+LEFT = [
+    ("n = 5", "a: Pair(n)", "arithmetic"),
+    ("n = 5", "repeat n { Conv2d(n, 1) }", "a count of stages"),
+    ("n = 5", "Conv2d(n if n > 3 else 4, 1)", "a decision"),
+    ("n = 5", '"conv{n}": Conv2d(n, 1)', "a label"),
+    ("n = 5", "Conv2d(n, 1) -> Flatten -> Linear(2)", "the size of what follows"),
+    ("n = 4", "Conv2d(8, 1) -> Conv2d(n, 1, groups = n)", "must divide others"),
+    ("n = 3", "MaxPool2d(n, padding = 1) -> Conv2d(n, 1)", "a window"),
+    ("n = 5", "Conv2d(n, 1) -> add { branch {} branch { Conv2d(5, 1) } }", "must equal others"),
+    (
+        "n = 5",
+        "Conv2d(n, 1)\nparameter p: [n, 1, 1]\nmul { branch {} branch { from p } }",
+        "an own tensor",
+    ),
+    ("n = 5", "Conv2d(n, 1) -> Reshape([n, 64])", "a function"),
+    ("n = true", "Conv2d(4, 1, bias = n)", "no number"),
+    ("n = 0.5", "Dropout(n)", "no integer"),
+    ("n = 5", "ReLU", "unused"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "body", "expected"), TAKEN)
+def test_it_takes_what_layers_get_as_it_is(
+    parameters: str, body: str, expected: dict[str, int], tmp_path: Path
+) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(NETWORK.format(parameters=parameters, body=body))
+
+    assert arguments(network_class(Spec(str(path)))) == expected
+
+
+@pytest.mark.parametrize(("parameters", "body", "why"), LEFT)
+def test_it_takes_nothing_that_decides_more(
+    parameters: str, body: str, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(NETWORK.format(parameters=parameters, body=body))
+
+    assert arguments(network_class(Spec(str(path)))) == {}, why
+
+
+def test_a_free_size_of_that_name_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text('network net(n = 5) { input image: [3, "n", 8]\nConv2d(n, 1) }')
+    graph = Spec(str(path)).graph(shapes={"image": (3, "n", 8)})
+
+    assert "nn.Conv2d(3, 5, kernel_size=1)" in generate(graph).text
