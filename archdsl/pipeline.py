@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 from archdsl.check import check
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
 from archdsl.elaborate.errors import BadNetwork, Problem
 from archdsl.elaborate.expressions import evaluate
-from archdsl.elaborate.modules import FileSetting, World
+from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.network import (
     default_network,
     description_of,
@@ -198,18 +197,32 @@ class Spec:
         finally:
             self.steps += self.limits.steps - world.steps_left
         self.require_sound()
-        return replace(check(graph), again=partial(self._again, name, parameters or {}, shapes))
-
-    def _again(
-        self,
-        network: str,
-        given: Mapping[str, Value],
-        shapes: Shapes | None,
-        others: Mapping[str, Value],
-    ) -> CheckedGraph:
-        return self.graph(network, {**given, **others}, shapes)
+        again = _Again(
+            self.layers, self.limits, self.module, name, parameters or {}, shapes or {}, digest
+        )
+        return replace(check(graph), again=again)
 
     def require_sound(self) -> None:
         """Raise ArchError if a part of the file is wrong, whether a network uses it or not."""
         if self.problems:
             raise ArchError(self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Works out a network of a sound file with other values for some of its parameters."""
+
+    layers: Registry
+    limits: Limits
+    module: Module
+    network: str
+    parameters: Mapping[str, Value]
+    shapes: Shapes
+    digest: str
+
+    def __call__(self, others: Mapping[str, Value]) -> CheckedGraph:
+        world = World(self.layers, self.limits)
+        parameters = {**self.parameters, **others}
+        return check(
+            elaborate(world, self.module, self.network, parameters, self.shapes, self.digest)
+        )
