@@ -26,6 +26,7 @@ class Style:
         inlined: a block is written where it is used, as a group.
         folded: values stand where their names stood.
         swapped: the branches of each `add` are written in the opposite order.
+        asked: for each `let` the network has a parameter `own_...` of that value, and uses that.
         rename: gives blocks, parameters and `let` their names.
     """
 
@@ -33,6 +34,7 @@ class Style:
     inlined: bool = False
     folded: bool = False
     swapped: bool = False
+    asked: bool = False
     rename: Callable[[str], str] = field(default=lambda name: name)
 
 
@@ -125,9 +127,11 @@ class ArchSpec:
 
     def network(self, style: Style = Style()) -> Iterator[str]:
         """Yield the lines of the network itself."""
-        yield "network spec {"
+        asked = ", ".join(f"own_{let.name} = {let.value}" for let in self.lets)
+        yield f"network spec({asked}) {{" if style.asked and asked else "network spec {"
         yield f"  input x: [{', '.join(map(str, self.shape))}]"
-        yield from _lines(self.body, style, "  ", {})
+        own = replace(style, rename=lambda name: f"own_{name}" if name[0] == "v" else name)
+        yield from _lines(self.body, own if style.asked else style, "  ", {})
         yield "}"
 
     def names(self) -> list[str]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from generators import ArchSpec, Style, arch_specs
 
 from archdsl.backends.python_source import generate
 from archdsl.pipeline import Spec
@@ -121,3 +127,34 @@ def test_a_free_size_of_that_name_is_another(tmp_path: Path) -> None:
     graph = Spec(str(path)).graph(shapes={"image": (3, "n", 8)})
 
     assert "nn.Conv2d(3, 5, kernel_size=1)" in generate(graph).text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("asked")
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(spec=arch_specs())
+def test_every_other_value_gives_what_the_spec_gives_for_it(folder: Path, spec: ArchSpec) -> None:
+    path = folder / "spec.arch"
+    path.write_text(spec.text(Style(asked=True)))
+    read = Spec(str(path))
+    kind = network_class(read)
+    for name, value in arguments(kind).items():
+        for other in (1, value + 1, 3 * value):
+            expected = network_class(read, **{name: other})()
+            found = kind(**{name: other})
+            assert shapes(found) == shapes(expected)
+
+            found.load_state_dict(expected.state_dict())
+            image = torch.randn(2, *spec.shape, generator=torch.manual_seed(0))
+            with torch.no_grad():
+                same = torch.equal(found.eval()(image), expected.eval()(image))
+            assert same or expected(image).isnan().any()
