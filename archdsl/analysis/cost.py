@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
@@ -68,6 +69,13 @@ class CostTable(NamedTuple):
     other: Mapping[str, Usage]
 
 
+class Totals(NamedTuple):
+    """The parameters of a network, and its multiply-accumulates for one sample."""
+
+    parameters: Parameters
+    macs: Usage
+
+
 def cost(checked: CheckedGraph, frozen: Set[str] = frozenset()) -> CostTable:
     """Count parameters, multiply-accumulates and other operations of every node.
 
@@ -101,6 +109,34 @@ def cost(checked: CheckedGraph, frozen: Set[str] = frozenset()) -> CostTable:
         macs=_usage(((name, each.macs) for name, each in nodes.items()), checked.training_only),
         other=_headings(nodes, checked.training_only),
     )
+
+
+def totals(checked: CheckedGraph) -> Totals:
+    """Return the totals of `cost` without the costs of each node, in a fraction of the time.
+
+    Raises:
+        FormulaError: a total depends on free sizes in too intricate a way to write it down.
+    """
+    run = nodes = list(checked.nodes.values())
+    used, unused, aside = nodes, list[Node](), list[Node]()
+    if only := checked.training_only:
+        run = [node for node in nodes if node.name not in only]
+        aside = [node for node in nodes if node.name in only]
+        owners = {node.shares or node.name for node in run}
+        used = [node for node in nodes if node.name in owners]
+        unused = [node for node in aside if node.name not in owners]
+    needed, macs = _learned(used), total([node.facts.macs for node in run])
+    learned = needed + _learned(unused)
+    both = macs + total([node.facts.macs for node in aside])
+    return Totals(Parameters(learned, learned, needed), Usage(macs, both))
+
+
+def _learned(nodes: Iterable[Node]) -> Size:
+    """Count the parameters of nodes, many of which have the same facts."""
+    facts = [node.facts for node in nodes if not node.shares and node.facts.params]
+    times = Counter(map(id, facts))
+    each = {id(one): one for one in facts}
+    return total([times[key] * numel(shape) for key in each for shape in each[key].params.values()])
 
 
 def owners_of_modules(checked: CheckedGraph) -> Mapping[str, str]:

@@ -6,7 +6,8 @@ import pytest
 from by_hand import H, Sketch, W
 from sketches import biased, convolution, resnet50, unet, vgg16
 
-from archdsl.analysis.cost import Cost, Parameters, Usage, cost
+from archdsl import load
+from archdsl.analysis.cost import Cost, Parameters, Usage, cost, totals
 from archdsl.layers.merge import Add
 from archdsl.layers.normalization import BatchNorm2d
 from archdsl.layers.sizes import FormulaError
@@ -69,6 +70,26 @@ def test_parameters_that_inference_reuses_from_a_training_branch_are_needed() ->
     net.output("main")
 
     assert cost(net.checked()).parameters.inference == 8
+    assert totals(net.checked()).parameters.inference == 8
+
+
+def test_totals_alone_are_those_of_the_table() -> None:
+    shared = Sketch()
+    shared.input("x", 4, H, W)
+    shared.put("a", biased(4, 3, padding=1))
+    shared.put("b", biased(4, 3, padding=1), shares="a")
+    shared.put("aux", biased(2, 1), "a")
+    shared.output("aux", training_only=True)
+    shared.put("again", biased(2, 1), "b", shares="aux")
+    shared.put("more", biased(2, 1), "a")
+    shared.output("more", training_only=True)
+    shared.put("head", biased(3, 1), "again")
+    shared.output("main")
+
+    for checked in (shared.checked(), load("resnet50").checked, load("inception_v3").checked):
+        costs, found = cost(checked), totals(checked)
+        assert found.parameters == costs.parameters
+        assert found.macs == costs.macs
 
 
 def test_tensors_of_the_network_are_counted() -> None:

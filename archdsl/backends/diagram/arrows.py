@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from math import atan2, degrees, hypot
 
 from archdsl.backends.diagram.escaping import attributes_of, dot_quoted, visible
-from archdsl.backends.diagram.frames import MARGIN, frames_around
+from archdsl.backends.diagram.frames import MARGIN, Frames
 from archdsl.backends.diagram.labels import SMALL
 from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import Edge, View
@@ -22,29 +23,45 @@ PLAIN, CHAIN, MAIN = 1, 200, 1000
 LONGEST_BRANCH = 64  # boxes
 
 
-def arrows(view: View, style: Style, names: Mapping[int, str], direction: str) -> Iterator[str]:
-    """Yield the edges of a view between boxes of these names."""
-    around = frames_around(view)
+def arrows(
+    view: View, style: Style, names: Mapping[int, str], around: Frames, direction: str
+) -> Iterator[str]:
+    """Yield the edges of a view between boxes of these names, with these frames around them."""
     for edge, weight in zip(view.edges, weights(view.edges), strict=True):
-        look: dict[str, str] = {}
-        if weight != PLAIN:
-            look["weight"] = str(weight)
+        shape, tail = None, None
         if edge.labelled:
             shape = visible(shape_of(edge.shape))
             if edge.straight and direction == "TB":
                 source, target = around[edge.source], around[edge.target]
-                left = sum(frame not in target for frame in source)
-                look |= _beside_tail(shape, left, source != target)
-            else:
-                look["label"] = f" {shape} "
-        if edge.main:
-            look["penwidth"] = "1.5"
-        if edge.shortcut:
-            look |= {"color": style.theme.accent, "penwidth": "1.5"}
-        if edge.training_only:
-            look["style"] = "dashed"
-        ends = f"{dot_quoted(names[edge.source])} -> {dot_quoted(names[edge.target])}"
-        yield f"{ends} [{attributes_of(look)}]" if look else ends
+                left = sum([frame not in target for frame in source]) if source else 0
+                tail = left, source != target
+        color = style.theme.accent if edge.shortcut else ""
+        look = _look(weight, shape, tail, edge.main, color, edge.training_only)
+        yield f"{dot_quoted(names[edge.source])} -> {dot_quoted(names[edge.target])}{look}"
+
+
+@lru_cache(512)  # a picture has few shapes, and few looks
+def _look(
+    weight: int,
+    shape: str | None,
+    tail: tuple[int, bool] | None,
+    main: bool,
+    color: str,
+    training_only: bool,
+) -> str:
+    """Write the attributes of an edge, with its shape beside the tail or in the middle."""
+    look: dict[str, str] = {}
+    if weight != PLAIN:
+        look["weight"] = str(weight)
+    if shape is not None:
+        look |= _beside_tail(shape, *tail) if tail else {"label": f" {shape} "}
+    if main:
+        look["penwidth"] = "1.5"
+    if color:
+        look |= {"color": color, "penwidth": "1.5"}
+    if training_only:
+        look["style"] = "dashed"
+    return f" [{attributes_of(look)}]" if look else ""
 
 
 def width_of(shape: str) -> float:
@@ -75,7 +92,8 @@ def weights(edges: Sequence[Edge]) -> Iterator[int]:
     merge that waits for them. Pulled as much from above as from below, a box would be put wherever
     there is room, between the rows of the others.
     """
-    comes, goes = Counter(edge.target for edge in edges), Counter(edge.source for edge in edges)
+    comes = Counter([edge.target for edge in edges])
+    goes = Counter([edge.source for edge in edges])
     steps: dict[int, int] = {}
     for edge in edges:
         inside = comes[edge.source] == goes[edge.source] == 1  # of a branch

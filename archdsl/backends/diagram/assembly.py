@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
+from typing import NamedTuple
 
-from archdsl.backends.diagram.edges import edges_between, longest_path, main_path, rated
+from archdsl.backends.diagram.edges import edges_between, longest_paths, main_path, order_of, rated
 from archdsl.backends.diagram.folding import Folding, TooMany, fold, runs_of
 from archdsl.backends.diagram.labels import ROW
 from archdsl.backends.diagram.runs import Run
 from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Tree, tree_of
 from archdsl.backends.diagram.uses import grouped
-from archdsl.backends.diagram.view import Box, View, boxes_in
+from archdsl.backends.diagram.view import Box, Cluster, Edge, View, boxes_in
 from archdsl.graph import CheckedGraph
 
 MOST_BOXES = 60  # by default: what is read at a glance
@@ -38,7 +39,7 @@ def foldable(checked: CheckedGraph) -> CheckedGraph:
     return checked
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """A network with all that is needed to look at it in several ways."""
 
@@ -61,8 +62,12 @@ class Network:
         """The depth at which all blocks are open."""
         return 1 + max(self.tree.depth.values(), default=0)
 
-    def view(self, folding: Folding, most: float = inf) -> View:
-        """Fold the network, and find the edges and the main path of what is left.
+    def view(self, folding: Folding) -> View:
+        """Fold the network, and find the edges and the main path of what is left."""
+        return self._view(self._outline(folding))
+
+    def _outline(self, folding: Folding, most: float = inf) -> _Outline:
+        """Fold the network, and find the edges and the longest ways.
 
         Raises:
             TooMany: there are more than `most` boxes.
@@ -70,26 +75,35 @@ class Network:
         children = fold(self.tree, folding, self.runs, most)
         boxes = tuple(boxes_in(children))
         edges = edges_between(self.checked, boxes)
-        main = main_path(self.checked, boxes, edges)
-        scopes = [box.block for box in boxes if box.kind in ("block", "run")]
-        scopes += [scope for box in boxes for scope in box.heads]
-        titles = {scope.name: self.titles.of(scope) for scope in scopes}
-        return View(self.checked, children, boxes, rated(boxes, edges, main), main, titles)
+        paths = longest_paths(order_of(self.checked, boxes), boxes, edges)
+        return _Outline(children, boxes, edges, paths)
+
+    def _view(self, outline: _Outline) -> View:
+        boxes = outline.boxes
+        main = main_path(self.checked, boxes, outline.paths)
+        blocks = [box.block for box in boxes if box.kind in ("block", "run")]
+        titles = {block.name: self.titles.of(block) for block in blocks}
+        edges = rated(boxes, outline.edges, main)
+        return View(self.checked, outline.children, boxes, edges, main, titles)
 
     def fitting(self, unfold: tuple[str, ...] = ()) -> View:
         """Open as many levels of blocks as fit on a page, and at least the first."""
-        view = self.view(Folding(1, unfold))
-        if len(view.boxes) > MOST_BOXES:
-            return view
-        for depth in range(2, self.deepest + 1):
+        outline = self._outline(Folding(1, unfold))
+        deepest = self.deepest if len(outline.boxes) <= MOST_BOXES else 1
+        for depth in range(2, deepest + 1):
             try:
-                deeper = self.view(Folding(depth, unfold), MOST_BOXES)
+                deeper = self._outline(Folding(depth, unfold), MOST_BOXES)
             except TooMany:
                 break
-            if self.height(deeper) > MOST_POINTS and len(view.boxes) > FEW:
+            if _height(deeper) > MOST_POINTS and len(outline.boxes) > FEW:
                 break
-            view = deeper
-        return view
+            outline = deeper
+        return self._view(outline)
+
+    def height(self, view: View) -> int:
+        """Estimate how high a view is drawn, in points, from the longest way through it."""
+        paths = longest_paths(order_of(self.checked, view.boxes), view.boxes, view.edges)
+        return _height(_Outline(view.children, view.boxes, view.edges, paths))
 
     def deepest_below(self, boxes: int) -> int:
         """Return the largest depth with at most that many boxes; 0 if the first has more."""
@@ -100,14 +114,21 @@ class Network:
                 return depth - 1
         return self.deepest
 
-    def height(self, view: View) -> int:
-        """Estimate how high a view is drawn, in points, from the longest way through it."""
-        ends = [box.index for box in view.boxes if box.output]
-        paths = (longest_path(self.checked, view.boxes, view.edges, end) for end in ends)
-        path = max(paths, key=len, default=())
-        framed = {view.boxes[index].scope for index in path} - {""}
-        rows = sum(_rows(view.boxes[index]) for index in path)
-        return LEGEND + ROW * rows + GAP * len(path) + FRAME * len(framed)
+
+class _Outline(NamedTuple):
+    """What is seen of a network, with the longest way to each output."""
+
+    children: tuple[Box | Cluster, ...]
+    boxes: tuple[Box, ...]
+    edges: Sequence[Edge]
+    paths: Mapping[int, tuple[int, ...]]
+
+
+def _height(outline: _Outline) -> int:
+    path = max(outline.paths.values(), key=len, default=())
+    framed = {outline.boxes[index].scope for index in path} - {""}
+    rows = sum(_rows(outline.boxes[index]) for index in path)
+    return LEGEND + ROW * rows + GAP * len(path) + FRAME * len(framed)
 
 
 def _rows(box: Box) -> int:

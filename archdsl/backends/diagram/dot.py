@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from archdsl.backends.diagram.arrows import BESIDE, arrows, width_of
 from archdsl.backends.diagram.escaping import attributes_of, dot_html, dot_quoted, visible
-from archdsl.backends.diagram.frames import MARGIN, aside, least_widths, title_of
+from archdsl.backends.diagram.frames import MARGIN, aside, frames_around, least_widths, title_of
 from archdsl.backends.diagram.labels import SMALL, label_of_box
 from archdsl.backends.diagram.legend import legend
 from archdsl.backends.diagram.rows import Style, name_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, View, boxes_in
 from archdsl.backends.diagram.wording import kind_of, shape_of
 from archdsl.graph import Node
+from archdsl.layers.base import Shape
 
 FONT = "Helvetica"
 LINE_END = '<BR ALIGN="LEFT"/>'
+UNNAMED = re.compile(r"[^A-Za-z0-9_.]")  # what the name of a box does not have
 MANY = 400  # boxes, from which on Graphviz is told to try less hard
 
 
@@ -36,7 +39,8 @@ def to_dot(
     lines = [f"digraph {dot_quoted(visible(view.checked.name))} {{"]
     lines += [f"  {line}" for line in _settings(view, style, direction, explained)]
     clusters = iter(range(len(view.checked.scopes) + 1))
-    titled = least_widths(view) if direction == "TB" else {}
+    around = frames_around(view)
+    titled = least_widths(view, around) if direction == "TB" else {}
     widths = {
         box.index: max(_width(box), titled.get(box.index, 0)) if direction == "TB" else 0
         for box in view.boxes
@@ -46,7 +50,7 @@ def to_dot(
         view, style, names, widths, apart, direction == "LR" if stacked is None else stacked
     )
     lines += writer.children(view.children, clusters, 0)
-    lines += [f"  {arrow}" for arrow in arrows(view, style, names, direction)]
+    lines += [f"  {arrow}" for arrow in arrows(view, style, names, around, direction)]
     return "\n".join([*lines, "}", ""])
 
 
@@ -56,7 +60,7 @@ def names_of(boxes: Sequence[Box]) -> Mapping[int, str]:
     taken: set[str] = set()
     for box in boxes:
         path = f"output.{box.path}" if box.output else box.path
-        plain = re.sub(r"[^A-Za-z0-9_.]", "_", path)[:80]
+        plain = UNNAMED.sub("_", path)[:80]
         name = plain if plain == path and plain not in taken else f"{plain}.{box.index}"
         while name in taken:
             name += "_"
@@ -100,8 +104,7 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
     yield f"edge [{attributes_of(edge)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Writer:
+class _Writer(NamedTuple):
     """Writes boxes and clusters.
 
     Attributes:
@@ -136,13 +139,13 @@ class _Writer:
     def node(self, box: Box) -> str:
         """Write a box as a node with its label."""
         name, theme = dot_quoted(self.names[box.index]), self.style.theme
-        tooltip = {"tooltip": visible(box.path)}
-        dashed = ",dashed" if box.training_only else ""
+        tooltip = f"tooltip={dot_quoted(visible(box.path))}"
         if box.kind in ("layers", "block", "run"):
             label = label_of_box(self.view, box, self.style, self.widths[box.index], self.stacked)
-            return f"{name} [{attributes_of(tooltip)} label=<{label}>]"
+            return f"{name} [{tooltip} label=<{label}>]"
+        dashed = ",dashed" if box.training_only else ""
         if box.kind == "merge":
-            return f"{name} [{attributes_of(_merge(box, self.style) | tooltip)}]"
+            return f"{name} [{attributes_of(_merge(box, self.style))} {tooltip}]"
         attributes = {
             "shape": "box",
             "style": f"filled,rounded{dashed}",
@@ -155,7 +158,7 @@ class _Writer:
             text = dot_html(name_of(box))
             attributes["shape"] = "note"
             attributes["style"] = f"filled{dashed}"
-        return f"{name} [{attributes_of(attributes | tooltip)} label=<{text}>]"
+        return f"{name} [{attributes_of(attributes)} {tooltip} label=<{text}>]"
 
     def cluster(self, cluster: Cluster, depth: int) -> str:
         """Write how a cluster looks.
@@ -163,33 +166,45 @@ class _Writer:
         An arrow into one that stands aside comes from a side; so its title is at the foot.
         """
         scope, theme = cluster.scope, self.style.theme
-        aside = self.aside.issuperset(box.index for box in boxes_in(cluster.children))
+        inside = boxes_in(cluster.children)
+        aside = bool(self.aside) and all(box.index in self.aside for box in inside)
         title = title_of(scope)
+        color = theme.line if cluster.training_only else theme.muted
+        look = _frame(
+            cluster.training_only, aside, title.size, theme.cluster(depth), color, theme.muted
+        )
         text = f"<B>{dot_html(title.label)}</B>"
         if title.block:
             gap, end = (" ", "") if title.together else (LINE_END, LINE_END)
             text += gap + dot_html(title.block) + end
-        attributes = {
-            "style": "filled,rounded,dashed" if cluster.training_only else "filled,rounded",
-            "fillcolor": theme.cluster(depth),
-            "color": theme.line if cluster.training_only else theme.muted,
+        return f"graph [{look} tooltip={dot_quoted(visible(scope.name))} label=<{text}>]"
+
+
+@lru_cache(64)
+def _frame(dashed: bool, aside: bool, size: int, fill: str, color: str, muted: str) -> str:
+    return attributes_of(
+        {
+            "style": "filled,rounded,dashed" if dashed else "filled,rounded",
+            "fillcolor": fill,
+            "color": color,
             "penwidth": "0.6",
             "labeljust": "l",
             "labelloc": "b" if aside else "t",
             "margin": str(MARGIN),
-            "fontsize": str(title.size),
-            "fontcolor": theme.muted,
-            "tooltip": visible(scope.name),
+            "fontsize": str(size),
+            "fontcolor": muted,
         }
-        return f"graph [{attributes_of(attributes)} label=<{text}>]"
+    )
 
 
 def _width(box: Box) -> int:
     """Return how wide a box in a frame must be, so that the shape below it stays in the frame."""
-    if not box.scope or not box.nodes:
-        return 0
-    shape = visible(shape_of(box.nodes[-1].shape))
-    return round(2 * (width_of(shape) + BESIDE - MARGIN))
+    return _width_for(box.nodes[-1].shape) if box.scope and box.nodes else 0
+
+
+@lru_cache(256)
+def _width_for(shape: Shape) -> int:
+    return round(2 * (width_of(visible(shape_of(shape))) + BESIDE - MARGIN))
 
 
 def _merge(box: Box, style: Style) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from archdsl.backends.diagram.assembly import Network, foldable
 from archdsl.backends.diagram.dot import to_dot
@@ -33,8 +33,7 @@ MOST_IN_PAGE = 20_000  # layers, folded or not: some 10 MB
 DIRECTIONS = ("TB", "LR")
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(NamedTuple):
     """How a network is to be drawn; `draw` explains them."""
 
     depth: int | None = None

@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from archdsl.backends.diagram.folding import output_of
 from archdsl.backends.diagram.view import Box, Edge
 from archdsl.graph import CheckedGraph
+from archdsl.layers.base import Shape
 
 
-def edges_between(checked: CheckedGraph, boxes: Sequence[Box]) -> tuple[Edge, ...]:
-    """Return the edges of the graph that lead from one box to another.
+def edges_between(checked: CheckedGraph, boxes: Sequence[Box]) -> Sequence[Edge]:
+    """Return the edges of the graph that lead from one box to another, not yet rated.
 
     A box of several nodes shows a tensor that it reads once; a single layer shows each input.
     """
     where = {node.name: box.index for box in boxes for node in box.nodes}
+    nodes, training = checked.nodes, checked.training_only
     edges: list[Edge] = []
     for box in boxes:
+        target = box.index
         if box.output:
-            tensor = checked.nodes[box.output.node]
+            name = box.output.node
             edges.append(
-                Edge(where[tensor.name], box.index, tensor.shape, box.output.training_only)
+                Edge(where[name], target, nodes[name].facts.output, box.output.training_only)
             )
             continue
         seen: set[str] = set()
+        single = len(box.nodes) == 1
         for node in box.nodes:
             for name in node.inputs:
-                if where[name] == box.index or (len(box.nodes) > 1 and name in seen):
+                source = where[name]
+                if source == target or name in seen:
                     continue
-                seen.add(name)
-                training = name in checked.training_only or node.name in checked.training_only
-                edges.append(Edge(where[name], box.index, checked.nodes[name].shape, training))
-    return tuple(edges)
+                if not single:
+                    seen.add(name)
+                only = name in training or node.name in training
+                edges.append(Edge(source, target, nodes[name].facts.output, only))
+    return edges
 
 
 def order_of(checked: CheckedGraph, boxes: Sequence[Box]) -> Mapping[int, int]:
@@ -44,28 +51,31 @@ def order_of(checked: CheckedGraph, boxes: Sequence[Box]) -> Mapping[int, int]:
     }
 
 
-def longest_path(
-    checked: CheckedGraph, boxes: Sequence[Box], edges: Sequence[Edge], end: int
-) -> tuple[int, ...]:
-    """Return the longest way of boxes to the box `end`, from its beginning on.
+def longest_paths(
+    order: Mapping[int, int], boxes: Sequence[Box], edges: Sequence[Edge]
+) -> Mapping[int, tuple[int, ...]]:
+    """Return the longest way of boxes to each output, from its beginning on, by the box it ends at.
 
     The way with the most layers is the longest, so that it stays the same when blocks fold.
-    Two folded blocks may each read the other; an edge against the order of the graph is no part
+    Two folded blocks may each read the other; an edge against the `order` of the graph is no part
     of any way.
     """
-    order = order_of(checked, boxes)
     into: dict[int, list[int]] = {}
     for edge in edges:
         if order[edge.source] < order[edge.target]:
             into.setdefault(edge.target, []).append(edge.source)
-    weight = {box.index: max(1, len(box.nodes)) for box in boxes}
     length: dict[int, int] = {}
     before: dict[int, int] = {}
-    for box in sorted(order, key=order.__getitem__):
-        sources = into.get(box, [])
-        if sources:
-            before[box] = max(sources, key=length.__getitem__)
-        length[box] = weight[box] + (length[before[box]] if sources else 0)
+    for box in sorted(boxes, key=lambda box: order[box.index]):
+        longest = 0
+        for source in into.get(box.index, ()):
+            if length[source] > longest:
+                longest, before[box.index] = length[source], source
+        length[box.index] = longest + max(1, len(box.nodes))
+    return {box.index: _way(before, box.index) for box in boxes if box.output}
+
+
+def _way(before: Mapping[int, int], end: int) -> tuple[int, ...]:
     path = [end]
     while path[-1] in before:
         path.append(before[path[-1]])
@@ -73,12 +83,11 @@ def longest_path(
 
 
 def main_path(
-    checked: CheckedGraph, boxes: Sequence[Box], edges: Sequence[Edge]
+    checked: CheckedGraph, boxes: Sequence[Box], paths: Mapping[int, tuple[int, ...]]
 ) -> tuple[int, ...]:
-    """Return the longest way to the main output."""
+    """Return the longest way to the main output, of those to all outputs."""
     main = output_of(checked.outputs)
-    ends = [box.index for box in boxes if box.output and box.output is main]
-    return longest_path(checked, boxes, edges, ends[0]) if ends else ()
+    return next((paths[box.index] for box in boxes if box.output and box.output is main), ())
 
 
 def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> tuple[Edge, ...]:
@@ -93,32 +102,24 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)
         sources.setdefault(edge.target, []).append(edge.source)
-    said: set[tuple[int, object]] = set()
+    place = {(edge.source, edge.target): number for number, edge in enumerate(edges)}
+    said: set[tuple[int, Shape]] = set()
     stepped: set[tuple[int, int]] = set()
-    found: list[Edge] = []
+    found: list[tuple[int, Edge]] = []
     for edge in sorted(edges, key=lambda edge: (edge.source, edge.target) not in steps):
-        step = (edge.source, edge.target)
+        source, target = step = edge.source, edge.target
         on_main = step in steps and step not in stepped
         stepped.add(step)
-        to_merge = boxes[edge.target].kind == "merge"
-        shortcut = to_merge and len(set(targets[edge.source])) > 1 and not on_main
-        labelled = (edge.source, edge.shape) not in said
-        said.add((edge.source, edge.shape))
-        single = len(targets[edge.source]) == 1
-        crowded = to_merge and len(set(sources[edge.target])) > 1
-        alone = single and len(sources[edge.target]) == 1
-        found.append(
-            Edge(
-                edge.source,
-                edge.target,
-                edge.shape,
-                edge.training_only,
-                main=on_main,
-                alone=alone,
-                straight=single and (alone or on_main) and not crowded,
-                shortcut=shortcut,
-                labelled=labelled,
-            )
-        )
-    place = {(edge.source, edge.target): number for number, edge in enumerate(edges)}
-    return tuple(sorted(found, key=lambda edge: place[edge.source, edge.target]))
+        given = source, edge.shape
+        labelled = given not in said
+        said.add(given)
+        to_merge = boxes[target].kind == "merge"
+        single = len(targets[source]) == 1
+        alone = single and len(sources[target]) == 1
+        crowded = to_merge and len({*sources[target]}) > 1
+        straight = single and (alone or on_main) and not crowded
+        shortcut = to_merge and not on_main and not single and len({*targets[source]}) > 1
+        look = on_main, alone, straight, shortcut, labelled
+        found.append((place[step], Edge(*step, edge.shape, edge.training_only, *look)))
+    found.sort(key=itemgetter(0))
+    return tuple([edge for _, edge in found])

@@ -21,8 +21,9 @@ LONGEST = 60  # seconds
 PURE = "graphviz-pure"
 # Text is sharp on the screens of today at 144 dots an inch, and still legible at 72.
 SHARP, COARSE = 144, 72
-# Scripts that the fonts of graphviz-pure lack; for a PNG of them the system's fonts are better.
-BEYOND = re.compile("[\u0590-\u1dff\u2e80-\ud7ff\uf900-\uffff\U00010000-\U0010ffff]")
+# Scripts that the fonts of graphviz-pure lack (an expression that takes long to compile, and is
+# seldom needed); for a PNG of them the system's fonts are better.
+BEYOND = "[\u0590-\u1dff\u2e80-\ud7ff\uf900-\uffff\U00010000-\U0010ffff]"
 # A PDF has its fonts in it. Where the system has none, there are only frames in place of letters.
 FONTS = re.compile(rb"/FontFile|/BaseFont|/ObjStm")
 FONTLESS = "there is no font on this system to write with"
@@ -87,7 +88,7 @@ def render(dot: str, format: str, engine: str | None = None, dpi: int = SHARP) -
     able = DRAWS[format]
     if engine is not None and engine not in able:
         raise ArchError([NoEngine(span=None, format=format, engine=engine, able=able)])
-    if format == "png" and BEYOND.search(dot):
+    if format == "png" and not dot.isascii() and re.search(BEYOND, dot):
         able = (*able[1:], able[0])
     for name in (engine,) if engine else able:
         command = ENGINES[name]()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from archdsl.analysis.cost import CostTable, cost
+from archdsl.analysis.cost import CostTable, Totals, cost, totals
 from archdsl.analysis.memory import MemoryTable, memory
 from archdsl.backends.diagram.view import Box, View
 from archdsl.backends.diagram.wording import quantity
@@ -19,7 +19,7 @@ HEATS: tuple[Heat, ...] = ("macs", "parameters", "memory")
 UNITS: Mapping[Heat, str] = {"macs": " MACs", "parameters": " params", "memory": " bytes"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Figures:
     """Parameters, multiply-accumulates and bytes of activations, node by node."""
 
@@ -28,6 +28,11 @@ class Figures:
     @cached_property
     def costs(self) -> CostTable:
         return cost(self.checked)
+
+    @cached_property
+    def totals(self) -> Totals:
+        """What the whole network costs, for pictures that show no more than that."""
+        return totals(self.checked)
 
     @cached_property
     def memory(self) -> MemoryTable:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from math import inf
+from typing import NamedTuple
 
 from archdsl.backends.diagram.runs import Run, runs_in
 from archdsl.backends.diagram.stacks import goes_on, kind_of_node
@@ -16,8 +17,7 @@ from archdsl.graph import Node, Output, Scope
 EVERYTHING = "*"  # at the end of a path: all below it
 
 
-@dataclass(frozen=True, slots=True)
-class Folding:
+class Folding(NamedTuple):
     """What is to be seen of a network.
 
     Attributes:
@@ -36,11 +36,13 @@ class Folding:
 
     def leads_to(self, scope: str) -> bool:
         """Tell whether a scope lies on the way to one that is to be unfolded."""
-        return any(_within(path.removesuffix(f".{EVERYTHING}"), scope) for path in self.unfold)
+        return bool(self.unfold) and any(
+            _within(path.removesuffix(f".{EVERYTHING}"), scope) for path in self.unfold
+        )
 
     def bares(self, scope: str) -> bool:
         """Tell whether all in a scope is to be seen, layer by layer."""
-        return any(
+        return bool(self.unfold) and any(
             path == EVERYTHING
             or (path.endswith(f".{EVERYTHING}") and _within(scope, path[: -len(".*")]))
             for path in self.unfold
@@ -119,11 +121,11 @@ class _Folder:
                     found.append(self.scope(item))
                     at += 1
                     continue
-                stack = self.stack(items[at : run.start], bare)
+                stack = self.stack(items, at, at + 1 if bare else run.start)
                 found.append(self.box(kind_of_node(stack[0]), stack, scope.name))
                 at += len(stack)
             if run.times:
-                found.append(self.run(items[run.start : run.end], run, scope.name))
+                found.append(self.run(tuple(items[run.start : run.end]), run, scope.name))
                 at = run.end
         return tuple(found)
 
@@ -139,15 +141,18 @@ class _Folder:
         (only, *others) = children
         alone = not others and not self.folding.bares(scope.name)
         if alone and isinstance(only, Box) and only.kind == "layers" and only.times == 1:
-            return replace(only, scope=around, heads=(scope, *only.heads))
+            heads = (scope, *only.heads)
+            kind, training = only.kind, only.training_only
+            return Box(only.index, kind, only.items, only.nodes, around, training, heads=heads)
         return Cluster(scope, children, all(child.training_only for child in children))
 
-    def stack(self, items: Sequence[Item], bare: bool) -> tuple[Node, ...]:
-        """Return the first of some items, a layer, with those that only go on with its output."""
-        first = items[0]
+    def stack(self, items: Sequence[Item], start: int, end: int) -> tuple[Node, ...]:
+        """Return a layer, with those behind it that only go on with its output."""
+        first = items[start]
         assert isinstance(first, Node)
         stack = [first]
-        for item in () if bare else items[1:]:
+        for at in range(start + 1, end):
+            item = items[at]
             if isinstance(item, Scope) or not goes_on(self.tree, stack[-1], item):
                 break
             stack.append(item)
@@ -165,8 +170,12 @@ class _Folder:
         index = next(self.indices)
         if index >= self.most:
             raise TooMany
-        nodes = tuple(node for item in items for node in self.tree.nodes_of(item))
-        training = all(node.name in self.tree.checked.training_only for node in nodes)
+        if len(items) == 1:
+            nodes = tuple(self.tree.nodes_of(items[0]))
+        else:
+            nodes = tuple([node for item in items for node in self.tree.nodes_of(item)])
+        only = self.tree.checked.training_only
+        training = bool(only) and all(node.name in only for node in nodes)
         return Box(index, kind, items, nodes, scope, training, times)
 
 

@@ -6,8 +6,9 @@ stays free if it is no wider than what is left of the box's middle.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from archdsl.backends.diagram.escaping import visible
 from archdsl.backends.diagram.view import Box, Cluster, View
@@ -20,50 +21,59 @@ NARROW = 11  # characters of a line for which a title has its full size
 MARGIN = 10  # points between a frame and what is in it
 INSET = 8  # points between a frame and its title
 CLEAR = 4  # points between a title and an arrow
-# Widths of characters in bold Helvetica, for a size of 1: of some, of capitals, and of most.
-WIDTHS = {**dict.fromkeys("fijlt.,:;'|()[]/! ", 0.33), **dict.fromkeys("mwMW@%", 0.92)}
 CAPITAL, LETTER, IDEOGRAPH = 0.7, 0.58, 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Title:
+class _Widths(dict[str, float]):
+    """Widths of characters in bold Helvetica for a size of 1: of some, of capitals, of most."""
+
+    def __missing__(self, character: str) -> float:
+        if character >= "\u1100":
+            return IDEOGRAPH
+        return CAPITAL if character.isupper() else LETTER
+
+
+WIDTHS = _Widths({**dict.fromkeys("fijlt.,:;'|()[]/! ", 0.33), **dict.fromkeys("mwMW@%", 0.92)})
+
+Frames = Mapping[int, tuple[Cluster, ...]]  # those around each box, by its index
+
+
+class Title(NamedTuple):
     """What stands at the head of a frame: its label, and the name of the block.
 
     Attributes:
         size: of its letters, in points; together: whether all stands in one line.
+        width: how wide it is drawn, in points.
     """
 
     label: str
     block: str
     size: int
     together: bool
-
-    @property
-    def width(self) -> float:
-        """How wide it is drawn, in points."""
-        lines = [f"{self.label} {self.block}"] if self.together else [self.label, self.block]
-        return max(sum(map(_width, line)) for line in lines) * self.size
-
-
-def _width(character: str) -> float:
-    if character >= "\u1100":
-        return IDEOGRAPH
-    return WIDTHS.get(character) or (CAPITAL if character.isupper() else LETTER)
+    width: float
 
 
 def title_of(scope: Scope) -> Title:
     """Return the title of an open block or group."""
-    label, block = (visible(text, LONGEST_TITLE) for text in (scope.label, scope.block))
+    return _title(visible(scope.label, LONGEST_TITLE), visible(scope.block, LONGEST_TITLE))
+
+
+@lru_cache(256)  # the branches of many blocks have the same names
+def _title(label: str, block: str) -> Title:
     if len(label) + len(block) < NARROW:
-        return Title(label, block, TITLE, True)
+        line = f"{label} {block}"
+        return Title(label, block, TITLE, True, _width(line) * TITLE)
     longest = max(len(label), len(block))
     size = max(TITLE_LEAST, min(TITLE, TITLE * NARROW // longest))
-    return Title(label, block, size, False)
+    return Title(label, block, size, False, max(_width(label), _width(block)) * size)
 
 
-def least_widths(view: View) -> Mapping[int, int]:
+def _width(line: str) -> float:
+    return sum(map(WIDTHS.__getitem__, line))
+
+
+def least_widths(view: View, around: Frames) -> Mapping[int, int]:
     """Return how wide boxes must be, in points, for titles above them that arrows leave alone."""
-    around = frames_around(view)
     needed: dict[Cluster, float] = {}
     widths: dict[int, int] = {}
     for edge in view.edges:
@@ -93,17 +103,21 @@ def aside(view: View) -> frozenset[int]:
     return frozenset(box.index for box in view.boxes if box.index not in needed)
 
 
-def frames_around(view: View) -> Mapping[int, tuple[Cluster, ...]]:
+def frames_around(view: View) -> Frames:
     """Return the frames around each box, by its index, the outermost first."""
-    return dict(_around(view.children, ()))
+    around: dict[int, tuple[Cluster, ...]] = {}
+    _put(view.children, (), around)
+    return around
 
 
-def _around(
-    children: Sequence[Box | Cluster], clusters: tuple[Cluster, ...]
-) -> Iterator[tuple[int, tuple[Cluster, ...]]]:
-    """Yield each box with the frames around it. Blocks nest to a limited depth, as this does."""
+def _put(
+    children: Sequence[Box | Cluster],
+    clusters: tuple[Cluster, ...],
+    around: dict[int, tuple[Cluster, ...]],
+) -> None:
+    """Put the frames of each box into `around`. Blocks nest to a limited depth, as this does."""
     for child in children:
         if isinstance(child, Box):
-            yield child.index, clusters
+            around[child.index] = clusters
         else:
-            yield from _around(child.children, (*clusters, child))
+            _put(child.children, (*clusters, child), around)

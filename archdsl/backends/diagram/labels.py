@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import lru_cache
 
 from archdsl.backends.diagram.escaping import dot_html
 from archdsl.backends.diagram.palette import Theme
@@ -25,10 +26,12 @@ def label_of_box(view: View, box: Box, style: Style, width: int = 0, stacked: bo
     """
     theme = style.theme
     rows = rows_of(view, box, style)
-    named = any(row.name for row in rows) and not stacked
-    lines = [_stacked(row, theme) if stacked else _cells(row, named, theme) for row in rows]
+    named = not stacked and any(row.name for row in rows)
+    lines = [
+        _stacked(row, theme.small) if stacked else _cells(row, named, theme.small) for row in rows
+    ]
     if width:  # of the first cell; a name beside it takes its part
-        beside = max((len(row.name) for row in rows), default=0) * NAME if named else 0
+        beside = max([len(row.name) for row in rows]) * NAME if named else 0
         lines[0] = lines[0].replace("<TD", f'<TD WIDTH="{max(1, round(width - beside))}"', 1)
     if box.times > 1:
         mark = f'<FONT COLOR="{theme.background}"><B>x {box.times}</B></FONT>'
@@ -38,27 +41,29 @@ def label_of_box(view: View, box: Box, style: Style, width: int = 0, stacked: bo
     return _table(lines, theme, box.training_only, rows[0].fill)
 
 
-def _cells(row: Row, named: bool, theme: Theme) -> str:
+@lru_cache(1024)  # equal layers have equal rows
+def _cells(row: Row, named: bool, color: str) -> str:
     """Return a cell of what it is and a cell of its name, or one cell where it has no name."""
     text = f"<B>{dot_html(row.strong)}</B> " if row.strong else ""
     if row.text:
-        text += _small(row.text, theme) if row.small else dot_html(row.text)
+        text += _small(row.text, color) if row.small else dot_html(row.text)
     if not row.name:
         across = ' COLSPAN="2"' if named else ""
         return f'<TD ALIGN="LEFT" BGCOLOR="{row.fill}"{across}>{text.rstrip()}</TD>'
     return (
         f'<TD ALIGN="LEFT" BGCOLOR="{row.fill}">{text.rstrip()}</TD>'
-        f'<TD ALIGN="RIGHT" BGCOLOR="{row.fill}">{_small(row.name, theme)}</TD>'
+        f'<TD ALIGN="RIGHT" BGCOLOR="{row.fill}">{_small(row.name, color)}</TD>'
     )
 
 
-def _stacked(row: Row, theme: Theme) -> str:
+@lru_cache(1024)
+def _stacked(row: Row, color: str) -> str:
     """Return a cell of lines below each other: what it is, what is said of it, and its name."""
     said = _lines(row.text)
     parts = [
         f"<B>{dot_html(row.strong)}</B>" if row.strong else "",
-        *(_small(line, theme) if row.small else dot_html(line) for line in said),
-        _small(row.name, theme) if row.name else "",
+        *(_small(line, color) if row.small else dot_html(line) for line in said),
+        _small(row.name, color) if row.name else "",
     ]
     lines = "".join(f'{part}<BR ALIGN="LEFT"/>' for part in parts if part)
     return f'<TD ALIGN="LEFT" BALIGN="LEFT" BGCOLOR="{row.fill}">{lines}</TD>'
@@ -75,8 +80,8 @@ def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _small(text: str, theme: Theme) -> str:
-    return f'<FONT COLOR="{theme.small}" POINT-SIZE="{SMALL}">{dot_html(text)}</FONT>'
+def _small(text: str, color: str) -> str:
+    return f'<FONT COLOR="{color}" POINT-SIZE="{SMALL}">{dot_html(text)}</FONT>'
 
 
 def _strip(box: Box, columns: int, theme: Theme) -> str:
@@ -90,11 +95,11 @@ def _strip(box: Box, columns: int, theme: Theme) -> str:
     return f'<TD CELLPADDING="0"{across}><TABLE {look}><TR>{cells}</TR></TABLE></TD>'
 
 
-def _table(lines: Iterable[str], theme: Theme, dashed: bool, behind: str) -> str:
+def _table(lines: Sequence[str], theme: Theme, dashed: bool, behind: str) -> str:
     """Return a table; the colour `behind` shows as a hair line between its cells."""
     style = ' STYLE="DASHED"' if dashed else f' BGCOLOR="{behind}"'
-    rows = "".join(f"<TR>{line}</TR>" for line in lines)
+    rows = "</TR><TR>".join(lines)
     return (
         f'<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4"'
-        f' COLOR="{theme.line}"{style}>{rows}</TABLE>'
+        f' COLOR="{theme.line}"{style}><TR>{rows}</TR></TABLE>'
     )

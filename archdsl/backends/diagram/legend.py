@@ -23,7 +23,7 @@ PER_ROW = 6
 def totals_of(style: Style) -> str:
     """Say in a line what the network costs, as far as that can be written down."""
     try:
-        costs = style.figures.costs
+        costs = style.figures.totals
     except FormulaError:
         return "totals depend on the free sizes in too intricate a way"
     parameters = f"{exact(costs.parameters.total)} parameters"

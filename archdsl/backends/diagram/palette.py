@@ -8,8 +8,8 @@ hues, mixed with its background. Heat is a ramp of one hue, which any eye puts i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 FAMILIES: Mapping[str, str] = {
     "convolution": "#77AADD",
@@ -27,8 +27,7 @@ FAMILIES: Mapping[str, str] = {
 OTHER = "#DDDDDD"  # reshape, dropout, padding, a user's own: told apart by their names
 
 
-@dataclass(frozen=True, slots=True)
-class Theme:
+class Theme(NamedTuple):
     """The colours of a picture."""
 
     name: str

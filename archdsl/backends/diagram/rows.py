@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from archdsl.backends.diagram.escaping import visible
 from archdsl.backends.diagram.figures import Figures, Heat
@@ -16,7 +17,7 @@ LONGEST_LINE = 24  # characters of the label of a group with its only layer
 SIGNS = {"*": "×", "-": "−"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Style:
     """How a picture looks: theme, counts in the boxes, and the heat of each box."""
 
@@ -25,14 +26,17 @@ class Style:
     counts: bool = False
     heat: dict[int, float] = field(default_factory=dict)
     heated: Heat | None = None  # by what; None for colours by family
-    said: dict[int, str] = field(default_factory=dict)  # of a layer, which many nodes may share
+    said: dict[tuple[int, str], Row] = field(default_factory=dict)  # many nodes say the same
 
-    def arguments(self, node: Node) -> str:
-        """Return what is said of a layer's arguments."""
-        key = id(node.layer)
+    def row(self, node: Node, box: Box) -> Row:
+        """Return the row of a layer."""
+        layer = node.layer
+        key = id(layer), node.label
         if key not in self.said:
-            self.said[key] = visible(arguments_of(node.layer))
-        return self.said[key]
+            words = visible(kind_of(layer)), visible(arguments_of(layer)), visible(node.label)
+            self.said[key] = Row(*words, self.theme.family(layer.family()))
+        row = self.said[key]
+        return row._replace(fill=self.fill(box, "")) if self.heated else row
 
     def fill(self, box: Box, family: str) -> str:
         """Return the fill of a row of a box."""
@@ -41,8 +45,7 @@ class Style:
         return self.theme.family(family) if family else self.theme.block
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row of a box. Its texts are such that they can be shown, and not yet escaped.
 
     Attributes:
@@ -61,13 +64,9 @@ def rows_of(view: View, box: Box, style: Style) -> Sequence[Row]:
     """Return the rows of a box of layers, a folded block or a run of blocks."""
     plain = style.fill(box, "")
     # the layers below say more than the block's arguments
-    rows = [
-        replace(_title(view, scope, visible(scope.label), plain), text="") for scope in box.heads
-    ]
+    rows = [_head(scope, plain) for scope in box.heads]
     if box.kind == "layers":
-        rows += [
-            _layer(node, style, style.fill(box, node.layer.family())) for node in layers_of(box)
-        ]
+        rows += [style.row(node, box) for node in layers_of(box)]
         if box.times > 1:
             rows = [*_named_to_last(rows, box), Row("", run_shapes(view, box), "", plain, True)]
     else:
@@ -93,7 +92,8 @@ def sign_of(node: Node) -> str:
 
 def families_of(nodes: Iterable[Node]) -> list[str]:
     """Return the families of layers, in the order in which they first come."""
-    return list(dict.fromkeys(node.layer.family() for node in nodes))
+    kinds = dict.fromkeys([type(node.layer) for node in nodes])  # few: a family is worked out
+    return list(dict.fromkeys([kind.family() for kind in kinds]))
 
 
 def run_shapes(view: View, box: Box) -> str:
@@ -113,15 +113,11 @@ def name_of(box: Box) -> str:
     return visible(box.path)
 
 
-def _layer(node: Node, style: Style, fill: str) -> Row:
-    return Row(visible(kind_of(node.layer)), style.arguments(node), visible(node.label), fill)
-
-
 def _named_to_last(rows: Sequence[Row], box: Box) -> list[Row]:
     """Give each layer of a run its first and its last name."""
     last = box.nodes[-len(rows) :]
     return [
-        replace(row, name=f"{row.name} ... {visible(node.label, 32)}") if row.name else row
+        row._replace(name=f"{row.name} ... {visible(node.label, 32)}") if row.name else row
         for row, node in zip(rows, last, strict=True)
     ]
 
@@ -130,7 +126,12 @@ def _broken(row: Row) -> list[Row]:
     """Write a row in two lines if it is long."""
     if not row.text or len(row.strong) + len(row.text) <= LONGEST_LINE:
         return [row]
-    return [replace(row, text=""), Row("", row.text, "", row.fill)]
+    return [row._replace(text=""), Row("", row.text, "", row.fill)]
+
+
+def _head(scope: Scope, fill: str) -> Row:
+    label = visible(scope.label)
+    return Row(visible(scope.block), "", label, fill) if scope.block else Row(label, "", "", fill)
 
 
 def _title(view: View, scope: Scope, name: str, fill: str) -> Row:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from itertools import pairwise
 from typing import NamedTuple
 
 from archdsl.backends.diagram.stacks import goes_on, kind_of_node
 from archdsl.backends.diagram.tree import Item, Tree
 from archdsl.graph import Node, Scope
-from archdsl.layers.base import Shape
 
 LONGEST_PERIOD = 4  # a block and its wiring: DenseNet's layer and the `concat` behind it
 Place = tuple[int, str]  # which item of a period, and the rest of the name within it
+# The number of a layer, or the name of a block and the numbers of its layers.
+Key = int | tuple[str, tuple[int, ...]]
 
 
 class Run(NamedTuple):
@@ -28,22 +29,20 @@ class Run(NamedTuple):
 
 
 class Period(NamedTuple):
-    """Some items that follow each other, without their names and shapes.
+    """Some items that follow each other, and what they have in common with others of their form.
 
     Attributes:
-        form: of each node its place, its layer and what it reads: a place, or the number of an
-            outer tensor.
+        form: of each node its place, its layer's number and what it reads: a place, or the
+            number of an outer tensor.
         outer: the nodes outside that it reads, numbered by their first use.
         given: the nodes of it that are read outside.
-        shapes: of the output and the parameters of each node.
-        names: of the nodes.
+        names: of its nodes.
     """
 
-    form: tuple[object, ...]
+    form: Sequence[object]
     outer: tuple[str, ...]
     given: tuple[tuple[str, Place], ...]
-    shapes: tuple[tuple[Shape, ...], ...]
-    names: frozenset[str]
+    names: Set[str]
 
 
 def runs_in(tree: Tree, scope: str) -> tuple[Run, ...]:
@@ -55,6 +54,9 @@ def runs_in(tree: Tree, scope: str) -> tuple[Run, ...]:
     convolutions of VGG.
     """
     items = tree.items[scope]
+    keys = _keys(tree, items)
+    if len({*keys}) == len(keys):
+        return ()
     periods: dict[tuple[int, int], Period] = {}
 
     def period_at(start: int, length: int) -> Period:
@@ -65,30 +67,50 @@ def runs_in(tree: Tree, scope: str) -> tuple[Run, ...]:
     found: list[Run] = []
     start = 0
     while start < len(items):
-        run = _longest(items, start, period_at, tree)
+        run = _longest(tree, items, keys, start, period_at)
         if run:
             found.append(run)
         start = run.end if run else start + 1
     return tuple(found)
 
 
+def _keys(tree: Tree, items: Sequence[Item]) -> list[Key]:
+    """Return for each item what equal ones have in common: its layers, in order."""
+    number = tree.numbers
+    known: dict[Key, Key] = {}
+    keys: list[Key] = []
+    for item in items:
+        if isinstance(item, Node):
+            keys.append(number[id(item.layer)])
+            continue
+        layers = tuple([number[id(node.layer)] for node in tree.inside[item.name]])
+        key = item.block, layers
+        keys.append(known.setdefault(key, key))  # the same object is equal at a glance
+    return keys
+
+
 def _longest(
-    items: Sequence[Item], start: int, period_at: Callable[[int, int], Period], tree: Tree
+    tree: Tree,
+    items: Sequence[Item],
+    keys: Sequence[Key],
+    start: int,
+    period_at: Callable[[int, int], Period],
 ) -> Run | None:
     best: Run | None = None
     for length in range(1, LONGEST_PERIOD + 1):
-        blocks = any(isinstance(item, Scope) for item in items[start : start + length])
-        if not blocks and not _is_stack(tree, items, start, length):
+        if keys[start : start + length] != keys[start + length : start + 2 * length]:
             continue
         if best and length % best.period == 0:
             continue  # the same run, taken in longer steps
-        run = Run(start, length, _times(items, start, length, period_at, tree))
-        if run.times == 2 and not blocks:
+        blocks = any(isinstance(item, Scope) for item in items[start : start + length])
+        if not blocks and not _is_stack(tree, items, start, length):
             continue
-        if run.times == 2:
-            first, second = period_at(start, length), period_at(start + length, length)
-            if first.shapes != second.shapes:
-                continue
+        twice = blocks and _same_shapes(tree, items, start, length)
+        if not twice and keys[start : start + length] != keys[start + 2 * length :][:length]:
+            continue
+        run = Run(start, length, _times(tree, keys, start, length, period_at))
+        if run.times == 2 and not twice:
+            continue
         if run.times > 1 and (best is None or run.end > best.end):
             best = run
     return best
@@ -105,20 +127,31 @@ def _is_stack(tree: Tree, items: Sequence[Item], start: int, length: int) -> boo
     return all(goes_on(tree, last, item) for last, item in pairwise(stack))
 
 
+def _same_shapes(tree: Tree, items: Sequence[Item], start: int, length: int) -> bool:
+    """Tell whether a period and the next have outputs and parameters of the same shapes."""
+    for at in range(start, start + length):
+        following = tree.nodes_of(items[at + length])
+        for one, other in zip(tree.nodes_of(items[at]), following, strict=True):
+            if one.facts is other.facts:  # as those of equal layers with equal inputs are
+                continue
+            if one.shape != other.shape:
+                return False
+            if [*one.facts.params.values()] != [*other.facts.params.values()]:
+                return False
+    return True
+
+
 def _times(
-    items: Sequence[Item],
+    tree: Tree,
+    keys: Sequence[Key],
     start: int,
     length: int,
     period_at: Callable[[int, int], Period],
-    tree: Tree,
 ) -> int:
     """Count how often a period follows itself."""
     times, entry = 1, -1
-    while (at := start + times * length) + length <= len(items):
-        if not all(
-            _alike(items[start + offset], items[at + offset], tree) for offset in range(length)
-        ):
-            break
+    same = keys[start : start + length]
+    while (at := start + times * length) and keys[at : at + length] == same:
         last, following = period_at(at - length, length), period_at(at, length)
         if last.form != following.form or (number := _link(tree, last, following)) < 0:
             break
@@ -126,18 +159,6 @@ def _times(
             break
         times, entry = times + 1, number
     return times
-
-
-def _alike(left: Item, right: Item, tree: Tree) -> bool:
-    """Tell at little cost whether two items may be equal."""
-    if isinstance(left, Node):
-        return isinstance(right, Node) and left.layer == right.layer
-    if not isinstance(right, Scope) or left.block != right.block:
-        return False
-    one, other = tree.inside[left.name], tree.inside[right.name]
-    return len(one) == len(other) and all(
-        a.layer == b.layer for a, b in zip(one, other, strict=True)
-    )
 
 
 def _link(tree: Tree, last: Period, following: Period) -> int:
@@ -160,30 +181,22 @@ def _link(tree: Tree, last: Period, following: Period) -> int:
 
 
 def _period(tree: Tree, items: Sequence[Item]) -> Period:
-    places: dict[str, Place] = {}
     nodes: list[Node] = []
+    places: dict[str, Place] = {}
     for offset, item in enumerate(items):
-        for node in tree.nodes_of(item):
-            suffix = _suffix(item, node) if isinstance(item, Scope) else ""
-            places[node.name] = (offset, suffix)
-            nodes.append(node)
+        inside = tree.nodes_of(item)
+        nodes += inside
+        for node in inside:
+            places[node.name] = offset, _suffix(item, node) if isinstance(item, Scope) else ""
     outer: dict[str, int] = {}
-
-    def reference(name: str) -> object:
-        return places.get(name) or outer.setdefault(name, len(outer))
-
-    form = tuple(
-        (
-            places[node.name],
-            node.layer,
-            tuple(map(reference, node.inputs)),
-            reference(node.shares) if node.shares else None,
-            node.name in tree.checked.training_only,
-        )
-        for node in nodes
-    )
-    shapes = tuple((node.shape, *node.facts.params.values()) for node in nodes)
-    return Period(form, tuple(outer), _given(tree, nodes, places), shapes, frozenset(places))
+    form: list[object] = []
+    training = tree.checked.training_only
+    for node in nodes:
+        reads = (*node.inputs, node.shares) if node.shares else node.inputs
+        sources = [places.get(name) or outer.setdefault(name, len(outer)) for name in reads]
+        number = tree.numbers[id(node.layer)]
+        form.append((places[node.name], number, sources, bool(node.shares), node.name in training))
+    return Period(form, tuple(outer), _given(tree, nodes, places), places.keys())
 
 
 def _suffix(scope: Scope, node: Node) -> str:

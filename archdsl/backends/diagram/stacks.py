@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from archdsl.backends.diagram.tree import Item, Tree
 from archdsl.backends.diagram.view import Kind
 from archdsl.graph import Node
-from archdsl.layers.base import POINTWISE
+from archdsl.layers.base import POINTWISE, Layer
 
 MERGES = "merge"
 TENSORS = "tensor"
@@ -16,20 +18,25 @@ def goes_on(tree: Tree, last: Item, node: Item) -> bool:
     return (
         isinstance(last, Node)
         and isinstance(node, Node)
+        and node.facts.windows == POINTWISE
+        and node.facts.macs == 0
         and node.inputs == (last.name,)
         and len(tree.readers[last.name]) == 1
-        and node.facts.windows == POINTWISE
         and node.shape == last.shape
-        and node.facts.macs == 0
-        and kind_of_node(last) == kind_of_node(node) == "layers"
+        and _kind_of_layer(type(last.layer)) == _kind_of_layer(type(node.layer)) == "layers"
     )
 
 
 def kind_of_node(node: Node) -> Kind:
     """Return as what kind of box a node is drawn."""
-    family = node.layer.family()
+    return _kind_of_layer(type(node.layer))
+
+
+@lru_cache(256)  # of few kinds of layers, asked for at every node
+def _kind_of_layer(layer: type[Layer]) -> Kind:
+    family = layer.family()
     if family == MERGES:
         return "merge"
     if family == TENSORS:
-        return "tensor" if node.layer.word == "parameter" else "input"
+        return "tensor" if layer.word == "parameter" else "input"
     return "layers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from archdsl.backends.diagram.tree import Item
 from archdsl.graph import CheckedGraph, Node, Output, Scope
@@ -64,8 +64,7 @@ class Cluster:
     training_only: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A tensor on its way from one box to another.
 
     Attributes:
@@ -89,8 +88,7 @@ class Edge:
     labelled: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
+class View(NamedTuple):
     """A network as it is to be drawn.
 
     Attributes:

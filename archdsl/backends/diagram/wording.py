@@ -33,6 +33,8 @@ UNSAID = {
 }
 SIZES = {"out_channels", "out_features", "normalized_shape"}
 WINDOWS = {"kernel_size", "output_size"}
+SAID_FIRST = ("kernel_size", "output_size", "out_channels", "out_features")  # without their names
+SAID = {*SIZES, *WINDOWS, *UNSAID, "stride"}
 
 
 def short(text: str, limit: int = LONGEST_LABEL) -> str:
@@ -54,21 +56,18 @@ def kind_of(layer: Layer) -> str:
 def arguments_of(layer: Layer) -> str:
     """Say the arguments that matter in a figure: "3x3, 64, /2"."""
     given = layer.given()
-    rank = _axes(layer)
     parts: list[str] = []
-    for name in ("kernel_size", "output_size", "out_channels", "out_features"):
+    for name in SAID_FIRST:
         if name in given:
-            parts.append(_window(given[name], rank) if name in WINDOWS else value_of(given[name]))
-    stride = given.get("stride")
+            value = given[name]
+            parts.append(_window(value, _axes(layer)) if name in WINDOWS else value_of(value))
+    stride = given.get("stride", 1)
     if stride is not None and stride != 1:
         parts.append("/" + _window(stride, 1))
-    said = {*SIZES, *WINDOWS, *UNSAID, "stride"}
     if "groups" in given and given["groups"] == given.get("out_channels"):
         parts.append("depthwise")
-        said.add("groups")
-    for name, value in given.items():
-        if name not in said:
-            parts.append(_argument(name, value))
+        del given["groups"]
+    parts += [_argument(name, value) for name, value in given.items() if name not in SAID]
     return short(", ".join(parts), LONGEST_ARGUMENTS)
 
 
