@@ -122,9 +122,10 @@ def totals(checked: CheckedGraph) -> Totals:
     if only := checked.training_only:
         run = [node for node in nodes if node.name not in only]
         aside = [node for node in nodes if node.name in only]
-        owners = {node.shares or node.name for node in run}
-        used = [node for node in nodes if node.name in owners]
-        unused = [node for node in aside if node.name not in owners]
+        owners = owners_of_modules(checked)
+        called = {owners[node.name] for node in run}
+        used = [node for node in nodes if node.name in called]
+        unused = [node for node in aside if node.name not in called]
     needed, macs = _learned(used), total([node.facts.macs for node in run])
     learned = needed + _learned(unused)
     both = macs + total([node.facts.macs for node in aside])
