@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from archdsl.backends.python_source.errors import refuse_free
+from archdsl.backends.python_source.folding import Folded, fold
 from archdsl.backends.python_source.forms import Form, Shaped
+from archdsl.backends.python_source.loops import WRITTEN
 from archdsl.backends.python_source.makers import (
+    MODULE_LIST,
     ClassMaker,
     ListMaker,
     Maker,
@@ -17,41 +20,16 @@ from archdsl.backends.python_source.makers import (
     layer_maker,
     tensor_maker,
 )
-from archdsl.backends.python_source.names import variable
+from archdsl.backends.python_source.names import positional, variable
+from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.parameters import Parameter, resolve
+from archdsl.backends.python_source.sketch import sketch
+from archdsl.backends.python_source.slots import numbers
 from archdsl.backends.python_source.template import template
 from archdsl.backends.python_source.tree import Place, Step
+from archdsl.backends.python_source.uses import Action, Use
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A step of a forward pass, less all that may differ between uses of a block.
-
-    Attributes:
-        target: name of what is called, from the class on ("branch1x1", "inner_blocks.0"), or "".
-        parts: the expression around its numbers, with `{0}`, `{inputs}`, `{module}`, `{tensor}`.
-        inputs, outputs: numbers of the tensors; those that come into the class are first.
-        names: what the spec calls each output, or "".
-    """
-
-    target: str
-    parts: tuple[str, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    training_only: bool
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A scope that a class is made for, and the numbers that it has there."""
-
-    shaped: Shaped
-    makers: tuple[tuple[str, Maker], ...]  # by the name of the member, in order
-    actions: tuple[Action, ...]
-    numbers: tuple[Number, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -60,21 +38,33 @@ class ModuleClass:
 
     Attributes:
         number: unique, in the order in which classes were found.
+        variants: its uses, with what repeats in them; all are alike but for their numbers, those
+            of a variant in how often anything comes as well.
         arguments: for each number of a use the text that stands for it; None leaves it out.
         values: for each use the values of the parameters.
     """
 
     number: int
-    uses: list[Use]
+    variants: list[Folded]
     name: str = ""
     parameters: tuple[Parameter, ...] = ()
     arguments: tuple[str | None, ...] = ()
     values: list[tuple[object, ...]] = field(default_factory=list)
 
     @property
+    def uses(self) -> list[Use]:
+        """The scopes that it is the class of."""
+        return [use for each in self.variants for use in each.uses]
+
+    @property
+    def folded(self) -> Folded:
+        """The first variant: it stands for all."""
+        return self.variants[0]
+
+    @property
     def sample(self) -> Use:
-        """The first use: all others are alike but for their numbers."""
-        return self.uses[0]
+        """The first use: it stands for all."""
+        return self.folded.sample
 
     @property
     def block(self) -> str:
@@ -87,11 +77,12 @@ def group(
     everything: Mapping[str, Shaped],
     targets: Mapping[tuple[str, str], str],
     overwriting: Container[str],
+    outputs: Outputs,
 ) -> list[ModuleClass]:
     """Find the classes, each after those that it uses.
 
     `targets` gives the name of the class for what a layer calls it and its source; `overwriting`
-    are the nodes whose modules work in place.
+    are the nodes whose modules work in place; `outputs` is what the network gives.
 
     Raises:
         CompileError: a module depends on a free size.
@@ -100,18 +91,20 @@ def group(
     made: dict[str, tuple[ModuleClass, int]] = {}
     builder = _Builder(checked, targets, overwriting, made)
     for level in _levels(everything):
-        found: dict[Hashable, ModuleClass] = {}
+        found: dict[Hashable, list[Use]] = {}
         for shaped in level:
             use, key = builder.use(shaped)
-            if key not in found:
-                found[key] = ModuleClass(len(classes), [])
-                classes.append(found[key])
-            made[shaped.place.scope.name] = (found[key], len(found[key].uses))
-            found[key].uses.append(use)
-        for each in found.values():
-            numbers = [use.numbers for use in each.uses]
+            found.setdefault(key, []).append(use)
+        for uses in found.values():
+            runs = uses[0].shaped.form is Form.CLASS
+            forward = sketch(checked, uses, outputs) if runs else None
+            each = ModuleClass(len(classes), [fold(uses, forward, WRITTEN)])
+            classes.append(each)
             places = [use.shaped.place for use in each.uses]
-            each.parameters, each.arguments, each.values = resolve(checked, places, numbers)
+            made.update((place.scope.name, (each, at)) for at, place in enumerate(places))
+            each.parameters, each.arguments, each.values = resolve(
+                checked, places, numbers(each.variants)
+            )
     return classes
 
 
@@ -143,11 +136,11 @@ class _Builder:
         """Describe a scope that becomes a class, with the key of those that may share it."""
         place = shaped.place
         makers = dict(self.members(shaped, place))
-        numbers = [number for maker in makers.values() for number in maker.numbers]
-        actions: list[Action] = []
-        if shaped.form is Form.CLASS:
-            actions = list(self.actions(shaped, numbers))
-        use = Use(shaped, tuple(makers.items()), tuple(actions), tuple(numbers))
+        if shaped.form is Form.CHAIN:
+            makers = {"": ListMaker("", tuple(makers), tuple(makers.values()), positional=True)}
+        steps = list(self.actions(shaped)) if shaped.form is Form.CLASS else []
+        actions = tuple(action for action, _ in steps)
+        use = Use(shaped, tuple(makers.items()), actions, tuple(spoken for _, spoken in steps))
         key = (
             place.scope.block,
             place.scope.description if place.scope.block else "",
@@ -188,11 +181,10 @@ class _Builder:
         return maker if target == torch.target else replace(maker, target=target)
 
     def list_maker(self, inner: Shaped, around: Place) -> ListMaker:
-        target = "nn.ModuleList" if inner.form is Form.LIST else "nn.Sequential"
-        members = list(self.members(inner, around))
-        return ListMaker(
-            target, tuple(name for name, _ in members), tuple(maker for _, maker in members)
-        )
+        target = MODULE_LIST if inner.form is Form.LIST else "nn.Sequential"
+        members = dict(self.members(inner, around))
+        labels = tuple(members)
+        return ListMaker(target, labels, tuple(members.values()), positional(labels))
 
     def instance(self, inner: Shaped, around: Place) -> ClassMaker:
         """Return how a scope's module is made, of a class that is known already."""
@@ -207,18 +199,19 @@ class _Builder:
         ]
         return ClassMaker(module_class, tuple(numbers))
 
-    def actions(self, shaped: Shaped, numbers: list[Number]) -> Iterator[Action]:
-        """Yield the steps of a forward pass; add the numbers in their expressions."""
+    def actions(self, shaped: Shaped) -> Iterator[tuple[Action, tuple[Number, ...]]]:
+        """Yield the steps of a forward pass with the numbers in their expressions."""
         tensors, _ = _numbered(shaped.place)
         prefix = len(shaped.place.scope.name) + 1 if shaped.place.scope.name else 0
         for step in shaped.place.steps:
             target, text = self.expression(step)
             found = template(text)
             node = step.what if isinstance(step.what, Node) else None
-            for value, hint in zip(found.numbers, found.hints, strict=True):
-                name = hint or (argument_name(node, value) if node else "size")
-                numbers.append(Number(value, name, in_forward=True))
-            yield Action(
+            spoken = tuple(
+                Number(value, hint or (argument_name(node, value) if node else "size"))
+                for value, hint in zip(found.numbers, found.hints, strict=True)
+            )
+            action = Action(
                 target[prefix:],
                 found.parts,
                 tuple(tensors[name] for name in step.inputs),
@@ -226,6 +219,7 @@ class _Builder:
                 step.training_only and shaped.place.evaluated,
                 self.names(step),
             )
+            yield action, spoken
 
     def expression(self, step: Step) -> tuple[str, str]:
         """Return the name of what a step calls, and the text of the call."""

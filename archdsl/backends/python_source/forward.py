@@ -6,17 +6,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archdsl.backends.python_source.classes import Action
 from archdsl.backends.python_source.forms import Shaped, path_to
 from archdsl.backends.python_source.layout import statement
-from archdsl.backends.python_source.loops import Run, Spoken, find_runs
+from archdsl.backends.python_source.loops import Run, Spoken
+from archdsl.backends.python_source.makers import Maker
 from archdsl.backends.python_source.names import unique
 from archdsl.backends.python_source.template import substitute
+from archdsl.backends.python_source.uses import Action
 from archdsl.backends.python_source.variables import Tensors
 
 SUM = re.compile(r"\{0\}(?: [-+*] \{\d+\})+\Z")
 LONGEST_SUM = 6
 TENSOR = "torch.Tensor"
+CHILDREN = "self.children()"
 
 
 @dataclass(slots=True)
@@ -25,23 +27,26 @@ class Forward:
 
     Attributes:
         parameters: names of the tensors that come in.
-        texts: for each action its expression, with numbers put in.
         results: the tensors that go out, in order.
         alone: those of them that are returned by themselves in some mode.
         conditional: those of them that are there in training mode only.
         notes: for each tensor a comment on its shape, or nothing.
+        texts: for each action its expression, with numbers put in.
+        runs: the loops, by their first action.
+        ranges: for each of them what it counts through, and what it begins to count with.
     """
 
     shaped: Shaped
     parameters: Sequence[str]
     actions: Sequence[Action]
-    texts: Sequence[str]
     tensors: Tensors
     results: Sequence[int]
     alone: frozenset[int] = frozenset()
     conditional: frozenset[int] = frozenset()
     notes: Mapping[int, str] = field(default_factory=dict)
+    texts: Mapping[int, str] = field(default_factory=dict)
     runs: Mapping[int, Run] = field(default_factory=dict)
+    ranges: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
     def name(self, tensor: int) -> str:
         """Return the variable that holds a tensor, or the expression for one that is owned."""
@@ -49,6 +54,10 @@ class Forward:
 
     def expression(self, at: int, module: str = "") -> str:
         """Return what an action computes, with its inputs put in, and another module if given."""
+        return substitute(self.texts[at], self.values(at, module))
+
+    def values(self, at: int, module: str = "") -> dict[str, str]:
+        """Return what is put into the expression of an action."""
         action = self.actions[at]
         inputs = [self.name(tensor) for tensor in action.inputs]
         values = {str(place): name for place, name in enumerate(inputs)}
@@ -57,24 +66,28 @@ class Forward:
         if action.target:
             path = module or path_to(self.shaped, action.target)
             values["module"] = values["tensor"] = path
-        return substitute(self.texts[at], values)
+        return values
 
-    def spoken(self, made: Mapping[str, str]) -> list[Spoken | None]:
-        """Return what each action says; `made` gives the text that makes each member."""
-        return [
-            None if self.is_silent(at) else self.say(at, made) for at in range(len(self.actions))
-        ]
+    def say(
+        self, at: int, made: Mapping[str, tuple[Maker, tuple[int, ...]]], numbers: tuple[int, ...]
+    ) -> Spoken | None:
+        """Return what an action says, or None if it is nothing that a loop can say.
 
-    def say(self, at: int, made: Mapping[str, str]) -> Spoken | None:
+        `made` tells how each member is made, with the columns of its numbers; `numbers` are the
+        columns of those in the expression.
+        """
         action = self.actions[at]
-        if SUM.match(self.texts[at]) and len(action.inputs) > LONGEST_SUM:
+        if self.is_silent(at) or self.is_long_sum(at):
             return None
         member = self.shaped.members.get(action.target, "")
-        targets = ", ".join(self.name(tensor) for tensor in action.outputs)
-        text = f"{targets} = {self.expression(at, 'self' if member in made else '')}"
+        values = self.values(at, "self" if member in made else "")
+        targets = tuple(self.name(tensor) for tensor in action.outputs)
+        text = (targets, tuple(substitute(part, values) for part in action.parts), numbers)
         if member not in made:
-            return Spoken(text, "", "", action.training_only)
-        return Spoken(text, member, made[member], action.training_only)
+            return Spoken(text, "", "", (), False, action.training_only)
+        maker, columns = made[member]
+        only = action.training_only
+        return Spoken(text, member, maker.shape, columns, maker.counts, only)
 
     def direct(self) -> str:
         """Return the expression that gives the only result, if it can be returned as it is."""
@@ -145,6 +158,11 @@ class Forward:
         used = any(self.tensors.last_use[each] > at for each in action.outputs)
         return not used or all(each in self.tensors.owned for each in action.outputs)
 
+    def is_long_sum(self, at: int) -> bool:
+        """Tell whether an action adds so much up that it takes several statements."""
+        action = self.actions[at]
+        return len(action.inputs) > LONGEST_SUM and bool(SUM.match("".join(action.parts)))
+
     def assignment(
         self, at: int, depth: int, typed: set[str], declared: set[str], module: str = ""
     ) -> Iterator[str]:
@@ -158,7 +176,7 @@ class Forward:
             elif target in typed and target not in declared:
                 annotated = f": {TENSOR}"
             declared.add(target)
-        if SUM.match(self.texts[at]) and len(self.actions[at].inputs) > LONGEST_SUM:
+        if self.is_long_sum(at):
             *partial, text = self.pairs(at)
             for line in partial:
                 yield from statement(line, depth)
@@ -177,25 +195,11 @@ class Forward:
 
     def loop(self, run: Run, depth: int, typed: set[str], declared: set[str]) -> Iterator[str]:
         """Yield statements that follow each other several times."""
-        counter = "i" if run.numbered else "_"
-        yield from statement(f"for {counter} in {run.counts}:", depth)
+        through, begin = self.ranges[run.start]
+        whole = through == CHILDREN
+        counter = "layer" if whole else "i" if run.numbered else "_"
+        yield from statement(f"for {counter} in {through}:", depth)
         for turn in run.unit:
-            module = f"getattr(self, {turn.name('i', run.first)})" if turn.step else ""
+            module = f"getattr(self, {turn.name('i', begin)})" if turn.step else ""
+            module = "layer" if turn.step and whole else module
             yield from self.assignment(turn.at, depth + 1, typed, declared, module)
-
-
-def with_runs(forward: Forward, made: Mapping[str, str]) -> Forward:
-    """Find the loops of a forward pass whose modules stand in a row in the constructor as well."""
-    order = {member: at for at, member in enumerate(made)}
-    runs = {}
-    for run in find_runs(forward.spoken(made)):
-        actions = forward.actions[run.start : run.end]
-        numbered = [turn.step > 0 for turn in run.unit] * run.turns
-        members = [forward.shaped.members.get(action.target, "") for action in actions]
-        places = [order[member] for member, own in zip(members, numbered, strict=True) if own]
-        shared = {member for member, own in zip(members, numbered, strict=True) if not own}
-        between = places[-1] - places[0] + 1 - len(places) if places else 0
-        if places == sorted(places) and between <= len(shared):
-            runs[run.start] = run
-    forward.runs = runs
-    return forward

@@ -1,25 +1,38 @@
 """Runs of equal statements: written once, in a loop.
 
-Two statements of a forward pass do the same if they read the same, so what follows each other in
+Two statements of a forward pass do the same if they say the same, so what follows each other in
 equal words can be written as a loop, whatever it computes. Modules may be numbered evenly
-(`layer1`, `layer2`, ...), and numbers in their constructors may grow evenly.
+(`layer1`, `layer2`, ...), and the numbers that they are made with may grow evenly.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from archdsl.backends.python_source.makers import Repeats
 from archdsl.backends.python_source.names import NUMBERED
-from archdsl.backends.python_source.template import Template, template
+from archdsl.backends.python_source.rows import Repeats
 
-FEWEST_TURNS = 4
-# `a + b` is one `b` more than `a`: written out, so that it can grow in a loop
-ONCE = re.compile(r"\+ (?=[A-Za-z_]\w*\b(?! \*))")
-ONE_TIME = re.compile(r"\+ 1 \* (?=[A-Za-z_])")
-NOTHING = template("")
+Column = tuple[object, ...]  # a number for each use
+Step = tuple[int, ...]  # by how much it grows in a turn, for each use
+
+
+@dataclass(frozen=True, slots=True)
+class Fewest:
+    """How little is written once.
+
+    Attributes:
+        items: in a list of modules.
+        equal: turns of a loop in which all numbers stay the same.
+        growing: turns of a loop in which some grow.
+    """
+
+    items: int
+    equal: int
+    growing: int
+
+
+WRITTEN = Fewest(items=3, equal=4, growing=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +42,16 @@ class Spoken:
     Attributes:
         text: what it says, less the name of the module that it calls.
         member: name of the module, if it belongs to the class itself; else "".
-        made: the text that constructs that module.
+        shape: how that module is made, less the numbers.
+        numbers: the columns of the numbers that it is made with.
+        counts: whether it is made by a comprehension that counts.
     """
 
-    text: str
+    text: Hashable
     member: str
-    made: str
+    shape: Hashable
+    numbers: tuple[int, ...]
+    counts: bool
     training_only: bool
 
 
@@ -42,39 +59,34 @@ class Spoken:
 class Turn:
     """A statement within a loop, whose module is called `prefix` and a number that grows by `step`.
 
-    Without a step it is the same module in each turn. `grows` says by how much each number in
-    the text of its constructor grows.
+    Without a step it is the same module in each turn. `grows` says which of the numbers that the
+    module is made with grow.
     """
 
     at: int  # the action of the first turn
     prefix: str = ""
     first: int = 0
     step: int = 0
-    made: Template = NOTHING
-    grows: tuple[int, ...] = ()
+    grows: tuple[bool, ...] = ()
 
     def name(self, counter: str, start: int) -> str:
         """Return the expression for the name of the module; the counter begins at `start`."""
         number = _linear(self.first - self.step * start, self.step, counter)
         return f'f"{self.prefix}{{{number}}}"' if self.prefix else f"str({number})"
 
-    def constructor(self, counter: str, start: int) -> str:
-        """Return the text that constructs the module."""
-        texts: list[str] = []
-        for place, (number, step) in enumerate(zip(self.made.numbers, self.grows, strict=True)):
-            text = _grown(number - step * start, step, counter) if step else repr(number)
-            factor = self.made.parts[place + 1].startswith(" *")
-            texts.append(f"({text})" if factor and " " in text else text)
-        return ONE_TIME.sub("+ ", self.made.filled(texts))
+
+def grown(first: str, step: str) -> str:
+    """Write a number that begins with one and grows by another in each turn of a loop."""
+    if step.isdigit():
+        product = "i" if step == "1" else f"{step} * i"
+        if first == step and step != "1":
+            return f"{step} * (i + 1)"
+    else:
+        product = f"i * {step}" if step.isidentifier() else f"({step}) * i"
+    return product if first == "0" else f"{first} + {product}"
 
 
-def _grown(first: float, step: int, counter: str) -> str:
-    """Write a number that grows from turn to turn."""
-    product = counter if step == 1 else f"{step} * {counter}"
-    return f"{first} + {product}" if first else product
-
-
-def _linear(first: float, step: int, counter: str) -> str:
+def _linear(first: int, step: int, counter: str) -> str:
     product = counter if step == 1 else f"{step} * {counter}"
     if not first:
         return product
@@ -109,32 +121,27 @@ class Run:
         plain = not steps and step == 1
         return first if plain and not any(any(turn.grows) for turn in self.unit) else 0
 
-    @property
-    def counts(self) -> str:
-        """The range that the loop counts through."""
-        return (
-            f"range({self.first}, {self.first + self.turns})"
-            if self.first
-            else f"range({self.turns})"
-        )
 
+def find_runs(
+    statements: Sequence[Spoken | None], columns: Sequence[Column], fewest: Fewest
+) -> list[Run]:
+    """Find the runs of statements that a loop can say; None is what no loop can hold.
 
-def find_runs(statements: Sequence[Spoken | None]) -> list[Run]:
-    """Find the runs of statements that a loop can say; None is what no loop can hold."""
-    exact = Repeats([_key(said, said.made) if said else at for at, said in enumerate(statements)])
-    loose = Repeats(
-        [_key(said, _parts(said)) if said else at for at, said in enumerate(statements)]
-    )
+    `columns` are those that the numbers of the statements stand for.
+    """
+    equal = [_key(said, said.numbers) if said else at for at, said in enumerate(statements)]
+    alike = [_key(said, ()) if said else at for at, said in enumerate(statements)]
+    kinds = ((Repeats(equal, 2), fewest.equal), (Repeats(alike, 2), fewest.growing))
     runs: list[Run] = []
     at = 0
     while at < len(statements):
         run = None
         skip = 1
-        for keys in (exact, loose):
-            period, turns = keys.at(at)
-            if turns >= FEWEST_TURNS and run is None:
-                run = _run(statements, at, period, turns)
-            if keys is exact and turns > 1:
+        for number, (repeats, least) in enumerate(kinds):
+            period, turns = repeats.at(at)
+            if turns >= least and run is None:
+                run = _run(statements, columns, range(at, at + period), turns, least)
+            if number == 0 and turns > 1:
                 skip = period * turns
         if run:
             runs.append(run)
@@ -142,28 +149,28 @@ def find_runs(statements: Sequence[Spoken | None]) -> list[Run]:
     return runs
 
 
-def _key(said: Spoken, made: object) -> object:
+def _key(said: Spoken, numbers: Hashable) -> Hashable:
     """Return what is equal for statements that can stand in one loop."""
     numbered = NUMBERED.match(said.member)
-    return (said.text, numbered[1] if numbered else said.member, made, said.training_only)
+    name = numbered[1] if numbered else said.member
+    return (said.text, name, said.shape, numbers, said.training_only)
 
 
-def _spread(made: str) -> Template:
-    return template(ONCE.sub("+ 1 * ", made))
-
-
-def _parts(said: Spoken) -> tuple[str, ...]:
-    return _spread(said.made).parts
-
-
-def _run(statements: Sequence[Spoken | None], start: int, period: int, turns: int) -> Run | None:
+def _run(
+    statements: Sequence[Spoken | None],
+    columns: Sequence[Column],
+    unit: range,
+    turns: int,
+    least: int,
+) -> Run | None:
     """Return the longest run of up to so many turns in which all numbers grow evenly."""
-    units = range(start, start + period)
-    turns = _even_turns(statements, units, turns)
-    if turns < FEWEST_TURNS:
+    period = len(unit)
+    steps = [_steps(statements, columns, at, period) for at in unit]
+    turns = _even_turns(statements, columns, unit, turns, steps)
+    if turns < least:
         return None
-    unit = tuple(_turn(_said(statements, at), _said(statements, at + period), at) for at in units)
-    return Run(start, turns, unit)
+    pairs = zip(unit, steps, strict=True)
+    return Run(unit[0], turns, tuple(_turn(_said(statements, at), step, at) for at, step in pairs))
 
 
 def _said(statements: Sequence[Spoken | None], at: int) -> Spoken:
@@ -172,45 +179,62 @@ def _said(statements: Sequence[Spoken | None], at: int) -> Spoken:
     return said
 
 
-def _numbers(said: Spoken) -> tuple[float, ...]:
-    """Return the number of a module's name, 0 if it has none, and those of its constructor."""
-    numbered = NUMBERED.match(said.member)
-    return (int(numbered[2]) if numbered else 0, *_spread(said.made).numbers)
-
-
-def _even_turns(statements: Sequence[Spoken | None], unit: range, most: int) -> int:
+def _even_turns(
+    statements: Sequence[Spoken | None],
+    columns: Sequence[Column],
+    unit: range,
+    most: int,
+    steps: Sequence[tuple[Step, ...] | None],
+) -> int:
     """Return for how many turns, up to so many, all numbers grow as between the first two."""
     period = len(unit)
-    steps = [_steps(statements, at, period) for at in unit]
-    if any(None in step for step in steps):
+    if None in steps:
         return 0
     for turn in range(2, most):
         for at, step in zip(unit, steps, strict=True):
-            if _steps(statements, at + (turn - 1) * period, period) != step:
+            if _steps(statements, columns, at + (turn - 1) * period, period) != step:
                 return turn
     return most
 
 
-def _steps(statements: Sequence[Spoken | None], at: int, period: int) -> tuple[int | None, ...]:
-    """Return by how much each number grows in a turn; None for one that can't in a loop."""
+def _steps(
+    statements: Sequence[Spoken | None], columns: Sequence[Column], at: int, period: int
+) -> tuple[Step, ...] | None:
+    """Return by how much the number of the module and each that it is made with grow in a turn.
+
+    None says that no loop can hold it: something doesn't grow by a whole number, or not upwards, or
+    the module stays the same while what it is made with doesn't.
+    """
     first, second = _said(statements, at), _said(statements, at + period)
-    pairs = zip(_numbers(first), _numbers(second), strict=True)
-    steps = tuple(_step(left, right) for left, right in pairs)
-    renamed = NUMBERED.match(first.member) and first.member != second.member
-    return (None,) if not steps[0] and (any(steps) or renamed) else steps
+    left, right = NUMBERED.match(first.member), NUMBERED.match(second.member)
+    step = int(right[2]) - int(left[2]) if left and right else 0
+    found: list[Step] = [(step,)]
+    for before, after in zip(first.numbers, second.numbers, strict=True):
+        if before == after:
+            found.append(())
+        elif (more := _differences(columns[before], columns[after])) is None:
+            return None
+        else:
+            found.append(more)
+    grows = any(found[1:])
+    if step < 0 or (grows and (step == 0 or first.counts)):
+        return None
+    return None if step == 0 and first.member != second.member else tuple(found)
 
 
-def _step(before: float, after: float) -> int | None:
-    step = after - before
-    return int(step) if not step or (step > 0 and type(step) is int) else None
+def _differences(before: Column, after: Column) -> Step | None:
+    steps: list[int] = []
+    for low, high in zip(before, after, strict=True):
+        if type(low) is not int or type(high) is not int or high < low:
+            return None
+        steps.append(high - low)
+    return tuple(steps)
 
 
-def _turn(said: Spoken, following: Spoken, at: int) -> Turn:
+def _turn(said: Spoken, steps: tuple[Step, ...] | None, at: int) -> Turn:
     """Describe how a statement goes on from turn to turn."""
-    first, second = _numbers(said), _numbers(following)
     numbered = NUMBERED.match(said.member)
-    step = int(second[0] - first[0])
-    if not numbered or not step:
+    if not numbered or not steps or not steps[0][0]:
         return Turn(at)
-    grows = tuple(int(right - left) for left, right in zip(first[1:], second[1:], strict=True))
-    return Turn(at, numbered[1], int(numbered[2]), step, _spread(said.made), grows)
+    grows = tuple(any(step) for step in steps[1:])
+    return Turn(at, numbered[1], int(numbered[2]), steps[0][0], grows)

@@ -6,14 +6,16 @@ are then what the class takes as arguments, where they differ.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import re
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.errors import refuse_free
-from archdsl.backends.python_source.names import literal, numbered, positional, quoted
+from archdsl.backends.python_source.names import literal, numbered, snake_case
+from archdsl.backends.python_source.rows import Row, listed_items, named_items
 from archdsl.backends.python_source.template import template
 from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
@@ -34,14 +36,12 @@ class Number:
         hint: what it would be called as an argument.
         default: the value for which the text may leave it out.
         from_input: whether it is likely the size of what comes into the class.
-        in_forward: whether it stands in the forward pass, and not where the module is made.
     """
 
     value: object
     hint: str
     default: object = NO_DEFAULT
     from_input: bool = False
-    in_forward: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ class LayerMaker:
     @property
     def shape(self) -> Hashable:
         return (self.target, self.arguments)
+
+    @property
+    def outline(self) -> Hashable:
+        return self.shape
+
+    @property
+    def counts(self) -> bool:
+        return False
 
     def text(self, fill: Iterator[str | None]) -> str:
         """Write the call, taking the texts of its numbers; None leaves the argument out."""
@@ -78,6 +86,14 @@ class TensorMaker:
     def shape(self) -> Hashable:
         return (self.parts, self.learnable)
 
+    @property
+    def outline(self) -> Hashable:
+        return self.shape
+
+    @property
+    def counts(self) -> bool:
+        return False
+
     def text(self, fill: Iterator[str | None]) -> str:
         pieces = [self.parts[0]]
         for part in self.parts[1:]:
@@ -97,6 +113,14 @@ class ClassMaker:
     def shape(self) -> Hashable:
         return ("class", self.made.number)
 
+    @property
+    def outline(self) -> Hashable:
+        return self.shape
+
+    @property
+    def counts(self) -> bool:
+        return False
+
     def text(self, fill: Iterator[str | None]) -> str:
         given: list[str] = []
         for at, parameter in enumerate(self.made.parameters):
@@ -109,115 +133,76 @@ class ClassMaker:
 
 @dataclass(frozen=True, slots=True)
 class ListMaker:
-    """`nn.Sequential(...)` or `nn.ModuleList([...])` with its children, by label."""
+    """`nn.Sequential(...)` or `nn.ModuleList([...])` with its children, by label.
+
+    Attributes:
+        target: what makes the list; "" for the arguments alone.
+        positional: whether the children are numbered as those of a list.
+        rows: which of the children come several times.
+    """
 
     target: str
     labels: tuple[str, ...]
     children: tuple[Maker, ...]
-
-    @property
-    def listed(self) -> bool:
-        """Whether it takes its children as one list."""
-        return self.target == "nn.ModuleList"
+    positional: bool
+    rows: tuple[Row, ...] = ()
 
     @property
     def numbers(self) -> tuple[Number, ...]:
-        return tuple(number for child in self.children for number in child.numbers)
+        inner = [number for child in self.children for number in child.numbers]
+        return (*inner, *(Number(row.turns, self._count(row)) for row in self.rows))
 
     @property
     def shape(self) -> Hashable:
-        return (self.target, self.labels, tuple(child.shape for child in self.children))
+        rows = tuple((row.start, row.period) for row in self.rows)
+        labels = () if self.positional else self.labels
+        return (self.target, labels, rows, tuple(child.shape for child in self.children))
+
+    @property
+    def outline(self) -> Hashable:
+        """The same for lists that can be made alike but for how often something comes."""
+        labels = () if self.positional else self.labels
+        return (self.target, labels, tuple(child.outline for child in self.children))
+
+    @property
+    def counts(self) -> bool:
+        """Whether the text counts with `i`, so that it can't stand in a loop that does."""
+        return (bool(self.rows) and not self.positional) or any(
+            child.counts for child in self.children
+        )
+
+    def _count(self, row: Row) -> str:
+        return count_name(self.labels[row.start], self.children[row.start])
 
     def text(self, fill: Iterator[str | None]) -> str:
         items = [child.text(fill) for child in self.children]
-        if not positional(self.labels):
-            named = named_items(self.labels, items)
+        turns = {row.start: (row, str(next(fill))) for row in self.rows}
+        if not self.positional:
+            named = named_items(self.labels, items, turns)
             if len(named) == 1 and named[0].startswith("*"):
                 return f"{self.target}(OrderedDict({named[0][1:]}))"
             return f"{self.target}(OrderedDict([{', '.join(named)}]))"
-        text = ", ".join(folded(items))
-        return f"{self.target}([{text}])" if self.listed else f"{self.target}({text})"
+        text = ", ".join(listed_items(items, turns))
+        if not self.target:
+            return text
+        return (
+            f"{self.target}([{text}])" if self.target == MODULE_LIST else f"{self.target}({text})"
+        )
 
 
+MODULE_LIST = "nn.ModuleList"
 Maker = LayerMaker | TensorMaker | ClassMaker | ListMaker
 
 
-def folded(items: Sequence[str]) -> list[str]:
-    """Write runs of equal items as comprehensions: `*[Block(64) for _ in range(3)]`."""
-    folded: list[str] = []
-    repeats = Repeats(items)
-    at = 0
-    while at < len(items):
-        period, turns = repeats.at(at)
-        if turns == 1:
-            folded.append(items[at])
-        elif period == 1:
-            folded.append(f"*[{items[at]} for _ in range({turns})]")
-        else:
-            unit = ", ".join(items[at : at + period])
-            folded.append(f"*[layer for _ in range({turns}) for layer in ({unit})]")
-        at += period * turns
-    return folded
+def count_name(label: str, maker: Maker) -> str:
+    """Name the number of modules in a row after their class, else after their labels.
 
-
-def named_items(labels: Sequence[str], items: Sequence[str]) -> list[str]:
-    """Write items with their labels, and evenly numbered runs of equal ones as comprehensions."""
-    named: list[str] = []
-    at = 0
-    while at < len(items):
-        prefix, first = numbered(labels[at])
-        end = at + 1
-        while end < len(items) and (items[end], numbered(labels[end])) == (
-            items[at],
-            (prefix, first + end - at),
-        ):
-            end += 1
-        if end - at < FEWEST_NAMED:
-            named.append(f"({quoted(labels[at])}, {items[at]})")
-            at += 1
-            continue
-        counted = f"range({first}, {first + end - at})" if first else f"range({end - at})"
-        named.append(f'*[(f"{prefix}{{i}}", {items[at]}) for i in {counted}]')
-        at = end
-    return named
-
-
-FEWEST_NAMED = 3
-LONGEST_PERIOD = 12
-
-
-class Repeats:
-    """Finds runs of items that repeat, from any place, in the same time for each."""
-
-    def __init__(self, items: Sequence[Hashable]) -> None:
-        numbers: dict[Hashable, int] = {}
-        numbered = [numbers.setdefault(item, len(numbers)) for item in items]
-        periods = range(1, min(LONGEST_PERIOD, len(items) // 2) + 1)
-        # for each period and place, how many items from there on are as those a period later
-        self.alike = [_alike(numbered, period) for period in periods]
-
-    def at(self, at: int) -> tuple[int, int]:
-        """Return the period and the number of turns of the run that begins at a place.
-
-        Of all periods the one that covers most items wins, then the shortest. Two turns of a
-        single item are no run: written out they are as short.
-        """
-        best = (1, 1)
-        for period, alike in enumerate(self.alike, 1):
-            turns = 1 + alike[at] // period if at < len(alike) else 1
-            if period * turns >= 3 and turns > 1 and period * turns > best[0] * best[1]:
-                best = (period, turns)
-        return best
-
-
-def _alike(items: Sequence[int], period: int) -> list[int]:
-    """Return for each place how many items in a row equal those a period later."""
-    found = [0] * (len(items) - period)
-    row = 0
-    for at in range(len(found) - 1, -1, -1):
-        row = row + 1 if items[at] == items[at + period] else 0
-        found[at] = row
-    return found
+    `num_layers` for blocks called `DenseLayer`, `num_blocks` for `BasicBlock`.
+    """
+    block = maker.made.block if isinstance(maker, ClassMaker) else ""
+    words = re.findall(r"[A-Z][a-z]{3,}", block)
+    word = words[-1].lower() if words else re.sub(r"[^a-z]", "", snake_case(numbered(label)[0]))
+    return f"num_{word or 'layer'}s"
 
 
 def is_number(value: object) -> bool:

@@ -19,7 +19,7 @@ from archdsl.backends.python_source.names import (
     prose,
     unique,
 )
-from archdsl.backends.python_source.outputs import outputs_of
+from archdsl.backends.python_source.outputs import Outputs, outputs_of
 from archdsl.backends.python_source.tree import build
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import TorchModule
@@ -57,11 +57,12 @@ def generate(checked: CheckedGraph) -> PythonSource:
     modules = _torch_modules(checked, everything)
     sources = _sources(modules)
     targets = {key: name for key, (name, _) in sources.items()}
-    classes = group(checked, everything, targets, overwriting)
     own = {name for _, text in sources.values() for name in _defined(text)}
-    _name_classes(checked, classes, own)
+    outputs = outputs_of(checked, unique(class_name(camel_case(checked.name)), {*WORDS, *own}))
+    classes = group(checked, everything, targets, overwriting, outputs)
     root = classes[-1]
-    outputs = outputs_of(checked, root.name)
+    root.name = outputs.network
+    _name_classes(classes, own, outputs)
     ordered = [root, *sorted(classes[:-1], key=_first_use(everything))]
     bodies = [*outputs.classes(checked)]
     bodies += [write_class(checked, each, outputs) for each in ordered]
@@ -151,13 +152,11 @@ def _defined(source: str) -> list[str]:
     return re.findall(r"^class (\w+)", source, re.MULTILINE)
 
 
-def _name_classes(checked: CheckedGraph, classes: Sequence[ModuleClass], own: set[str]) -> None:
-    """Name every class after its block, a group after its label, the network after itself."""
+def _name_classes(classes: Sequence[ModuleClass], own: set[str], outputs: Outputs) -> None:
+    """Name every class but the network's: after its block, or a group after its label."""
     taken = {*WORDS, *own}
     taken |= {parameter.name for each in classes for parameter in each.parameters}
-    root = classes[-1]
-    root.name = unique(class_name(camel_case(checked.name)), taken)
-    taken |= {root.name, f"{root.name}Outputs", f"{root.name}TrainingOutputs"}
+    taken |= {outputs.network, f"{outputs.network}Outputs", f"{outputs.network}TrainingOutputs"}
     variants: dict[tuple[bool, str], list[ModuleClass]] = {}
     for each in classes[:-1]:
         block = each.sample.shaped.place.scope.block
@@ -194,7 +193,7 @@ def _told_apart(stem: str, alike: list[ModuleClass]) -> Iterator[tuple[ModuleCla
 def _features(module_class: ModuleClass) -> dict[str, None]:
     """Return what a variant consists of: its members, and the words of its wiring."""
     place = module_class.sample.shaped.place
-    names = [name for name, _ in module_class.sample.makers if not name[-1].isdigit()]
+    names = [name for name in module_class.sample.shaped.members.values() if not name[-1].isdigit()]
     steps = [step.what for step in place.steps]
     words = [what.layer.word for what in steps if hasattr(what, "layer") and what.layer.word]
     return dict.fromkeys(names + words)

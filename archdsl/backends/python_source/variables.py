@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archdsl.backends.python_source.classes import Action
 from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
+from archdsl.backends.python_source.uses import Action
 
 FLOW = ("x", "out", "y", "z")
 BRANCH = ("out", "y", "z", "x")  # what goes beside the flow and has no label

@@ -1,0 +1,183 @@
+"""Finds what repeats in the uses that share a class, and writes each of it down once.
+
+Whatever is compared here are kinds of modules and the numbers of all uses, never text: two modules
+are alike if they are made in the same way, with numbers that are equal in every use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from archdsl.backends.python_source.forward import Forward
+from archdsl.backends.python_source.loops import Fewest, Run, Spoken, find_runs
+from archdsl.backends.python_source.makers import ListMaker, Maker, Number
+from archdsl.backends.python_source.names import numbered
+from archdsl.backends.python_source.rows import FEWEST_NAMED, Repeats, Row
+from archdsl.backends.python_source.uses import Use
+
+Column = tuple[object, ...]  # a number for each use
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Which children of a list are written: those of the first turn of each row.
+
+    Attributes:
+        kept: their places in the list.
+        rows: those that come several times, by their place among the kept.
+        inner: the folds of the kept.
+    """
+
+    kept: tuple[int, ...]
+    rows: tuple[Row, ...]
+    inner: tuple[Fold | None, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Folded:
+    """Uses that share a class, with what repeats in them.
+
+    Attributes:
+        uses: with lists that have each of their rows once.
+        folds: for each member how it was folded.
+        forward: what the forward pass says in the first use; its runs are the loops.
+        plain: the uses as they were.
+    """
+
+    uses: list[Use]
+    plain: list[Use]
+    folds: tuple[Fold | None, ...]
+    forward: Forward | None = None
+    runs: dict[int, Run] = field(default_factory=dict)
+
+    @property
+    def sample(self) -> Use:
+        """The first use."""
+        return self.uses[0]
+
+
+class Columns:
+    """The numbers of several uses, each column of them known by a number of its own."""
+
+    def __init__(self) -> None:
+        self.known: dict[Hashable, int] = {}
+        self.columns: list[Column] = []
+
+    def number(self, values: Iterable[object]) -> int:
+        """Return the number of a column: equal ones have the same."""
+        column = tuple(tuple(each) if isinstance(each, list) else each for each in values)
+        key = tuple((type(value), value) for value in column)
+        found = self.known.setdefault(key, len(self.columns))
+        if found == len(self.columns):
+            self.columns.append(column)
+        return found
+
+    def of(self, numbers: Sequence[Sequence[Number]]) -> tuple[int, ...]:
+        """Return the columns of what has these numbers in the uses."""
+        columns = zip(*numbers, strict=True)
+        return tuple(self.number(number.value for number in column) for column in columns)
+
+
+def fold(uses: list[Use], forward: Forward | None, fewest: Fewest) -> Folded:
+    """Find the rows in lists of modules and the loops in the forward pass.
+
+    `forward` is that of the first use, or None where the class has none of its own.
+    """
+    columns = Columns()
+    makers = zip(*([maker for _, maker in use.makers] for use in uses), strict=True)
+    folds = tuple(_fold_all(each, columns, fewest)[0] for each in makers)
+    found = Folded([folded_use(use, folds) for use in uses], uses, folds, forward)
+    if forward:
+        runs = find_runs(_statements(found, forward, columns), columns.columns, fewest)
+        order = {name: at for at, (name, _) in enumerate(found.sample.makers)}
+        found.runs = {run.start: run for run in runs if _is_row(found.sample, run, order)}
+    return found
+
+
+def folded_use(use: Use, folds: Sequence[Fold | None]) -> Use:
+    """Return a use with its lists folded."""
+    pairs = zip(use.makers, folds, strict=True)
+    return replace(use, makers=tuple((name, _apply(maker, each)) for (name, maker), each in pairs))
+
+
+def _apply(maker: Maker, fold: Fold | None) -> Maker:
+    if fold is None or not isinstance(maker, ListMaker):
+        return maker
+    pairs = zip(fold.kept, fold.inner, strict=True)
+    return replace(
+        maker,
+        labels=tuple(maker.labels[at] for at in fold.kept),
+        children=tuple(_apply(maker.children[at], inner) for at, inner in pairs),
+        rows=fold.rows,
+    )
+
+
+def _fold_all(
+    makers: Sequence[Maker], columns: Columns, fewest: Fewest
+) -> tuple[Fold | None, Hashable]:
+    """Fold what makes one member in each of the uses; return what is equal for equal ones."""
+    first = makers[0]
+    if not isinstance(first, ListMaker):
+        return None, (first.shape, columns.of([maker.numbers for maker in makers]))
+    lists = [maker.children for maker in makers if isinstance(maker, ListMaker)]
+    inner = [_fold_all(children, columns, fewest) for children in zip(*lists, strict=True)]
+    keys = [key for _, key in inner]
+    rows = list(
+        _rows(keys, fewest) if first.positional else _named_rows(first.labels, keys, fewest)
+    )
+    kept: list[int] = []
+    found: list[Row] = []
+    for row in rows:
+        if row.turns > 1:
+            found.append(replace(row, start=len(kept)))
+        kept += range(row.start, row.start + row.period)
+    fold = Fold(tuple(kept), tuple(found), tuple(inner[at][0] for at in kept))
+    return fold, (first.target, first.labels, tuple(keys))
+
+
+def _rows(keys: Sequence[Hashable], fewest: Fewest) -> Iterator[Row]:
+    repeats = Repeats(keys, fewest.items)
+    at = 0
+    while at < len(keys):
+        row = Row(at, *repeats.at(at))
+        yield row
+        at += row.period * row.turns
+
+
+def _named_rows(labels: Sequence[str], keys: Sequence[Hashable], fewest: Fewest) -> Iterator[Row]:
+    """Find rows of equal children whose labels are evenly numbered."""
+    least = min(fewest.items, FEWEST_NAMED)
+    at = 0
+    while at < len(keys):
+        prefix, first = numbered(labels[at])
+        end = at + 1
+        while end < len(keys) and (keys[end], numbered(labels[end])) == (
+            keys[at],
+            (prefix, first + end - at),
+        ):
+            end += 1
+        row = Row(at, 1, end - at if end - at >= least else 1)
+        yield row
+        at += row.turns
+
+
+def _statements(found: Folded, forward: Forward, columns: Columns) -> list[Spoken | None]:
+    """Return what each action of a forward pass says, for finding loops."""
+    made: dict[str, tuple[Maker, tuple[int, ...]]] = {}
+    for members in zip(*(use.makers for use in found.uses), strict=True):
+        name, maker = members[0]
+        made[name] = (maker, columns.of([each.numbers for _, each in members]))
+    spoken = zip(*(use.spoken for use in found.uses), strict=True)
+    return [forward.say(at, made, columns.of(numbers)) for at, numbers in enumerate(spoken)]
+
+
+def _is_row(use: Use, run: Run, order: Mapping[str, int]) -> bool:
+    """Tell whether the modules that a loop makes stand in a row in the constructor as well."""
+    actions = use.actions[run.start : run.end]
+    own = [turn.step > 0 for turn in run.unit] * run.turns
+    members = [use.shaped.members.get(action.target, "") for action in actions]
+    places = [order[name] for name, is_own in zip(members, own, strict=True) if is_own]
+    shared = {name for name, is_own in zip(members, own, strict=True) if not is_own}
+    between = places[-1] - places[0] + 1 - len(places) if places else 0
+    return places == sorted(places) and between <= len(shared)

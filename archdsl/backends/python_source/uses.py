@@ -1,0 +1,37 @@
+"""What the generator knows of a scope that a class is written for, before the class is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.backends.python_source.forms import Shaped
+from archdsl.backends.python_source.makers import Maker, Number
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A step of a forward pass, less all that may differ between uses of a block.
+
+    Attributes:
+        target: name of what is called, from the class on ("branch1x1", "inner_blocks.0"), or "".
+        parts: the expression around its numbers, with `{0}`, `{inputs}`, `{module}`, `{tensor}`.
+        inputs, outputs: numbers of the tensors; those that come into the class are first.
+        names: what the spec calls each output, or "".
+    """
+
+    target: str
+    parts: tuple[str, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    training_only: bool
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A scope that a class is made for, and the numbers that it has there."""
+
+    shaped: Shaped
+    makers: tuple[tuple[str, Maker], ...]  # by the name of the member, in order
+    actions: tuple[Action, ...]
+    spoken: tuple[tuple[Number, ...], ...]  # the numbers in the expression of each action
