@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from archdsl.backends.python_source.errors import refuse_free
-from archdsl.backends.python_source.folding import Folded, fold
+from archdsl.backends.python_source.folding import Folded
 from archdsl.backends.python_source.forms import Form, Shaped
-from archdsl.backends.python_source.loops import WRITTEN
 from archdsl.backends.python_source.makers import (
     MODULE_LIST,
     ClassMaker,
@@ -23,6 +22,7 @@ from archdsl.backends.python_source.makers import (
 from archdsl.backends.python_source.names import positional, variable
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.parameters import Parameter, resolve
+from archdsl.backends.python_source.sharing import Alike, share
 from archdsl.backends.python_source.sketch import sketch
 from archdsl.backends.python_source.slots import numbers
 from archdsl.backends.python_source.template import template
@@ -95,17 +95,25 @@ def group(
         for shaped in level:
             use, key = builder.use(shaped)
             found.setdefault(key, []).append(use)
-        for uses in found.values():
-            runs = uses[0].shaped.form is Form.CLASS
-            forward = sketch(checked, uses, outputs) if runs else None
-            each = ModuleClass(len(classes), [fold(uses, forward, WRITTEN)])
+        alike = [_alike(checked, uses, outputs) for uses in found.values()]
+        for variants in share(alike):
+            each = ModuleClass(len(classes), variants)
             classes.append(each)
             places = [use.shaped.place for use in each.uses]
             made.update((place.scope.name, (each, at)) for at, place in enumerate(places))
-            each.parameters, each.arguments, each.values = resolve(
-                checked, places, numbers(each.variants)
-            )
+            rows = numbers(variants)
+            each.parameters, each.arguments, each.values = resolve(checked, places, rows)
     return classes
+
+
+def _alike(checked: CheckedGraph, uses: list[Use], outputs: Outputs) -> Alike:
+    if uses[0].shaped.form is not Form.CLASS:
+        return Alike(uses, None, lambda: None)
+    return Alike(
+        uses,
+        sketch(checked, uses, outputs),
+        lambda: sketch(checked, uses, outputs, fewest_alike=1),
+    )
 
 
 def _levels(everything: Mapping[str, Shaped]) -> list[list[Shaped]]:
@@ -192,7 +200,14 @@ class _Builder:
         inputs = list(inner.place.inputs)
         fed = bool(inputs) and inputs[0] in around.inputs
         numbers = [
-            Number(value, parameter.name, parameter.default, fed and parameter.from_input)
+            Number(
+                value,
+                parameter.name,
+                parameter.default,
+                fed and parameter.from_input,
+                parameter.turns,
+                parameter.is_size,
+            )
             for value, parameter in zip(
                 module_class.values[use], module_class.parameters, strict=True
             )

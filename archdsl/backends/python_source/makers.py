@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archdsl.backends.python_source.classes import ModuleClass
 
 NO_DEFAULT = object()
+ANY = object()  # a number that nothing depends on
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,16 @@ class Number:
         hint: what it would be called as an argument.
         default: the value for which the text may leave it out.
         from_input: whether it is likely the size of what comes into the class.
+        turns: whether it says how often something comes.
+        is_size: whether it says how much comes in or goes out.
     """
 
     value: object
     hint: str
     default: object = NO_DEFAULT
     from_input: bool = False
+    turns: bool = False
+    is_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +128,12 @@ class ClassMaker:
 
     def text(self, fill: Iterator[str | None]) -> str:
         given: list[str] = []
+        plain = True  # up to two sizes in front tell what they are by their place
         for at, parameter in enumerate(self.made.parameters):
+            is_size = parameter.is_size or parameter.from_input
+            plain = plain and at < 2 and is_size and parameter.default is NO_DEFAULT
             value = next(fill)
             if value is not None:
-                plain = at < 2 and parameter.default is NO_DEFAULT
                 given.append(value if plain else f"{parameter.name}={value}")
         return f"{self.made.name}({', '.join(given)})"
 
@@ -150,7 +157,7 @@ class ListMaker:
     @property
     def numbers(self) -> tuple[Number, ...]:
         inner = [number for child in self.children for number in child.numbers]
-        return (*inner, *(Number(row.turns, self._count(row)) for row in self.rows))
+        return (*inner, *(Number(row.turns, self._count(row), turns=True) for row in self.rows))
 
     @property
     def shape(self) -> Hashable:
@@ -236,7 +243,8 @@ def layer_maker(node: Node, from_input: bool) -> LayerMaker:
         if is_number(value):
             first = not keyword and not arguments
             arguments.append((keyword, None))
-            numbers.append(Number(value, hint, default, from_input and first))
+            fed = from_input and first
+            numbers.append(Number(value, hint, default, fed, is_size=not keyword))
         else:
             arguments.append((keyword, _constant(node, value)))
 

@@ -16,6 +16,7 @@ from archdsl.backends.python_source.names import (
     WORDS,
     camel_case,
     class_name,
+    numbered,
     prose,
     unique,
 )
@@ -170,9 +171,14 @@ def _name_classes(classes: Sequence[ModuleClass], own: set[str], outputs: Output
 
 
 def _group_name(module_class: ModuleClass) -> str:
-    """Name the class of a group after its label, and a number after what is around it too."""
+    """Name the class of a group after its label: what all have in common but for a number.
+
+    Where that is a number it is named after what is around it too.
+    """
     place = module_class.sample.shaped.place
-    label = camel_case(place.label)
+    stems = {numbered(use.shaped.place.label)[0] for use in module_class.uses}
+    alike = len(stems) == 1 and len({use.shaped.place.label for use in module_class.uses}) > 1
+    label = camel_case(stems.pop() if alike and all(stems) else place.label)
     if label.isdigit() and place.parent and place.parent.parent:
         around = camel_case(place.parent.label)
         return f"{place.parent.scope.block or around}{label}"

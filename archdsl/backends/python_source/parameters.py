@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archdsl.backends.python_source.arguments import Argument
-from archdsl.backends.python_source.makers import NO_DEFAULT, Number, is_number
-from archdsl.backends.python_source.names import (
-    VARIABLE_WORDS,
-    literal,
-    unique,
-    variable,
+from archdsl.backends.python_source.explaining import (
+    Column,
+    Explanation,
+    Known,
+    differ,
+    explain,
+    varies,
 )
+from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Number, is_number
+from archdsl.backends.python_source.names import VARIABLE_WORDS, literal, unique, variable
 from archdsl.backends.python_source.tree import Place
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import squeeze
 
-Column = tuple[object, ...]  # a value for each use
+Explained = list[tuple[Number, Explanation]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +31,16 @@ class Parameter:
         annotation: its type, as text.
         default: its value where a use doesn't give it.
         from_input: whether it is the size of what comes in.
+        turns: whether it says how often something comes.
+        is_size: whether it says how much comes in or goes out.
     """
 
     name: str
     annotation: str
     default: object = NO_DEFAULT
     from_input: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Something that a use of a block knows by name: an argument of the block, or its input."""
-
-    name: str
-    column: Column
-    from_input: bool
+    turns: bool = False
+    is_size: bool = False
 
 
 Resolved = tuple[tuple[Parameter, ...], tuple[str | None, ...], list[tuple[object, ...]]]
@@ -54,56 +52,27 @@ def resolve(
     """Find the parameters of a class, the text of each of its numbers, and the values per use."""
     samples = numbers[0]
     plain = ([_plain(number.value) for number in use] for use in numbers)
-    columns = list(zip(*plain, strict=True))
-    varying = {
-        at: column for at, column in enumerate(columns) if _varies(column) or _is_open(column)
-    }
+    columns = [_agreed(column) for column in zip(*plain, strict=True)]
+    varying = [at for at, column in enumerate(columns) if varies(column)]
+    texts = [_constant(*pair) for pair in zip(samples, columns, strict=True)]
     if not varying:
-        return (), tuple(_constant(number) for number in samples), [()] * len(places)
+        return (), tuple(texts), [()] * len(places)
+    varied = [(samples[at], columns[at]) for at in varying]
     known = _known(checked, places)
-    texts = [None if at in varying else _constant(one) for at, one in enumerate(samples)]
-    used: dict[str, Known] = {}
-    direct: dict[str, list[Number]] = {}
-    for at, column in varying.items():
-        found, texts[at] = _explain(samples[at], column, known, used)
-        for each in found:
-            used.setdefault(each.name, each)
-        if texts[at] == found[0].name:
-            direct.setdefault(found[0].name, []).append(samples[at])
+    explained = _explained(varied, known)
+    if twin := _twin(explained):
+        known = [each for each in known if each.name != twin]
+        explained = _explained(varied, known)
+    for at, (_, (_, text)) in zip(varying, explained, strict=True):
+        texts[at] = text
+    used = {each.name: each for _, (found, _) in explained for each in found}
     order = {each.name: rank for rank, each in enumerate(known)}
     chosen = sorted(used.values(), key=lambda each: order.get(each.name, len(order)))
-    parameters = [
-        Parameter(
-            each.name,
-            _annotation(each.column),
-            _default(each, direct.get(each.name, []), places[0].parent is None),
-            each.from_input,
-        )
-        for each in chosen
-    ]
+    network = places[0].parent is None
+    parameters = [_parameter(each, explained, network) for each in chosen]
     parameters.sort(key=lambda parameter: parameter.default is not NO_DEFAULT)
     ordered = [used[parameter.name].column for parameter in parameters]
     return tuple(parameters), tuple(texts), list(zip(*ordered, strict=True))
-
-
-def _constant(number: Number) -> str | None:
-    if number.default is not NO_DEFAULT and not _differ(number.value, number.default):
-        return None
-    return literal(number.value)
-
-
-def _is_open(column: Column) -> bool:
-    """Tell whether some of it is for whoever makes the network to choose."""
-    return any(isinstance(value, Argument) for value in column)
-
-
-def _varies(column: Column) -> bool:
-    return any(_differ(column[0], value) for value in column)
-
-
-def _differ(left: object, right: object) -> bool:
-    """Tell values apart, and 1 from True and from 1.0, which are equal in Python."""
-    return left != right or type(left) is not type(right)
 
 
 def _plain(value: object) -> object:
@@ -111,8 +80,59 @@ def _plain(value: object) -> object:
     return squeeze(tuple(value)) if isinstance(value, tuple | list) else value
 
 
+def _agreed(column: Column) -> Column:
+    """Let a number on which nothing depends be that of the other uses, if they agree."""
+    given = [value for value in column if value is not ANY]
+    if len(given) == len(column) or not given or varies(tuple(given)):
+        return column
+    return (given[0],) * len(column)
+
+
+def _constant(number: Number, column: Column) -> str | None:
+    """Return the text of a number that doesn't vary; None leaves it out."""
+    omitted = number.default is not NO_DEFAULT and not differ(number.value, number.default)
+    if varies(column) or omitted:
+        return None
+    given = column[0] if number.value is ANY else number.value
+    return literal(0 if given is ANY else given)
+
+
+def _explained(varied: Sequence[tuple[Number, Column]], known: Sequence[Known]) -> Explained:
+    """Explain each number that varies."""
+    used: dict[str, Known] = {}
+    explained: Explained = []
+    for number, column in varied:
+        found, text = explain(number, column, known, used)
+        explained.append((number, (found, text)))
+        used |= {each.name: each for each in found if each.name not in used}
+    return explained
+
+
+def _direct(known: Known, explained: Explained) -> list[Number]:
+    """Return the numbers that something known stands for."""
+    return [number for number, (found, text) in explained if text == known.name == found[0].name]
+
+
+def _twin(explained: Explained) -> str:
+    """Return which of two arguments to leave out that are equal in every use, or "".
+
+    A block whose output is as large as its input takes one number, called as the block calls it.
+    What is no size (the groups of a convolution) gives way to the size of the input.
+    """
+    used = {each.name: each for _, (found, _) in explained for each in found}
+    for size in (each for each in used.values() if each.from_input):
+        for twin in used.values():
+            if twin is not size and twin.is_like(size.column):
+                is_size = any(number.is_size for number in _direct(twin, explained))
+                return size.name if is_size else twin.name
+    return ""
+
+
 def _known(checked: CheckedGraph, places: Sequence[Place]) -> list[Known]:
-    """Return what all uses know by a name: the size of the input, then the block's arguments."""
+    """Return what varies that the uses know by a name: size of the input, the block's arguments.
+
+    What is the same in all of them explains nothing that isn't.
+    """
     taken = set(VARIABLE_WORDS)
     found: list[Known] = []
 
@@ -120,7 +140,8 @@ def _known(checked: CheckedGraph, places: Sequence[Place]) -> list[Known]:
         if all(map(is_number, column)):
             name = unique(name, taken)
             taken.add(name)
-            found.append(Known(name, column, from_input))
+            if varies(column):
+                found.append(Known(name, column, from_input))
 
     shapes = [checked.nodes[name].shape for place in places for name in [*place.inputs][:1]]
     ranks = {len(shape) for shape in shapes}
@@ -144,88 +165,16 @@ def _arguments(place: Place) -> Mapping[str, object]:
     return around.scope.arguments if around else {}
 
 
-def _explain(
-    number: Number, column: Column, known: Sequence[Known], used: Mapping[str, Known]
-) -> tuple[list[Known], str]:
-    """Find what a number that varies is: something known, arithmetic with it, or an argument."""
-    likely = [each for each in known if each.from_input is number.from_input]
-    likely.sort(key=lambda each: each.name != number.hint)
-    for each in likely:
-        if not any(map(_differ, each.column, column)):
-            return [each], each.name
-    if not number.from_input and (found := _product(column, likely)):
-        return found
-    for each in known:
-        if not any(map(_differ, each.column, column)):
-            return [each], each.name
-    if found := _product(column, known):
-        return found
-    ordered = sorted(known, key=lambda each: not each.from_input)
-    if total := _sum(column, ordered):
-        left, right, factor = total
-        more = right.name if factor == 1 else f"{factor} * {right.name}"
-        return [left, right], f"{left.name} + {more}"
-    for each in used.values():
-        if not any(map(_differ, each.column, column)):
-            return [each], each.name
-    taken = {*VARIABLE_WORDS, *used, *(each.name for each in known)}
-    new = Known(unique(variable(number.hint) or "value", taken), column, False)
-    return [new], new.name
-
-
-def _product(column: Column, known: Sequence[Known]) -> tuple[list[Known], str] | None:
-    """Find a known number of which the number that varies is a multiple, or that is one of it."""
-    for each in known:
-        if factor := _multiple(column, each.column):
-            return [each], f"{factor} * {each.name}"
-        if factor := _multiple(each.column, column):
-            return [each], f"{each.name} // {factor}"
-    return None
-
-
-def _multiple(column: Column, of: Column) -> int | None:
-    """Return the whole number by which each value is a multiple of another, 2 or more."""
-    pairs = list(zip(column, of, strict=True))
-    if any(type(value) is not int or type(base) is not int or base < 1 for value, base in pairs):
-        return None
-    if len(set(of)) < 2:
-        return None
-    factors = {_quotient(value, base) for value, base in pairs}
-    factor = factors.pop()
-    return factor if not factors and factor > 1 else None
-
-
-def _quotient(value: object, base: object) -> int:
-    assert isinstance(value, int)
-    assert isinstance(base, int)
-    return value // base if value % base == 0 else 0
-
-
-def _sum(column: Column, known: Sequence[Known]) -> tuple[Known, Known, int] | None:
-    """Return the size of the input, another known number, and how often it is added to that."""
-    if not _whole(column):
-        return None
-    incoming = [each for each in known if each.from_input and _whole(each.column)]
-    others = [each for each in known if not each.from_input and _whole(each.column)]
-    for left in incoming:
-        rest = tuple(_less(*pair) for pair in zip(column, left.column, strict=True))
-        for right in others:
-            pairs = zip(rest, right.column, strict=True)
-            factors = {_quotient(more, by) if by else 0 for more, by in pairs}
-            factor = factors.pop()
-            if not factors and factor > 0:
-                return left, right, factor
-    return None
-
-
-def _less(total: object, part: object) -> int:
-    assert isinstance(total, int)
-    assert isinstance(part, int)
-    return total - part
-
-
-def _whole(column: Column) -> bool:
-    return all(type(value) is int for value in column)
+def _parameter(known: Known, explained: Explained, network: bool) -> Parameter:
+    direct = _direct(known, explained)
+    return Parameter(
+        known.name,
+        _annotation(known.column),
+        _default(known, direct, network),
+        known.from_input,
+        known.turns or (bool(direct) and all(number.turns for number in direct)),
+        any(number.is_size for number, (found, _) in explained if known in found),
+    )
 
 
 def _annotation(column: Column) -> str:
@@ -254,7 +203,7 @@ def _default(known: Known, numbers: Sequence[Number], network: bool) -> object:
     if network:
         return next(value.value for value in known.column if isinstance(value, Argument))
     defaults = [number.default for number in numbers]
-    if not defaults or any(_differ(defaults[0], default) for default in defaults):
+    if not defaults or any(differ(defaults[0], default) for default in defaults):
         return NO_DEFAULT
-    used = any(not _differ(value, defaults[0]) for value in known.column)
+    used = any(not differ(value, defaults[0]) for value in known.column)
     return defaults[0] if used else NO_DEFAULT

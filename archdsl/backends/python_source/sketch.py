@@ -9,14 +9,19 @@ from archdsl.backends.python_source.names import prose, unique, variable
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.tree import Place
 from archdsl.backends.python_source.uses import Use
-from archdsl.backends.python_source.variables import is_owned, name_tensors
+from archdsl.backends.python_source.variables import FEWEST_ALIKE, is_owned, name_tensors
 from archdsl.graph import CheckedGraph
 
 MOST_ASKED = 100  # uses of a block that are asked what they call their inputs
 
 
-def sketch(checked: CheckedGraph, uses: Sequence[Use], outputs: Outputs) -> Forward:
-    """Name what the forward pass of a class computes; `outputs` is what the network gives."""
+def sketch(
+    checked: CheckedGraph, uses: Sequence[Use], outputs: Outputs, fewest_alike: int = FEWEST_ALIKE
+) -> Forward:
+    """Name what the forward pass of a class computes; `outputs` is what the network gives.
+
+    So many labels that differ in a number alone may give one name.
+    """
     use = uses[0]
     place = use.shaped.place
     root = place.parent is None
@@ -34,6 +39,7 @@ def sketch(checked: CheckedGraph, uses: Sequence[Use], outputs: Outputs) -> Forw
         [use.shaped.members.get(action.target, "") for action in use.actions],
         frozenset(outputs.reserved),
         flows=not root,
+        fewest_alike=fewest_alike,
     )
     training = {each for action in use.actions if action.training_only for each in action.outputs}
     forward = Forward(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from archdsl.backends.python_source.folding import Folded
 from archdsl.backends.python_source.loops import Run, Turn
-from archdsl.backends.python_source.makers import NO_DEFAULT, Maker, Number, count_name
+from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Maker, Number, count_name
 
 GROWTH = "growth"  # by how much a number grows in each turn of a loop
 
@@ -56,19 +56,9 @@ def written_actions(folded: Folded) -> list[int]:
 def numbers(variants: Sequence[Folded]) -> list[list[Number]]:
     """Return the numbers of a class, for each use: of members, of expressions, of turns.
 
-    `variants` differ in how often things come. Where something comes once, nobody can tell by how
-    much it would grow: it takes the number of the others if they agree.
+    `variants` differ in how often things come.
     """
-    rows = [row for each in variants for row in _rows(each)]
-    for at, number in enumerate(rows[0]):
-        if number.hint != GROWTH:
-            continue
-        steps = {row[at].value for row in rows} - {None}
-        common = steps.pop() if len(steps) == 1 else 0
-        for row in rows:
-            if row[at].value is None:
-                row[at] = replace(row[at], value=common)
-    return rows
+    return [row for each in variants for row in _rows(each)]
 
 
 def _rows(folded: Folded) -> Iterator[list[Number]]:
@@ -82,7 +72,7 @@ def _rows(folded: Folded) -> Iterator[list[Number]]:
         for at in actions:
             row += use.spoken[at]
         for run in folded.runs.values():
-            row.append(Number(run.turns, _count_name(run, members)))
+            row.append(Number(run.turns, _count_name(run, members), turns=True))
         yield row
 
 
@@ -96,10 +86,11 @@ def _of_member(member: Member, makers: Mapping[str, Maker]) -> Iterator[Number]:
     for number, grows in zip(first, turn.grows, strict=True):
         yield replace(number, default=NO_DEFAULT) if grows else number
     following = f"{turn.prefix}{turn.first + turn.step}"
-    second = makers[following].numbers if run.turns > 1 else (None,) * len(first)
+    second = makers[following].numbers if run.turns > 1 else first
     for number, later, grows in zip(first, second, turn.grows, strict=True):
         if grows:
-            yield Number(later and _less(later.value, number.value), GROWTH)
+            more = ANY if later is number else _less(later.value, number.value)
+            yield Number(more, GROWTH)
 
 
 def _less(later: object, number: object) -> int:

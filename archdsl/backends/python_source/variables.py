@@ -36,7 +36,8 @@ class Tensors:
 
     Attributes:
         names: by number; tensors that the module owns have none.
-        stems: how many labels there are that differ but in the number at their end.
+        stems: what labels have in common that differ but in the number at their end, where many
+            do and each tensor is gone before the next one comes.
         chain: of each tensor the number of its chain.
         readers: of each tensor how many actions read it.
         plain_readers: how many of them are not for training alone.
@@ -46,7 +47,7 @@ class Tensors:
 
     names: dict[int, str]
     chain: dict[int, int]
-    stems: Counter[str]
+    stems: frozenset[str]
     readers: dict[int, int]
     plain_readers: dict[int, int]
     before: dict[int, int]
@@ -80,16 +81,19 @@ def name_tensors(
     modules: Sequence[str],
     reserved: frozenset[str],
     flows: bool,
+    fewest_alike: int = FEWEST_ALIKE,
 ) -> Tensors:
     """Name the tensors of a forward pass.
 
     `parameters` are the names of those that come in; `outputs` are those that go out, with the
     names of network outputs. `modules` are the names of what the actions call. `flows` says
-    whether what comes in may be written over.
+    whether what comes in may be written over. So many labels that differ in a number alone, and
+    one of which is needed at a time, give one name.
     """
     tensors = _read(len(parameters), actions, outputs)
     chains = _chains(len(parameters), actions, tensors, outputs, flows)
     tensors.chain_sizes = {number: len(chain.tensors) for number, chain in enumerate(chains)}
+    tensors.stems = _stems(chains, tensors, fewest_alike)
     tensors.long_chains = sum(len(chain.tensors) > 1 for chain in chains)
     for number, name in enumerate(parameters):
         tensors.hold(name, number)
@@ -128,8 +132,7 @@ def _read(count: int, actions: Sequence[Action], outputs: Mapping[int, str]) -> 
         for action in actions
         for tensor, label in zip(action.outputs, action.names, strict=True)
     }
-    stems = Counter(label.rstrip("0123456789") for label in labels.values() if label)
-    return Tensors({}, {}, stems, readers, plain, {}, labels, last_use, frozenset(owned))
+    return Tensors({}, {}, frozenset(), readers, plain, {}, labels, last_use, frozenset(owned))
 
 
 def _chains(
@@ -165,6 +168,23 @@ def _chains(
                 aside = len(read) == 1 and tensors.readers[read[0]] > 1
                 chains.append(Chain([tensor], at, aside))
     return chains
+
+
+def _stems(chains: Sequence[Chain], tensors: Tensors, fewest: int) -> frozenset[str]:
+    """Return what those labels have in common of whose tensors each comes when the last is gone."""
+    labels = [label for label in tensors.labels.values() if label]
+    many = Counter(label.rstrip("0123456789") for label in labels)
+    last_use: dict[str, int] = {}
+    together: set[str] = set()
+    for chain in chains:
+        named = [label for tensor in chain.tensors if (label := tensors.labels.get(tensor))]
+        if len(named) != 1:
+            continue
+        stem = named[0].rstrip("0123456789")
+        if last_use.get(stem, -1) > chain.start:
+            together.add(stem)
+        last_use[stem] = tensors.last_use[chain.tensors[-1]]
+    return frozenset(stem for stem in last_use if many[stem] >= fewest and stem not in together)
 
 
 def _wanted(
@@ -231,7 +251,7 @@ def _branch_name(chain: Chain, tensors: Tensors) -> str:
         return _stem(labels)
     # in a long row of branches that go one by one, all have the same name
     stem, gone = labels[0].rstrip("0123456789"), tensors.readers[chain.tensors[-1]] <= 1
-    return variable(stem if gone and tensors.stems[stem] >= FEWEST_ALIKE else labels[0])
+    return variable(stem if gone and stem in tensors.stems else labels[0]) or variable(labels[0])
 
 
 def _stem(names: Sequence[str]) -> str:

@@ -14,6 +14,8 @@ from compiled import load, verified
 from archdsl.backends.python_source import python_source
 from archdsl.pipeline import Spec
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SPECS = Path(__file__).parents[3] / "specs"
 DENSE = """block Dense(layers, growth) {
   for i in range(layers) {

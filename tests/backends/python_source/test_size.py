@@ -57,6 +57,16 @@ OUTPUTS = """network net {{ input x: [3, 4, 4]
     "a{{i}}": Conv2d(3, 1); output "o{{i}}" {{ "h{{i}}": Conv2d(2, 1) }}; ReLU
   }}
 }}"""
+DEPTHS = """block Unit(width) {{ conv: Conv2d(width, 1) -> ReLU }}
+block Stage(depth) {{ repeat depth {{ Unit(3) }} }}
+network net {{ input x: [3, 4, 4]
+  for i in range({n} // 10) {{ "stage{{i}}": Stage(4 + i % 3) }} }}"""
+DENSE = """block Stage(depth, growth) {{
+  for i in range(depth) {{ concat {{ branch {{}} branch {{ "l{{i}}": Conv2d(growth, 1) }} }} }}
+}}
+network net {{ input x: [3, 4, 4]
+  for i in range({n} // 11) {{ "s{{i}}": Stage(4 + i % 3, 1 + i % 5); "r{{i}}": Conv2d(3, 1) }}
+}}"""
 FORMS = {
     "chain": CHAIN.replace("{n}", "{n} // 3"),
     "blocks": BLOCKS.replace("{n}", "{n} // 3"),
@@ -70,6 +80,8 @@ FORMS = {
     "reuse": REUSE,
     "within": WITHIN,
     "outputs": OUTPUTS,
+    "depths": DEPTHS,
+    "dense": DENSE,
 }
 FEW, MANY = 2_500, 20_000
 MOST = 8 * 2.6  # times as long for eight times as many nodes, which a square makes 64

@@ -1,0 +1,201 @@
+"""Uses of a block that differ in how often something comes: one class that takes the number."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from compiled import load, verified
+
+from archdsl.backends.python_source import python_source
+from archdsl.pipeline import Spec
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SPECS = Path(__file__).parents[3] / "specs"
+UNIT = "block Unit(width) { residual { conv: Conv2d(width, 1) -> bn: BatchNorm2d }; ReLU }\n"
+STAGE = f"""{UNIT}block Stage(width, depth) {{
+  Conv2d(width, 2, stride = 2)
+  repeat depth {{ Unit(width) }}
+}}
+"""
+DENSE = """block Dense(layers, growth) {
+  for i in range(layers) {
+    concat { branch {} branch { "unit{i + 1}": Unit(growth) } }
+  }
+}
+block Unit(growth) { norm: BatchNorm2d -> conv: Conv2d(growth, 1) }
+"""
+NAMED = f"""{UNIT}block Stage(width, depth) {{
+  down: Conv2d(width, 2, stride = 2)
+  layers: {{ for i in range(depth) {{ "layer_{{i}}": Unit(width) }} }}
+  residual {{ last: Conv2d(width, 1) }}
+}}
+"""
+BESIDE = """block Stage(depth) {
+  stem: Conv2d(4, 1)
+  ReLU
+  for i in range(depth) { residual { "conv{i}": Conv2d(4, 1) } }
+  head: Conv2d(4, 1)
+}
+"""
+NESTED = f"""{STAGE}block Body(first, second) {{
+  Stage(4, first)
+  residual {{ Identity }}
+  Stage(6, second)
+}}
+"""
+
+
+def written(folder: Path, spec: str, *uses: str) -> str:
+    """Return the source of a network of so many uses, which must compute what its nodes say."""
+    stages = "\n".join(uses)
+    network = f"network net {{ input x: [3, 16, 16]\n{stages}\n}}"
+    text, found = verified(load(folder, spec + network))
+    assert found.agrees, (found.disagreeing, found.differing)
+    assert found.parameters.agrees
+    return text
+
+
+@pytest.mark.parametrize("network", ["densenet121", "densenet161", "densenet169", "densenet201"])
+def test_densenet_has_one_class_for_its_dense_blocks(network: str) -> None:
+    text = python_source(Spec(f"{SPECS / 'densenet.arch'}:{network}").graph())
+
+    assert text.count("\nclass ") == 4
+    assert "class Denseblock(nn.Module):" in text
+    assert "def __init__(self, in_channels: int, num_layers: int) -> None:" in text
+    assert "for i in range(num_layers):" in text
+    assert '("denseblock2", Denseblock(' in text
+
+
+def test_stages_of_different_depth(tmp_path: Path) -> None:
+    text = written(tmp_path, STAGE, "Stage(4, 2)", "Stage(6, 5)", "Stage(8, 1)")
+
+    assert text.count("class Stage") == 1
+    assert "def __init__(self, in_channels: int, width: int, depth: int) -> None:" in text
+    assert "*[Unit(width) for _ in range(depth)]" in text
+    assert "Stage(4, 6, depth=5)" in text
+
+
+def test_one_and_two_turns_of_a_loop_that_grows(tmp_path: Path) -> None:
+    text = written(tmp_path, DENSE, "a: Dense(2, 4)", "b: Dense(1, 3)", "c: Dense(6, 2)")
+
+    assert text.count("class Dense") == 1
+    assert "self, in_channels: int, layers: int, growth: int" in text
+    assert "Unit(in_channels + i * growth, growth)" in text
+
+
+def test_named_stages(tmp_path: Path) -> None:
+    text = written(tmp_path, NAMED, "Stage(4, 2)", "Stage(6, 5)")
+
+    assert text.count("class Stage") == 1
+    assert 'OrderedDict([(f"layer_{i}", Unit(width)) for i in range(depth)])' in text
+
+
+def test_a_loop_beside_other_modules_keeps_the_number(tmp_path: Path) -> None:
+    text = written(tmp_path, BESIDE, "Conv2d(4, 1)", "a: Stage(5)", "b: Stage(3)")
+
+    assert text.count("class Stage") == 1
+    assert "self.depth = depth" in text
+    assert text.count("for i in range(depth):") == 1
+    assert text.count("for i in range(self.depth):") == 1
+
+
+def test_the_number_is_handed_on(tmp_path: Path) -> None:
+    text = written(tmp_path, NESTED, "a: Body(3, 4)", "b: Body(2, 5)")
+
+    assert text.count("class Body") == 1
+    assert "Stage(in_channels, 4, depth=first)" in text
+    assert "Stage(4, 6, depth=second)" in text
+
+
+def test_a_depth_that_is_one_less(tmp_path: Path) -> None:
+    spec = STAGE.replace("repeat depth", "repeat depth - 1")
+
+    text = written(tmp_path, spec, "Stage(4, 3)", "Stage(6, 6)")
+
+    assert "*[Unit(width) for _ in range(depth - 1)]" in text
+
+
+def test_once_and_twice_are_written_out(tmp_path: Path) -> None:
+    text = written(tmp_path, STAGE, "Stage(4, 1)", "Stage(6, 2)")
+
+    assert text.count("class Stage") == 2
+    assert "range" not in text
+
+
+def test_what_is_between_tells_classes_apart(tmp_path: Path) -> None:
+    spec = STAGE.replace("repeat depth {", "if depth > 3 { Tanh }; repeat depth {")
+
+    text = written(tmp_path, spec, "Stage(4, 3)", "Stage(6, 6)")
+
+    assert text.count("class Stage") == 2
+
+
+class Writer:
+    """Writes a block of random stages, some of them repeated, and uses of it."""
+
+    PIECES = (
+        "{label}: Conv2d({width}, 1)",
+        "{label}: Unit({width})",
+        "residual {{ {label}: Conv2d(in.channels, 1) }}",
+        "concat {{ branch {{}} branch {{ {label}: Conv2d({grown}, 1) }} }}",
+        "{label}: {{ Conv2d({width}, 1); Tanh }}",
+        "{label}: {{ Conv2d({width}, 1); repeat {count} {{ Conv2d({width}, 1); Tanh }} }}",
+        "Conv2d({width}, 1)",
+        "Tanh",
+    )
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.labels = 0
+
+    def piece(self, number: str, counts: list[str]) -> str:
+        self.labels += 1
+        label = f'"l{self.labels}_{{{number}}}"' if number else f"s{self.labels}"
+        return self.random.choice(self.PIECES).format(
+            label=label,
+            width=self.random.choice(["width", "4", "in.channels"]),
+            grown=self.random.choice(["width", "2"]),
+            count=self.random.choice(counts),
+        )
+
+    def row(self, counts: list[str]) -> str:
+        pieces = [self.piece("i", counts) for _ in range(self.random.randint(1, 3))]
+        inner = "\n    ".join(pieces)
+        start = self.random.choice(["", "1, 1 + "])
+        return f"for i in range({start}{self.random.choice(counts)}) {{\n    {inner}\n  }}"
+
+    def spec(self) -> str:
+        counts = ["first", "second", "first - 1", "first + second"]
+        lines: list[str] = []
+        for _ in range(self.random.randint(1, 3)):
+            lines.append(self.row(counts))
+            if self.random.random() < 0.5:
+                lines.append(self.piece("", counts))
+        body = "\n  ".join(lines)
+        uses = "\n".join(
+            f"u{at}: Random({self.random.choice([4, 6])}, {self.random.randint(1, 6)}, "
+            f"{self.random.randint(1, 6)})"
+            for at in range(4)
+        )
+        return (
+            f"block Unit(width) {{ conv: Conv2d(width, 1) -> bn: BatchNorm2d }}\n"
+            f"block Random(width, first, second) {{\n  {body}\n}}\n"
+            f"network net {{ input x: [4, 4, 4]\n{uses}\n}}\n"
+        )
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_rows_of_random_lengths(seed: int, tmp_path: Path) -> None:
+    checked = load(tmp_path, Writer(seed).spec())
+
+    text, found = verified(checked)
+
+    assert found.agrees, (found.disagreeing, found.differing)
+    assert found.parameters.agrees, text
