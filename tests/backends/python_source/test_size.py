@@ -65,7 +65,7 @@ DENSE = """block Stage(depth, growth) {{
   for i in range(depth) {{ concat {{ branch {{}} branch {{ "l{{i}}": Conv2d(growth, 1) }} }} }}
 }}
 network net {{ input x: [3, 4, 4]
-  for i in range({n} // 11) {{ "s{{i}}": Stage(4 + i % 3, 1 + i % 5); "r{{i}}": Conv2d(3, 1) }}
+  for i in range({n} // 10) {{ "s{{i}}": Stage(4 + i % 3, 1 + i % 5); "r{{i}}": Conv2d(3, 1) }}
 }}"""
 FORMS = {
     "chain": CHAIN.replace("{n}", "{n} // 3"),
