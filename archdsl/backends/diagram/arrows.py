@@ -26,7 +26,12 @@ LONGEST_BRANCH = 64  # boxes
 def arrows(
     view: View, style: Style, names: Mapping[int, str], around: Frames, direction: str
 ) -> Iterator[str]:
-    """Yield the edges of a view between boxes of these names, with these frames around them."""
+    """Yield the edges of a view between boxes of these names, with these frames around them.
+
+    From top to bottom an edge that bends arrives in the middle of a box that reads nothing else,
+    from above: beside the title of the frame around it.
+    """
+    comes = Counter([edge.target for edge in view.edges])
     for edge, weight in zip(view.edges, weights(view.edges), strict=True):
         shape, tail = None, None
         if edge.labelled:
@@ -36,8 +41,25 @@ def arrows(
                 left = sum([frame not in target for frame in source]) if source else 0
                 tail = left, source != target
         color = style.theme.accent if edge.shortcut else ""
-        look = _look(weight, shape, tail, edge.main, color, edge.training_only)
+        bent = direction == "TB" and not edge.main and not edge.alone and comes[edge.target] == 1
+        length = _least_length(view, edge, around) if edge.main and comes[edge.target] > 1 else 1
+        look = _look(weight, shape, tail, edge.main, color, edge.training_only, bent, length)
         yield f"{dot_quoted(names[edge.source])} -> {dot_quoted(names[edge.target])}{look}"
+
+
+def _least_length(view: View, edge: Edge, around: Frames) -> int:
+    """Return over how many rows an edge goes at least: so many that it comes from above the frame.
+
+    Its target may be computed from tensors of the block's own as well. They stand in the frame,
+    and nothing from outside can stand in a row with them unless it moves aside.
+    """
+    frame = next((each for each in around[edge.target] if each not in around[edge.source]), None)
+    above: dict[int, int] = {}  # how many rows of the frame a box has above it
+    for each in view.edges if frame else ():
+        if frame in around[each.source] and frame in around[each.target]:
+            rows = above.get(each.source, 0) + 1
+            above[each.target] = max(rows, above.get(each.target, 0))
+    return 1 + above.get(edge.target, 0)
 
 
 @lru_cache(512)  # a picture has few shapes, and few looks
@@ -48,6 +70,8 @@ def _look(
     main: bool,
     color: str,
     training_only: bool,
+    bent: bool,
+    length: int,
 ) -> str:
     """Write the attributes of an edge, with its shape beside the tail or in the middle."""
     look: dict[str, str] = {}
@@ -61,6 +85,10 @@ def _look(
         look |= {"color": color, "penwidth": "1.5"}
     if training_only:
         look["style"] = "dashed"
+    if bent:
+        look["headport"] = "n"
+    if length > 1:
+        look["minlen"] = str(length)
     return f" [{attributes_of(look)}]" if look else ""
 
 

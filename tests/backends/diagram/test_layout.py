@@ -119,6 +119,7 @@ NAMES = (
     "deeplabv3_resnet50",
     "mobilenet_v2",
     "xception",
+    "vit_b_16",
 )
 
 
@@ -162,9 +163,44 @@ def test_no_arrow_runs_over_a_title(name: str) -> None:
     assert Picture(graph_of(name)).crossed_titles() == []
 
 
-@pytest.mark.parametrize("name", ["resnet", "densenet", "unet", "deeplabv3_resnet50", "xception"])
-def test_no_arrow_runs_over_a_title_of_a_column(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name in (*NAMES, "inception_v4") if name != "inception_v3"]
+)
+def test_no_arrow_runs_over_a_title_of_an_open_block(name: str) -> None:
     assert Picture(graph_of(name), depth=9).crossed_titles() == []
+
+
+def test_few_arrows_run_over_titles_where_wide_blocks_follow_each_other() -> None:
+    """A branch that hangs low at the left edge of a frame has an arrow that runs along it."""
+    assert len(Picture(graph_of("inception_v3"), depth=9).crossed_titles()) <= 1
+
+
+def test_an_arrow_into_a_frame_arrives_from_above() -> None:
+    picture = Picture(inception(1), depth=9)
+    names = {box["_gvid"]: box["name"] for box in picture.boxes}
+    middle = {box["name"]: numbers(box["pos"])[0] for box in picture.boxes}
+    ends = {
+        names[edge["head"]]: numbers(edge["pos"].split()[0].removeprefix("e,"))
+        for edge in picture.edges
+        if "concat" not in names[edge["head"]]
+    }
+
+    assert len(ends) > 4
+    assert all(abs(x - middle[name]) < 1 for name, (x, _) in ends.items())
+
+
+def test_the_main_path_comes_straight_to_what_adds_a_tensor_of_its_own() -> None:
+    """The tensor stands in the frame of the block, where nothing from outside can stand beside."""
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    b.layer("ReLU", "before")
+    with b.block("embed", "Embed") as flow:
+        own = b.own("position", 4, 1, 1)
+        b.merge("add", flow, own)
+        b.layer("MaxPool2d", kernel_size=2)
+    picture = Picture(b.checked(), depth=9)
+
+    assert len({round(x) for x, _ in picture.main()}) == 1
 
 
 @pytest.mark.parametrize("label", ["a", "classifier", "x" * 30, "名" * 20])
