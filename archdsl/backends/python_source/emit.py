@@ -14,6 +14,7 @@ from archdsl.backends.python_source.layout import docstring, statement
 from archdsl.backends.python_source.loops import Run, Turn, grown
 from archdsl.backends.python_source.makers import NO_DEFAULT, Maker, TensorMaker
 from archdsl.backends.python_source.names import (
+    DICT_ATTRIBUTES,
     MODULE_ATTRIBUTES,
     is_attribute,
     literal,
@@ -51,7 +52,8 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
     use = written.sample
     members = _members(written)
     place, form = use.shaped.place, use.shaped.form
-    base = "nn.Sequential" if form is Form.CHAIN else "nn.Module"
+    keyed = use.shaped.keyed
+    base = "nn.Sequential" if form is Form.CHAIN else "nn.ModuleDict" if keyed else "nn.Module"
     lines = [f"class {written.name}({base}):"]
     if place.parent is None:
         details = tuple(prose(text) for text in outputs.described(checked))
@@ -66,7 +68,7 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
     if form is Form.CHAIN:
         return [*lines, *_init_header(written), *_chain_body(members)]
     if members.made or members.stored:
-        lines += [*_init_header(written), *_init_body(members)]
+        lines += [*_init_header(written), *_init_body(members, keyed)]
     forward = written.folded.forward
     if forward is None:
         return lines
@@ -84,7 +86,7 @@ def _members(written: ModuleClass) -> Members:
     for member in written_members(written.folded):
         members.made.append((member, member.maker.text(_filled(member, fill))))
     names = {parameter.name for parameter in written.parameters}
-    taken = {*MODULE_ATTRIBUTES, *(name for name, _ in use.makers)}
+    taken = {*MODULE_ATTRIBUTES, *DICT_ATTRIBUTES, *(name for name, _ in use.makers)}
 
     def stored(text: str) -> str:
         return _stored(text, names, members.stored, taken)
@@ -176,7 +178,7 @@ def _chain_body(members: Members) -> list[str]:
     return statement(f"super().__init__({text})", 2)
 
 
-def _init_body(members: Members) -> Iterator[str]:
+def _init_body(members: Members, keyed: bool) -> Iterator[str]:
     yield from statement("super().__init__()", 2)
     for name, text in members.stored.items():
         yield from statement(f"self.{name} = {text}", 2)
@@ -186,15 +188,17 @@ def _init_body(members: Members) -> Iterator[str]:
             looped.setdefault(member.run.start, []).append((member.turn, text))
     for member, text in members.made:
         if member.run is None:
-            yield from statement(_registration(member.name, text, member.maker), 2)
+            yield from statement(_registration(member.name, text, member.maker, keyed), 2)
         elif turns := looped.pop(member.run.start, []):
             through, begin = members.ranges[member.run.start]
             yield from statement(f"for i in {through}:", 2)
             for turn, made in turns:
-                yield from statement(f"self.add_module({turn.name('i', begin)}, {made})", 3)
+                name = turn.name("i", begin)
+                added = f"self[{name}] = {made}" if keyed else f"self.add_module({name}, {made})"
+                yield from statement(added, 3)
 
 
-def _registration(name: str, text: str, maker: Maker) -> str:
+def _registration(name: str, text: str, maker: Maker, keyed: bool) -> str:
     """Return the statement that makes a member and gives it its name."""
     if _is_buffer(maker):
         return f"self.register_buffer({quoted(name)}, {text})"
@@ -202,6 +206,8 @@ def _registration(name: str, text: str, maker: Maker) -> str:
         return f"self.{name} = {text}"
     if isinstance(maker, TensorMaker):
         return f"self.register_parameter({quoted(name)}, {text})"
+    if keyed:
+        return f"self[{quoted(name)}] = {text}"
     return f"self.add_module({quoted(name)}, {text})"
 
 

@@ -8,7 +8,9 @@ from enum import Enum
 
 from archdsl.backends.python_source.errors import refuse_reserved
 from archdsl.backends.python_source.names import (
+    DICT_ATTRIBUTES,
     LIST_ATTRIBUTES,
+    is_attribute,
     is_reserved,
     positional,
     quoted,
@@ -50,6 +52,7 @@ class Shaped:
         inner: the scopes within, by label.
         inline_depth: how many lists are written within each other here.
         positional: whether its children are numbered as those of a list.
+        keyed: whether it is an `nn.ModuleDict`, since some of its modules can't be attributes.
     """
 
     place: Place
@@ -58,6 +61,7 @@ class Shaped:
     inner: dict[str, Shaped] = field(default_factory=dict)
     inline_depth: int = 0
     positional: bool = False
+    keyed: bool = False
 
 
 def shape(places: Sequence[Place], overwriting: Container[str]) -> dict[str, Shaped]:
@@ -78,7 +82,19 @@ def shape(places: Sequence[Place], overwriting: Container[str]) -> dict[str, Sha
         shaped[place.scope.name] = found = _shaped(place, inner)
         found.positional = positional(list(place.children))
         _name_members(found, overwriting)
+        found.keyed = _is_keyed(found)
     return shaped
+
+
+def _is_keyed(shaped: Shaped) -> bool:
+    """Tell whether `self["0"]` is needed, and possible, to reach some of its modules."""
+    if shaped.form not in (Form.CLASS, Form.HOLDER):
+        return False
+    if DICT_ATTRIBUTES.intersection(shaped.members.values()):
+        return False
+    children = shaped.place.children.items()
+    modules = (shaped.members[label] for label, child in children if not _is_tensor(child))
+    return not all(map(is_attribute, modules))
 
 
 def _shaped(place: Place, inner: dict[str, Shaped]) -> Shaped:
@@ -217,6 +233,8 @@ def _step_into(shaped: Shaped, expression: str, label: str) -> str:
     if shaped.positional and (shaped.form.inline or shaped.form is Form.CHAIN):
         return f"{expression}[{label}]"
     name = shaped.members[label]
+    if shaped.keyed and not is_attribute(name) and not _is_tensor(shaped.place.children[label]):
+        return f"{expression}[{quoted(name)}]"
     if shaped.form.inline:
         return f"getattr({expression}, {quoted(name)})"
     return attribute(expression, name)

@@ -200,6 +200,7 @@ class Forward:
         counter = "layer" if whole else "i" if run.numbered else "_"
         yield from statement(f"for {counter} in {through}:", depth)
         for turn in run.unit:
-            module = f"getattr(self, {turn.name('i', begin)})" if turn.step else ""
-            module = "layer" if turn.step and whole else module
+            name = turn.name("i", begin)
+            module = f"self[{name}]" if self.shaped.keyed else f"getattr(self, {name})"
+            module = ("layer" if whole else module) if turn.step else ""
             yield from self.assignment(turn.at, depth + 1, typed, declared, module)

@@ -36,7 +36,11 @@ _MODULE_ATTRIBUTES = """
 """
 MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
 # What nn.Sequential and nn.ModuleList have beyond that.
-LIST_ATTRIBUTES = frozenset({"append", "extend", "insert", "pop"})
+LIST_ATTRIBUTES = frozenset(
+    {"append", "extend", "insert", "pop", "_get_item_by_idx", "_get_abs_string_index"}
+)
+# What nn.ModuleDict has.
+DICT_ATTRIBUTES = frozenset({"clear", "items", "keys", "pop", "update", "values"})
 
 MODULES = frozenset({"torch", "nn", "F", "math"})
 # A variable may be called `input`, as in torch's own code; nothing generated calls that function.

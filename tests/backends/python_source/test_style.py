@@ -69,6 +69,23 @@ HABITS = {
         }""",
         "down1 = self.down1(down1)",
     ),
+    "modules without a label beside others are reached by their number": (
+        """
+        network net { input x: [3, 8, 8]
+          Conv2d(4, 1)
+          named: Conv2d(4, 1)
+          add { branch {} branch { Conv2d(4, 1) -> ReLU } }
+          class: BatchNorm2d
+        }""",
+        """        x = self["0"](x)
+        # N x 4 x 8 x 8
+        named = self.named(x)
+        out = self["2"](named)
+        out = self.relu(out)
+        x = named + out
+        x = self["class"](x)
+""",
+    ),
     "numbers of a function are called as the layer calls them": (
         """
         network net { input image: [3, 8, 8]; Crop(6); Crop(2) }
@@ -80,6 +97,33 @@ HABITS = {
         "x = x[:, :, self.start : self.stop]",
     ),
 }
+
+
+KEYED = """
+network net { input x: [4, 8, 8]
+  Conv2d(4, 1)
+  body: Body
+  parts.3: Conv2d(4, 1)
+  add { branch {} branch { from body -> parts.7: Conv2d(4, 1) } }
+  %s: Conv2d(4, 1)
+}
+block Body {
+  for i in range(5) { residual { Conv2d(4, 1) } }
+  parameter "0x": [4, 1, 1] = 0.5
+  mul { branch {} branch { from "0x" } }
+}"""
+
+
+@pytest.mark.parametrize("label", ["last", "items", "keys", "pop", "update"])
+def test_modules_with_numbers_for_names(label: str, tmp_path: Path) -> None:
+    checked = load(tmp_path, KEYED % label)
+
+    text, found = verified(checked)
+
+    assert found.agrees
+    assert "class Body(nn.ModuleDict):" in text
+    assert "self[str(i)] = nn.Conv2d(4, 4, kernel_size=1)" in text
+    assert ("class Net(nn.ModuleDict):" in text) == (label == "last")
 
 
 @pytest.mark.parametrize("habit", HABITS)

@@ -15,7 +15,7 @@ from compiled import load
 from test_constructs import CONSTRUCTS
 
 from archdsl.backends.python_source import CompileError, python_source
-from archdsl.backends.python_source.names import MODULE_ATTRIBUTES
+from archdsl.backends.python_source.names import DICT_ATTRIBUTES, LIST_ATTRIBUTES, MODULE_ATTRIBUTES
 from archdsl.backends.torch_module import torch_module, verify
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
@@ -58,6 +58,9 @@ def test_the_attributes_of_torch_are_known() -> None:
     module = torch.nn.Module()
     names = {*dir(module), *vars(module)}
     assert {name for name in names if not name.startswith("__")} <= MODULE_ATTRIBUTES
+    for kind in (torch.nn.ModuleDict, torch.nn.Sequential, torch.nn.ModuleList):
+        more = {name for name in {*dir(kind)} - names if not name.startswith("__")}
+        assert more <= (DICT_ATTRIBUTES if kind is torch.nn.ModuleDict else LIST_ATTRIBUTES)
 
 
 def network(label: str, kind: str = "Conv2d(3, 1)") -> str:
