@@ -60,8 +60,11 @@ def script_json(value: object) -> str:
 def mermaid(text: str) -> str:
     """Write a label of Mermaid between quotes: all but plain characters by their numbers.
 
-    Mermaid reads Markdown, HTML and entities written with `#`, and lower-case `end` as a word.
+    Mermaid reads Markdown, HTML and entities written with `#`, and lower-case `end` as a word. Two
+    dollars begin a formula even when they are written by their numbers, so something that has no
+    width stands between them.
     """
+    text = re.sub(r"(?<=\$)\$", "\u200b$", text)
     return re.sub(
         r"[^ -~]|[^A-Za-z0-9 .,/_()+=:-]|end",
         lambda found: "".join(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from archdsl.backends.diagram.escaping import mermaid, visible
 from archdsl.backends.diagram.legend import totals_of
@@ -10,14 +10,19 @@ from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, si
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View
 from archdsl.backends.diagram.wording import kind_of, shape_of
 
+# Mermaid breaks lines at 200 points, within a shape if need be; few rows are longer than this.
+SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%'
+
 
 def to_mermaid(view: View, style: Style, direction: str = "TB") -> str:
     """Write a view as a flowchart. Boxes are `b0`, `b1`, ...; clusters are `c0`, `c1`, ..."""
     lines = [
         f"%% {mermaid(visible(view.checked.name))}: {mermaid(totals_of(style))}",
+        SETTINGS,
         f"flowchart {direction}",
     ]
-    _children(view, view.children, style, lines, "  ")
+    numbers = {name: number for number, name in enumerate(view.checked.scopes)}
+    _children(view, view.children, style, numbers, lines, "  ")
     for edge in view.edges:
         lines.append(f"  {_edge(edge)}")
     dashed = [number for number, edge in enumerate(view.edges) if edge.training_only]
@@ -33,18 +38,29 @@ def to_mermaid(view: View, style: Style, direction: str = "TB") -> str:
 
 
 def _children(
-    view: View, children: Sequence[Box | Cluster], style: Style, lines: list[str], indent: str
+    view: View,
+    children: Sequence[Box | Cluster],
+    style: Style,
+    numbers: Mapping[str, int],
+    lines: list[str],
+    indent: str,
 ) -> None:
     """Write boxes and subgraphs. Blocks nest to a limited depth, and so does this."""
     for child in children:
         if isinstance(child, Box):
             lines.append(f"{indent}{_box(view, child, style)}")
             continue
-        number = list(view.checked.scopes).index(child.scope.name)
+        number = numbers[child.scope.name]
         title = f"{visible(child.scope.label)} {visible(child.scope.block)}".strip()
         lines.append(f'{indent}subgraph c{number}["{mermaid(title)}"]')
-        _children(view, child.children, style, lines, f"{indent}  ")
+        _children(view, child.children, style, numbers, lines, f"{indent}  ")
         lines.append(f"{indent}end")
+        theme = style.theme
+        fill = theme.cluster(indent.count("  ") - 1)
+        dashed = ",stroke-dasharray:5 3" if child.training_only else ""
+        lines.append(
+            f"{indent}style c{number} fill:{fill},stroke:{theme.muted},color:{theme.muted}{dashed}"
+        )
 
 
 def _box(view: View, box: Box, style: Style) -> str:
@@ -60,8 +76,10 @@ def _box(view: View, box: Box, style: Style) -> str:
         return f'{name}["{mermaid(name_of(box))}"]'
     rows = []
     for row in rows_of(view, box, style):
-        rows.append(" ".join(part for part in (row.strong, row.text, _named(row.name)) if part))
-    text = "<br/>".join(map(mermaid, rows))
+        strong = f"<b>{mermaid(row.strong)}</b>" if row.strong else ""
+        parts = (strong, mermaid(row.text), mermaid(_named(row.name)))
+        rows.append(" ".join(part for part in parts if part))
+    text = "<br/>".join(rows)
     if box.times > 1:
         text += f"<br/>x {box.times}"
     return f'{name}["{text}"]' if box.kind == "layers" else f'{name}[["{text}"]]'
