@@ -137,14 +137,29 @@ class _Folder:
         around = scope.parent.name if scope.parent else ""
         if not self.folding.opens(scope.name, self.tree.depth[scope.name]):
             return self.box("block", (scope,), around)
+        bare = self.folding.bares(scope.name)
+        if not bare and (layers := self.only_layers(scope)):
+            return self.box("layers", layers, around, heads=(scope,))
         children = self.children(scope)
         (only, *others) = children
-        alone = not others and not self.folding.bares(scope.name)
+        alone = not others and not bare
         if alone and isinstance(only, Box) and only.kind == "layers" and only.times == 1:
             heads = (scope, *only.heads)
             kind, training = only.kind, only.training_only
             return Box(only.index, kind, only.items, only.nodes, around, training, heads=heads)
         return Cluster(scope, children, all(child.training_only for child in children))
+
+    def only_layers(self, scope: Scope) -> tuple[Node, ...]:
+        """Return the layers of a block if one box is sure to hold them all: most small blocks.
+
+        If a layer comes twice they may be a run.
+        """
+        items = self.tree.items.get(scope.name, ())
+        if not items or isinstance(items[0], Scope) or kind_of_node(items[0]) != "layers":
+            return ()
+        stack = self.stack(items, 0, len(items))
+        different = {self.tree.numbers[id(node.layer)] for node in stack}
+        return stack if len(different) == len(items) else ()
 
     def stack(self, items: Sequence[Item], start: int, end: int) -> tuple[Node, ...]:
         """Return a layer, with those behind it that only go on with its output."""
@@ -165,7 +180,14 @@ class _Folder:
             return box
         return replace(box, kind="layers", items=items[: run.period])
 
-    def box(self, kind: Kind, items: tuple[Item, ...], scope: str, times: int = 1) -> Box:
+    def box(
+        self,
+        kind: Kind,
+        items: tuple[Item, ...],
+        scope: str,
+        times: int = 1,
+        heads: tuple[Scope, ...] = (),
+    ) -> Box:
         """Return the next box."""
         index = next(self.indices)
         if index >= self.most:
@@ -176,7 +198,7 @@ class _Folder:
             nodes = tuple([node for item in items for node in self.tree.nodes_of(item)])
         only = self.tree.checked.training_only
         training = bool(only) and all(node.name in only for node in nodes)
-        return Box(index, kind, items, nodes, scope, training, times)
+        return Box(index, kind, items, nodes, scope, training, times, heads=heads)
 
 
 def _closed(items: Sequence[Item], run: Run, folding: Folding) -> Iterator[Run]:

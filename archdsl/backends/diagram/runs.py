@@ -97,6 +97,8 @@ def _longest(
     period_at: Callable[[int, int], Period],
 ) -> Run | None:
     best: Run | None = None
+    if keys[start] not in keys[start + 1 : start + 1 + LONGEST_PERIOD]:
+        return None
     for length in range(1, LONGEST_PERIOD + 1):
         if keys[start : start + length] != keys[start + length : start + 2 * length]:
             continue
