@@ -145,7 +145,8 @@ def _stored(text: str, names: set[str], stored: dict[str, str], taken: set[str])
     for name, kept in stored.items():
         if kept == text:
             return f"self.{name}"
-    name = unique(text if text in names else variable(text) or "size", taken)
+    wanted = text if text in names else variable(text.removesuffix(" // 2")) or "size"
+    name = unique(f"half_{wanted}" if text.endswith(" // 2") else wanted, taken)
     taken.add(name)
     stored[name] = text
     return f"self.{name}"

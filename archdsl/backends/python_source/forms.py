@@ -191,13 +191,17 @@ def _name_members(shaped: Shaped, overwriting: Container[str]) -> None:
         assert isinstance(torch, TorchModule)
         given = repr((torch.positional, sorted(torch.keywords.items())))
         key: object = (torch.target, given, node.name in overwriting)
-        if shaped.form is Form.SEQUENTIAL or not torch.target.startswith("nn."):
+        if shaped.form is Form.SEQUENTIAL or not _is_built_in(node):
             key = label  # a place of a list is a module of its own; a user's may keep a state
         if key not in shared:
             plain = variable(snake_case(torch.target.rpartition(".")[2])) or "layer"
             shared[key] = unique(f"{plain}_" if is_reserved(plain) else plain, taken)
             taken.add(shared[key])
         shaped.members[label] = shared[key]
+
+
+def _is_built_in(node: Node) -> bool:
+    return type(node.layer).__module__.startswith("archdsl.layers.")
 
 
 def _any_node(place: Place) -> Node:

@@ -12,6 +12,7 @@ from archdsl.backends.python_source.emit import write_class
 from archdsl.backends.python_source.forms import Shaped, paths, shape
 from archdsl.backends.python_source.in_place import in_place
 from archdsl.backends.python_source.layout import docstring
+from archdsl.backends.python_source.makers import LayerMaker, ListMaker, Maker
 from archdsl.backends.python_source.names import (
     WORDS,
     camel_case,
@@ -188,21 +189,39 @@ def _group_name(module_class: ModuleClass) -> str:
 def _told_apart(stem: str, alike: list[ModuleClass]) -> Iterator[tuple[ModuleClass, str]]:
     """Name the variants of a block: the one with least in it plainly, others by what they add."""
     features = {id(each): _features(each) for each in alike}
-    plain = min(alike, key=lambda each: (len(features[id(each)]), each.number))
+    plain = min(alike, key=lambda each: (len(features[id(each)][0]), each.number))
     yield plain, stem
+    given: set[str] = {stem}
     for each in alike:
         if each is not plain:
-            more = [name for name in features[id(each)] if name not in features[id(plain)]]
-            yield each, f"{stem}{camel_case(more[0])}" if more else stem
+            usual = {name for part in features[id(plain)] for name in part}
+            more = [name for part in features[id(each)] for name in part if name not in usual]
+            names = [f"{stem}{camel_case(name)}" for name in more] or [stem]
+            name = next((name for name in names if name not in given), names[0])
+            given.add(name)
+            yield each, name
 
 
-def _features(module_class: ModuleClass) -> dict[str, None]:
-    """Return what a variant consists of: its members, and the words of its wiring."""
-    place = module_class.sample.shaped.place
-    names = [name for name in module_class.sample.shaped.members.values() if not name[-1].isdigit()]
-    steps = [step.what for step in place.steps]
-    words = [what.layer.word for what in steps if hasattr(what, "layer") and what.layer.word]
-    return dict.fromkeys(names + words)
+def _features(module_class: ModuleClass) -> tuple[dict[str, None], dict[str, None]]:
+    """Return what a variant consists of: members and wiring, and the layers in lists."""
+    use = module_class.sample
+    names = [name for name in use.shaped.members.values() if not name[-1].isdigit()]
+    steps = [step.what for step in use.shaped.place.steps]
+    nodes = [what for what in steps if isinstance(what, Node)]
+    functions = [node.layer for node in nodes if not isinstance(node.facts.torch, TorchModule)]
+    words = [layer.word for layer in functions if layer.word]
+    kinds = [type(layer).__name__ for layer in functions if not layer.word]
+    within = [kind for _, maker in use.makers for kind in _kinds(maker)]
+    return dict.fromkeys([*names, *words, *kinds]), dict.fromkeys(within)
+
+
+def _kinds(maker: Maker) -> Iterator[str]:
+    """Yield what the layers are called that stand in lists."""
+    if isinstance(maker, ListMaker):
+        for child in maker.children:
+            if isinstance(child, LayerMaker):
+                yield child.target.rpartition(".")[2]
+            yield from _kinds(child)
 
 
 def _first_use(everything: Mapping[str, Shaped]) -> Callable[[ModuleClass], int]:

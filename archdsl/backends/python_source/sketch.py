@@ -36,7 +36,7 @@ def sketch(
         parameters,
         use.actions,
         named,
-        [use.shaped.members.get(action.target, "") for action in use.actions],
+        [use.shaped.members.get(action.target, action.target) for action in use.actions],
         frozenset(outputs.reserved),
         flows=not root,
         fewest_alike=fewest_alike,

@@ -1,4 +1,4 @@
-"""What people read: the generated sources of three networks, kept whole."""
+"""What people read: the generated sources of four networks, kept whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ GOLDEN = ROOT / "tests" / "golden" / "source"
 
 
 @pytest.mark.parametrize(
-    "spec", ["inception_v3.arch", "lenet5.arch", "resnet.arch:resnet50"], ids=lambda spec: spec
+    "spec",
+    ["inception_v3.arch", "lenet5.arch", "resnet.arch:resnet50", "densenet.arch:densenet121"],
+    ids=lambda spec: spec,
 )
 def test_generated_source(spec: str, golden: Callable[[Path, str], None]) -> None:
     checked = Spec(str(ROOT / "specs" / spec)).graph()

@@ -69,6 +69,61 @@ HABITS = {
         }""",
         "down1 = self.down1(down1)",
     ),
+    "a layer that torch lacks is made once where it has no parameters": (
+        """
+        network net { input x: [3, 8, 8]
+          a: Conv2d(4, 1) -> ScaledTanh -> b: Conv2d(4, 1) -> ScaledTanh
+        }""",
+        """        x = self.b(x)
+        x = self.scaled_tanh(x)
+""",
+    ),
+    "half of a size is called so": (
+        """
+        network net { input x: [8, 8, 8]; Half(8); Conv2d(4, 1); Half(4) }
+        block Half(width) {
+          concat { branch { Slice(0, width // 2) } branch { Slice(width // 2, width) } }
+        }""",
+        "self.half_width = width // 2",
+    ),
+    "branches of a list are called after it": (
+        """
+        network net { input x: [3, 8, 8]
+          concat { branch { convs.0: Conv2d(4, 1) } branch { convs.1: Conv2d(5, 1) } }
+        }""",
+        "torch.cat([convs_0, convs_1], dim=1)",
+    ),
+    "a variant is called after the function that it has more": (
+        """
+        network net { input x: [4, 8, 8]; Unit(false); Unit(true) }
+        block Unit(squared) { residual { conv: Conv2d(4, 1); if squared { Square } } }""",
+        "class UnitSquare(nn.Module):",
+    ),
+    "one argument for a size that goes in and out": (
+        """
+        network net { input x: [4, 8, 8]; Unit(4); Conv2d(6, 1); Unit(6) }
+        block Unit(width) { residual { conv: Conv2d(width, 1) } }""",
+        "    def __init__(self, width: int) -> None:",
+    ),
+    "groups as many as there are channels follow from these": (
+        """
+        network net { input x: [4, 8, 8]; Unit(4, 5); Conv2d(6, 1); Unit(6, 7) }
+        block Unit(groups, out) { Conv2d(groups, 3, groups = groups) -> conv: Conv2d(out, 1) }""",
+        "nn.Conv2d(groups, groups, kernel_size=3, groups=groups)",
+    ),
+    "what no size is is given by name": (
+        """
+        network net { input x: [4, 8, 8]; Unit(0.5, 4); Unit(0.25, 5) }
+        block Unit(factor, out) { residual { Scale(factor) }; conv: Conv2d(out, 1) }""",
+        "factor=0.5",
+    ),
+    "branches that are needed together keep their numbers": (
+        """
+        network net { input x: [4, 8, 8]
+          concat { for i in range(5) { branch { "branch{i}": Conv2d(i + 2, 1) } } }
+        }""",
+        "branch0 = self.branch0(x)",
+    ),
     "modules without a label beside others are reached by their number": (
         """
         network net { input x: [3, 8, 8]

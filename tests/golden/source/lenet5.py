@@ -22,7 +22,6 @@ class Lenet5(nn.Module):
         self.C1 = nn.Conv2d(1, 6, kernel_size=5)
         self.scaled_tanh = ScaledTanh()
         self.S2 = Subsampling(6)
-        self.scaled_tanh2 = ScaledTanh()
         self.C3 = ConnectedConv2d(
             [
                 [0, 1, 2],
@@ -44,13 +43,9 @@ class Lenet5(nn.Module):
             ],
             kernel_size=5,
         )
-        self.scaled_tanh3 = ScaledTanh()
         self.S4 = Subsampling(16)
-        self.scaled_tanh4 = ScaledTanh()
         self.C5 = nn.Conv2d(16, 120, kernel_size=5)
-        self.scaled_tanh5 = ScaledTanh()
         self.F6 = nn.Linear(120, 84)
-        self.scaled_tanh6 = ScaledTanh()
         self.Output = nn.Linear(84, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -59,21 +54,21 @@ class Lenet5(nn.Module):
         x = self.scaled_tanh(x)
         x = self.S2(x)
         # N x 6 x 14 x 14
-        x = self.scaled_tanh2(x)
+        x = self.scaled_tanh(x)
         x = self.C3(x)
         # N x 16 x 10 x 10
-        x = self.scaled_tanh3(x)
+        x = self.scaled_tanh(x)
         x = self.S4(x)
         # N x 16 x 5 x 5
-        x = self.scaled_tanh4(x)
+        x = self.scaled_tanh(x)
         x = self.C5(x)
         # N x 120 x 1 x 1
-        x = self.scaled_tanh5(x)
+        x = self.scaled_tanh(x)
         x = torch.flatten(x, 1)
         # N x 120
         x = self.F6(x)
         # N x 84
-        x = self.scaled_tanh6(x)
+        x = self.scaled_tanh(x)
         x = self.Output(x)
         # N x classes
         return x
