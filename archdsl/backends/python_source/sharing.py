@@ -86,7 +86,9 @@ def _buckets(groups: Sequence[Alike], family: Sequence[int]) -> Iterator[dict[in
         buckets.setdefault(_outline(found), {})[at] = found
     alone = [key for key, bucket in buckets.items() if len(bucket) == 1]
     for key in alone:
-        (at,) = buckets[key]
+        at, *joined = buckets[key]
+        if joined:
+            continue
         found = fold(groups[at].uses, forwards[at], SHORTEST[1])
         other = _outline(found)
         if other != key and other in buckets:

@@ -199,3 +199,21 @@ def test_random_rows_of_random_lengths(seed: int, tmp_path: Path) -> None:
 
     assert found.agrees, (found.disagreeing, found.differing)
     assert found.parameters.agrees, text
+
+
+def test_variants_of_which_one_folds_to_the_outline_of_another(tmp_path: Path) -> None:
+    spec = """block Stage(width, depth) {
+  repeat depth { BatchNorm2d -> ReLU }
+  for i in range(depth) { Dropout(0.1) -> "conv{i}": Conv2d(width + i, 1) }
+  last: Conv2d(4, 1)
+}
+network net(width = 4) { input x: [3, 5, 5]
+  Conv2d(width, 1)
+  Stage(6, 3)
+  Stage(6, 6)
+}
+"""
+    text, found = verified(load(tmp_path, spec))
+
+    assert found.agrees, (found.disagreeing, found.differing)
+    assert "class Stage(" in text
