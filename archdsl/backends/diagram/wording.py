@@ -96,6 +96,8 @@ def _argument(name: str, value: object) -> str:
 
 def value_of(value: object) -> str:
     """Write a value as the language does."""
+    if type(value) is int:  # most are
+        return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
