@@ -14,8 +14,9 @@ from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import Edge, View
 from archdsl.backends.diagram.wording import shape_of
 
-CHARACTER = 0.52  # mean width of a character of a shape, for a size of 1
-BESIDE = 4  # points between an edge and the shape beside it
+# How wide digits, spaces and the signs between sizes are, for a size of 1, in Helvetica and its like.
+DIGIT, SPACE, TIMES = 0.556, 0.278, 0.5
+BESIDE = 6  # points between an edge and the shape beside it: its arrowhead is half as wide
 BELOW = 10  # points from the box down to the middle of the shape
 FRAME_LINE = 2  # points between a frame and the shape below it
 # Graphviz keeps a cluster narrow with a weight of 128; a straight line counts for more.
@@ -93,8 +94,9 @@ def _look(
 
 
 def width_of(shape: str) -> float:
-    """Estimate how wide a shape beside an edge is, in points."""
-    return len(shape) * SMALL * CHARACTER
+    """Tell how wide a shape beside an edge is, in points; names of free sizes are estimated."""
+    spaces, times = shape.count(" "), shape.count("x")
+    return SMALL * (DIGIT * (len(shape) - spaces - times) + SPACE * spaces + TIMES * times)
 
 
 def _beside_tail(shape: str, left: int, across: bool) -> Mapping[str, str]:
