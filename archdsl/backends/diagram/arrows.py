@@ -14,7 +14,7 @@ from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import Edge, View
 from archdsl.backends.diagram.wording import shape_of
 
-# How wide digits, spaces and the signs between sizes are, for a size of 1, in Helvetica and its like.
+# How wide digits, spaces and signs between sizes are in Helvetica and its like, for a size of 1.
 DIGIT, SPACE, TIMES = 0.556, 0.278, 0.5
 BESIDE = 6  # points between an edge and the shape beside it: its arrowhead is half as wide
 BELOW = 10  # points from the box down to the middle of the shape
