@@ -216,6 +216,8 @@ def _grown_together(unit: Sequence[Turn], other: Sequence[Turn]) -> tuple[Turn, 
     plain = [replace(turn, grows=()) for turn in unit]
     if plain != [replace(turn, grows=()) for turn in other]:
         raise _Differ
+    if any(len(one.grows) != len(two.grows) for one, two in zip(unit, other, strict=True)):
+        raise _Differ  # what they make repeats something in one and not in the other
     return tuple(
         replace(one, grows=tuple(a or b for a, b in zip(one.grows, two.grows, strict=True)))
         for one, two in zip(unit, other, strict=True)

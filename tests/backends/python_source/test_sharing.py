@@ -191,7 +191,7 @@ class Writer:
         )
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(24), 1003, 1075])
 def test_random_rows_of_random_lengths(seed: int, tmp_path: Path) -> None:
     checked = load(tmp_path, Writer(seed).spec())
 
