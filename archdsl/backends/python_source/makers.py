@@ -7,6 +7,7 @@ are then what the class takes as arguments, where they differ.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,8 +50,26 @@ class Number:
     is_size: bool = False
 
 
+class _One(ABC):
+    """What makes a single member, in which nothing comes several times."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def shape(self) -> Hashable: ...
+
+    @property
+    def outline(self) -> Hashable:
+        return self.shape
+
+    @property
+    def counts(self) -> bool:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
-class LayerMaker:
+class LayerMaker(_One):
     """`nn.Conv2d(3, 64, kernel_size=7)`: arguments as (keyword, constant text or None)."""
 
     target: str
@@ -60,14 +79,6 @@ class LayerMaker:
     @property
     def shape(self) -> Hashable:
         return (self.target, self.arguments)
-
-    @property
-    def outline(self) -> Hashable:
-        return self.shape
-
-    @property
-    def counts(self) -> bool:
-        return False
 
     def text(self, fill: Iterator[str | None]) -> str:
         """Write the call, taking the texts of its numbers; None leaves the argument out."""
@@ -80,7 +91,7 @@ class LayerMaker:
 
 
 @dataclass(frozen=True, slots=True)
-class TensorMaker:
+class TensorMaker(_One):
     """`nn.Parameter(torch.zeros(96, 1, 1))`: a tensor that the module owns."""
 
     parts: tuple[str, ...]
@@ -91,14 +102,6 @@ class TensorMaker:
     def shape(self) -> Hashable:
         return (self.parts, self.learnable)
 
-    @property
-    def outline(self) -> Hashable:
-        return self.shape
-
-    @property
-    def counts(self) -> bool:
-        return False
-
     def text(self, fill: Iterator[str | None]) -> str:
         pieces = [self.parts[0]]
         for part in self.parts[1:]:
@@ -108,7 +111,7 @@ class TensorMaker:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassMaker:
+class ClassMaker(_One):
     """`ConvBN(192, 64, kernel=1)`: an instance of a class of the file."""
 
     made: ModuleClass
@@ -117,14 +120,6 @@ class ClassMaker:
     @property
     def shape(self) -> Hashable:
         return ("class", self.made.number)
-
-    @property
-    def outline(self) -> Hashable:
-        return self.shape
-
-    @property
-    def counts(self) -> bool:
-        return False
 
     def text(self, fill: Iterator[str | None]) -> str:
         given: list[str] = []
