@@ -72,7 +72,7 @@ def named_items(labels: Sequence[str], items: Sequence[str], turns: Turns) -> li
 class Repeats:
     """Finds runs of items that repeat, from any place, in the same time for each."""
 
-    def __init__(self, items: Sequence[Hashable], fewest: int = 3) -> None:
+    def __init__(self, items: Sequence[Hashable], fewest: int) -> None:
         self.fewest = fewest
         numbers: dict[Hashable, int] = {}
         numbered = [numbers.setdefault(item, len(numbers)) for item in items]

@@ -16,7 +16,7 @@ from archdsl.backends.python_source import python_source
 from archdsl.backends.torch_module.devices import check_room, device_of, dtype_of
 from archdsl.graph import CheckedGraph
 
-NETWORK = re.compile(r"^class (\w+)\(nn\.(?:Module|ModuleDict|Sequential)\):", re.MULTILINE)
+NETWORK = re.compile(r"^class (\w+)\(nn\.\w+\):", re.MULTILINE)
 
 
 def torch_module(
