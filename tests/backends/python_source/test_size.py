@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +82,8 @@ FORMS = {
     "depths": DEPTHS,
     "dense": DENSE,
 }
+Clock = Callable[[Callable[[], object]], float]  # the fixture in tests/conftest.py
+
 FEW, MANY = 2_500, 20_000
 MOST = 8 * 2.6  # times as long for eight times as many nodes, which a square makes 64
 
@@ -94,32 +95,32 @@ def graph(folder: Path, text: str, nesting: int = 64) -> CheckedGraph:
 
 
 @pytest.mark.parametrize("text", [CHAIN, BLOCKS, UNEVEN, BRANCHES])
-def test_twice_the_network_takes_about_twice_the_time(text: str, tmp_path: Path) -> None:
+def test_twice_the_network_takes_about_twice_the_time(
+    text: str, tmp_path: Path, clocked: Clock
+) -> None:
     def seconds(n: int) -> float:
         checked = graph(tmp_path, text.format(n=n))
-        return min(clocked(lambda: python_source(checked)) for _ in range(3))
+        return clocked(lambda: python_source(checked))
 
-    seconds(50)
     assert seconds(1_600) / seconds(400) < 8  # 4 if it is linear, 16 if it is quadratic
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_the_time_is_in_proportion_to_the_nodes(form: str, tmp_path: Path) -> None:
-    def seconds(nodes: int, tries: int) -> float:
+def test_the_time_is_in_proportion_to_the_nodes(form: str, tmp_path: Path, clocked: Clock) -> None:
+    def seconds(nodes: int) -> float:
         checked = graph(tmp_path, FORMS[form].format(n=nodes))
         assert nodes * 0.9 <= len(checked.nodes) <= nodes * 1.4
-        return min(clocked(lambda: python_source(checked)) for _ in range(tries))
+        return clocked(lambda: python_source(checked))
 
-    seconds(50, 1)
-    assert seconds(MANY, 1) < MOST * seconds(FEW, 3)
+    assert seconds(MANY) < MOST * seconds(FEW)
 
 
 @pytest.mark.slow
-def test_a_random_row_of_layers(tmp_path: Path) -> None:
+def test_a_random_row_of_layers(tmp_path: Path, clocked: Clock) -> None:
     """Nothing in it repeats for long, and much of it nearly does."""
 
-    def seconds(nodes: int, tries: int) -> float:
+    def seconds(nodes: int) -> float:
         chance = random.Random(nodes)
         kinds = ["BatchNorm2d", "ReLU", "Tanh", "Dropout(0.5)", "GroupNorm(1)"]
         kinds += [f"Conv2d({width}, 1)" for width in range(1, 6)]
@@ -129,15 +130,9 @@ def test_a_random_row_of_layers(tmp_path: Path) -> None:
         ]
         text = "\n".join(["network net { input x: [3, 4, 4]", *lines, "}"])
         checked = graph(tmp_path, text)
-        return min(clocked(lambda: python_source(checked)) for _ in range(tries))
+        return clocked(lambda: python_source(checked))
 
-    assert seconds(MANY, 1) < MOST * seconds(FEW, 3)
-
-
-def clocked(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+    assert seconds(MANY) < MOST * seconds(FEW)
 
 
 def test_what_repeats_is_written_once(tmp_path: Path) -> None:
