@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from archdsl.backends.diagram import Diagram
+    from archdsl.backends.python_source import PythonSource
     from archdsl.backends.torch_module import FittingWeights, WeightReport
 
 
@@ -94,12 +95,16 @@ class Network:
 
         return draw(self.checked, **options)
 
-    @cached_property
+    @property
     def source(self) -> str:
         """The Python source of the PyTorch module, which needs torch alone."""
-        from archdsl.backends.python_source import python_source
+        return self._generated.text
 
-        return python_source(self.checked)
+    @cached_property
+    def _generated(self) -> PythonSource:
+        from archdsl.backends.python_source import generate
+
+        return generate(self.checked)
 
     def compile(
         self,
@@ -128,7 +133,7 @@ class Network:
         from archdsl.backends import torch_module as backend
 
         module = backend.torch_module(
-            self.checked, self.source, device=device, dtype=dtype, channels_last=channels_last
+            self.checked, self._generated, device=device, dtype=dtype, channels_last=channels_last
         )
         if weights is not None:
             backend.load_weights(module, weights, allow_mismatch=allow_mismatch)
@@ -161,7 +166,7 @@ class Network:
         """
         from archdsl.backends import torch_module as backend
 
-        shapes = backend.torch_module(self.checked, self.source, device="meta")
+        shapes = backend.torch_module(self.checked, self._generated, device="meta")
         found = backend.fitting_weights(shapes, weights, allow_mismatch=allow_mismatch)
         self._weights = found.copied() if isinstance(weights, Mapping) else found
         return found.report

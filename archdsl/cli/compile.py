@@ -18,6 +18,7 @@ from archdsl.output import write_whole
 if TYPE_CHECKING:
     from torch import nn
 
+    from archdsl.backends.python_source import PythonSource
     from archdsl.backends.torch_module import Run, Verification
 
 
@@ -77,12 +78,12 @@ def command(
     if torch has other parameters than were counted.
     """
     checked = graph_of(reading.spec(name), parameters, inputs)
-    from archdsl.backends.python_source import python_source
+    from archdsl.backends.python_source import generate
 
-    source = python_source(checked)
+    source = generate(checked)
     path = output or f"{checked.name}.py"
     if path == "-":
-        click.echo(source, nl=False)
+        click.echo(source.text, nl=False)
         return 0
     ending = os.path.splitext(path)[1]
     if ending not in ENDINGS and not path.startswith("/dev/"):
@@ -93,7 +94,7 @@ def command(
     return build(checked, source, path, Wishes(**wishes))
 
 
-def build(checked: CheckedGraph, source: str, path: str, wishes: Wishes) -> int:
+def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes) -> int:
     """Make the module, run it once, write what was asked for, and say how it went."""
     try:
         import archdsl.backends.torch_module as backend
@@ -133,7 +134,7 @@ def build(checked: CheckedGraph, source: str, path: str, wishes: Wishes) -> int:
         _report_verification(result)
         if not result.agrees:
             return 1
-    _write(checked, source, path, module)
+    _write(checked, source.text, path, module)
     click.echo(f"wrote       {printable(path)}")
     return 0
 

@@ -20,5 +20,5 @@ def load(folder: Path, text: str) -> CheckedGraph:
 def verified(checked: CheckedGraph) -> tuple[str, Verification]:
     """Return the source of a network and how it compares with torch, node by node."""
     generated = generate(checked)
-    module = torch_module(checked, generated.text)
+    module = torch_module(checked, generated)
     return generated.text, verify(module, checked, moved=generated.moved)

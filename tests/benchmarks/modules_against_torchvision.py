@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torchvision import models
 
-from archdsl.backends.python_source import python_source
+from archdsl.backends.python_source import generate
 from archdsl.backends.torch_module.building import class_of
 from archdsl.pipeline import Spec
 
@@ -85,7 +85,7 @@ def step(module: Any, image: torch.Tensor, device: torch.device, bfloat16: bool)
 def compare(spec: str, clock: Clock, batch: int, bfloat16: bool) -> None:
     twin, size = TWINS[spec]
     checked = Spec(str(SPECS / spec)).graph()
-    network = class_of(checked, python_source(checked))
+    network = class_of(generate(checked))
     print(f"{spec}: constructing {clock.ratios(network, twin)}", flush=True)
     ours, theirs = network().to(clock.device), twin().to(clock.device)
     ours.load_state_dict(theirs.state_dict())

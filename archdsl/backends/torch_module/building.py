@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import re
 import sys
 from hashlib import sha256
 from types import ModuleType
@@ -12,16 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from archdsl.backends.python_source import python_source
+from archdsl.backends.python_source import PythonSource, generate
 from archdsl.backends.torch_module.devices import check_room, device_of, dtype_of
 from archdsl.graph import CheckedGraph
-
-NETWORK = re.compile(r"^class (\w+)\(nn\.\w+\):", re.MULTILINE)
 
 
 def torch_module(
     checked: CheckedGraph,
-    source: str | None = None,
+    source: PythonSource | None = None,
     *,
     device: str | torch.device | None = "cpu",
     dtype: str | torch.dtype | None = None,
@@ -30,7 +27,7 @@ def torch_module(
     """Return the network as a module, made by running its generated source.
 
     Args:
-        source: the text, if it was generated already.
+        source: what it is made from, if it was generated already.
         device: where its parameters are; "meta" allocates nothing, None takes what there is.
         dtype: of its parameters; float32 unless given.
         channels_last: whether the weights of two-dimensional convolutions lie so in memory.
@@ -39,10 +36,10 @@ def torch_module(
         CompileError: it can't be written as a module.
         TorchError: the device isn't there, or has too little memory.
     """
-    text = python_source(checked) if source is None else source
+    source = source or generate(checked)
     place, kind = device_of(device), dtype_of(dtype)
     check_room(checked, place, kind)
-    network = class_of(checked, text)
+    network = class_of(source)
     with place:
         module: nn.Module = network()
     module = module.to(dtype=kind)
@@ -53,18 +50,16 @@ def torch_module(
     return module
 
 
-def class_of(checked: CheckedGraph, text: str) -> Any:
-    """Run generated text and return the class of the network."""
-    digest = sha256(text.encode()).hexdigest()[:16]
+def class_of(source: PythonSource) -> Any:
+    """Run a generated file and return the class of the network."""
+    digest = sha256(source.text.encode()).hexdigest()[:16]
     name = f"archdsl_generated_{digest}"
-    found = NETWORK.search(text)
-    assert found, "every generated file has the class of its network"
     module = sys.modules.get(name)
     if module is None:
-        module = _run(name, text)
+        module = _run(name, source.text)
         # pickle, torch.compile and inspect look a class up by the module that it says it is from
         sys.modules[name] = module
-    return getattr(module, found[1])
+    return getattr(module, source.network)
 
 
 def _run(name: str, text: str) -> ModuleType:

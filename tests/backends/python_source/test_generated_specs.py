@@ -51,7 +51,7 @@ def compare(folder: Path, spec: ArchSpec) -> None:
     assert found.agrees, (found.disagreeing, found.differing)
     assert python_source(graph(folder, spec)) == text
 
-    module = torch_module(checked, text)
+    module = torch_module(checked)
     plain: Any = deepcopy(module)
     for layer in plain.modules():
         if hasattr(layer, "inplace"):

@@ -107,13 +107,13 @@ class Writer:
 def test_a_random_network(seed: int, tmp_path: Path) -> None:
     checked = load(tmp_path, Writer(seed).network())
 
-    text, found = verified(checked)
+    _, found = verified(checked)
 
     assert not found.disagreeing
     assert not found.differing
     assert found.parameters.agrees, found.parameters
     again = load(tmp_path, Writer(seed).network())
-    state = torch_module(again, text).state_dict()
+    state = torch_module(again).state_dict()
     names = [name for node in checked.nodes.values() if not node.shares for name in own(node)]
     assert sorted(state) == sorted(names)
 
