@@ -130,7 +130,7 @@ def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes
         runs = torch.compile(module)
     _report_run(backend.run_once(runs, checked, place, wishes.dtype))
     if wishes.verify:
-        result = backend.verify(module, checked, place, wishes.dtype)
+        result = backend.verify(module, checked, place, wishes.dtype, moved=source.moved)
         _report_verification(result)
         if not result.agrees:
             return 1
