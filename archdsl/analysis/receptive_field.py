@@ -40,6 +40,7 @@ from archdsl.layers.base import Shape, Window
 from archdsl.layers.sizes import Formula, Size
 
 MOST_PHASES = 256
+MOST_INPUTS = 8  # that are followed at once: each takes as long as the whole network
 
 Extent = Size | Fraction | None
 
@@ -91,6 +92,11 @@ class Field(NamedTuple):
 
 Fields = tuple[Field, ...]  # one for each axis of the input after the first
 Axes = tuple[int, ...]  # where each of them lies in the shape of a node
+
+
+def fields_by_input(checked: CheckedGraph) -> Mapping[str, Mapping[str, Fields]]:
+    """Return the fields with respect to each of the first eight inputs, by its name."""
+    return {of: receptive_fields(checked, of) for of in [*checked.inputs][:MOST_INPUTS]}
 
 
 def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:

@@ -9,13 +9,11 @@ from typing import NamedTuple
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import Parameters, Usage, cost
 from archdsl.analysis.memory import BYTES_PER_NUMBER, MemoryTable, memory
-from archdsl.analysis.receptive_field import Extent, Fields, receptive_fields
+from archdsl.analysis.receptive_field import Extent, Fields, fields_by_input
 from archdsl.analysis.rows import Parts, Row, first_fields, rows_of
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula
-
-MOST_INPUTS = 8  # of which receptive fields are reported; the first ones
 
 
 class OutputShape(NamedTuple):
@@ -69,9 +67,7 @@ def report(
     """
     costs = cost(checked, frozen)
     table = memory(checked, costs, bytes_per_number)
-    seen = list(checked.inputs)[:MOST_INPUTS]
-    fields = {name: receptive_fields(checked, name) for name in seen}
-    parts = Parts(checked, costs, table, fields)
+    parts = Parts(checked, costs, table, fields_by_input(checked))
     return Report(
         network=checked.name,
         description=checked.description,

@@ -211,13 +211,13 @@ def _begin(
 def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: Shapes) -> None:
     """Make the inputs of a network; together they are what flows at its start."""
     inputs = [one for one in declaration.body.statements if isinstance(one, ast.Input)]
-    unknown = [name for name in shapes if name not in {one.name for one in inputs}]
-    if unknown:
+    names = dict.fromkeys(one.name for one in inputs)
+    if unknown := [name for name in shapes if name not in names]:
         raise Problem(
             BadNetwork(
                 span=declaration.span,
                 reason=f"network `{declaration.name}` has no input called `{unknown[0]}`",
-                hint=did_you_mean(unknown[0], [one.name for one in inputs]),
+                hint=did_you_mean(unknown[0], names),
             )
         )
     if not inputs:

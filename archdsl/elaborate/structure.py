@@ -40,6 +40,8 @@ class _Review(NameReview):
             self.labels = set()
             if isinstance(item, ast.Network | ast.Block):
                 known = self.parameters(item.parameters)
+                if isinstance(item, ast.Block):
+                    self.inputs_of_block(item, known)
                 self.body(item.body, known, item)
             elif isinstance(item, ast.Function):
                 known = self.parameters(item.parameters)
@@ -170,6 +172,22 @@ class _Review(NameReview):
             )
         )
 
+    def inputs_of_block(self, block: ast.Block, known: Known) -> None:
+        seen: dict[str, Span] = {}
+        inputs = [each for each in block.body.statements if isinstance(each, ast.Input)]
+        for one in inputs:
+            again = one.name in seen
+            self.once(one.name, one.span, seen, "inputs are")
+            if again or not one.many:
+                continue
+            self.give(ast.Name(one.name, one.span), known, ())
+            if one is not inputs[-1]:
+                self.misplaced(
+                    one.span,
+                    "only the last input of a block takes any number of tensors",
+                    f"put `input {one.name}[]` after the others",
+                )
+
     def input(
         self, one: ast.Input, known: Known, owner: ast.Network | ast.Block, begins: bool
     ) -> None:
@@ -180,27 +198,13 @@ class _Review(NameReview):
                 "inputs come first",
                 "put it at the head of the network or block, before any stage",
             )
-        inputs = [each for each in owner.body.statements if isinstance(each, ast.Input)]
-        first = next((each for each in inputs if each.name == one.name), one)
-        if first is not one and isinstance(owner, ast.Block):
-            clash = NameClash(span=one.span, name=one.name, first=first.span, what="inputs are")
-            self.report(clash)
-            return
         if isinstance(owner, ast.Block):
-            if one.many and one is not inputs[-1]:
-                self.misplaced(
-                    one.span,
-                    "only the last input of a block takes any number of tensors",
-                    f"put `input {one.name}[]` after the others",
-                )
             if one.shape is not None:
                 self.misplaced(
                     one.span,
                     "an input of a block has no shape of its own",
                     f"write `input {one.name}`",
                 )
-            if one.many:
-                self.give(ast.Name(one.name, one.span), known, ())
             return
         if one.many:
             self.misplaced(

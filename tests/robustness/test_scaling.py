@@ -91,3 +91,15 @@ def test_long_lines_of_errors(tmp_path: Path, clocked: Clock) -> None:
         return clocked(load)
 
     assert refusing(16_000) < 8 * 2.6 * refusing(2_000)
+
+
+@pytest.mark.slow
+def test_many_inputs(tmp_path: Path, clocked: Clock) -> None:
+    def drawing(count: int) -> float:
+        path = tmp_path / f"{count}.arch"
+        inputs = "\n".join(f"input x{i}: [3, 8, 8]" for i in range(count))
+        added = f'for i in range({count}) {{ add {{ branch {{}} branch {{ from "x{{i}}" }} }} }}'
+        path.write_text(f"network n {{\n{inputs}\nfrom x0\n{added}\n}}")
+        return clocked(lambda: archdsl.load(str(path)).draw(format="html", depth=0))
+
+    assert drawing(4_000) < 8 * 2.6 * drawing(500)

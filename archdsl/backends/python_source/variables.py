@@ -11,8 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
-from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
+from archdsl.backends.python_source.names import variable
 from archdsl.backends.python_source.uses import Action
 
 FLOW = ("x", "out", "y", "z")
@@ -43,6 +44,9 @@ class Tensors:
         plain_readers: how many of them are not for training alone.
         before: the tensor in the chain from which it is computed.
         labels: what the spec calls it, or "".
+        holders: by name of a variable, the last tensor that it was given.
+        searched: by the stem of numbered variables, up to which number all are taken, and by
+            which action the first of them is free again.
     """
 
     names: dict[int, str]
@@ -57,6 +61,7 @@ class Tensors:
     chain_sizes: dict[int, int] = field(default_factory=dict)
     long_chains: int = 0
     holders: dict[str, int] = field(default_factory=dict)
+    searched: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def is_free(self, name: str, at: int) -> bool:
         """Tell whether a variable may be written by an action: what it held isn't read later."""
@@ -240,8 +245,16 @@ def _free(wanted: Sequence[str], at: int, tensors: Tensors, reserved: frozenset[
     for name in wanted:
         if name not in reserved and tensors.is_free(name, at):
             return name
-    held = {name for name in tensors.holders if not tensors.is_free(name, at)}
-    return unique(wanted[0], held | reserved | VARIABLE_WORDS)
+    stem = f"{wanted[0]}_" if wanted[0][-1].isdigit() else wanted[0]
+    number, until = tensors.searched.get(stem, (2, inf))
+    if at >= until:
+        number, until = 2, inf
+    while (name := f"{stem}{number}") in reserved or not tensors.is_free(name, at):
+        if name not in reserved:
+            until = min(until, tensors.last_use[tensors.holders[name]])
+        number += 1
+    tensors.searched[stem] = number, until
+    return name
 
 
 def _branch_name(chain: Chain, tensors: Tensors) -> str:

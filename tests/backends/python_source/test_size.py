@@ -66,6 +66,10 @@ DENSE = """block Stage(depth, growth) {{
 network net {{ input x: [3, 4, 4]
   for i in range({n} // 10) {{ "s{{i}}": Stage(4 + i % 3, 1 + i % 5); "r{{i}}": Conv2d(3, 1) }}
 }}"""
+HELD = """network net {{ input x: [3, 4, 4]
+  for i in range({n} // 3) {{ "{{i}}": Conv2d(3, 1) }}
+  for i in range({n} // 3) {{ add {{ branch {{}} branch {{ from "{{i}}" }} }}; ReLU }}
+}}"""
 FORMS = {
     "chain": CHAIN.replace("{n}", "{n} // 3"),
     "blocks": BLOCKS.replace("{n}", "{n} // 3"),
@@ -81,6 +85,7 @@ FORMS = {
     "outputs": OUTPUTS,
     "depths": DEPTHS,
     "dense": DENSE,
+    "held": HELD,
 }
 Clock = Callable[[Callable[[], object]], float]  # the fixture in tests/conftest.py
 

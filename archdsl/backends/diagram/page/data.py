@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import PurePath
 
-from archdsl.analysis.receptive_field import Fields, receptive_fields
+from archdsl.analysis.receptive_field import Fields, fields_by_input
 from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
 from archdsl.backends.diagram.folding import runs_of
 from archdsl.backends.diagram.palette import FAMILIES, OTHER, THEMES, Theme
@@ -184,8 +184,8 @@ def _source_line(span: Span) -> str:
 def _fields(checked: CheckedGraph) -> Mapping[str, tuple[str, str]]:
     """Return receptive field and stride of each node, with respect to the first input it sees."""
     found: dict[str, tuple[str, str]] = {}
-    for name in checked.inputs:
-        for node, fields in receptive_fields(checked, name).items():
+    for seen in fields_by_input(checked).values():
+        for node, fields in seen.items():
             if fields and node not in found:
                 found[node] = _written(fields)
     return found
