@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from archdsl.backends.python_source.errors import refuse_free
@@ -42,14 +42,15 @@ class ModuleClass:
             of a variant in how often anything comes as well.
         arguments: for each number of a use the text that stands for it; None leaves it out.
         values: for each use the values of the parameters.
+        name: found when all classes are known.
     """
 
     number: int
     variants: list[Folded]
+    parameters: tuple[Parameter, ...]
+    arguments: tuple[str | None, ...]
+    values: list[tuple[object, ...]]
     name: str = ""
-    parameters: tuple[Parameter, ...] = ()
-    arguments: tuple[str | None, ...] = ()
-    values: list[tuple[object, ...]] = field(default_factory=list)
 
     @property
     def uses(self) -> list[Use]:
@@ -91,18 +92,17 @@ def group(
     made: dict[str, tuple[ModuleClass, int]] = {}
     builder = _Builder(checked, targets, overwriting, made)
     for level in _levels(everything):
-        found: dict[Hashable, list[Use]] = {}
+        same: dict[Hashable, list[Use]] = {}
         for shaped in level:
             use, key = builder.use(shaped)
-            found.setdefault(key, []).append(use)
-        alike = [_alike(checked, uses, outputs) for uses in found.values()]
+            same.setdefault(key, []).append(use)
+        alike = [_alike(checked, uses, outputs) for uses in same.values()]
         for variants in share(alike):
-            each = ModuleClass(len(classes), variants)
-            classes.append(each)
-            places = [use.shaped.place for use in each.uses]
-            made.update((place.scope.name, (each, at)) for at, place in enumerate(places))
-            rows = numbers(variants)
-            each.parameters, each.arguments, each.values = resolve(checked, places, rows)
+            places = [use.shaped.place for each in variants for use in each.uses]
+            resolved = resolve(checked, places, numbers(variants))
+            found = ModuleClass(len(classes), variants, *resolved)
+            classes.append(found)
+            made.update((place.scope.name, (found, at)) for at, place in enumerate(places))
     return classes
 
 

@@ -69,12 +69,12 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
         return [*lines, *_init_header(written), *_chain_body(members)]
     if members.made or members.stored:
         lines += [*_init_header(written), *_init_body(members, keyed)]
-    forward = written.folded.forward
-    if forward is None:
+    folded = written.folded
+    if folded.sketch is None:
         return lines
     if members.made or members.stored:
         lines.append("")
-    forward.texts, forward.ranges, forward.runs = members.texts, members.kept, written.folded.runs
+    forward = Forward(folded.sketch, members.texts, folded.runs, members.kept)
     return [*lines, *_forward_lines(written, forward, outputs)]
 
 
@@ -214,18 +214,18 @@ def _registration(name: str, text: str, maker: Maker, keyed: bool) -> str:
 
 def _forward_lines(written: ModuleClass, forward: Forward, outputs: Outputs) -> Iterator[str]:
     root = written.sample.shaped.place.parent is None
-    parameters = ", ".join(["self", *(f"{name}: {TENSOR}" for name in forward.parameters)])
+    sketch = forward.sketch
+    parameters = ", ".join(["self", *(f"{name}: {TENSOR}" for name in sketch.parameters)])
     types = [
-        f"{TENSOR} | None" if tensor in forward.conditional else TENSOR
-        for tensor in forward.results
+        f"{TENSOR} | None" if tensor in sketch.conditional else TENSOR for tensor in sketch.results
     ]
     gives = outputs.annotation if root else _tuple(types)
     yield from statement(f"def forward({parameters}) -> {gives}:", 1)
     if not root or (not outputs.training and not outputs.evaluation):
         yield from forward.lines(2)
         return
-    yield from forward.body(2, len(forward.actions))
-    for depth, text in outputs.returns([forward.name(tensor) for tensor in forward.results]):
+    yield from forward.body(2, len(sketch.actions))
+    for depth, text in outputs.returns([sketch.name(tensor) for tensor in sketch.results]):
         yield from statement(text, 2 + depth)
 
 

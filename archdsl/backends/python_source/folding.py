@@ -7,13 +7,13 @@ are alike if they are made in the same way, with numbers that are equal in every
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from archdsl.backends.python_source.forward import Forward
 from archdsl.backends.python_source.loops import Fewest, Run, Spoken, find_runs
 from archdsl.backends.python_source.makers import ListMaker, Maker, Number
 from archdsl.backends.python_source.names import numbered
 from archdsl.backends.python_source.rows import FEWEST_NAMED, Repeats, Row
+from archdsl.backends.python_source.sketch import Sketch
 from archdsl.backends.python_source.uses import Use
 
 Column = tuple[object, ...]  # a number for each use
@@ -34,22 +34,21 @@ class Fold:
     inner: tuple[Fold | None, ...]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Folded:
     """Uses that share a class, with what repeats in them.
 
     Attributes:
         uses: with lists that have each of their rows once.
         folds: for each member how it was folded.
-        forward: what the forward pass says in the first use; its runs are the loops.
-        plain: the uses as they were.
+        sketch: what the forward pass says in the first use.
+        runs: its loops, by their first action.
     """
 
-    uses: list[Use]
-    plain: list[Use]
-    folds: tuple[Fold | None, ...]
-    forward: Forward | None = None
-    runs: dict[int, Run] = field(default_factory=dict)
+    uses: Sequence[Use]
+    folds: Sequence[Fold | None]
+    sketch: Sketch | None
+    runs: Mapping[int, Run]
 
     @property
     def sample(self) -> Use:
@@ -79,20 +78,21 @@ class Columns:
         return tuple(self.number(number.value for number in column) for column in columns)
 
 
-def fold(uses: list[Use], forward: Forward | None, fewest: Fewest) -> Folded:
+def fold(uses: Sequence[Use], sketch: Sketch | None, fewest: Fewest) -> Folded:
     """Find the rows in lists of modules and the loops in the forward pass.
 
-    `forward` is that of the first use, or None where the class has none of its own.
+    `sketch` is that of the first use, or None where the class has no forward pass of its own.
     """
     columns = Columns()
     makers = zip(*([maker for _, maker in use.makers] for use in uses), strict=True)
-    folds = tuple(_fold_all(each, columns, fewest)[0] for each in makers)
-    found = Folded([folded_use(use, folds) for use in uses], uses, folds, forward)
-    if forward:
-        runs = find_runs(_statements(found, forward, columns), columns.columns, fewest)
-        order = {name: at for at, (name, _) in enumerate(found.sample.makers)}
-        found.runs = {run.start: run for run in runs if _is_row(found.sample, run, order)}
-    return found
+    folds = [_fold_all(each, columns, fewest)[0] for each in makers]
+    uses = [folded_use(use, folds) for use in uses]
+    runs: list[Run] = []
+    if sketch:
+        runs = find_runs(_statements(uses, sketch, columns), columns.columns, fewest)
+    order = {name: at for at, (name, _) in enumerate(uses[0].makers)}
+    kept = {run.start: run for run in runs if _is_row(uses[0], run, order)}
+    return Folded(uses, folds, sketch, kept)
 
 
 def folded_use(use: Use, folds: Sequence[Fold | None]) -> Use:
@@ -162,14 +162,14 @@ def _named_rows(labels: Sequence[str], keys: Sequence[Hashable], fewest: Fewest)
         at += row.turns
 
 
-def _statements(found: Folded, forward: Forward, columns: Columns) -> list[Spoken | None]:
+def _statements(uses: Sequence[Use], sketch: Sketch, columns: Columns) -> list[Spoken | None]:
     """Return what each action of a forward pass says, for finding loops."""
     made: dict[str, tuple[Maker, tuple[int, ...]]] = {}
-    for members in zip(*(use.makers for use in found.uses), strict=True):
+    for members in zip(*(use.makers for use in uses), strict=True):
         name, maker = members[0]
         made[name] = (maker, columns.of([each.numbers for _, each in members]))
-    spoken = zip(*(use.spoken for use in found.uses), strict=True)
-    return [forward.say(at, made, columns.of(numbers)) for at, numbers in enumerate(spoken)]
+    spoken = zip(*(use.spoken for use in uses), strict=True)
+    return [sketch.say(at, made, columns.of(numbers)) for at, numbers in enumerate(spoken)]
 
 
 def _is_row(use: Use, run: Run, order: Mapping[str, int]) -> bool:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from archdsl.backends.python_source.folding import Fold, Folded, fold, folded_use
 from archdsl.backends.python_source.forms import Form
-from archdsl.backends.python_source.forward import Forward
 from archdsl.backends.python_source.loops import WRITTEN, Fewest, Run, Turn
 from archdsl.backends.python_source.rows import FEWEST_ITEMS, Row
+from archdsl.backends.python_source.sketch import Sketch
 from archdsl.backends.python_source.slots import written_actions, written_members
 from archdsl.backends.python_source.template import substitute
 from archdsl.backends.python_source.uses import Use
@@ -27,13 +27,13 @@ class Alike:
     """Uses that differ in numbers alone.
 
     Attributes:
-        forward: what the forward pass says, if there is one.
+        sketch: what the forward pass says, if there is one.
         repeated: the same, with the names that it would have if all of it came often.
     """
 
-    uses: list[Use]
-    forward: Forward | None
-    repeated: Callable[[], Forward | None]
+    uses: Sequence[Use]
+    sketch: Sketch | None
+    repeated: Callable[[], Sketch | None]
 
 
 class _Differ(Exception):
@@ -57,14 +57,14 @@ def share(groups: Sequence[Alike]) -> Iterator[list[Folded]]:
     shared: set[int] = set()
     for family in families.values():
         for bucket in _buckets(groups, family):
-            found = _aligned(list(bucket.values()))
+            found = _aligned(list(bucket.values()), [groups[at].uses for at in bucket])
             if found and _is_worth_it(found):
                 first, *others = bucket
                 variants[first] = found
                 shared |= set(others)
     for at, group in enumerate(groups):
         if at not in shared:
-            yield variants.get(at) or [fold(group.uses, group.forward, WRITTEN)]
+            yield variants.get(at) or [fold(group.uses, group.sketch, WRITTEN)]
 
 
 def _family(use: Use) -> Hashable:
@@ -80,16 +80,16 @@ def _buckets(groups: Sequence[Alike], family: Sequence[int]) -> Iterator[dict[in
     if len(family) < 2 or form not in (Form.CLASS, Form.CHAIN):
         return
     buckets: dict[Hashable, dict[int, Folded]] = {}
-    forwards = {at: groups[at].repeated() for at in family}
+    sketches = {at: groups[at].repeated() for at in family}
     for at in family:
-        found = fold(groups[at].uses, forwards[at], SHORTEST[0])
+        found = fold(groups[at].uses, sketches[at], SHORTEST[0])
         buckets.setdefault(_outline(found), {})[at] = found
     alone = [key for key, bucket in buckets.items() if len(bucket) == 1]
     for key in alone:
         at, *joined = buckets[key]
         if joined:
             continue
-        found = fold(groups[at].uses, forwards[at], SHORTEST[1])
+        found = fold(groups[at].uses, sketches[at], SHORTEST[1])
         other = _outline(found)
         if other != key and other in buckets:
             buckets[other][at] = found
@@ -102,19 +102,19 @@ def _buckets(groups: Sequence[Alike], family: Sequence[int]) -> Iterator[dict[in
 def _outline(folded: Folded) -> Hashable:
     """Return what a class says, less numbers and how often anything comes."""
     members = tuple((each.name, each.maker.outline) for each in written_members(folded))
-    forward = folded.forward
-    if forward is None:
+    sketch = folded.sketch
+    if sketch is None:
         return members
     said: list[Hashable] = []
     for at in written_actions(folded):
-        action = forward.actions[at]
-        values = forward.values(at)
-        targets = tuple(forward.name(tensor) for tensor in action.outputs)
+        action = sketch.actions[at]
+        values = sketch.values(at)
+        targets = tuple(sketch.name(tensor) for tensor in action.outputs)
         parts = tuple(substitute(part, values) for part in action.parts)
-        said.append((targets, parts, action.training_only, forward.is_silent(at)))
-    results = tuple(forward.name(tensor) for tensor in forward.results)
-    given = tuple(tensor in forward.conditional for tensor in forward.results)
-    return (members, tuple(said), tuple(forward.parameters), results, given)
+        said.append((targets, parts, action.training_only, sketch.is_silent(at)))
+    results = tuple(sketch.name(tensor) for tensor in sketch.results)
+    given = tuple(tensor in sketch.conditional for tensor in sketch.results)
+    return (members, tuple(said), tuple(sketch.parameters), results, given)
 
 
 def _is_worth_it(variants: Sequence[Folded]) -> bool:
@@ -139,10 +139,10 @@ def _all_rows(folds: Sequence[Fold | None]) -> Iterator[Row]:
             yield from _all_rows(each.inner)
 
 
-def _aligned(variants: Sequence[Folded]) -> list[Folded]:
+def _aligned(variants: Sequence[Folded], plain: Sequence[Sequence[Use]]) -> list[Folded]:
     """Give all variants the same rows and loops, of a single turn where they have none.
 
-    Returns nothing if they repeat things that overlap.
+    `plain` are the uses of each as they were. Returns nothing if they repeat things that overlap.
     """
     try:
         loops = _loops(variants)
@@ -156,7 +156,8 @@ def _aligned(variants: Sequence[Folded]) -> list[Folded]:
             looped = any(member.run for member in same)
             if looped and any(_pattern(each) != patterns[name] for each in folds):
                 return []
-        return [_widened(each, patterns, loops) for each in variants]
+        pairs = zip(variants, plain, strict=True)
+        return [_widened(each, uses, patterns, loops) for each, uses in pairs]
     except _Differ:
         return []
 
@@ -225,7 +226,10 @@ def _grown_together(unit: Sequence[Turn], other: Sequence[Turn]) -> tuple[Turn, 
 
 
 def _widened(
-    folded: Folded, patterns: Mapping[str, _Pattern | None], loops: Mapping[int, tuple[Turn, ...]]
+    folded: Folded,
+    plain: Sequence[Use],
+    patterns: Mapping[str, _Pattern | None],
+    loops: Mapping[int, tuple[Turn, ...]],
 ) -> Folded:
     """Give a variant the rows and loops that others have."""
     names = [name for name, _ in folded.sample.makers]
@@ -239,8 +243,7 @@ def _widened(
         own = folded.runs.get(written[start])
         turns = tuple(replace(turn, at=written[turn.at]) for turn in unit)
         runs[written[start]] = Run(written[start], own.turns if own else 1, turns)
-    uses = [folded_use(use, folds) for use in folded.plain]
-    return Folded(uses, folded.plain, folds, folded.forward, runs)
+    return Folded([folded_use(use, folds) for use in plain], folds, folded.sketch, runs)
 
 
 def _with_rows(fold: Fold | None, pattern: _Pattern | None) -> Fold | None:

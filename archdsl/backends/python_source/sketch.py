@@ -2,22 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from archdsl.backends.python_source.forward import Forward
+from archdsl.backends.python_source.forms import Shaped, path_to
+from archdsl.backends.python_source.loops import Spoken
+from archdsl.backends.python_source.makers import Maker
 from archdsl.backends.python_source.names import prose, unique, variable
 from archdsl.backends.python_source.outputs import Outputs
+from archdsl.backends.python_source.template import substitute
 from archdsl.backends.python_source.tree import Place
-from archdsl.backends.python_source.uses import Use
-from archdsl.backends.python_source.variables import FEWEST_ALIKE, is_owned, name_tensors
+from archdsl.backends.python_source.uses import Action, Use
+from archdsl.backends.python_source.variables import (
+    FEWEST_ALIKE,
+    Tensors,
+    is_owned,
+    name_tensors,
+)
 from archdsl.graph import CheckedGraph
 
+SUM = re.compile(r"\{0\}(?: [-+*] \{\d+\})+\Z")
+LONGEST_SUM = 6
 MOST_ASKED = 100  # uses of a block that are asked what they call their inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What a forward pass says, less its numbers.
+
+    Attributes:
+        parameters: names of the tensors that come in.
+        results: the tensors that go out, in order.
+        alone: those of them that are returned by themselves in some mode.
+        conditional: those of them that are there in training mode only.
+        notes: for each tensor a comment on its shape, or nothing.
+    """
+
+    shaped: Shaped
+    parameters: Sequence[str]
+    actions: Sequence[Action]
+    tensors: Tensors
+    results: Sequence[int]
+    alone: frozenset[int]
+    conditional: frozenset[int]
+    notes: Mapping[int, str]
+
+    def name(self, tensor: int) -> str:
+        """Return the variable that holds a tensor, or the expression for one that is owned."""
+        return self.tensors.names[tensor]
+
+    def values(self, at: int, module: str = "") -> dict[str, str]:
+        """Return what is put into the expression of an action."""
+        action = self.actions[at]
+        inputs = [self.name(tensor) for tensor in action.inputs]
+        values = {str(place): name for place, name in enumerate(inputs)}
+        values["inputs"] = ", ".join(inputs)
+        values["batch"] = f"{self.parameters[0]}.shape[0]" if self.parameters else "1"
+        if action.target:
+            path = module or path_to(self.shaped, action.target)
+            values["module"] = values["tensor"] = path
+        return values
+
+    def say(
+        self, at: int, made: Mapping[str, tuple[Maker, tuple[int, ...]]], numbers: tuple[int, ...]
+    ) -> Spoken | None:
+        """Return what an action says, or None if it is nothing that a loop can say.
+
+        `made` tells how each member is made, with the columns of its numbers; `numbers` are the
+        columns of those in the expression.
+        """
+        action = self.actions[at]
+        if self.is_silent(at) or self.is_long_sum(at):
+            return None
+        member = self.shaped.members.get(action.target, "")
+        values = self.values(at, "self" if member in made else "")
+        targets = tuple(self.name(tensor) for tensor in action.outputs)
+        text = (targets, tuple(substitute(part, values) for part in action.parts), numbers)
+        if member not in made:
+            return Spoken(text, "", "", (), False, action.training_only)
+        maker, columns = made[member]
+        only = action.training_only
+        return Spoken(text, member, maker.shape, columns, maker.counts, only)
+
+    def parts_from_before(self, at: int) -> bool:
+        """Tell whether a blank line helps: a branch of several statements begins, or has ended."""
+        if at == 0 or self.notes or len(self.actions[at].outputs) != 1:
+            return False
+        chain = self.tensors.chain
+        here, before = chain[self.actions[at].outputs[0]], chain[self.actions[at - 1].outputs[0]]
+        sizes = self.tensors.chain_sizes
+        return (
+            here != before
+            and sizes[here] + sizes[before] > 2
+            and len(self.parameters) < self.tensors.long_chains
+        )
+
+    def is_silent(self, at: int) -> bool:
+        """Tell whether nothing is to be written: a tensor of the module, or an unused result."""
+        action = self.actions[at]
+        used = any(self.tensors.last_use[each] > at for each in action.outputs)
+        return not used or all(each in self.tensors.owned for each in action.outputs)
+
+    def is_long_sum(self, at: int) -> bool:
+        """Tell whether an action adds so much up that it takes several statements."""
+        action = self.actions[at]
+        return len(action.inputs) > LONGEST_SUM and bool(SUM.match("".join(action.parts)))
 
 
 def sketch(
     checked: CheckedGraph, uses: Sequence[Use], outputs: Outputs, fewest_alike: int = FEWEST_ALIKE
-) -> Forward:
+) -> Sketch:
     """Name what the forward pass of a class computes; `outputs` is what the network gives.
 
     So many labels that differ in a number alone may give one name.
@@ -41,8 +136,11 @@ def sketch(
         flows=not root,
         fewest_alike=fewest_alike,
     )
+    for action in use.actions:
+        if is_owned(action):
+            tensors.names[action.outputs[0]] = path_to(use.shaped, action.target)
     training = {each for action in use.actions if action.training_only for each in action.outputs}
-    forward = Forward(
+    return Sketch(
         use.shaped,
         parameters,
         use.actions,
@@ -52,10 +150,6 @@ def sketch(
         frozenset() if root else frozenset(results) & training,
         _shapes(checked, place) if root else {},
     )
-    for at, action in enumerate(use.actions):
-        if is_owned(action):
-            tensors.names[action.outputs[0]] = forward.values(at)["tensor"]
-    return forward
 
 
 def _alone(results: Sequence[int], outputs: Outputs) -> list[int]:
