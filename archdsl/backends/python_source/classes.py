@@ -41,6 +41,8 @@ class ModuleClass:
         variants: its uses, with what repeats in them; all are alike but for their numbers, those
             of a variant in how often anything comes as well.
         arguments: for each number of a use the text that stands for it; None leaves it out.
+        attributes: what an attribute is called that keeps such a number, by its text, for those
+            that depend on a parameter.
         values: for each use the values of the parameters.
         name: found when all classes are known.
     """
@@ -49,6 +51,7 @@ class ModuleClass:
     variants: list[Folded]
     parameters: tuple[Parameter, ...]
     arguments: tuple[str | None, ...]
+    attributes: Mapping[str, str]
     values: list[tuple[object, ...]]
     name: str = ""
 

@@ -21,7 +21,6 @@ from archdsl.backends.python_source.names import (
     prose,
     quoted,
     unique,
-    variable,
 )
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.slots import Member, written_actions, written_members
@@ -34,7 +33,7 @@ class Members:
 
     Attributes:
         made: the members that are written, with the text that makes each.
-        stored: numbers that the forward pass needs, by the name of their attribute.
+        stored: attributes that keep numbers for the forward pass, by the texts of those.
         texts: the expression of each action that is written, with numbers put in.
         ranges: for each loop what it counts through and begins to count with, in the constructor.
         kept: the same in the forward pass.
@@ -85,11 +84,16 @@ def _members(written: ModuleClass) -> Members:
     members = Members()
     for member in written_members(written.folded):
         members.made.append((member, member.maker.text(_filled(member, fill))))
-    names = {parameter.name for parameter in written.parameters}
     taken = {*MODULE_ATTRIBUTES, *DICT_ATTRIBUTES, *(name for name, _ in use.makers)}
 
     def stored(text: str) -> str:
-        return _stored(text, names, members.stored, taken)
+        """Return how the forward pass reads a number: itself, or an attribute that keeps it."""
+        if text not in written.attributes:
+            return text
+        if text not in members.stored:
+            used = {*taken, *members.stored.values()}
+            members.stored[text] = unique(written.attributes[text], used)
+        return f"self.{members.stored[text]}"
 
     for at in written_actions(written.folded):
         parts = use.actions[at].parts
@@ -137,21 +141,6 @@ def _range(run: Run, count: str) -> tuple[str, int]:
     return f"range({count})", 0
 
 
-def _stored(text: str, names: set[str], stored: dict[str, str], taken: set[str]) -> str:
-    """Return how the forward pass reads a number: itself, or an attribute that keeps it."""
-    first = text.split()[0]
-    if not (text in names or first in names or text.split()[-1] in names):
-        return text
-    for name, kept in stored.items():
-        if kept == text:
-            return f"self.{name}"
-    wanted = text if text in names else variable(text.removesuffix(" // 2")) or "size"
-    name = unique(f"half_{wanted}" if text.endswith(" // 2") else wanted, taken)
-    taken.add(name)
-    stored[name] = text
-    return f"self.{name}"
-
-
 def _spaced(text: str) -> str:
     """Write slices as the formatter does, with spaces around the colon beside an attribute."""
     text = re.sub(r"(?<=[\w\]]):(?=self\.)", " : ", text)
@@ -181,7 +170,7 @@ def _chain_body(members: Members) -> list[str]:
 
 def _init_body(members: Members, keyed: bool) -> Iterator[str]:
     yield from statement("super().__init__()", 2)
-    for name, text in members.stored.items():
+    for text, name in members.stored.items():
         yield from statement(f"self.{name} = {text}", 2)
     looped: dict[int, list[tuple[Turn, str]]] = {}
     for member, text in members.made:

@@ -10,7 +10,6 @@ from archdsl.backends.python_source.makers import ANY, Number
 from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
 
 Column = tuple[object, ...]  # a value for each use
-Explanation = tuple[list["Known"], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,21 @@ class Known:
         """Tell whether it is that number in every use that depends on it."""
         pairs = zip(self.column, column, strict=True)
         return not any(differ(own, value) for own, value in pairs if value is not ANY)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a number is that varies.
+
+    Attributes:
+        known: what it follows from.
+        text: the expression for it.
+        name: what an attribute is called that keeps it.
+    """
+
+    known: tuple[Known, ...]
+    text: str
+    name: str
 
 
 def differ(left: object, right: object) -> bool:
@@ -63,14 +77,22 @@ def explain(
 
 def _equal(column: Column, known: Sequence[Known]) -> Explanation | None:
     found = next((each for each in known if each.is_like(column)), None)
-    return ([found], found.name) if found else None
+    return _plain(found) if found else None
+
+
+def _plain(known: Known) -> Explanation:
+    return Explanation((known,), known.name, known.name)
+
+
+def _arithmetic(text: str, *known: Known) -> Explanation:
+    return Explanation(known, text, variable(text))
 
 
 def _argument(number: Number, column: Column, taken: set[str]) -> Explanation:
     """Make an argument of a number that nothing explains."""
     values = tuple(0 if value is ANY else value for value in column)
     name = unique(variable(number.hint) or "value", VARIABLE_WORDS | taken)
-    return [Known(name, values, turns=number.turns)], name
+    return _plain(Known(name, values, turns=number.turns))
 
 
 def _one_apart(column: Column, known: Sequence[Known]) -> Explanation | None:
@@ -79,7 +101,7 @@ def _one_apart(column: Column, known: Sequence[Known]) -> Explanation | None:
         if _whole(column) and _whole(each.column):
             more = {_less(*pair) for pair in zip(column, each.column, strict=True)}
             if more in ({1}, {-1}):
-                return [each], f"{each.name} {'+' if more == {1} else '-'} 1"
+                return _arithmetic(f"{each.name} {'+' if more == {1} else '-'} 1", each)
     return None
 
 
@@ -87,9 +109,11 @@ def _product(column: Column, known: Sequence[Known]) -> Explanation | None:
     """Find a known number of which the number that varies is a multiple, or that is one of it."""
     for each in known:
         if factor := _multiple(column, each.column):
-            return [each], f"{factor} * {each.name}"
-        if factor := _multiple(each.column, column):
-            return [each], f"{each.name} // {factor}"
+            return _arithmetic(f"{factor} * {each.name}", each)
+        if (factor := _multiple(each.column, column)) == 2:
+            return Explanation((each,), f"{each.name} // 2", f"half_{each.name}")
+        if factor:
+            return _arithmetic(f"{each.name} // {factor}", each)
     return None
 
 
@@ -119,7 +143,7 @@ def _sum(number: Number, column: Column, known: Sequence[Known]) -> Explanation 
     for left in incoming if _whole(column) else ():
         rest = tuple(_less(*pair) for pair in zip(column, left.column, strict=True))
         if number.is_size and rest[0] > 0 and not varies(rest):
-            return [left], f"{left.name} + {rest[0]}"
+            return _arithmetic(f"{left.name} + {rest[0]}", left)
         for right in known:
             if right.from_input or not _whole(right.column):
                 continue
@@ -128,7 +152,7 @@ def _sum(number: Number, column: Column, known: Sequence[Known]) -> Explanation 
             factor = factors.pop()
             if not factors and factor > 0:
                 more = right.name if factor == 1 else f"{factor} * {right.name}"
-                return [left, right], f"{left.name} + {more}"
+                return _arithmetic(f"{left.name} + {more}", left, right)
     return None
 
 

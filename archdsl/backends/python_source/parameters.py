@@ -43,36 +43,42 @@ class Parameter:
     is_size: bool = False
 
 
-Resolved = tuple[tuple[Parameter, ...], tuple[str | None, ...], list[tuple[object, ...]]]
+Resolved = tuple[
+    tuple[Parameter, ...], tuple[str | None, ...], Mapping[str, str], list[tuple[object, ...]]
+]
 
 
 def resolve(
     checked: CheckedGraph, places: Sequence[Place], numbers: Sequence[Sequence[Number]]
 ) -> Resolved:
-    """Find the parameters of a class, the text of each of its numbers, and the values per use."""
+    """Find the parameters of a class, the text of each of its numbers, and the values per use.
+
+    Third come the names of attributes that keep numbers, by the texts of those that vary.
+    """
     samples = numbers[0]
     plain = ([_plain(number.value) for number in use] for use in numbers)
     columns = [_agreed(column) for column in zip(*plain, strict=True)]
     varying = [at for at, column in enumerate(columns) if varies(column)]
     texts = [_constant(*pair) for pair in zip(samples, columns, strict=True)]
     if not varying:
-        return (), tuple(texts), [()] * len(places)
+        return (), tuple(texts), {}, [()] * len(places)
     varied = [(samples[at], columns[at]) for at in varying]
     known = _known(checked, places)
     explained = _explained(varied, known)
     if twin := _twin(explained):
         known = [each for each in known if each.name != twin]
         explained = _explained(varied, known)
-    for at, (_, (_, text)) in zip(varying, explained, strict=True):
-        texts[at] = text
-    used = {each.name: each for _, (found, _) in explained for each in found}
+    for at, (_, found) in zip(varying, explained, strict=True):
+        texts[at] = found.text
+    used = {each.name: each for _, found in explained for each in found.known}
     order = {each.name: rank for rank, each in enumerate(known)}
     chosen = sorted(used.values(), key=lambda each: order.get(each.name, len(order)))
     network = places[0].parent is None
     parameters = [_parameter(each, explained, network) for each in chosen]
     parameters.sort(key=lambda parameter: parameter.default is not NO_DEFAULT)
     ordered = [used[parameter.name].column for parameter in parameters]
-    return tuple(parameters), tuple(texts), list(zip(*ordered, strict=True))
+    attributes = {found.text: found.name for _, found in explained}
+    return tuple(parameters), tuple(texts), attributes, list(zip(*ordered, strict=True))
 
 
 def _plain(value: object) -> object:
@@ -102,15 +108,15 @@ def _explained(varied: Sequence[tuple[Number, Column]], known: Sequence[Known]) 
     used: dict[str, Known] = {}
     explained: Explained = []
     for number, column in varied:
-        found, text = explain(number, column, known, used)
-        explained.append((number, (found, text)))
-        used |= {each.name: each for each in found if each.name not in used}
+        found = explain(number, column, known, used)
+        explained.append((number, found))
+        used |= {each.name: each for each in found.known if each.name not in used}
     return explained
 
 
 def _direct(known: Known, explained: Explained) -> list[Number]:
     """Return the numbers that something known stands for."""
-    return [number for number, (found, text) in explained if text == known.name == found[0].name]
+    return [number for number, found in explained if found.text == known.name]
 
 
 def _twin(explained: Explained) -> str:
@@ -119,7 +125,7 @@ def _twin(explained: Explained) -> str:
     A block whose output is as large as its input takes one number, called as the block calls it.
     What is no size (the groups of a convolution) gives way to the size of the input.
     """
-    used = {each.name: each for _, (found, _) in explained for each in found}
+    used = {each.name: each for _, found in explained for each in found.known}
     for size in (each for each in used.values() if each.from_input):
         for twin in used.values():
             if twin is not size and twin.is_like(size.column):
@@ -173,7 +179,7 @@ def _parameter(known: Known, explained: Explained, network: bool) -> Parameter:
         _default(known, direct, network),
         known.from_input,
         known.turns or (bool(direct) and all(number.turns for number in direct)),
-        any(number.is_size for number, (found, _) in explained if known in found),
+        any(number.is_size for number, found in explained if known in found.known),
     )
 
 
