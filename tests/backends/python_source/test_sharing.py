@@ -52,10 +52,9 @@ NESTED = f"""{STAGE}block Body(first, second) {{
 """
 
 
-def written(folder: Path, spec: str, *uses: str) -> str:
-    """Return the source of a network of so many uses, which must compute what its nodes say."""
-    stages = "\n".join(uses)
-    network = f"network net {{ input x: [3, 16, 16]\n{stages}\n}}"
+def written(folder: Path, spec: str, uses: str) -> str:
+    """Return the source of a network of some uses, which must compute what its nodes say."""
+    network = f"network net {{ input x: [3, 16, 16]; {uses} }}"
     text, found = verified(load(folder, spec + network))
     assert found.agrees, (found.disagreeing, found.differing)
     assert found.parameters.agrees
@@ -73,57 +72,64 @@ def test_densenet_has_one_class_for_its_dense_blocks(network: str) -> None:
     assert '("denseblock2", Denseblock(' in text
 
 
-def test_stages_of_different_depth(tmp_path: Path) -> None:
-    text = written(tmp_path, STAGE, "Stage(4, 2)", "Stage(6, 5)", "Stage(8, 1)")
+# A spec, uses of a block, its name, and what its one class says, or what makes it.
+SHARED = {
+    "stages of different depth": (
+        STAGE,
+        "Stage(4, 2); Stage(6, 5); Stage(8, 1)",
+        "Stage",
+        [
+            "def __init__(self, in_channels: int, width: int, depth: int) -> None:",
+            "*[Unit(width) for _ in range(depth)]",
+            "Stage(4, 6, depth=5)",
+        ],
+    ),
+    "a depth that is one less": (
+        STAGE.replace("repeat depth", "repeat depth - 1"),
+        "Stage(4, 3); Stage(6, 6)",
+        "Stage",
+        ["*[Unit(width) for _ in range(depth - 1)]"],
+    ),
+    "one and two turns of a loop that grows": (
+        DENSE,
+        "a: Dense(2, 4); b: Dense(1, 3); c: Dense(6, 2)",
+        "Dense",
+        ["in_channels: int, layers: int, growth: int", "Unit(in_channels + i * growth, growth)"],
+    ),
+    "stages with labels": (
+        NAMED,
+        "Stage(4, 2); Stage(6, 5)",
+        "Stage",
+        ['OrderedDict([(f"layer_{i}", Unit(width)) for i in range(depth)])'],
+    ),
+    "a loop beside other modules, which keeps the number": (
+        BESIDE,
+        "Conv2d(4, 1); a: Stage(5); b: Stage(3)",
+        "Stage",
+        ["self.depth = depth", "for i in range(depth):", "for i in range(self.depth):"],
+    ),
+    "the number is handed on": (
+        NESTED,
+        "a: Body(3, 4); b: Body(2, 5)",
+        "Body",
+        ["Stage(in_channels, 4, depth=first)", "Stage(4, 6, depth=second)"],
+    ),
+}
 
-    assert text.count("class Stage") == 1
-    assert "def __init__(self, in_channels: int, width: int, depth: int) -> None:" in text
-    assert "*[Unit(width) for _ in range(depth)]" in text
-    assert "Stage(4, 6, depth=5)" in text
 
+@pytest.mark.parametrize(("spec", "uses", "block", "parts"), SHARED.values(), ids=SHARED)
+def test_one_class_takes_the_number(
+    spec: str, uses: str, block: str, parts: list[str], tmp_path: Path
+) -> None:
+    text = written(tmp_path, spec, uses)
 
-def test_one_and_two_turns_of_a_loop_that_grows(tmp_path: Path) -> None:
-    text = written(tmp_path, DENSE, "a: Dense(2, 4)", "b: Dense(1, 3)", "c: Dense(6, 2)")
-
-    assert text.count("class Dense") == 1
-    assert "self, in_channels: int, layers: int, growth: int" in text
-    assert "Unit(in_channels + i * growth, growth)" in text
-
-
-def test_named_stages(tmp_path: Path) -> None:
-    text = written(tmp_path, NAMED, "Stage(4, 2)", "Stage(6, 5)")
-
-    assert text.count("class Stage") == 1
-    assert 'OrderedDict([(f"layer_{i}", Unit(width)) for i in range(depth)])' in text
-
-
-def test_a_loop_beside_other_modules_keeps_the_number(tmp_path: Path) -> None:
-    text = written(tmp_path, BESIDE, "Conv2d(4, 1)", "a: Stage(5)", "b: Stage(3)")
-
-    assert text.count("class Stage") == 1
-    assert "self.depth = depth" in text
-    assert text.count("for i in range(depth):") == 1
-    assert text.count("for i in range(self.depth):") == 1
-
-
-def test_the_number_is_handed_on(tmp_path: Path) -> None:
-    text = written(tmp_path, NESTED, "a: Body(3, 4)", "b: Body(2, 5)")
-
-    assert text.count("class Body") == 1
-    assert "Stage(in_channels, 4, depth=first)" in text
-    assert "Stage(4, 6, depth=second)" in text
-
-
-def test_a_depth_that_is_one_less(tmp_path: Path) -> None:
-    spec = STAGE.replace("repeat depth", "repeat depth - 1")
-
-    text = written(tmp_path, spec, "Stage(4, 3)", "Stage(6, 6)")
-
-    assert "*[Unit(width) for _ in range(depth - 1)]" in text
+    assert text.count(f"class {block}") == 1
+    for part in parts:
+        assert text.count(part) == 1, part
 
 
 def test_once_and_twice_are_written_out(tmp_path: Path) -> None:
-    text = written(tmp_path, STAGE, "Stage(4, 1)", "Stage(6, 2)")
+    text = written(tmp_path, STAGE, "Stage(4, 1); Stage(6, 2)")
 
     assert text.count("class Stage") == 2
     assert "range" not in text
@@ -132,7 +138,7 @@ def test_once_and_twice_are_written_out(tmp_path: Path) -> None:
 def test_what_is_between_tells_classes_apart(tmp_path: Path) -> None:
     spec = STAGE.replace("repeat depth {", "if depth > 3 { Tanh }; repeat depth {")
 
-    text = written(tmp_path, spec, "Stage(4, 3)", "Stage(6, 6)")
+    text = written(tmp_path, spec, "Stage(4, 3); Stage(6, 6)")
 
     assert text.count("class Stage") == 2
 
