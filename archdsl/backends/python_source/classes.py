@@ -149,9 +149,11 @@ class _Builder:
         makers = dict(self.members(shaped, place))
         if shaped.form is Form.CHAIN:
             makers = {"": ListMaker("", tuple(makers), tuple(makers.values()), positional=True)}
-        steps = list(self.actions(shaped)) if shaped.form is Form.CLASS else []
+        tensors = {name: at for at, name in enumerate(place.inputs)}
+        steps = list(self.actions(shaped, tensors)) if shaped.form is Form.CLASS else []
         actions = tuple(action for action, _ in steps)
-        use = Use(shaped, tuple(makers.items()), actions, tuple(spoken for _, spoken in steps))
+        spoken = tuple(numbers for _, numbers in steps)
+        use = Use(shaped, tuple(makers.items()), actions, spoken, tensors)
         key = (
             place.scope.block,
             place.scope.description if place.scope.block else "",
@@ -159,7 +161,7 @@ class _Builder:
             tuple((name, maker.shape) for name, maker in makers.items()),
             use.actions,
             len(place.inputs),
-            _numbered(place)[1] if shaped.form is Form.CLASS else (),
+            tuple(tensors[name] for name in place.outputs) if steps else (),
         )
         return use, key
 
@@ -217,9 +219,14 @@ class _Builder:
         ]
         return ClassMaker(module_class, tuple(numbers))
 
-    def actions(self, shaped: Shaped) -> Iterator[tuple[Action, tuple[Number, ...]]]:
-        """Yield the steps of a forward pass with the numbers in their expressions."""
-        tensors, _ = _numbered(shaped.place)
+    def actions(
+        self, shaped: Shaped, tensors: dict[str, int]
+    ) -> Iterator[tuple[Action, tuple[Number, ...]]]:
+        """Yield the steps of a forward pass with the numbers in their expressions.
+
+        The tensors that they give are added to `tensors`, each with a number of its own.
+        """
+        following = count(len(tensors))
         prefix = len(shaped.place.scope.name) + 1 if shaped.place.scope.name else 0
         for step in shaped.place.steps:
             target, text = self.expression(step)
@@ -229,10 +236,13 @@ class _Builder:
                 Number(value, hint or (argument_name(node, value) if node else "size"))
                 for value, hint in zip(found.numbers, found.hints, strict=True)
             )
+            inputs = tuple(tensors[name] for name in step.inputs)
+            # what a module owns is given each time that it is called: another tensor
+            tensors.update(zip(step.outputs, following, strict=False))
             action = Action(
                 target[prefix:],
                 found.parts,
-                tuple(tensors[name] for name in step.inputs),
+                inputs,
                 tuple(tensors[name] for name in step.outputs),
                 step.training_only and shaped.place.evaluated,
                 self.names(step),
@@ -263,13 +273,3 @@ class _Builder:
         while node.shares:
             node = self.checked.nodes[node.shares]
         return node.name
-
-
-def _numbered(place: Place) -> tuple[dict[str, int], tuple[int, ...]]:
-    """Number the tensors of a forward pass, those that come in first, and its results."""
-    tensors = {name: at for at, name in enumerate(place.inputs)}
-    numbers = count(len(tensors))
-    for step in place.steps:
-        for name in step.outputs:  # one that is given again is another tensor
-            tensors[name] = next(numbers)
-    return tensors, tuple(tensors[name] for name in place.outputs)

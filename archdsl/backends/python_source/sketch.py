@@ -12,7 +12,6 @@ from archdsl.backends.python_source.makers import Maker
 from archdsl.backends.python_source.names import prose, unique, variable
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.template import substitute
-from archdsl.backends.python_source.tree import Place
 from archdsl.backends.python_source.uses import Action, Use
 from archdsl.backends.python_source.variables import (
     FEWEST_ALIKE,
@@ -121,12 +120,11 @@ def sketch(
     place = use.shaped.place
     root = place.parent is None
     parameters = _parameters(checked, uses)
-    numbers = _tensor_numbers(place)
-    results = [numbers[name] for name in (outputs.nodes if root else place.outputs)]
+    results = [use.tensors[name] for name in (outputs.nodes if root else place.outputs)]
     named = dict.fromkeys(results, "")
     if root:
         for name, node in zip(outputs.names, outputs.nodes, strict=True):
-            named[numbers[node]] = name if node not in outputs.unnamed else ""
+            named[use.tensors[node]] = name if node not in outputs.unnamed else ""
     tensors = name_tensors(
         parameters,
         use.actions,
@@ -148,7 +146,7 @@ def sketch(
         results,
         frozenset(_alone(results, outputs) if root else results[: len(results) == 1]),
         frozenset() if root else frozenset(results) & training,
-        _shapes(checked, place) if root else {},
+        _shapes(checked, use) if root else {},
     )
 
 
@@ -157,14 +155,6 @@ def _alone(results: Sequence[int], outputs: Outputs) -> list[int]:
     pairs = zip(results, outputs.training_only, strict=True)
     always = [tensor for tensor, only in pairs if not only]
     return [] if outputs.evaluation else always
-
-
-def _tensor_numbers(place: Place) -> dict[str, int]:
-    numbers = {name: at for at, name in enumerate(place.inputs)}
-    for step in place.steps:
-        for name in step.outputs:
-            numbers[name] = len(numbers)
-    return numbers
 
 
 def _parameters(checked: CheckedGraph, uses: Sequence[Use]) -> list[str]:
@@ -193,18 +183,17 @@ def _common_label(checked: CheckedGraph, uses: Sequence[Use], number: int) -> st
     return label or ("x", "y", "z")[min(number, 2)]
 
 
-def _shapes(checked: CheckedGraph, place: Place) -> dict[int, str]:
+def _shapes(checked: CheckedGraph, use: Use) -> dict[int, str]:
     """Return the shape of each tensor that a network computes, where it is another than before."""
     notes: dict[int, str] = {}
-    numbers = _tensor_numbers(place)
     before: object = None
-    for step in place.steps:
+    for step, action in zip(use.shaped.place.steps, use.actions, strict=True):
         if len(step.outputs) != 1:
             continue
         node = checked.nodes[step.outputs[0]]
         if node.shape != before and node.facts.batched:
             text = prose(" x ".join(["N", *map(str, node.shape)]))
             if len(text) <= 72:
-                notes[numbers[step.outputs[0]]] = text
+                notes[action.outputs[0]] = text
         before = node.shape
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from archdsl.backends.python_source.forms import Shaped
@@ -29,9 +30,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A scope that a class is made for, and the numbers that it has there."""
+    """A scope that a class is made for, and the numbers that it has there.
+
+    Attributes:
+        makers: by the name of the member, in order.
+        spoken: the numbers in the expression of each action.
+        tensors: the number of each tensor by its name; of one that comes several times the last.
+    """
 
     shaped: Shaped
-    makers: tuple[tuple[str, Maker], ...]  # by the name of the member, in order
+    makers: tuple[tuple[str, Maker], ...]
     actions: tuple[Action, ...]
-    spoken: tuple[tuple[Number, ...], ...]  # the numbers in the expression of each action
+    spoken: tuple[tuple[Number, ...], ...]
+    tensors: Mapping[str, int]

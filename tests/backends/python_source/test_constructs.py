@@ -82,6 +82,19 @@ CONSTRUCTS = {
           reuse unit
           add { branch {} branch { from unit } }
         }""",
+    "reuse of a block whose tensor is read outside of it": """
+        block Scaled {
+          parameter factor: [4, 1, 1] = 0.5
+          mul { branch {} branch { from factor } }; Conv2d(4, 1)
+        }
+        block Twice {
+          inner: Scaled; Tanh; mul { branch {} branch { from inner.factor } }
+          reuse inner; Sigmoid; mul { branch {} branch { from inner.factor } }
+          last: Conv2d(4, 1)
+          add { branch { from last -> Tanh } branch { from inner -> ReLU } }
+        }
+        network net { input image: [4, 8, 8]; a: Twice; between: Conv2d(4, 1); b: Twice; ReLU }
+        """,
     "reuse of a group that ends with a reuse": """
         block Unit { Conv2d(4, 1) -> Conv2d(4, 3, padding = 1) }
         network net { input image: [4, 4, 4]
