@@ -178,18 +178,23 @@ def _chains(
 def _stems(chains: Sequence[Chain], tensors: Tensors, fewest: int) -> frozenset[str]:
     """Return what those labels have in common of whose tensors each comes when the last is gone."""
     labels = [label for label in tensors.labels.values() if label]
-    many = Counter(label.rstrip("0123456789") for label in labels)
+    many = Counter(_unnumbered(label) for label in labels)
     last_use: dict[str, int] = {}
     together: set[str] = set()
     for chain in chains:
         named = [label for tensor in chain.tensors if (label := tensors.labels.get(tensor))]
         if len(named) != 1:
             continue
-        stem = named[0].rstrip("0123456789")
+        stem = _unnumbered(named[0])
         if last_use.get(stem, -1) > chain.start:
             together.add(stem)
         last_use[stem] = tensors.last_use[chain.tensors[-1]]
     return frozenset(stem for stem in last_use if many[stem] >= fewest and stem not in together)
+
+
+def _unnumbered(label: str) -> str:
+    """Return a label less the digits at its end; `numbered` keeps zeros in front of a number."""
+    return label.rstrip("0123456789")
 
 
 def _wanted(
@@ -263,7 +268,7 @@ def _branch_name(chain: Chain, tensors: Tensors) -> str:
     if len(labels) != 1:
         return _stem(labels)
     # in a long row of branches that go one by one, all have the same name
-    stem, gone = labels[0].rstrip("0123456789"), tensors.readers[chain.tensors[-1]] <= 1
+    stem, gone = _unnumbered(labels[0]), tensors.readers[chain.tensors[-1]] <= 1
     return variable(stem if gone and stem in tensors.stems else labels[0]) or variable(labels[0])
 
 
