@@ -24,6 +24,7 @@ from archdsl.backends.python_source.names import (
 )
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.slots import Member, written_actions, written_members
+from archdsl.backends.python_source.template import filled
 from archdsl.graph import CheckedGraph
 
 
@@ -96,11 +97,8 @@ def _members(written: ModuleClass) -> Members:
         return f"self.{members.stored[text]}"
 
     for at in written_actions(written.folded):
-        parts = use.actions[at].parts
-        pieces = [parts[0]]
-        for part in parts[1:]:
-            pieces += [stored(_given(fill)), part]
-        members.texts[at] = _spaced("".join(pieces))
+        texts = [stored(_given(fill)) for _ in use.spoken[at]]
+        members.texts[at] = _spaced(filled(use.actions[at].parts, texts))
     for run in written.folded.runs.values():
         count = _given(fill)
         members.ranges[run.start] = _range(run, count)

@@ -17,7 +17,7 @@ from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.names import literal, numbered, snake_case
 from archdsl.backends.python_source.rows import Row, listed_items, named_items
-from archdsl.backends.python_source.template import template
+from archdsl.backends.python_source.template import filled, template
 from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula
@@ -103,10 +103,7 @@ class TensorMaker(_One):
         return (self.parts, self.learnable)
 
     def text(self, fill: Iterator[str | None]) -> str:
-        pieces = [self.parts[0]]
-        for part in self.parts[1:]:
-            pieces += [str(next(fill)), part]
-        text = "".join(pieces)
+        text = filled(self.parts, (str(next(fill)) for _ in self.numbers))
         return f"nn.Parameter({text})" if self.learnable else text
 
 

@@ -66,7 +66,7 @@ def generate(checked: CheckedGraph) -> PythonSource:
     root.name = outputs.network
     _name_classes(classes, own, outputs)
     ordered = [root, *sorted(classes[:-1], key=_first_use(everything))]
-    bodies = [*outputs.classes(checked)]
+    bodies = [*outputs.classes()]
     bodies += [write_class(checked, each, outputs) for each in ordered]
     bodies += [text.rstrip().split("\n") for _, text in sources.values() if text]
     head = [*_docstring(checked), "", *_imports(modules, bodies)]

@@ -54,22 +54,19 @@ class Outputs:
         always = [name for name, only in zip(names, self.training_only, strict=True) if not only]
         yield 0, f"return {_tuple(self.evaluation, always)}"
 
-    def classes(self, checked: CheckedGraph) -> Iterator[list[str]]:
+    def classes(self) -> Iterator[list[str]]:
         """Yield the lines of each named tuple."""
         if self.evaluation:
             mode = " in evaluation mode" if self.training != self.evaluation else ""
             fields = [n for n, only in zip(self.names, self.training_only, strict=True) if not only]
-            yield self._class(checked, self.evaluation, fields, mode)
+            yield self._class(self.evaluation, fields, mode)
         if self.training and self.training != self.evaluation:
-            yield self._class(checked, self.training, self.names, " in training mode")
+            yield self._class(self.training, self.names, " in training mode")
 
-    def _class(
-        self, checked: CheckedGraph, name: str, fields: Sequence[str], mode: str
-    ) -> list[str]:
-        text = docstring(f"What `{self.network}` gives{mode}.", 1)
+    def _class(self, name: str, fields: Sequence[str], mode: str) -> list[str]:
         return [
             f"class {name}(NamedTuple):",
-            *text,
+            *docstring(f"What `{self.network}` gives{mode}.", 1),
             "",
             *(f"    {field}: torch.Tensor" for field in fields),
         ]

@@ -7,6 +7,7 @@ one number that varies; so are the expressions of the forward pass.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,13 +27,6 @@ class Template:
     numbers: tuple[int | float, ...]
     hints: tuple[str, ...]
 
-    def filled(self, texts: list[str]) -> str:
-        """Return the text with something in the place of each number."""
-        pieces = [self.parts[0]]
-        for text, part in zip(texts, self.parts[1:], strict=True):
-            pieces += [text, part]
-        return "".join(pieces)
-
 
 @lru_cache(maxsize=4096)
 def template(text: str) -> Template:
@@ -51,6 +45,12 @@ def template(text: str) -> Template:
         hints.append(keyword[1] if keyword else "")
         start = token.end()
     return Template((*parts, text[start:]), tuple(numbers), tuple(hints))
+
+
+def filled(parts: Sequence[str], texts: Iterable[str]) -> str:
+    """Return a text with something in the place of each of its numbers."""
+    pairs = zip(texts, parts[1:], strict=True)
+    return parts[0] + "".join(text + part for text, part in pairs)
 
 
 def substitute(text: str, values: dict[str, str]) -> str:
