@@ -87,7 +87,7 @@ class _Merge:
         used: those that were put into a module of torch.
     """
 
-    arguments: Mapping[object, Argument]
+    arguments: Mapping[Formula, Argument]
     used: set[Argument] = field(default_factory=set)
 
     def node(self, node: Node, general: Node) -> Node:

@@ -155,12 +155,9 @@ class _Builder:
         spoken = tuple(numbers for _, numbers in steps)
         use = Use(shaped, tuple(makers.items()), actions, spoken, tensors)
         key = (
-            place.scope.block,
-            place.scope.description if place.scope.block else "",
-            shaped.form,
+            use.family,
             tuple((name, maker.shape) for name, maker in makers.items()),
             use.actions,
-            len(place.inputs),
             tuple(tensors[name] for name in place.outputs) if steps else (),
         )
         return use, key

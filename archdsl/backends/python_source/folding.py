@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from archdsl.backends.python_source.loops import Fewest, Run, Spoken, find_runs
+from archdsl.backends.python_source.loops import Column, Fewest, Run, Spoken, find_runs
 from archdsl.backends.python_source.makers import ListMaker, Maker, Number
 from archdsl.backends.python_source.names import numbered
 from archdsl.backends.python_source.rows import FEWEST_NAMED, Repeats, Row
 from archdsl.backends.python_source.sketch import Sketch
 from archdsl.backends.python_source.uses import Use
-
-Column = tuple[object, ...]  # a number for each use
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from archdsl.backends.python_source.errors import refuse_reserved
 from archdsl.backends.python_source.names import (
     DICT_ATTRIBUTES,
     LIST_ATTRIBUTES,
+    attribute,
     is_attribute,
     is_reserved,
     positional,
@@ -18,7 +19,6 @@ from archdsl.backends.python_source.names import (
     unique,
     variable,
 )
-from archdsl.backends.python_source.names import member as attribute
 from archdsl.backends.python_source.tree import Place, Step, label_of
 from archdsl.graph import Node
 from archdsl.layers.base import TorchFunction, TorchModule
@@ -98,22 +98,19 @@ def _is_keyed(shaped: Shaped) -> bool:
 
 
 def _shaped(place: Place, inner: dict[str, Shaped]) -> Shaped:
-    if place.callable and not is_chain(place):
-        _list_functions(place)
     depth = 1 + max((each.inline_depth for each in inner.values()), default=0)
-    labels = list(place.children)
-    chain = place.callable and is_chain(place)
-    listed = not LIST_ATTRIBUTES.intersection(labels)
     if not place.callable:
         modules = all(not _is_tensor(child) for child in place.children.values())
-        if modules and positional(labels) and depth <= DEEPEST_INLINE:
+        if modules and positional(list(place.children)) and depth <= DEEPEST_INLINE:
             return Shaped(place, Form.LIST, inner=inner, inline_depth=depth)
         return Shaped(place, Form.HOLDER, inner=inner)
-    if chain and place.is_group and listed and depth <= DEEPEST_INLINE:
+    if not is_chain(place) and not _list_functions(place):
+        return Shaped(place, Form.CLASS, inner=inner)
+    labels = list(place.children)
+    listed = not LIST_ATTRIBUTES.intersection(labels)
+    if place.is_group and listed and depth <= DEEPEST_INLINE:
         return Shaped(place, Form.SEQUENTIAL, inner=inner, inline_depth=depth)
-    if chain and positional(labels):
-        return Shaped(place, Form.CHAIN, inner=inner)
-    return Shaped(place, Form.CLASS, inner=inner)
+    return Shaped(place, Form.CHAIN if positional(labels) else Form.CLASS, inner=inner)
 
 
 def is_chain(place: Place) -> bool:
@@ -132,8 +129,8 @@ def is_chain(place: Place) -> bool:
     return flow == tuple(place.outputs)
 
 
-def _list_functions(place: Place) -> None:
-    """Make functions that stand between modules modules as well, where all are a chain then.
+def _list_functions(place: Place) -> bool:
+    """Make functions that stand between modules modules as well, and tell if all are a chain then.
 
     `nn.Flatten` in an `nn.Sequential` reads better than a class with a forward pass.
     """
@@ -144,13 +141,15 @@ def _list_functions(place: Place) -> None:
         label = what.label if isinstance(what, Place) else label_of(what)
         if place.children.get(label) is not what:
             if isinstance(what, Place) or not (node := _as_module(what)):
-                return
+                return False
             what = node
         children[label] = what
         steps.append(replace(step, what=what))
     listed = place.is_group or positional(list(children))
-    if listed and is_chain(replace(place, steps=steps, children=children)):
-        place.steps, place.children = steps, children
+    if not listed or not is_chain(replace(place, steps=steps, children=children)):
+        return False
+    place.steps, place.children = steps, children
+    return True
 
 
 def _as_module(node: Node) -> Node | None:

@@ -80,7 +80,7 @@ def positional(labels: Sequence[str]) -> bool:
     return all(label == str(at) for at, label in enumerate(labels))
 
 
-def member(owner: str, label: str) -> str:
+def attribute(owner: str, label: str) -> str:
     """Return the expression for an attribute, whatever its name."""
     return f"{owner}.{label}" if is_attribute(label) else f"getattr({owner}, {quoted(label)})"
 

@@ -72,6 +72,8 @@ def _rows(order: Sequence[Node]) -> Iterator[tuple[int, bool]]:
 
 
 class _Finder:
+    """Compares rows of nodes with what scopes did when they were first used."""
+
     def __init__(self, order: Sequence[Node], opened: Container[str]) -> None:
         self.order = order
         self.opened = opened

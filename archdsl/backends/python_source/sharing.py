@@ -52,7 +52,7 @@ def share(groups: Sequence[Alike]) -> Iterator[list[Folded]]:
     """Yield the variants of each class, in the order in which the uses first come."""
     families: dict[Hashable, list[int]] = {}
     for at, group in enumerate(groups):
-        families.setdefault(_family(group.uses[0]), []).append(at)
+        families.setdefault(group.uses[0].family, []).append(at)
     variants: dict[int, list[Folded]] = {}
     shared: set[int] = set()
     for family in families.values():
@@ -65,13 +65,6 @@ def share(groups: Sequence[Alike]) -> Iterator[list[Folded]]:
     for at, group in enumerate(groups):
         if at not in shared:
             yield variants.get(at) or [fold(group.uses, group.sketch, WRITTEN)]
-
-
-def _family(use: Use) -> Hashable:
-    """Return what all uses that share a class have in common."""
-    place = use.shaped.place
-    description = place.scope.description if place.scope.block else ""
-    return (place.scope.block, description, use.shaped.form, len(place.inputs))
 
 
 def _buckets(groups: Sequence[Alike], family: Sequence[int]) -> Iterator[dict[int, Folded]]:

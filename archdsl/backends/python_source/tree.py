@@ -18,7 +18,7 @@ from archdsl.layers.base import TorchModule, TorchTensor
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """A scope with all that happens in it. Filled in by `build`, then left alone.
+    """A scope with all that happens in it. Filled in by `build`.
 
     Attributes:
         label: its last name: what its module is called in the module around it.
@@ -27,6 +27,7 @@ class Place:
         inputs: names of the tensors that come in, in the order in which they are read.
         outputs: names of the tensors that are read outside, the last computed one first.
         first, last, count: places of its nodes in the order of the graph, and their number.
+        entered: whether its call is among the steps of the scope around it.
         evaluated: whether any of its nodes is needed outside of training.
     """
 

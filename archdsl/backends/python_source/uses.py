@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from archdsl.backends.python_source.forms import Shaped
@@ -43,3 +43,10 @@ class Use:
     actions: tuple[Action, ...]
     spoken: tuple[tuple[Number, ...], ...]
     tensors: Mapping[str, int]
+
+    @property
+    def family(self) -> Hashable:
+        """What all uses that share a class have in common."""
+        place = self.shaped.place
+        description = place.scope.description if place.scope.block else ""
+        return (place.scope.block, description, self.shaped.form, len(place.inputs))
