@@ -196,11 +196,11 @@ def _number(size: Size) -> str:
 
 def _is_foreign(path: str, ending: str) -> bool:
     """Tell whether a file is there that archdsl did not generate."""
-    from archdsl.backends.python_source.module import MARK
+    from archdsl.backends.python_source import is_generated
 
     if not os.path.isfile(path):
         return False  # nothing, or a device; a folder is refused when it is written
     if ending != ".py":
         return True  # such files carry no mark
     with open(path, "rb") as file:
-        return MARK.encode() not in file.read(200)
+        return not is_generated(file.read(200).decode(errors="replace"))

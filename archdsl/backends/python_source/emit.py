@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from archdsl.backends.python_source.classes import ModuleClass
@@ -28,35 +28,35 @@ from archdsl.backends.python_source.template import filled
 from archdsl.graph import CheckedGraph
 
 
-@dataclass(slots=True)
-class Members:
-    """What a constructor makes.
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a class says, with its arguments put in.
 
     Attributes:
-        made: the members that are written, with the text that makes each.
+        members: those that are written, with the text that makes each.
         stored: attributes that keep numbers for the forward pass, by the texts of those.
-        texts: the expression of each action that is written, with numbers put in.
+        actions: the expression of each action that is written.
         ranges: for each loop what it counts through and begins to count with, in the constructor.
         kept: the same in the forward pass.
     """
 
-    made: list[tuple[Member, str]] = field(default_factory=list)
-    stored: dict[str, str] = field(default_factory=dict)
-    texts: dict[int, str] = field(default_factory=dict)
-    ranges: dict[int, tuple[str, int]] = field(default_factory=dict)
-    kept: dict[int, tuple[str, int]] = field(default_factory=dict)
+    members: Sequence[tuple[Member, str]]
+    stored: Mapping[str, str]
+    actions: Mapping[int, str]
+    ranges: Mapping[int, tuple[str, int]]
+    kept: Mapping[int, tuple[str, int]]
 
 
 def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -> list[str]:
     """Return the lines of a class; `outputs` is what the network as a whole gives."""
     use = written.sample
-    members = _members(written)
+    texts = _texts(written)
     place, form = use.shaped.place, use.shaped.form
     keyed = use.shaped.keyed
     base = "nn.Sequential" if form is Form.CHAIN else "nn.ModuleDict" if keyed else "nn.Module"
     lines = [f"class {written.name}({base}):"]
     if place.parent is None:
-        details = tuple(prose(text) for text in outputs.described(checked))
+        details = tuple(prose(each) for each in outputs.described(checked))
         summary = prose(checked.description) or f"The network `{prose(checked.name)}`."
         lines += docstring(summary, 1, details)
         lines.append("")
@@ -66,51 +66,55 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
     if plain := [name for name in buffers if is_attribute(name)]:
         lines += [*(f"    {name}: {TENSOR}" for name in plain), ""]
     if form is Form.CHAIN:
-        return [*lines, *_init_header(written), *_chain_body(members)]
-    if members.made or members.stored:
-        lines += [*_init_header(written), *_init_body(members, keyed)]
+        return [*lines, *_init_header(written), *_chain_body(texts)]
+    if texts.members or texts.stored:
+        lines += [*_init_header(written), *_init_body(texts, keyed)]
     folded = written.folded
     if folded.sketch is None:
         return lines
-    if members.made or members.stored:
+    if texts.members or texts.stored:
         lines.append("")
-    forward = Forward(folded.sketch, members.texts, folded.runs, members.kept)
+    forward = Forward(folded.sketch, texts.actions, folded.runs, texts.kept)
     return [*lines, *_forward_lines(written, forward, outputs)]
 
 
-def _members(written: ModuleClass) -> Members:
+def _texts(written: ModuleClass) -> Texts:
     """Put the arguments of a class into the texts of its members and actions."""
     use = written.sample
     fill = iter(written.arguments)
-    members = Members()
-    for member in written_members(written.folded):
-        members.made.append((member, member.maker.text(_filled(member, fill))))
+    members = [
+        (member, member.maker.text(_with_growth(member, fill)))
+        for member in written_members(written.folded)
+    ]
     taken = {*MODULE_ATTRIBUTES, *DICT_ATTRIBUTES, *(name for name, _ in use.makers)}
+    stored: dict[str, str] = {}
 
-    def stored(text: str) -> str:
+    def read(text: str) -> str:
         """Return how the forward pass reads a number: itself, or an attribute that keeps it."""
         if text not in written.attributes:
             return text
-        if text not in members.stored:
-            used = {*taken, *members.stored.values()}
-            members.stored[text] = unique(written.attributes[text], used)
-        return f"self.{members.stored[text]}"
+        if text not in stored:
+            stored[text] = unique(written.attributes[text], {*taken, *stored.values()})
+        return f"self.{stored[text]}"
 
+    actions: dict[int, str] = {}
     for at in written_actions(written.folded):
-        texts = [stored(_given(fill)) for _ in use.spoken[at]]
-        members.texts[at] = _spaced(filled(use.actions[at].parts, texts))
+        texts = [read(_given(fill)) for _ in use.spoken[at]]
+        actions[at] = _spaced(filled(use.actions[at].parts, texts))
+    ranges: dict[int, tuple[str, int]] = {}
+    kept: dict[int, tuple[str, int]] = {}
     for run in written.folded.runs.values():
         count = _given(fill)
-        members.ranges[run.start] = _range(run, count)
-        over = [member for member, _ in members.made if member.run is run]
-        if len(over) == 1 and len(members.made) == 1:
-            members.kept[run.start] = (CHILDREN, 0)
+        ranges[run.start] = _range(run, count)
+        over = [member for member, _ in members if member.run is run]
+        if len(over) == 1 and len(members) == 1:
+            kept[run.start] = (CHILDREN, 0)
         else:
-            members.kept[run.start] = _range(run, stored(count))
-    return members
+            kept[run.start] = _range(run, read(count))
+    return Texts(members, stored, actions, ranges, kept)
 
 
-def _filled(member: Member, fill: Iterator[str | None]) -> Iterator[str | None]:
+def _with_growth(member: Member, fill: Iterator[str | None]) -> Iterator[str | None]:
     """Return the texts of a member's numbers, with the counter of a loop in those that grow."""
     grows = member.turn.grows if member.turn else ()
     if not any(grows):
@@ -132,9 +136,7 @@ def _given(fill: Iterator[str | None]) -> str:
 
 def _range(run: Run, count: str) -> tuple[str, int]:
     """Return what a loop counts through, and what it begins with."""
-    if not count.isdigit():
-        return f"range({count})", 0
-    if run.first:
+    if run.first and count.isdigit():
         return f"range({run.first}, {run.first + run.turns})", run.first
     return f"range({count})", 0
 
@@ -161,24 +163,24 @@ def _init_header(written: ModuleClass) -> list[str]:
     return statement(f"def __init__({', '.join(parts)}) -> None:", 1)
 
 
-def _chain_body(members: Members) -> list[str]:
-    ((_, text),) = members.made
+def _chain_body(texts: Texts) -> list[str]:
+    ((_, text),) = texts.members
     return statement(f"super().__init__({text})", 2)
 
 
-def _init_body(members: Members, keyed: bool) -> Iterator[str]:
+def _init_body(texts: Texts, keyed: bool) -> Iterator[str]:
     yield from statement("super().__init__()", 2)
-    for text, name in members.stored.items():
+    for text, name in texts.stored.items():
         yield from statement(f"self.{name} = {text}", 2)
     looped: dict[int, list[tuple[Turn, str]]] = {}
-    for member, text in members.made:
+    for member, text in texts.members:
         if member.turn and member.run:
             looped.setdefault(member.run.start, []).append((member.turn, text))
-    for member, text in members.made:
+    for member, text in texts.members:
         if member.run is None:
             yield from statement(_registration(member.name, text, member.maker, keyed), 2)
         elif turns := looped.pop(member.run.start, []):
-            through, begin = members.ranges[member.run.start]
+            through, begin = texts.ranges[member.run.start]
             yield from statement(f"for i in {through}:", 2)
             for turn, made in turns:
                 name = turn.name("i", begin)

@@ -76,7 +76,7 @@ def generate(checked: CheckedGraph) -> PythonSource:
 
 def is_generated(text: str) -> bool:
     """Tell whether a file was written by the compiler, so that it may write it again."""
-    return MARK in text[:4000]
+    return MARK in text[:200]
 
 
 def _docstring(checked: CheckedGraph) -> list[str]:
