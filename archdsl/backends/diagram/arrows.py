@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import atan2, degrees, hypot
 
-from archdsl.backends.diagram.escaping import attributes_of, dot_quoted, visible
+from archdsl.backends.diagram.escaping import attributes_of, visible
 from archdsl.backends.diagram.frames import MARGIN, Frames
 from archdsl.backends.diagram.labels import SMALL
 from archdsl.backends.diagram.rows import Style
@@ -27,7 +27,7 @@ LONGEST_BRANCH = 64  # boxes
 def arrows(
     view: View, style: Style, names: Mapping[int, str], around: Frames, direction: str
 ) -> Iterator[str]:
-    """Yield the edges of a view between boxes of these names, with these frames around them.
+    """Yield the edges of a view between boxes of these quoted names, with these frames around them.
 
     From top to bottom an edge that bends arrives in the middle of a box that reads nothing else,
     from above: beside the title of the frame around it.
@@ -45,7 +45,7 @@ def arrows(
         bent = direction == "TB" and not edge.main and not edge.alone and comes[edge.target] == 1
         length = _least_length(view, edge, around) if edge.main and comes[edge.target] > 1 else 1
         look = _look(weight, shape, tail, edge.main, color, edge.training_only, bent, length)
-        yield f"{dot_quoted(names[edge.source])} -> {dot_quoted(names[edge.target])}{look}"
+        yield f"{names[edge.source]} -> {names[edge.target]}{look}"
 
 
 def _least_length(view: View, edge: Edge, around: Frames) -> int:

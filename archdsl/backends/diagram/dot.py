@@ -35,7 +35,7 @@ def to_dot(
 
     Boxes that stand side by side are `stacked`, unless it is said otherwise: see `label_of_box`.
     """
-    names = names_of(view.boxes)
+    names = {index: dot_quoted(name) for index, name in names_of(view.boxes).items()}
     lines = [f"digraph {dot_quoted(visible(view.checked.name))} {{"]
     lines += [f"  {line}" for line in _settings(view, style, direction, explained)]
     clusters = iter(range(len(view.checked.scopes) + 1))
@@ -108,7 +108,7 @@ class _Writer(NamedTuple):
     """Writes boxes and clusters.
 
     Attributes:
-        names: of the boxes, and widths: how wide they are at least, by their index.
+        names: of the boxes, quoted, and widths: how wide they are at least, by their index.
         aside: the boxes that the main output does not need.
         stacked: whether what is said of a layer stands below its name.
     """
@@ -138,7 +138,7 @@ class _Writer(NamedTuple):
 
     def node(self, box: Box) -> str:
         """Write a box as a node with its label."""
-        name, theme = dot_quoted(self.names[box.index]), self.style.theme
+        name, theme = self.names[box.index], self.style.theme
         tooltip = f"tooltip={dot_quoted(visible(box.path))}"
         if box.kind in ("layers", "block", "run"):
             label = label_of_box(self.view, box, self.style, self.widths[box.index], self.stacked)

@@ -24,8 +24,17 @@ def label_of_box(view: View, box: Box, style: Style, width: int = 0, stacked: bo
     Where boxes stand side by side they are `stacked`: what is said of a layer stands below its
     name and not beside it, so that less of the width is theirs.
     """
+    rows = tuple(rows_of(view, box, style))
+    if box.kind != "layers" or box.times > 1:
+        return _label(rows, box, style, width, stacked)
+    key = rows, width, stacked, box.training_only
+    if key not in style.labels:
+        style.labels[key] = _label(rows, box, style, width, stacked)
+    return style.labels[key]
+
+
+def _label(rows: Sequence[Row], box: Box, style: Style, width: int, stacked: bool) -> str:
     theme = style.theme
-    rows = rows_of(view, box, style)
     named = not stacked and any(row.name for row in rows)
     lines = [
         _stacked(row, theme.small) if stacked else _cells(row, named, theme.small) for row in rows

@@ -27,6 +27,7 @@ class Style:
     heat: dict[int, float] = field(default_factory=dict)
     heated: Heat | None = None  # by what; None for colours by family
     said: dict[tuple[int, str], Row] = field(default_factory=dict)  # many nodes say the same
+    labels: dict[tuple[object, ...], str] = field(default_factory=dict)  # and so do many boxes
 
     def row(self, node: Node, box: Box) -> Row:
         """Return the row of a layer."""
