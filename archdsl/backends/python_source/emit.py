@@ -29,7 +29,7 @@ from archdsl.graph import CheckedGraph
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class _Texts:
     """What a class says, with its arguments put in.
 
     Attributes:
@@ -78,7 +78,7 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
     return [*lines, *_forward_lines(written, forward, outputs)]
 
 
-def _texts(written: ModuleClass) -> Texts:
+def _texts(written: ModuleClass) -> _Texts:
     """Put the arguments of a class into the texts of its members and actions."""
     use = written.sample
     fill = iter(written.arguments)
@@ -111,7 +111,7 @@ def _texts(written: ModuleClass) -> Texts:
             kept[run.start] = (CHILDREN, 0)
         else:
             kept[run.start] = _range(run, read(count))
-    return Texts(members, stored, actions, ranges, kept)
+    return _Texts(members, stored, actions, ranges, kept)
 
 
 def _with_growth(member: Member, fill: Iterator[str | None]) -> Iterator[str | None]:
@@ -163,12 +163,12 @@ def _init_header(written: ModuleClass) -> list[str]:
     return statement(f"def __init__({', '.join(parts)}) -> None:", 1)
 
 
-def _chain_body(texts: Texts) -> list[str]:
+def _chain_body(texts: _Texts) -> list[str]:
     ((_, text),) = texts.members
     return statement(f"super().__init__({text})", 2)
 
 
-def _init_body(texts: Texts, keyed: bool) -> Iterator[str]:
+def _init_body(texts: _Texts, keyed: bool) -> Iterator[str]:
     yield from statement("super().__init__()", 2)
     for text, name in texts.stored.items():
         yield from statement(f"self.{name} = {text}", 2)

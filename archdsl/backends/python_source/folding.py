@@ -54,7 +54,7 @@ class Folded:
         return self.uses[0]
 
 
-class Columns:
+class _Columns:
     """The numbers of several uses, each column of them known by a number of its own."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ def fold(uses: Sequence[Use], sketch: Sketch | None, fewest: Fewest) -> Folded:
 
     `sketch` is that of the first use, or None where the class has no forward pass of its own.
     """
-    columns = Columns()
+    columns = _Columns()
     makers = zip(*([maker for _, maker in use.makers] for use in uses), strict=True)
     folds = [_fold_all(each, columns, fewest)[0] for each in makers]
     uses = [folded_use(use, folds) for use in uses]
@@ -112,7 +112,7 @@ def _apply(maker: Maker, fold: Fold | None) -> Maker:
 
 
 def _fold_all(
-    makers: Sequence[Maker], columns: Columns, fewest: Fewest
+    makers: Sequence[Maker], columns: _Columns, fewest: Fewest
 ) -> tuple[Fold | None, Hashable]:
     """Fold what makes one member in each of the uses; return what is equal for equal ones."""
     first = makers[0]
@@ -160,7 +160,7 @@ def _named_rows(labels: Sequence[str], keys: Sequence[Hashable], fewest: Fewest)
         at += row.turns
 
 
-def _statements(uses: Sequence[Use], sketch: Sketch, columns: Columns) -> list[Spoken | None]:
+def _statements(uses: Sequence[Use], sketch: Sketch, columns: _Columns) -> list[Spoken | None]:
     """Return what each action of a forward pass says, for finding loops."""
     made: dict[str, tuple[Maker, tuple[int, ...]]] = {}
     for members in zip(*(use.makers for use in uses), strict=True):

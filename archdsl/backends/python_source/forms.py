@@ -104,7 +104,7 @@ def _shaped(place: Place, inner: dict[str, Shaped]) -> Shaped:
         if modules and positional(list(place.children)) and depth <= DEEPEST_INLINE:
             return Shaped(place, Form.LIST, inner=inner, inline_depth=depth)
         return Shaped(place, Form.HOLDER, inner=inner)
-    if not is_chain(place) and not _list_functions(place):
+    if not _is_chain(place) and not _list_functions(place):
         return Shaped(place, Form.CLASS, inner=inner)
     labels = list(place.children)
     listed = not LIST_ATTRIBUTES.intersection(labels)
@@ -113,7 +113,7 @@ def _shaped(place: Place, inner: dict[str, Shaped]) -> Shaped:
     return Shaped(place, Form.CHAIN if positional(labels) else Form.CLASS, inner=inner)
 
 
-def is_chain(place: Place) -> bool:
+def _is_chain(place: Place) -> bool:
     """Tell whether a scope does nothing but call each of its modules on what the last one gave."""
     if len(place.inputs) != 1 or len(place.steps) != len(place.children):
         return False
@@ -146,7 +146,7 @@ def _list_functions(place: Place) -> bool:
         children[label] = what
         steps.append(replace(step, what=what))
     listed = place.is_group or positional(list(children))
-    if not listed or not is_chain(replace(place, steps=steps, children=children)):
+    if not listed or not _is_chain(replace(place, steps=steps, children=children)):
         return False
     place.steps, place.children = steps, children
     return True

@@ -22,14 +22,14 @@ OPERATORS = (r" (?=(?:for|if) )", r" (?=[-+] )", r" (?=[*/@]|//)")
 def statement(text: str, depth: int) -> list[str]:
     """Return the lines of a statement, indented `depth` times."""
     indent = depth * STEP
-    if fits(text, indent):
+    if _fits(text, indent):
         return [" " * indent + text]
-    if text.startswith(("def ", "class ")):
+    if text.startswith("def "):
         return _header(text, indent)
     return list(_broken(text, indent, inside=False))
 
 
-def paragraphs(text: str, depth: int) -> list[str]:
+def _paragraphs(text: str, depth: int) -> list[str]:
     """Return prose as lines that fit, indented `depth` times."""
     width = WIDTH - depth * STEP
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
@@ -41,26 +41,25 @@ def docstring(summary: str, depth: int, details: tuple[str, ...] = ()) -> list[s
     indent = " " * (depth * STEP)
     if not details and len(indent) + len(summary) + 6 <= WIDTH:
         return [f'{indent}"""{summary}"""']
-    first, *more = paragraphs('"""' + summary, depth) or [f'{indent}"""']
+    first, *more = _paragraphs('"""' + summary, depth) or [f'{indent}"""']
     lines = [first, *more]
     for detail in details:
-        lines += ["", *paragraphs(detail, depth)]
+        lines += ["", *_paragraphs(detail, depth)]
     return [*lines, f'{indent}"""']
 
 
-def fits(text: str, indent: int, after: int = 0) -> bool:
+def _fits(text: str, indent: int, after: int = 0) -> bool:
     """Tell whether a text can stand on one line, with `after` characters behind it."""
     return indent + len(text) + after <= WIDTH
 
 
 def _header(text: str, indent: int) -> list[str]:
-    start = text.index("(")
-    end = _closing(text, start)
+    start, end = text.index("("), text.index(") -> ")
     head, body, tail = text[: start + 1], text[start + 1 : end], text[end:]
     pad, inner = " " * indent, " " * (indent + STEP)
-    if fits(body, indent + STEP) and len(split(body)) > 1:
+    if _fits(body, indent + STEP) and len(_split(body)) > 1:
         return [pad + head, inner + body, pad + tail]
-    return [pad + head, *(f"{inner}{item}," for item in split(body)), pad + tail]
+    return [pad + head, *(f"{inner}{item}," for item in _split(body)), pad + tail]
 
 
 def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[str]:
@@ -78,9 +77,9 @@ def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[s
     start, end = bracket
     head, body, tail = text[: start + 1], text[start + 1 : end], text[end:]
     yield pad + head
-    items = split(body)
+    items = _split(body)
     display = not re.search(r"[\w)\]]$", text[:start])  # a list or tuple, and no call
-    if fits(body, indent + STEP) and not (display and len(items) > 1):
+    if _fits(body, indent + STEP) and not (display and len(items) > 1):
         yield f"{pad}{' ' * STEP}{body}"
     elif len(items) == 1 and len(_operands(body)) > 1:
         yield from _broken(body, indent + STEP, inside=True)
@@ -93,7 +92,7 @@ def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[s
 
 
 def _line(text: str, indent: int, comma: str = "") -> Iterator[str]:
-    if fits(text, indent, len(comma)):
+    if _fits(text, indent, len(comma)):
         yield " " * indent + text + comma
     else:
         yield from _broken(text, indent, inside=True, comma=comma)
@@ -111,7 +110,7 @@ def _operands(text: str) -> list[str]:
     return [text]
 
 
-def split(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     """Split at the commas outside of brackets and strings."""
     bounds = [-1, *_outside(text, ","), len(text)]
     items = [text[a + 1 : b].strip() for a, b in pairwise(bounds)]
@@ -130,21 +129,6 @@ def _outside(text: str, wanted: str) -> list[int]:
         elif character == wanted and not depth:
             found.append(at)
     return found
-
-
-def _closing(text: str, start: int) -> int:
-    """Return where the bracket that opens at `start` closes."""
-    depth = 0
-    for at, character in _code(text):
-        if at < start:
-            continue
-        if character in OPENING:
-            depth += 1
-        elif character in CLOSING:
-            depth -= 1
-            if not depth:
-                return at
-    return len(text) - 1
 
 
 def _last_bracket(text: str) -> tuple[int, int] | None:

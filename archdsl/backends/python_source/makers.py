@@ -212,7 +212,7 @@ def is_number(value: object) -> bool:
 
 
 @lru_cache
-def optional_fields(kind: type[Layer]) -> dict[str, object]:
+def _optional_fields(kind: type[Layer]) -> dict[str, object]:
     """Return the arguments of a layer that may be left out, with the numbers they then are."""
     fields = kind.model_fields.items()
     defaults = {name: squeeze(field.default) for name, field in fields if not field.is_required()}
@@ -227,7 +227,7 @@ def layer_maker(node: Node, from_input: bool) -> LayerMaker:
     """
     torch = node.facts.torch
     assert isinstance(torch, TorchModule)
-    optional = optional_fields(type(node.layer))
+    optional = _optional_fields(type(node.layer))
     arguments: list[tuple[str, str | None]] = []
     numbers: list[Number] = []
 

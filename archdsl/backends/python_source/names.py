@@ -124,14 +124,14 @@ def unique(name: str, taken: Container[str]) -> str:
 
 def quoted(text: str) -> str:
     """Write a string as an ASCII literal in double quotes, as the formatter prefers them."""
-    body = escaped(text)
+    body = _escaped(text)
     if '"' in body and "'" not in body:
         return f"'{body}'"
     body = body.replace('"', '\\"')
     return f'"{body}"'
 
 
-def escaped(text: str) -> str:
+def _escaped(text: str) -> str:
     """Escape all but printable ASCII; quotes are left as they are."""
     return "".join(map(_escape, text))
 
@@ -149,7 +149,7 @@ def _escape(character: str) -> str:
 
 def prose(text: str) -> str:
     """Make text fit for a docstring: one line of escaped ASCII without double quotes."""
-    return escaped(" ".join(text.replace('"', "'").split()))
+    return _escaped(" ".join(text.replace('"', "'").split()))
 
 
 def literal(value: object) -> str:

@@ -36,7 +36,7 @@ class Tensors:
     """The tensors of a forward pass.
 
     Attributes:
-        names: by number; tensors that the module owns have none.
+        names: the variable that holds it, or the expression for one that the module owns.
         stems: what labels have in common that differ but in the number at their end, where many
             do and each tensor is gone before the next one comes.
         chain: of each tensor the number of its chain.
@@ -44,6 +44,10 @@ class Tensors:
         plain_readers: how many of them are not for training alone.
         before: the tensor in the chain from which it is computed.
         labels: what the spec calls it, or "".
+        last_use: the action that reads it last, else the one that gives it.
+        owned: those that belong to the module.
+        chain_sizes: how many tensors each chain has.
+        long_chains: how many chains have several.
         holders: by name of a variable, the last tensor that it was given.
         searched: by the stem of numbered variables, up to which number all are taken, and by
             which action the first of them is free again.
