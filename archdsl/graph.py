@@ -145,6 +145,12 @@ class CheckedGraph(Graph):
         default=None, compare=False, repr=False
     )
 
+    def owner(self, node: Node) -> Node:
+        """Return the node whose module a node applies: itself, save for `reuse`."""
+        while node.shares:
+            node = self.nodes[node.shares]
+        return node
+
     @cached_property
     def networkx(self) -> networkx.MultiDiGraph[str]:
         """The same as a NetworkX graph; see `docs/graph.md` for the attributes."""

@@ -255,7 +255,7 @@ class _Builder:
             if torch.free is not None:
                 raise refuse_free(node, torch.free)
             return "", torch.expression
-        return self.owner(node), torch.call
+        return self.checked.owner(node).name, torch.call
 
     def names(self, step: Step) -> tuple[str, ...]:
         """Return what the spec calls each tensor that a step gives, or ""."""
@@ -264,9 +264,3 @@ class _Builder:
         inside = len(step.what.scope.name) + 1
         parts = (name[inside:].split(".") for name in step.outputs)
         return tuple(next(filter(variable, each), "") for each in parts)
-
-    def owner(self, node: Node) -> str:
-        """Return the name of the node whose module a node applies, mostly its own."""
-        while node.shares:
-            node = self.checked.nodes[node.shares]
-        return node.name

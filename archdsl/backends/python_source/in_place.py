@@ -27,10 +27,7 @@ def in_place(checked: CheckedGraph) -> frozenset[str]:
     for node in checked.nodes.values():
         torch = node.facts.torch
         if isinstance(torch, TorchModule) and torch.target in ABLE:
-            owner = node
-            while owner.shares:
-                owner = checked.nodes[owner.shares]
-            (able if _may(checked, node, readers) else unable).add(owner.name)
+            (able if _may(checked, node, readers) else unable).add(checked.owner(node).name)
     return frozenset(able - unable)
 
 

@@ -184,7 +184,7 @@ class _Interpreter:
         values = {str(place): name for place, name in enumerate(names)}
         values |= {"inputs": ", ".join(names), "batch": str(batch)}
         values |= {"module": "own", "tensor": "own"}
-        owner = self._owner(node)
+        owner = self.checked.owner(node)
         own = None if isinstance(node.facts.torch, TorchFunction) else self._find(owner.name)
         text = put_in(_call(node), values)
         given = dict(zip(names, inputs, strict=True)) | {"own": own}
@@ -216,12 +216,6 @@ class _Interpreter:
                 (counted, found),
             )
         )
-
-    def _owner(self, node: Node) -> Node:
-        """Return the node whose module a node applies, mostly itself."""
-        while node.shares:
-            node = self.checked.nodes[node.shares]
-        return node
 
     def _find(self, name: str) -> Any:
         """Return the submodule or tensor of a node."""
