@@ -43,7 +43,8 @@ def with_arguments(checked: CheckedGraph) -> CheckedGraph:
     ]
     found = checked
     taken: tuple[Argument, ...] = ()
-    for argument in numbers[:MOST_TRIED]:
+    given = _given(checked)
+    for argument in (each for each in numbers[:MOST_TRIED] if each.value in given):
         tried = (*taken, argument)
         try:
             general = checked.again({each.name: _left_open(each) for each in tried})
@@ -51,6 +52,15 @@ def with_arguments(checked: CheckedGraph) -> CheckedGraph:
         except (ArchError, _Needed):
             continue
     return found
+
+
+def _given(checked: CheckedGraph) -> set[float]:
+    """Return the numbers that layers are given: no layer takes a parameter of another value."""
+    facts = (node.facts.torch for node in checked.nodes.values())
+    modules = (torch for torch in facts if isinstance(torch, TorchModule))
+    values = (value for each in modules for value in (*each.positional, *each.keywords.values()))
+    alone = (squeeze(value) if isinstance(value, tuple) else value for value in values)
+    return {value for value in alone if isinstance(value, int | float)}
 
 
 def _left_open(argument: Argument) -> Formula:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from generators import ArchSpec, Style, arch_specs
 
 from archdsl.backends.python_source import generate
+from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
 torch = pytest.importorskip("torch")
@@ -127,6 +130,21 @@ def test_a_free_size_of_that_name_is_another(tmp_path: Path) -> None:
     graph = Spec(str(path)).graph(shapes={"image": (3, "n", 8)})
 
     assert "nn.Conv2d(3, 5, kernel_size=1)" in generate(graph).text
+
+
+def test_the_network_is_not_worked_out_again_for_a_number_that_no_layer_has(tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(NETWORK.format(parameters="n = 7, m = 5", body="repeat n { Conv2d(m, 1) }"))
+    graph = Spec(str(path)).graph()
+    tried: list[list[str]] = []
+
+    def again(others: Mapping[str, object]) -> CheckedGraph:
+        tried.append(list(others))
+        assert graph.again
+        return graph.again(others)
+
+    assert "m: int = 5" in generate(replace(graph, again=again)).text
+    assert tried == [["m"]]
 
 
 @pytest.fixture(scope="module")
