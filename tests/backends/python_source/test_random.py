@@ -81,12 +81,16 @@ class Writer:
             inner = "\n".join(self.body(depth - 1, "width"))
             self.blocks[int(name[1:])] = (
                 f"block {name}(width, kernel = 1) {{\n"
-                f"Conv2d(width, kernel, padding = kernel // 2)\n{inner}\n}}"
+                "parameter scale: [width, 1, 1] = 0.5\n"
+                "Conv2d(width, kernel, padding = kernel // 2)\n"
+                f"mul {{ branch {{}} branch {{ from scale }} }}\n{inner}\n}}"
             )
             uses = [f"{self.label()}: {name}({width})" for width in (6, 4)]
             uses.append(f"Conv2d({channels}, 1)")
             uses.append(f"{self.label()}: {name}({channels}, 3)")
             named.append(uses[-1].partition(":")[0])
+            if self.random.random() < 0.5:
+                uses.append(f"mul {{ branch {{}} branch {{ from {named[-1]}.scale }} }}")
             return "\n".join(uses)
         label = self.label()
         named.append(label)
