@@ -28,7 +28,7 @@ FORMS = {
 Clock = Callable[[Callable[[], object]], float]  # the fixture in tests/conftest.py
 
 FEW, MANY = 5_000, 100_000
-MOST = 30  # times as long, for 20 times as many layers
+MOST = 50  # times as long, for 20 times as many layers: a square would make it 400
 
 
 @pytest.mark.slow
