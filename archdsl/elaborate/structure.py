@@ -176,17 +176,15 @@ class _Review(NameReview):
         seen: dict[str, Span] = {}
         inputs = [each for each in block.body.statements if isinstance(each, ast.Input)]
         for one in inputs:
-            again = one.name in seen
+            if one.many and one.name not in seen:
+                self.give(ast.Name(one.name, one.span), known, ())
+                if one is not inputs[-1]:
+                    self.misplaced(
+                        one.span,
+                        "only the last input of a block takes any number of tensors",
+                        f"put `input {one.name}[]` after the others",
+                    )
             self.once(one.name, one.span, seen, "inputs are")
-            if again or not one.many:
-                continue
-            self.give(ast.Name(one.name, one.span), known, ())
-            if one is not inputs[-1]:
-                self.misplaced(
-                    one.span,
-                    "only the last input of a block takes any number of tensors",
-                    f"put `input {one.name}[]` after the others",
-                )
 
     def input(
         self, one: ast.Input, known: Known, owner: ast.Network | ast.Block, begins: bool

@@ -28,7 +28,7 @@ FORMS = {
 Clock = Callable[[Callable[[], object]], float]  # the fixture in tests/conftest.py
 
 FEW, MANY = 5_000, 100_000
-MOST = 50  # times as long, for 20 times as many layers: a square would make it 400
+MOST = 30  # times as long, for 20 times as many layers: a square would make it 400
 
 
 @pytest.mark.slow
@@ -36,7 +36,9 @@ MOST = 50  # times as long, for 20 times as many layers: a square would make it 
 def test_a_hundred_thousand_layers(tmp_path: Path, form: str) -> None:
     small = min(seconds_of_process(tmp_path, form, FEW) for _ in range(3))
 
-    assert seconds_of_process(tmp_path, form, MANY) < MOST * small
+    large = min(seconds_of_process(tmp_path, form, MANY) for _ in range(2))
+
+    assert large < MOST * small
 
 
 def seconds_of_process(folder: Path, form: str, layers: int) -> float:
@@ -93,13 +95,28 @@ def test_long_lines_of_errors(tmp_path: Path, clocked: Clock) -> None:
     assert refusing(16_000) < 8 * 2.6 * refusing(2_000)
 
 
+def with_inputs(folder: Path, count: int) -> str:
+    """Write a network that adds up so many inputs, and return its path."""
+    path = folder / f"{count}.arch"
+    inputs = "\n".join(f"input x{i}: [3, 8, 8]" for i in range(count))
+    added = f'for i in range({count}) {{ add {{ branch {{}} branch {{ from "x{{i}}" }} }} }}'
+    path.write_text(f"network n {{\n{inputs}\nfrom x0\n{added}\n}}")
+    return str(path)
+
+
 @pytest.mark.slow
-def test_many_inputs(tmp_path: Path, clocked: Clock) -> None:
+def test_many_inputs_are_read_in_linear_time(tmp_path: Path, clocked: Clock) -> None:
+    def reading(count: int) -> float:
+        path = with_inputs(tmp_path, count)
+        return clocked(lambda: archdsl.load(path))
+
+    assert reading(16_000) < 8 * 2.6 * reading(2_000)
+
+
+@pytest.mark.slow
+def test_a_page_of_many_inputs(tmp_path: Path, clocked: Clock) -> None:
     def drawing(count: int) -> float:
-        path = tmp_path / f"{count}.arch"
-        inputs = "\n".join(f"input x{i}: [3, 8, 8]" for i in range(count))
-        added = f'for i in range({count}) {{ add {{ branch {{}} branch {{ from "x{{i}}" }} }} }}'
-        path.write_text(f"network n {{\n{inputs}\nfrom x0\n{added}\n}}")
-        return clocked(lambda: archdsl.load(str(path)).draw(format="html", depth=0))
+        network = archdsl.load(with_inputs(tmp_path, count))
+        return clocked(lambda: network.draw(format="html", depth=0))
 
     assert drawing(4_000) < 8 * 2.6 * drawing(500)

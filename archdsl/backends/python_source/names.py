@@ -116,10 +116,15 @@ def unique(name: str, taken: Container[str]) -> str:
     if name not in taken:
         return name
     number = 2
-    stem = f"{name}_" if name[-1].isdigit() else name
+    stem = countable(name)
     while f"{stem}{number}" in taken:
         number += 1
     return f"{stem}{number}"
+
+
+def countable(name: str) -> str:
+    """Return what a number may follow: `conv3_` for `conv3`, so that `conv3_2` is no `conv32`."""
+    return f"{name}_" if name[-1].isdigit() else name
 
 
 def quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from archdsl.backends.python_source.names import variable
+from archdsl.backends.python_source.names import countable, variable
 from archdsl.backends.python_source.uses import Action
 
 FLOW = ("x", "out", "y", "z")
@@ -254,7 +254,7 @@ def _free(wanted: Sequence[str], at: int, tensors: Tensors, reserved: frozenset[
     for name in wanted:
         if name not in reserved and tensors.is_free(name, at):
             return name
-    stem = f"{wanted[0]}_" if wanted[0][-1].isdigit() else wanted[0]
+    stem = countable(wanted[0])
     number, until = tensors.searched.get(stem, (2, inf))
     if at >= until:
         number, until = 2, inf
