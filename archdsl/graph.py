@@ -64,8 +64,8 @@ class Node:
         label: what the spec calls the tensor, or "" if nothing.
         layer: what it is; an `InputTensor` for the inputs of the network.
         inputs: names of the nodes that it reads, in the order of its arguments.
-        shares: for `reuse`, the name of the node whose module is applied again. Its parameters
-            are counted there, and not here.
+        shares: for `reuse`, the name of the node whose module is applied again: the first that
+            applies it. Its parameters are counted there, and not here.
         span: the place in the spec; trail: the uses of blocks that led there, innermost first.
     """
 
@@ -111,7 +111,8 @@ class Graph:
         description: its text, or "".
         arguments: the value of each of the network's parameters.
         inputs: shape of each input, by its name, which is the name of its node as well.
-        nodes: by name, the inputs among them.
+        nodes: by name, the inputs among them. Those of a scope, with those of the scopes in it,
+            follow each other.
         outputs: the main output first, if there is one.
         scopes: by name, in the order in which they were entered; the network's own is "".
         agreements: pairs of sizes with free names that must be equal.
@@ -147,9 +148,7 @@ class CheckedGraph(Graph):
 
     def owner(self, node: Node) -> Node:
         """Return the node whose module a node applies: itself, save for `reuse`."""
-        while node.shares:
-            node = self.nodes[node.shares]
-        return node
+        return self.nodes[node.shares] if node.shares else node
 
     @cached_property
     def networkx(self) -> networkx.MultiDiGraph[str]:

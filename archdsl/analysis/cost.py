@@ -86,8 +86,11 @@ def cost(checked: CheckedGraph, frozen: Set[str] = frozenset()) -> CostTable:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
     nodes = {name: _of(node, frozen) for name, node in checked.nodes.items()}
-    owners = owners_of_modules(checked)
-    used = {owners[name] for name in checked.nodes if name not in checked.training_only}
+    used = {
+        node.shares or name
+        for name, node in checked.nodes.items()
+        if name not in checked.training_only
+    }
     stored = total(each.parameters for each in nodes.values())
     kept = total(each.frozen for each in nodes.values())
     return CostTable(
@@ -117,35 +120,20 @@ def totals(checked: CheckedGraph) -> Totals:
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    run = nodes = list(checked.nodes.values())
-    used, unused, aside = nodes, list[Node](), list[Node]()
-    if only := checked.training_only:
-        run = [node for node in nodes if node.name not in only]
-        aside = [node for node in nodes if node.name in only]
-        owners = owners_of_modules(checked)
-        called = {owners[node.name] for node in run}
-        used = [node for node in nodes if node.name in called]
-        unused = [node for node in aside if node.name not in called]
-    needed, macs = _learned(used), total([node.facts.macs for node in run])
-    learned = needed + _learned(unused)
-    both = macs + total([node.facts.macs for node in aside])
+    nodes, only = list(checked.nodes.values()), checked.training_only
+    aside = [node for node in nodes if node.name in only] if only else []
+    shared = {node.shares for node in nodes if node.shares and node.name not in only}
+    learned, both = _learned(nodes), total([node.facts.macs for node in nodes])
+    needed = learned - _learned([node for node in aside if node.name not in shared])
+    macs = both - total([node.facts.macs for node in aside])
     return Totals(Parameters(learned, learned, needed), Usage(macs, both))
 
 
 def _learned(nodes: Iterable[Node]) -> Size:
-    """Count the parameters of nodes, many of which have the same facts."""
-    facts = [node.facts for node in nodes if not node.shares and node.facts.params]
-    times = Counter(map(id, facts))
-    each = {id(one): one for one in facts}
-    return total([times[key] * numel(shape) for key in each for shape in each[key].params.values()])
-
-
-def owners_of_modules(checked: CheckedGraph) -> Mapping[str, str]:
-    """Return, for each node, the one that its parameters are counted at: mostly itself."""
-    owners: dict[str, str] = {}
-    for name, node in checked.nodes.items():
-        owners[name] = owners.get(node.shares, node.shares) or name
-    return owners
+    """Count the parameters of nodes, many of which have the same shapes."""
+    held = [node.facts.params for node in nodes if node.facts.params and not node.shares]
+    times = Counter([shape for tensors in held for shape in tensors.values()])
+    return total([number * numel(shape) for shape, number in times.items()])
 
 
 def in_state(node: Node, tensors: Mapping[str, Shape]) -> dict[str, Shape]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from math import inf
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from archdsl.backends.diagram.edges import edges_between, longest_paths, main_path, order_of, rated
-from archdsl.backends.diagram.folding import Folding, TooMany, fold, runs_of
+from archdsl.backends.diagram.edges import edges_between, longest_paths, main_path, rated
+from archdsl.backends.diagram.folding import Folder
 from archdsl.backends.diagram.labels import ROW
-from archdsl.backends.diagram.runs import Run
 from archdsl.backends.diagram.titles import Titles
-from archdsl.backends.diagram.tree import Tree, tree_of
+from archdsl.backends.diagram.tree import Tree
 from archdsl.backends.diagram.uses import grouped
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View, boxes_in
-from archdsl.graph import CheckedGraph
+from archdsl.graph import CheckedGraph, Scope
 
 MOST_BOXES = 60  # by default: what is read at a glance
 # By default: as high as the text of an A4 page, 257 mm, if letters of 11 points are shown at 5.
@@ -31,70 +27,50 @@ def foldable(checked: CheckedGraph) -> CheckedGraph:
     """Return the network, with groups for blocks put in with `inline` if it is too wide without."""
     if sum(not node.scope.name for node in checked.nodes.values()) <= MOST_BOXES:
         return checked
-    network = Network(checked)
-    try:
-        fold(network.tree, Folding(1), network.runs, MOST_BOXES)
-    except TooMany:
-        return grouped(network.tree)
-    return checked
+    tree = Tree(checked)
+    return grouped(tree) if Folder(tree).count(1, MOST_BOXES) > MOST_BOXES else checked
 
 
-@dataclass(frozen=True, eq=False)
 class Network:
-    """A network with all that is needed to look at it in several ways."""
+    """A network with all that is needed to look at it in several ways.
 
-    checked: CheckedGraph
+    Attributes:
+        unfold: names of blocks that are to be open: see `Folder`.
+    """
 
-    @cached_property
-    def tree(self) -> Tree:
-        return tree_of(self.checked)
+    def __init__(self, checked: CheckedGraph, unfold: Sequence[str] = ()) -> None:
+        self.checked = checked
+        self.tree = Tree(checked)
+        self.folder = Folder(self.tree, unfold)
 
-    @cached_property
-    def titles(self) -> Titles:
-        return Titles(self.tree)
+    def view(self, depth: int) -> View:
+        """Fold blocks with `depth` and more around them, and find the edges and the main path."""
+        return self._view(self._outline(depth))
 
-    @cached_property
-    def runs(self) -> Callable[[str], Sequence[Run]]:
-        return runs_of(self.tree)
-
-    @property
-    def deepest(self) -> int:
-        """The depth at which all blocks are open."""
-        return 1 + max(self.tree.depth.values(), default=0)
-
-    def view(self, folding: Folding) -> View:
-        """Fold the network, and find the edges and the main path of what is left."""
-        return self._view(self._outline(folding))
-
-    def _outline(self, folding: Folding, most: float = inf) -> _Outline:
-        """Fold the network, and find the edges and the longest ways.
-
-        Raises:
-            TooMany: there are more than `most` boxes.
-        """
-        children = fold(self.tree, folding, self.runs, most)
+    def _outline(self, depth: int) -> _Outline:
+        """Fold the network, and find the edges and the longest ways."""
+        children = self.folder.fold(depth)
         boxes = tuple(boxes_in(children))
-        edges = edges_between(self.checked, boxes)
-        paths = longest_paths(order_of(self.checked, boxes), boxes, edges)
-        return _Outline(children, boxes, edges, paths)
+        edges = edges_between(self.tree, boxes)
+        return _Outline(children, boxes, edges, longest_paths(boxes, edges))
 
     def _view(self, outline: _Outline) -> View:
         boxes = outline.boxes
         main = main_path(self.checked, boxes, outline.paths)
+        titles = Titles(self.tree)
         blocks = [box.block for box in boxes if box.kind in ("block", "run")]
-        titles = {block.name: self.titles.of(block) for block in blocks}
+        said = {block.name: titles.of(block) for block in blocks}
         edges = rated(boxes, outline.edges, main)
-        return View(self.checked, outline.children, boxes, edges, main, titles)
+        return View(self.checked, outline.children, boxes, edges, main, said)
 
-    def fitting(self, unfold: tuple[str, ...] = ()) -> View:
+    def fitting(self) -> View:
         """Open as many levels of blocks as fit on a page, and at least the first."""
-        outline = self._outline(Folding(1, unfold))
-        deepest = self.deepest if len(outline.boxes) <= MOST_BOXES else 1
-        for depth in range(2, deepest + 1):
-            try:
-                deeper = self._outline(Folding(depth, unfold), MOST_BOXES)
-            except TooMany:
+        outline, depth = self._outline(1), 1
+        while any(box.kind == "block" for box in outline.boxes):
+            depth += 1
+            if self.folder.count(depth, MOST_BOXES) > MOST_BOXES:
                 break
+            deeper = self._outline(depth)
             if _height(deeper) > MOST_POINTS and len(outline.boxes) > FEW:
                 break
             outline = deeper
@@ -102,17 +78,20 @@ class Network:
 
     def height(self, view: View) -> int:
         """Estimate how high a view is drawn, in points, from the longest way through it."""
-        paths = longest_paths(order_of(self.checked, view.boxes), view.boxes, view.edges)
+        paths = longest_paths(view.boxes, view.edges)
         return _height(_Outline(view.children, view.boxes, view.edges, paths))
 
     def deepest_below(self, boxes: int) -> int:
         """Return the largest depth with at most that many boxes; 0 if the first has more."""
-        for depth in range(1, self.deepest + 1):
-            try:
-                fold(self.tree, Folding(depth), self.runs, boxes - len(self.checked.outputs))
-            except TooMany:
-                return depth - 1
-        return self.deepest
+        most = boxes - len(self.checked.outputs)
+        deepest = 1 + max(map(_depth, self.checked.scopes.values()))
+        more = (depth for depth in range(deepest) if self.folder.count(depth + 1, most) > most)
+        return next(more, deepest)
+
+
+def _depth(scope: Scope) -> int:
+    """Count the scopes around a scope."""
+    return 1 + _depth(scope.parent) if scope.parent else 0
 
 
 class _Outline(NamedTuple):

@@ -10,7 +10,7 @@ from archdsl.backends.diagram.assembly import Network, foldable
 from archdsl.backends.diagram.dot import to_dot
 from archdsl.backends.diagram.engines import COARSE, ENGINES, SHARP, render
 from archdsl.backends.diagram.figures import HEATS, Figures, shares
-from archdsl.backends.diagram.folding import EVERYTHING, Folding
+from archdsl.backends.diagram.folding import EVERYTHING
 from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.palette import THEMES
 from archdsl.backends.diagram.problems import (
@@ -103,14 +103,11 @@ def view_of(checked: CheckedGraph, choices: Choices) -> View:
     Raises:
         ArchError: more boxes would be seen than can be drawn.
     """
-    network = Network(checked)
-    if choices.depth is None:
-        view = network.fitting(choices.unfold)
-    else:
-        view = network.view(Folding(choices.depth, choices.unfold))
+    network = Network(checked, choices.unfold)
+    view = network.fitting() if choices.depth is None else network.view(choices.depth)
     if len(view.boxes) <= MOST_DRAWN:
         return view
-    fitting = network.deepest_below(MOST_DRAWN)
+    fitting = Network(checked).deepest_below(MOST_DRAWN)
     raise ArchError(
         [TooManyBoxes(span=None, boxes=len(view.boxes), limit=MOST_DRAWN, fitting=fitting)]
     )

@@ -2,77 +2,72 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from itertools import pairwise
 from operator import itemgetter
 
 from archdsl.backends.diagram.folding import output_of
+from archdsl.backends.diagram.tree import Tree
 from archdsl.backends.diagram.view import Box, Edge
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
 
 
-def edges_between(checked: CheckedGraph, boxes: Sequence[Box]) -> Sequence[Edge]:
+def edges_between(tree: Tree, boxes: Sequence[Box]) -> Sequence[Edge]:
     """Return the edges of the graph that lead from one box to another, not yet rated.
 
     A box of several nodes shows a tensor that it reads once; a single layer shows each input.
     """
-    where = {node.name: box.index for box in boxes for node in box.nodes}
-    nodes, training = checked.nodes, checked.training_only
+    nodes, places, training = tree.nodes, tree.places, tree.checked.training_only
+    where = [0] * len(nodes)  # the box that each node stands in
+    for box in boxes:
+        where[box.start : box.start + len(box.nodes)] = [box.number] * len(box.nodes)
     edges: list[Edge] = []
     for box in boxes:
-        target = box.index
+        number, start = box.number, box.start
         if box.output:
-            name = box.output.node
-            edges.append(
-                Edge(where[name], target, nodes[name].facts.output, box.output.training_only)
-            )
+            place, only = places[box.output.node], box.output.training_only
+            edges.append(Edge(where[place], number, nodes[place].facts.output, only))
             continue
+        several = len(box.nodes) > 1
+        always = _read_at_inference(tree, box) if training and not box.training_only else ()
         seen: set[str] = set()
-        single = len(box.nodes) == 1
         for node in box.nodes:
             for name in node.inputs:
-                source = where[name]
-                if source == target or name in seen:
-                    continue
-                if not single:
-                    seen.add(name)
-                only = name in training or node.name in training
-                edges.append(Edge(source, target, nodes[name].facts.output, only))
+                place = places[name]
+                if place < start and name not in seen:
+                    if several:
+                        seen.add(name)
+                    only = node.name in training and name not in always
+                    edges.append(Edge(where[place], number, nodes[place].facts.output, only))
     return edges
 
 
-def order_of(checked: CheckedGraph, boxes: Sequence[Box]) -> Mapping[int, int]:
-    """Return the place of each box in the flow: that of the first node in it."""
-    place = {name: number for number, name in enumerate(checked.nodes)}
-    behind = len(place)
-    return {
-        box.index: place[box.nodes[0].name] if box.nodes else behind + box.index for box in boxes
-    }
+def _read_at_inference(tree: Tree, box: Box) -> Container[str]:
+    """Return what a box of which a part is for training alone reads at inference."""
+    if not tree.in_training(box.start, box.start + len(box.nodes)):
+        return ()
+    training = tree.checked.training_only
+    return {name for node in box.nodes if node.name not in training for name in node.inputs}
 
 
-def longest_paths(
-    order: Mapping[int, int], boxes: Sequence[Box], edges: Sequence[Edge]
-) -> Mapping[int, tuple[int, ...]]:
+def longest_paths(boxes: Sequence[Box], edges: Sequence[Edge]) -> Mapping[int, tuple[int, ...]]:
     """Return the longest way of boxes to each output, from its beginning on, by the box it ends at.
 
     The way with the most layers is the longest, so that it stays the same when blocks fold.
-    Two folded blocks may each read the other; an edge against the `order` of the graph is no part
-    of any way.
     """
     into: dict[int, list[int]] = {}
     for edge in edges:
-        if order[edge.source] < order[edge.target]:
-            into.setdefault(edge.target, []).append(edge.source)
-    length: dict[int, int] = {}
+        into.setdefault(edge.target, []).append(edge.source)
+    length: list[int] = []
     before: dict[int, int] = {}
-    for box in sorted(boxes, key=lambda box: order[box.index]):
+    for box in boxes:  # behind all that it reads
         longest = 0
-        for source in into.get(box.index, ()):
+        for source in into.get(box.number, ()):
             if length[source] > longest:
-                longest, before[box.index] = length[source], source
-        length[box.index] = longest + max(1, len(box.nodes))
-    return {box.index: _way(before, box.index) for box in boxes if box.output}
+                longest, before[box.number] = length[source], source
+        length.append(longest + max(1, len(box.nodes)))
+    return {box.number: _way(before, box.number) for box in boxes if box.output}
 
 
 def _way(before: Mapping[int, int], end: int) -> tuple[int, ...]:
@@ -87,7 +82,7 @@ def main_path(
 ) -> tuple[int, ...]:
     """Return the longest way to the main output, of those to all outputs."""
     main = output_of(checked.outputs)
-    return next((paths[box.index] for box in boxes if box.output and box.output is main), ())
+    return next((paths[box.number] for box in boxes if box.output and box.output is main), ())
 
 
 def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> tuple[Edge, ...]:
@@ -96,7 +91,7 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
     A tensor that several boxes read has its shape beside the first of the edges, and wherever
     it skips others on its way to a merge.
     """
-    steps = set(itertools.pairwise(main))
+    steps = set(pairwise(main))
     targets: dict[int, list[int]] = {}
     sources: dict[int, list[int]] = {}
     for edge in edges:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from itertools import count
-from math import inf
-from typing import NamedTuple
 
 from archdsl.backends.diagram.runs import Run, runs_in
 from archdsl.backends.diagram.stacks import goes_on, kind_of_node
@@ -17,22 +14,23 @@ from archdsl.graph import Node, Output, Scope
 EVERYTHING = "*"  # at the end of a path: all below it
 
 
-class Folding(NamedTuple):
-    """What is to be seen of a network.
+class Folder:
+    """Folds the scopes of a network.
 
     Attributes:
-        depth: blocks with fewer scopes around them than that are open; 0 draws one box.
         unfold: names of blocks that are open whatever the depth, with all around them; a name
             with `.*` behind it opens all below as well, down to single layers, and `*` the whole
             network.
     """
 
-    depth: int
-    unfold: tuple[str, ...] = ()
+    def __init__(self, tree: Tree, unfold: Sequence[str] = ()) -> None:
+        self.tree = tree
+        self.unfold = unfold
+        self._parts: dict[str, Sequence[Run]] = {}
 
-    def opens(self, scope: str, depth: int) -> bool:
-        """Tell whether a scope with `depth` scopes around it is open."""
-        return depth < self.depth or self.leads_to(scope) or self.bares(scope)
+    def opens(self, scope: str, inside: int, depth: int) -> bool:
+        """Tell whether a scope that stands `inside` so many others is open at a depth."""
+        return inside < depth or self.leads_to(scope) or self.bares(scope)
 
     def leads_to(self, scope: str) -> bool:
         """Tell whether a scope lies on the way to one that is to be unfolded."""
@@ -48,172 +46,146 @@ class Folding(NamedTuple):
             for path in self.unfold
         )
 
+    def parts(self, scope: Scope) -> Sequence[Run]:
+        """Return what can be drawn as one of what stands in a scope: a run, or something once.
+
+        That is a block, or a layer with those that go on with it. It is found once.
+        """
+        if scope.name not in self._parts:
+            self._parts[scope.name] = tuple(self._divided(scope))
+        return self._parts[scope.name]
+
+    def _divided(self, scope: Scope) -> Iterator[Run]:
+        level = self.tree.level(scope)
+        items, bare = level.items, self.bares(scope.name)
+        found = () if bare else runs_in(self.tree, level)
+        runs = [part for run in found for part in self._closed(items, run)]
+        at = 0
+        for run in [*runs, Run(len(items), 0, 0)]:
+            while at < run.start:
+                size = 1 if bare else self._stacked(items, at, run.start)
+                yield Run(at, size, 1)
+                at += size
+            if run.times:
+                yield run
+                at = run.end
+
+    def _stacked(self, items: Sequence[Item], start: int, end: int) -> int:
+        """Count a layer with those behind it that only go on with its output; a scope is one."""
+        at = start + 1
+        while at < end and goes_on(self.tree, items[at - 1], items[at]):
+            at += 1
+        return at - start
+
+    def _closed(self, items: Sequence[Item], run: Run) -> Iterator[Run]:
+        """Split a run where one of its blocks is to be seen."""
+        start, times = run.start, 0
+        for turn in range(run.times):
+            first = run.start + turn * run.period
+            if any(self.leads_to(item.name) for item in items[first : first + run.period]):
+                if times > 1:
+                    yield Run(start, run.period, times)
+                start, times = first + run.period, 0
+            else:
+                times += 1
+        if times > 1:
+            yield Run(start, run.period, times)
+
+    def count(self, depth: int, most: float) -> int:
+        """Count the boxes besides the outputs, without making one; above `most` it may stop."""
+        if not self.opens("", 0, depth):
+            return 1
+        boxes, waiting = 0, [(self.tree.checked.scopes[""], 1)]
+        while waiting and boxes <= most:
+            scope, inside = waiting.pop()
+            items = self.tree.level(scope).items
+            for start, _, times in self.parts(scope):
+                item = items[start]
+                if times == 1 and isinstance(item, Scope) and self.opens(item.name, inside, depth):
+                    waiting.append((item, inside + 1))
+                else:
+                    boxes += 1
+        return boxes
+
+    def fold(self, depth: int) -> tuple[Box | Cluster, ...]:
+        """Return what stands at the top level, with the outputs behind all else."""
+        boxes = _Boxes(self, depth)
+        checked = self.tree.checked
+        root = checked.scopes[""]
+        opens = self.opens("", 0, depth)
+        children = boxes.children(root, 1) if opens else (boxes.closed(root, 0, ""),)
+        outputs = tuple(
+            Box(next(boxes.numbers), "output", (), (), -1, "", output.training_only, output=output)
+            for output in checked.outputs
+        )
+        return children + outputs
+
 
 def _within(name: str, scope: str) -> bool:
     """Tell whether a name is that of a scope or lies in it."""
     return not scope or name == scope or name.startswith(scope + ".")
 
 
-class TooMany(Exception):
-    """There are more boxes than were asked for."""
+class _Boxes:
+    """Makes the boxes and clusters, and numbers the boxes as they come."""
 
+    def __init__(self, folder: Folder, depth: int) -> None:
+        self.folder = folder
+        self.tree = folder.tree
+        self.depth = depth
+        self.numbers = count()
 
-def fold(
-    tree: Tree, folding: Folding, runs: Callable[[str], Sequence[Run]], most: float = inf
-) -> tuple[Box | Cluster, ...]:
-    """Return what stands at the top level, with the outputs behind all else.
+    def children(self, scope: Scope, inside: int) -> tuple[Box | Cluster, ...]:
+        """Return what is seen in an open scope, `inside` so many scopes with its own.
 
-    Raises:
-        TooMany: there are more than `most` boxes.
-    """
-    folder = _Folder(tree, folding, runs, most)
-    root = tree.checked.scopes[""]
-    children = (
-        folder.children(root) if folding.opens("", 0) else (folder.box("block", (root,), ""),)
-    )
-    outputs = tuple(
-        Box(next(folder.indices), "output", (), (), "", output.training_only, output=output)
-        for output in tree.checked.outputs
-    )
-    return children + outputs
-
-
-def runs_of(tree: Tree) -> Callable[[str], Sequence[Run]]:
-    """Return a function that finds the runs in a scope, once each."""
-    known: dict[str, Sequence[Run]] = {}
-
-    def runs(scope: str) -> Sequence[Run]:
-        if scope not in known:
-            known[scope] = runs_in(tree, scope)
-        return known[scope]
-
-    return runs
-
-
-class _Folder:
-    """Folds the scopes of a network, and numbers the boxes as they come."""
-
-    def __init__(
-        self,
-        tree: Tree,
-        folding: Folding,
-        runs: Callable[[str], Sequence[Run]],
-        most: float,
-    ) -> None:
-        self.most = most
-        self.tree = tree
-        self.folding = folding
-        self.runs = runs
-        self.indices = count()
-
-    def children(self, scope: Scope) -> tuple[Box | Cluster, ...]:
-        """Return what is seen in an open scope. Scopes nest to a limited depth, as this does."""
-        items = self.tree.items.get(scope.name, ())
-        bare = self.folding.bares(scope.name)
-        runs = () if bare else self.runs(scope.name)
-        folded = [part for run in runs for part in _closed(items, run, self.folding)]
+        Scopes nest to a limited depth, as this does.
+        """
+        items, starts = self.tree.level(scope)
         found: list[Box | Cluster] = []
-        at = 0
-        for run in [*folded, Run(len(items), 0, 0)]:
-            while at < run.start:
-                item = items[at]
-                if isinstance(item, Scope):
-                    found.append(self.scope(item))
-                    at += 1
-                    continue
-                stack = self.stack(items, at, at + 1 if bare else run.start)
-                found.append(self.box(kind_of_node(stack[0]), stack, scope.name))
-                at += len(stack)
-            if run.times:
-                found.append(self.run(tuple(items[run.start : run.end]), run, scope.name))
-                at = run.end
+        for start, period, times in self.folder.parts(scope):
+            first, end = items[start], start + period * times
+            if times == 1 and isinstance(first, Scope):
+                found.append(self.scope(first, inside, starts[start], scope.name))
+                continue
+            kind: Kind = "run"
+            drawn = tuple(items[start:end])
+            if isinstance(first, Node) and not any(isinstance(item, Scope) for item in drawn):
+                kind, drawn = kind_of_node(first), drawn[:period]
+            found.append(self.box(kind, drawn, starts[start], starts[end], scope.name, times))
         return tuple(found)
 
-    def scope(self, scope: Scope) -> Box | Cluster:
+    def scope(self, scope: Scope, inside: int, start: int, around: str) -> Box | Cluster:
         """Return a block as a box or, if it is open, as a cluster.
 
         Where a frame would hold one box of layers, the block is a head on that box.
         """
-        around = scope.parent.name if scope.parent else ""
-        if not self.folding.opens(scope.name, self.tree.depth[scope.name]):
-            return self.box("block", (scope,), around)
-        bare = self.folding.bares(scope.name)
-        if not bare and (layers := self.only_layers(scope)):
-            return self.box("layers", layers, around, heads=(scope,))
-        children = self.children(scope)
-        (only, *others) = children
-        alone = not others and not bare
-        if alone and isinstance(only, Box) and only.kind == "layers" and only.times == 1:
-            heads = (scope, *only.heads)
-            kind, training = only.kind, only.training_only
-            return Box(only.index, kind, only.items, only.nodes, around, training, heads=heads)
+        if not self.folder.opens(scope.name, inside, self.depth):
+            return self.closed(scope, start, around)
+        children = self.children(scope, inside + 1)
+        if len(children) == 1 and not self.folder.bares(scope.name):
+            (only,) = children
+            if isinstance(only, Box) and only.kind == "layers" and only.times == 1:
+                return only._replace(scope=around, heads=(scope, *only.heads))
         return Cluster(scope, children, all(child.training_only for child in children))
 
-    def only_layers(self, scope: Scope) -> tuple[Node, ...]:
-        """Return the layers of a block if one box is sure to hold them all: most small blocks.
-
-        If a layer comes twice they may be a run.
-        """
-        items = self.tree.items.get(scope.name, ())
-        if not items or isinstance(items[0], Scope) or kind_of_node(items[0]) != "layers":
-            return ()
-        stack = self.stack(items, 0, len(items))
-        different = {self.tree.numbers[id(node.layer)] for node in stack}
-        return stack if len(different) == len(items) else ()
-
-    def stack(self, items: Sequence[Item], start: int, end: int) -> tuple[Node, ...]:
-        """Return a layer, with those behind it that only go on with its output."""
-        first = items[start]
-        assert isinstance(first, Node)
-        stack = [first]
-        for at in range(start + 1, end):
-            item = items[at]
-            if isinstance(item, Scope) or not goes_on(self.tree, stack[-1], item):
-                break
-            stack.append(item)
-        return tuple(stack)
-
-    def run(self, items: tuple[Item, ...], run: Run, scope: str) -> Box:
-        """Return a run of blocks, or of layers: these stand in it as if they came once."""
-        box = self.box("run", items, scope, run.times)
-        if any(isinstance(item, Scope) for item in items):
-            return box
-        return replace(box, kind="layers", items=items[: run.period])
+    def closed(self, scope: Scope, start: int, around: str) -> Box:
+        """Return the box of a folded block."""
+        end = start + len(self.tree.inside(scope))
+        return self.box("block", (scope,), start, end, around)
 
     def box(
         self,
         kind: Kind,
         items: tuple[Item, ...],
+        start: int,
+        end: int,
         scope: str,
         times: int = 1,
-        heads: tuple[Scope, ...] = (),
     ) -> Box:
-        """Return the next box."""
-        index = next(self.indices)
-        if index >= self.most:
-            raise TooMany
-        if len(items) == 1:
-            nodes = tuple(self.tree.nodes_of(items[0]))
-        else:
-            nodes = tuple([node for item in items for node in self.tree.nodes_of(item)])
-        only = self.tree.checked.training_only
-        training = bool(only) and all(node.name in only for node in nodes)
-        return Box(index, kind, items, nodes, scope, training, times, heads=heads)
-
-
-def _closed(items: Sequence[Item], run: Run, folding: Folding) -> Iterator[Run]:
-    """Split a run where one of its blocks is to be seen."""
-    start, times = run.start, 0
-    for turn in range(run.times):
-        first = run.start + turn * run.period
-        if any(folding.leads_to(item.name) for item in items[first : first + run.period]):
-            if times > 1:
-                yield Run(start, run.period, times)
-            start, times = first + run.period, 0
-        else:
-            times += 1
-    if times > 1:
-        yield Run(start, run.period, times)
+        """Return the next box, with the nodes from one place to another."""
+        nodes = self.tree.nodes[start:end]
+        training = len(self.tree.in_training(start, end)) == len(nodes)
+        return Box(next(self.numbers), kind, items, nodes, start, scope, training, times)
 
 
 def output_of(outputs: Sequence[Output]) -> Output | None:

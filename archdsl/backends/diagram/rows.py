@@ -42,7 +42,7 @@ class Style:
     def fill(self, box: Box, family: str) -> str:
         """Return the fill of a row of a box."""
         if self.heated:
-            return self.theme.warm(self.heat.get(box.index, 0.0))
+            return self.theme.warm(self.heat.get(box.number, 0.0))
         return self.theme.family(family) if family else self.theme.block
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from archdsl.backends.diagram.stacks import goes_on, kind_of_node
-from archdsl.backends.diagram.tree import Item, Tree
+from archdsl.backends.diagram.tree import Item, Level, Tree
 from archdsl.graph import Node, Scope
 
 LONGEST_PERIOD = 4  # a block and its wiring: DenseNet's layer and the `concat` behind it
-Place = tuple[int, str]  # which item of a period, and the rest of the name within it
-# The number of a layer, or the name of a block and the numbers of its layers.
-Key = int | tuple[str, tuple[int, ...]]
 
 
 class Run(NamedTuple):
@@ -28,24 +25,7 @@ class Run(NamedTuple):
         return self.start + self.period * self.times
 
 
-class Period(NamedTuple):
-    """Some items that follow each other, and what they have in common with others of their form.
-
-    Attributes:
-        form: of each node its place, its layer's number and what it reads: a place, or the
-            number of an outer tensor.
-        outer: the nodes outside that it reads, numbered by their first use.
-        given: the nodes of it that are read outside.
-        names: of its nodes.
-    """
-
-    form: Sequence[object]
-    outer: tuple[str, ...]
-    given: tuple[tuple[str, Place], ...]
-    names: Set[str]
-
-
-def runs_in(tree: Tree, scope: str) -> tuple[Run, ...]:
+def runs_in(tree: Tree, level: Level) -> tuple[Run, ...]:
     """Find the runs among the items of a scope, from the first item on.
 
     Blocks are equal if their layers, arguments and wiring are. Three and more of them are a run
@@ -53,49 +33,34 @@ def runs_in(tree: Tree, scope: str) -> tuple[Run, ...]:
     Layers outside of blocks are a run with what goes on with them, from three times on: the
     convolutions of VGG.
     """
-    items = tree.items[scope]
-    keys = _keys(tree, items)
+    keys = _keys(tree, level)
     if len({*keys}) == len(keys):
         return ()
-    periods: dict[tuple[int, int], Period] = {}
-
-    def period_at(start: int, length: int) -> Period:
-        if (start, length) not in periods:
-            periods[start, length] = _period(tree, items[start : start + length])
-        return periods[start, length]
-
     found: list[Run] = []
     start = 0
-    while start < len(items):
-        run = _longest(tree, items, keys, start, period_at)
+    while start < len(keys):
+        run = _longest(tree, level, keys, start)
         if run:
             found.append(run)
         start = run.end if run else start + 1
     return tuple(found)
 
 
-def _keys(tree: Tree, items: Sequence[Item]) -> list[Key]:
-    """Return for each item what equal ones have in common: its layers, in order."""
-    number = tree.numbers
-    known: dict[Key, Key] = {}
-    keys: list[Key] = []
-    for item in items:
+def _keys(tree: Tree, level: Level) -> Sequence[int]:
+    """Number the items so that equal ones have the same: they have the same layers, in order."""
+    numbers = tree.numbers
+    known: dict[int | tuple[str, tuple[int, ...]], int] = {}
+    keys: list[int] = []
+    for item, (start, end) in zip(level.items, pairwise(level.starts), strict=True):
         if isinstance(item, Node):
-            keys.append(number[id(item.layer)])
-            continue
-        layers = tuple([number[id(node.layer)] for node in tree.inside[item.name]])
-        key = item.block, layers
-        keys.append(known.setdefault(key, key))  # the same object is equal at a glance
+            keys.append(known.setdefault(numbers[start], len(known)))
+        else:
+            layers = tuple(numbers[start:end])
+            keys.append(known.setdefault((item.block, layers), len(known)))
     return keys
 
 
-def _longest(
-    tree: Tree,
-    items: Sequence[Item],
-    keys: Sequence[Key],
-    start: int,
-    period_at: Callable[[int, int], Period],
-) -> Run | None:
+def _longest(tree: Tree, level: Level, keys: Sequence[int], start: int) -> Run | None:
     best: Run | None = None
     if keys[start] not in keys[start + 1 : start + 1 + LONGEST_PERIOD]:
         return None
@@ -104,13 +69,16 @@ def _longest(
             continue
         if best and length % best.period == 0:
             continue  # the same run, taken in longer steps
-        blocks = any(isinstance(item, Scope) for item in items[start : start + length])
-        if not blocks and not _is_stack(tree, items, start, length):
+        blocks = any(isinstance(item, Scope) for item in level.items[start : start + length])
+        if not blocks and not _is_stack(tree, level.items, start, length):
             continue
-        twice = blocks and _same_shapes(tree, items, start, length)
-        if not twice and keys[start : start + length] != keys[start + 2 * length :][:length]:
+        twice = blocks and _same_shapes(tree, level, start, length)
+        if (
+            not twice
+            and keys[start : start + length] != keys[start + 2 * length : start + 3 * length]
+        ):
             continue
-        run = Run(start, length, _times(tree, keys, start, length, period_at))
+        run = Run(start, length, _times(tree, level, keys, start, length))
         if run.times == 2 and not twice:
             continue
         if run.times > 1 and (best is None or run.end > best.end):
@@ -129,90 +97,71 @@ def _is_stack(tree: Tree, items: Sequence[Item], start: int, length: int) -> boo
     return all(goes_on(tree, last, item) for last, item in pairwise(stack))
 
 
-def _same_shapes(tree: Tree, items: Sequence[Item], start: int, length: int) -> bool:
+def _same_shapes(tree: Tree, level: Level, start: int, length: int) -> bool:
     """Tell whether a period and the next have outputs and parameters of the same shapes."""
-    for at in range(start, start + length):
-        following = tree.nodes_of(items[at + length])
-        for one, other in zip(tree.nodes_of(items[at]), following, strict=True):
-            if one.facts is other.facts:  # as those of equal layers with equal inputs are
-                continue
-            if one.shape != other.shape:
-                return False
-            if [*one.facts.params.values()] != [*other.facts.params.values()]:
-                return False
+    first, middle, end = level.starts[start : start + 2 * length + 1 : length]
+    for one, other in zip(tree.nodes[first:middle], tree.nodes[middle:end], strict=True):
+        if one.facts is other.facts:  # as those of equal layers with equal inputs are
+            continue
+        if one.shape != other.shape:
+            return False
+        if [*one.facts.params.values()] != [*other.facts.params.values()]:
+            return False
     return True
 
 
-def _times(
-    tree: Tree,
-    keys: Sequence[Key],
-    start: int,
-    length: int,
-    period_at: Callable[[int, int], Period],
-) -> int:
+def _times(tree: Tree, level: Level, keys: Sequence[int], start: int, length: int) -> int:
     """Count how often a period follows itself."""
     times, entry = 1, -1
     same = keys[start : start + length]
     while (at := start + times * length) and keys[at : at + length] == same:
-        last, following = period_at(at - length, length), period_at(at, length)
-        if last.form != following.form or (number := _link(tree, last, following)) < 0:
+        entry = _link(tree, level.starts[at - length : at + length + 1 : length], entry)
+        if entry < 0:
             break
-        if entry not in (-1, number):
-            break
-        times, entry = times + 1, number
+        times += 1
     return times
 
 
-def _link(tree: Tree, last: Period, following: Period) -> int:
-    """Return by which of its outer tensors a period reads the one before, or -1.
+def _link(tree: Tree, starts: Sequence[int], entry: int) -> int:
+    """Return the place of the tensor by which a period reads the one before, or -1.
 
-    It must be the only tensor that leaves the one before, and nobody else may read it.
+    Both have the same layers. They must be wired in the same way, save for that tensor: in its
+    stead the one before reads `entry`, or anything if that is -1. It must be the only tensor that
+    leaves the one before, and nobody else may read it.
+
+    Args:
+        starts: the places where the one before and the one behind begin, and where that ends.
     """
-    if len(last.given) != 1 or last.given[0][0] not in following.outer:
+    start, middle, end = starts
+    places, length = tree.places, middle - start
+    before, behind = tree.nodes[start:middle], tree.nodes[middle:end]
+    if [at + length for at in tree.in_training(start, middle)] != tree.in_training(middle, end):
         return -1
-    flow = last.given[0][0]
-    if any(r not in last.names and r not in following.names for r in tree.readers[flow]):
+    outer: dict[int, int] = {}  # from what the one before reads outside to what the other does
+    read = 0  # how often nodes of the one before are read there, and by the one behind
+    for one, other in zip(before, behind, strict=True):
+        if len(one.inputs) != len(other.inputs):
+            return -1
+        if (one.shares or other.shares) and not _share_alike(tree, one, other, start, length):
+            return -1
+        for name, counterpart in zip(one.inputs, other.inputs, strict=True):
+            here, there = places[name], places[counterpart]
+            if here >= start:
+                if there != here + length:
+                    return -1
+            elif outer.setdefault(here, there) != there:
+                return -1
+            read += there >= start
+    changed = [(here, there) for here, there in outer.items() if here != there]
+    if len(changed) != 1 or read != sum([tree.reads[node.name] for node in before]):
         return -1
-    number = following.outer.index(flow)
-    same = all(
-        one == other
-        for position, (one, other) in enumerate(zip(last.outer, following.outer, strict=True))
-        if position != number
-    )
-    return number if same else -1
+    ((here, there),) = changed
+    return there if entry in (-1, here) and start <= there < middle else -1
 
 
-def _period(tree: Tree, items: Sequence[Item]) -> Period:
-    nodes: list[Node] = []
-    places: dict[str, Place] = {}
-    for offset, item in enumerate(items):
-        inside = tree.nodes_of(item)
-        nodes += inside
-        for node in inside:
-            places[node.name] = offset, _suffix(item, node) if isinstance(item, Scope) else ""
-    outer: dict[str, int] = {}
-    form: list[object] = []
-    training = tree.checked.training_only
-    for node in nodes:
-        reads = (*node.inputs, node.shares) if node.shares else node.inputs
-        sources = [places.get(name) or outer.setdefault(name, len(outer)) for name in reads]
-        number = tree.numbers[id(node.layer)]
-        form.append((places[node.name], number, sources, bool(node.shares), node.name in training))
-    return Period(form, tuple(outer), _given(tree, nodes, places), places.keys())
-
-
-def _suffix(scope: Scope, node: Node) -> str:
-    """Return the rest of a node's name; in a group made for a picture it may be called anything."""
-    if node.name.startswith(scope.name):
-        return node.name[len(scope.name) :]
-    return f"/{node.name}"
-
-
-def _given(
-    tree: Tree, nodes: Sequence[Node], places: dict[str, Place]
-) -> tuple[tuple[str, Place], ...]:
-    return tuple(
-        (node.name, places[node.name])
-        for node in nodes
-        if any(reader not in places for reader in tree.readers[node.name])
-    )
+def _share_alike(tree: Tree, one: Node, other: Node, start: int, length: int) -> bool:
+    """Tell whether nodes of two periods apply the modules of other nodes in the same way."""
+    if not one.shares or not other.shares:
+        return False
+    here, there = tree.places[one.shares], tree.places[other.shares]
+    return there == (here + length if here >= start else here)

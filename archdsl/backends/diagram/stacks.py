@@ -16,12 +16,12 @@ TENSORS = "tensor"
 def goes_on(tree: Tree, last: Item, node: Item) -> bool:
     """Tell whether a layer only goes on with the output of another, place by place."""
     return (
-        isinstance(last, Node)
-        and isinstance(node, Node)
+        isinstance(node, Node)
         and node.facts.windows == POINTWISE
         and node.facts.macs == 0
+        and isinstance(last, Node)
         and node.inputs == (last.name,)
-        and len(tree.readers[last.name]) == 1
+        and tree.reads[last.name] == 1
         and node.shape == last.shape
         and _kind_of_layer(type(last.layer)) == _kind_of_layer(type(node.layer)) == "layers"
     )

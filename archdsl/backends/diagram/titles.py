@@ -41,13 +41,13 @@ class Titles:
         return text if len(text) <= LONGEST_ARGUMENTS else ""
 
     def _uses_in(self, group: Scope) -> str:
-        items = self.tree.items.get(group.name, ())
+        items = self.tree.level(group).items
         blocks = {item.block if isinstance(item, Scope) else "" for item in items}
         block = blocks.pop() if len(blocks) == 1 else ""
         return f"{block} x {len(items)}" if block and len(items) > 1 else block
 
     def _only_layer(self, scope: Scope) -> Node | None:
-        first, *others = self.tree.items.get(scope.name, (scope,))
+        first, *others = self.tree.level(scope).items or (scope,)
         last = first
         for item in others:
             if isinstance(last, Scope) or isinstance(item, Scope):

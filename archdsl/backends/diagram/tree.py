@@ -1,9 +1,11 @@
-"""The scopes of a network as a tree: what stands directly in each, and what in all."""
+"""The scopes of a network as a tree: what stands directly in each, and where in the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -12,71 +14,93 @@ from archdsl.layers.base import Layer
 
 Item = Node | Scope
 
-NETWORK_OUTPUT = ""  # among the readers of a node: no node has that name
 
-
-class Tree(NamedTuple):
-    """A network by scopes.
+class Level(NamedTuple):
+    """What stands directly in a scope, in the order of the spec.
 
     Attributes:
-        items: what stands directly in a scope, by its name, in the order of the spec.
-        inside: all nodes in a scope and in those within it, in the order of the graph.
-        depth: how many scopes are around a scope; 0 for the network.
-        readers: names of the nodes that read a node; `NETWORK_OUTPUT` where the network gives it.
-        numbers: by the `id` of a layer, a number that equal layers have in common.
+        items: layers, and the scopes among them.
+        starts: the place of the first node of each item; at the end, where the last item ends.
     """
 
-    checked: CheckedGraph
-    items: Mapping[str, Sequence[Item]]
-    inside: Mapping[str, Sequence[Node]]
-    depth: Mapping[str, int]
-    readers: Mapping[str, Sequence[str]]
-    numbers: Mapping[int, int]
-
-    def nodes_of(self, item: Item) -> Sequence[Node]:
-        """Return the nodes that an item stands for."""
-        return self.inside[item.name] if isinstance(item, Scope) else (item,)
+    items: Sequence[Item]
+    starts: Sequence[int]
 
 
-def tree_of(checked: CheckedGraph) -> Tree:
-    """Arrange the nodes of a network by their scopes."""
-    items: dict[str, list[Item]] = {}
-    inside: dict[str, list[Node]] = {}
-    around: dict[str, list[str]] = {}
-    readers: dict[str, list[str]] = {name: [] for name in checked.nodes}
+class Tree:
+    """A network by scopes. Nodes have places: their numbers in the order of the graph.
 
-    def enter(scope: Scope) -> list[str]:
-        """Put a scope into the one around it. Blocks nest to a limited depth, as this does."""
-        name, parent = scope.name, scope.parent
-        outer = [] if parent is None else around.get(parent.name) or enter(parent)
-        if parent is not None:
-            items[parent.name].append(scope)
-        items[name], inside[name] = [], []
-        around[name] = [*outer, name]
-        return around[name]
+    Attributes:
+        places: of the nodes, by their names.
+        reads: how often a node is read, by its name: by other nodes, and as output of the network.
+        numbers: for each node a number that nodes with equal layers have in common.
+    """
 
-    for scope, group in groupby(checked.nodes.values(), attrgetter("scope")):
-        nodes = list(group)
-        for name in around.get(scope.name) or enter(scope):
-            inside[name] += nodes
-        items[scope.name] += nodes
-        for node in nodes:
-            for read in node.inputs:
-                readers[read].append(node.name)
-    for output in checked.outputs:
-        readers[output.node].append(NETWORK_OUTPUT)
-    depth = {name: len(names) - 1 for name, names in around.items()}
-    return Tree(checked, items, inside, depth, readers, _numbers(checked.nodes.values()))
+    def __init__(self, checked: CheckedGraph) -> None:
+        self.checked = checked
+        self.nodes = nodes = tuple(checked.nodes.values())
+        self.places = dict(zip(checked.nodes, range(len(nodes)), strict=True))
+        self.reads = Counter(chain.from_iterable(map(attrgetter("inputs"), nodes)))
+        self.reads.update([output.node for output in checked.outputs])
+        self.numbers = _numbers(nodes)
+        self._training = sorted([self.places[name] for name in checked.training_only])
+        self._scopes = list(map(attrgetter("scope"), nodes))
+        self._starts: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
+        self._levels: dict[str, Level] = {}
+        start = 0
+        for scope, group in groupby(self._scopes):
+            end = start + len(list(group))
+            around: Scope | None = scope
+            while around:
+                self._starts.setdefault(around.name, start)
+                self._ends[around.name] = end
+                around = around.parent
+            start = end
+
+    def level(self, scope: Scope) -> Level:
+        """Return what stands directly in a scope. It is found once, when asked for."""
+        if scope.name not in self._levels:
+            self._levels[scope.name] = self._level(scope)
+        return self._levels[scope.name]
+
+    def _level(self, scope: Scope) -> Level:
+        items: list[Item] = []
+        place = self._starts.get(scope.name, 0)
+        end = self._ends.get(scope.name, 0)
+        starts = [place]
+        while place < end:
+            within = self._scopes[place]
+            if within is scope:
+                items.append(self.nodes[place])
+                place += 1
+            else:
+                while within.parent and within.parent is not scope:
+                    within = within.parent
+                items.append(within)
+                place = self._ends[within.name]
+            starts.append(place)
+        return Level(items, starts)
+
+    def inside(self, scope: Scope) -> Sequence[Node]:
+        """Return all nodes in a scope and in those within it: they follow each other."""
+        return self.nodes[self._starts.get(scope.name, 0) : self._ends.get(scope.name, 0)]
+
+    def in_training(self, start: int, end: int) -> list[int]:
+        """Return the places from one to another whose nodes only training-only outputs need."""
+        aside = self._training
+        return aside[bisect_left(aside, start) : bisect_left(aside, end)] if aside else aside
 
 
-def _numbers(nodes: Iterable[Node]) -> Mapping[int, int]:
+def _numbers(nodes: Sequence[Node]) -> Sequence[int]:
     """Number the layers of nodes. Few are compared, since most equal layers are the same."""
-    layers = {id(node.layer): node.layer for node in nodes}
+    layers = [node.layer for node in nodes]
+    keys = list(map(id, layers))
     first: dict[Layer, int] = {}
     numbers: dict[int, int] = {}
-    for key, layer in layers.items():
+    for key, layer in dict(zip(keys, layers, strict=True)).items():
         try:
             numbers[key] = first.setdefault(layer, len(numbers))
         except TypeError:  # a user's own layer with an argument such as a list
             numbers[key] = len(numbers)
-    return numbers
+    return [numbers[key] for key in keys]

@@ -42,7 +42,7 @@ def _uses(tree: Tree) -> Iterator[tuple[Use, Sequence[Node]]]:
     A loop uses a block at one place again and again: where its first line comes again, it begins
     anew.
     """
-    for use, items in groupby(tree.items.get("", ()), _outermost):
+    for use, items in groupby(tree.level(tree.checked.scopes[""]).items, _outermost):
         if use is None:
             continue
         inside: list[Node] = []

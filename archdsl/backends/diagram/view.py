@@ -13,16 +13,16 @@ from archdsl.layers.base import Shape
 Kind = Literal["input", "layers", "merge", "tensor", "block", "run", "output"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Box:
+class Box(NamedTuple):
     """Something that is drawn as one.
 
     Attributes:
-        index: its place in `View.boxes`.
+        number: its place in `View.boxes`.
         kind: "layers" is one layer, or several in a stack of which each is the only reader of
             the one before and keeps its shape; "tensor" one that the network owns itself.
         items: what it stands for, in order: the layers, once; one block; all items of a run.
-        nodes: all nodes in it, in the order of the graph.
+        nodes: all nodes in it, which follow each other in the graph.
+        start: the place of the first of them there; -1 for an output.
         scope: name of the scope that it stands in.
         times: how often a block follows itself in a run, or the layers of a box do.
         output: the output of the network, for a box of that kind; it has no items and no nodes.
@@ -30,10 +30,11 @@ class Box:
             written above the layers instead of being drawn around them.
     """
 
-    index: int
+    number: int
     kind: Kind
     items: tuple[Item, ...]
     nodes: tuple[Node, ...]
+    start: int
     scope: str
     training_only: bool = False
     times: int = 1
@@ -43,7 +44,10 @@ class Box:
     @property
     def block(self) -> Scope:
         """The block that a box of kind "block" stands for, or the first of a run."""
-        return next(item for item in self.items if isinstance(item, Scope))
+        for item in self.items:
+            if isinstance(item, Scope):
+                return item
+        raise ValueError(f"a box of kind {self.kind} stands for no block")
 
     @property
     def path(self) -> str:

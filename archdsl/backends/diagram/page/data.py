@@ -9,12 +9,12 @@ from pathlib import PurePath
 
 from archdsl.analysis.receptive_field import Fields, fields_by_input
 from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
-from archdsl.backends.diagram.folding import runs_of
 from archdsl.backends.diagram.palette import FAMILIES, OTHER, THEMES, Theme
 from archdsl.backends.diagram.rows import Style, families_of, sign_of
+from archdsl.backends.diagram.runs import runs_in
 from archdsl.backends.diagram.stacks import goes_on, kind_of_node
 from archdsl.backends.diagram.titles import Titles
-from archdsl.backends.diagram.tree import Item, Tree, tree_of
+from archdsl.backends.diagram.tree import Item, Level, Tree
 from archdsl.backends.diagram.view import Cluster, View
 from archdsl.backends.diagram.wording import (
     arguments_of,
@@ -34,7 +34,7 @@ Json = object
 def page_data(view: View, style: Style) -> Mapping[str, Json]:
     """Return all that the page's script reads; nodes and scopes are called by their numbers."""
     checked = view.checked
-    tree = tree_of(checked)
+    tree = Tree(checked)
     scopes = {name: number for number, name in enumerate(checked.scopes)}
     nodes = {name: number for number, name in enumerate(checked.nodes)}
     fields = _fields(checked)
@@ -94,12 +94,11 @@ class _Describer:
         self.nodes = nodes
         self.scopes = scopes
         self.fields = fields
-        self.runs = runs_of(tree)
         self.titles = Titles(tree)
         self.going_on = {
             item.name
-            for items in tree.items.values()
-            for last, item in itertools.pairwise(items)
+            for scope in tree.checked.scopes.values()
+            for last, item in itertools.pairwise(tree.level(scope).items)
             if isinstance(last, Node) and isinstance(item, Node) and goes_on(tree, last, item)
         }
 
@@ -132,7 +131,8 @@ class _Describer:
 
     def scope(self, scope: Scope) -> Json:
         """Describe a block or group, with what stands in it: scopes by their negative numbers."""
-        inside = self.tree.inside.get(scope.name, ())
+        level = self.tree.level(scope)
+        inside = self.tree.inside(scope)
         training = self.tree.checked.training_only
         return {
             "name": visible(scope.name),
@@ -142,19 +142,18 @@ class _Describer:
             "arguments": visible(scope_words(scope.arguments), LONGEST_TEXT),
             "description": visible(scope.description, LONGEST_TEXT),
             "parent": self.scopes[scope.parent.name] if scope.parent else -1,
-            "items": [self._item(item) for item in self.tree.items.get(scope.name, ())],
-            "runs": self.runs_of_blocks(scope) if inside else [],
+            "items": [self._item(item) for item in level.items],
+            "runs": self.runs_of_blocks(level),
             "training": bool(inside) and all(node.name in training for node in inside),
             "place": _place(scope.span),
         }
 
-    def runs_of_blocks(self, scope: Scope) -> Json:
+    def runs_of_blocks(self, level: Level) -> Json:
         """Describe the runs that a click opens; those of layers are shown one by one."""
-        items = self.tree.items[scope.name]
         return [
             list(run)
-            for run in self.runs(scope.name)
-            if any(isinstance(item, Scope) for item in items[run.start : run.end])
+            for run in runs_in(self.tree, level)
+            if any(isinstance(item, Scope) for item in level.items[run.start : run.end])
         ]
 
     def _item(self, item: Item) -> int:
