@@ -42,7 +42,7 @@ def to_dot(
     around = frames_around(view)
     titled = least_widths(view, around) if direction == "TB" else {}
     widths = {
-        box.number: max(_width(box), titled.get(box.number, 0)) if direction == "TB" else 0
+        box.index: max(_width(box), titled.get(box.index, 0)) if direction == "TB" else 0
         for box in view.boxes
     }
     apart = aside(view) if direction == "TB" else frozenset()
@@ -61,11 +61,11 @@ def names_of(boxes: Sequence[Box]) -> Mapping[int, str]:
     for box in boxes:
         path = f"output.{box.path}" if box.output else box.path
         plain = UNNAMED.sub("_", path)[:80]
-        name = plain if plain == path and plain not in taken else f"{plain}.{box.number}"
+        name = plain if plain == path and plain not in taken else f"{plain}.{box.index}"
         while name in taken:
             name += "_"
         taken.add(name)
-        names[box.number] = name
+        names[box.index] = name
     return names
 
 
@@ -138,10 +138,10 @@ class _Writer(NamedTuple):
 
     def node(self, box: Box) -> str:
         """Write a box as a node with its label."""
-        name, theme = self.names[box.number], self.style.theme
+        name, theme = self.names[box.index], self.style.theme
         tooltip = f"tooltip={dot_quoted(visible(box.path))}"
         if box.kind in ("layers", "block", "run"):
-            label = label_of_box(self.view, box, self.style, self.widths[box.number], self.stacked)
+            label = label_of_box(self.view, box, self.style, self.widths[box.index], self.stacked)
             return f"{name} [{tooltip} label=<{label}>]"
         dashed = ",dashed" if box.training_only else ""
         if box.kind == "merge":
@@ -167,7 +167,7 @@ class _Writer(NamedTuple):
         """
         scope, theme = cluster.scope, self.style.theme
         inside = boxes_in(cluster.children)
-        aside = bool(self.aside) and all(box.number in self.aside for box in inside)
+        aside = bool(self.aside) and all(box.index in self.aside for box in inside)
         title = title_of(scope)
         color = theme.line if cluster.training_only else theme.muted
         look = _frame(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import chain, pairwise
 from operator import itemgetter
 
 from archdsl.backends.diagram.folding import output_of
@@ -18,37 +18,36 @@ def edges_between(tree: Tree, boxes: Sequence[Box]) -> Sequence[Edge]:
 
     A box of several nodes shows a tensor that it reads once; a single layer shows each input.
     """
-    nodes, places, training = tree.nodes, tree.places, tree.checked.training_only
+    nodes, sources = tree.nodes, tree.sources
     where = [0] * len(nodes)  # the box that each node stands in
     for box in boxes:
-        where[box.start : box.start + len(box.nodes)] = [box.number] * len(box.nodes)
+        where[box.start : box.start + len(box.nodes)] = [box.index] * len(box.nodes)
+    aside = {where[place] for place in tree.in_training(0, len(nodes))}
     edges: list[Edge] = []
     for box in boxes:
-        number, start = box.number, box.start
+        number, start = box.index, box.start
         if box.output:
-            place, only = places[box.output.node], box.output.training_only
+            place, only = tree.places[box.output.node], box.output.training_only
             edges.append(Edge(where[place], number, nodes[place].facts.output, only))
             continue
-        several = len(box.nodes) > 1
-        always = _read_at_inference(tree, box) if training and not box.training_only else ()
-        seen: set[str] = set()
-        for node in box.nodes:
-            for name in node.inputs:
-                place = places[name]
-                if place < start and name not in seen:
-                    if several:
-                        seen.add(name)
-                    only = node.name in training and name not in always
-                    edges.append(Edge(where[place], number, nodes[place].facts.output, only))
+        if len(box.nodes) == 1:
+            reads: Iterable[int] = sources[start]
+        else:
+            inside = sources[start : start + len(box.nodes)]
+            reads = dict.fromkeys([read for each in inside for read in each if read < start])
+        always = _read_at_inference(tree, box) if number in aside else None
+        for place in reads:
+            only = always is not None and place not in always
+            edges.append(Edge(where[place], number, nodes[place].facts.output, only))
     return edges
 
 
-def _read_at_inference(tree: Tree, box: Box) -> Container[str]:
-    """Return what a box of which a part is for training alone reads at inference."""
-    if not tree.in_training(box.start, box.start + len(box.nodes)):
-        return ()
-    training = tree.checked.training_only
-    return {name for node in box.nodes if node.name not in training for name in node.inputs}
+def _read_at_inference(tree: Tree, box: Box) -> Container[int]:
+    """Return what a box reads at inference, of which a part is for training alone."""
+    end = box.start + len(box.nodes)
+    training = {*tree.in_training(box.start, end)}
+    read = [tree.sources[place] for place in range(box.start, end) if place not in training]
+    return {*chain.from_iterable(read)}
 
 
 def longest_paths(boxes: Sequence[Box], edges: Sequence[Edge]) -> Mapping[int, tuple[int, ...]]:
@@ -63,11 +62,11 @@ def longest_paths(boxes: Sequence[Box], edges: Sequence[Edge]) -> Mapping[int, t
     before: dict[int, int] = {}
     for box in boxes:  # behind all that it reads
         longest = 0
-        for source in into.get(box.number, ()):
+        for source in into.get(box.index, ()):
             if length[source] > longest:
-                longest, before[box.number] = length[source], source
+                longest, before[box.index] = length[source], source
         length.append(longest + max(1, len(box.nodes)))
-    return {box.number: _way(before, box.number) for box in boxes if box.output}
+    return {box.index: _way(before, box.index) for box in boxes if box.output}
 
 
 def _way(before: Mapping[int, int], end: int) -> tuple[int, ...]:
@@ -82,7 +81,7 @@ def main_path(
 ) -> tuple[int, ...]:
     """Return the longest way to the main output, of those to all outputs."""
     main = output_of(checked.outputs)
-    return next((paths[box.number] for box in boxes if box.output and box.output is main), ())
+    return next((paths[box.index] for box in boxes if box.output and box.output is main), ())
 
 
 def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> tuple[Edge, ...]:

@@ -63,7 +63,7 @@ def shares(view: View, figures: Figures, heat: Heat) -> dict[int, float]:
 
     Where sizes are free and a cost is a formula, the box has no share.
     """
-    values = {box.number: figures.of(box, heat) for box in view.boxes if box.nodes}
+    values = {box.index: figures.of(box, heat) for box in view.boxes if box.nodes}
     known = {index: value for index, value in values.items() if isinstance(value, int)}
     most = max(known.values(), default=0)
     return {index: value / most for index, value in known.items()} if most else {}

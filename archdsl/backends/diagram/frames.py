@@ -100,7 +100,7 @@ def aside(view: View) -> frozenset[int]:
         if index not in needed:
             needed.add(index)
             waiting += into.get(index, ())
-    return frozenset(box.number for box in view.boxes if box.number not in needed)
+    return frozenset(box.index for box in view.boxes if box.index not in needed)
 
 
 def frames_around(view: View) -> Frames:
@@ -118,6 +118,6 @@ def _put(
     """Put the frames of each box into `around`. Blocks nest to a limited depth, as this does."""
     for child in children:
         if isinstance(child, Box):
-            around[child.number] = clusters
+            around[child.index] = clusters
         else:
             _put(child.children, (*clusters, child), around)

@@ -46,7 +46,8 @@ def _label(rows: Sequence[Row], box: Box, style: Style, width: int, stacked: boo
         mark = f'<FONT COLOR="{theme.background}"><B>x {box.times}</B></FONT>'
         lines[0] += f'<TD ROWSPAN="{len(rows)}" BGCOLOR="{theme.muted}">{mark}</TD>'
     if box.kind != "layers" and not style.heated:
-        lines.append(_strip(box, 1 + named + (box.kind == "run"), theme))
+        columns = 1 + named + (box.kind == "run")
+        lines.append(_strip(families_of(box.nodes), columns, theme))
     return _table(lines, theme, box.training_only, rows[0].fill)
 
 
@@ -93,11 +94,12 @@ def _small(text: str, color: str) -> str:
     return f'<FONT COLOR="{color}" POINT-SIZE="{SMALL}">{dot_html(text)}</FONT>'
 
 
-def _strip(box: Box, columns: int, theme: Theme) -> str:
+@lru_cache(256)
+def _strip(families: Sequence[str], columns: int, theme: Theme) -> str:
     """Return a strip that shows of which families the layers of a block are."""
     cells = "".join(
         f'<TD HEIGHT="{BAR}" CELLPADDING="0" BGCOLOR="{theme.family(family)}"></TD>'
-        for family in families_of(box.nodes)
+        for family in families
     )
     look = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"'
     across = f' COLSPAN="{columns}"' if columns > 1 else ""

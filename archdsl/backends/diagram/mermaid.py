@@ -33,7 +33,7 @@ def to_mermaid(view: View, style: Style, direction: str = "TB") -> str:
         listed = ",".join(map(str, shortcuts))
         lines.append(f"  linkStyle {listed} stroke:{style.theme.accent},stroke-width:2px")
     for box in view.boxes:
-        lines.append(f"  style b{box.number} {_look(view, box, style)}")
+        lines.append(f"  style b{box.index} {_look(view, box, style)}")
     return "\n".join([*lines, ""])
 
 
@@ -64,7 +64,7 @@ def _children(
 
 
 def _box(view: View, box: Box, style: Style) -> str:
-    name = f"b{box.number}"
+    name = f"b{box.index}"
     if box.kind == "merge":
         node = layers_of(box)[0]
         if sign := sign_of(node):

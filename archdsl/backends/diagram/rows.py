@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from archdsl.backends.diagram.escaping import visible
@@ -12,6 +13,7 @@ from archdsl.backends.diagram.palette import Theme
 from archdsl.backends.diagram.view import Box, View
 from archdsl.backends.diagram.wording import arguments_of, kind_of, shape_of
 from archdsl.graph import Node, Scope
+from archdsl.layers.base import Layer
 
 LONGEST_LINE = 24  # characters of the label of a group with its only layer
 SIGNS = {"*": "×", "-": "−"}
@@ -42,7 +44,7 @@ class Style:
     def fill(self, box: Box, family: str) -> str:
         """Return the fill of a row of a box."""
         if self.heated:
-            return self.theme.warm(self.heat.get(box.number, 0.0))
+            return self.theme.warm(self.heat.get(box.index, 0.0))
         return self.theme.family(family) if family else self.theme.block
 
 
@@ -91,10 +93,14 @@ def sign_of(node: Node) -> str:
     return SIGNS.get(sign, sign)
 
 
-def families_of(nodes: Iterable[Node]) -> list[str]:
+def families_of(nodes: Iterable[Node]) -> tuple[str, ...]:
     """Return the families of layers, in the order in which they first come."""
-    kinds = dict.fromkeys([type(node.layer) for node in nodes])  # few: a family is worked out
-    return list(dict.fromkeys([kind.family() for kind in kinds]))
+    return _families(tuple(dict.fromkeys([type(node.layer) for node in nodes])))
+
+
+@lru_cache(256)  # most blocks have layers of the same kinds
+def _families(kinds: Sequence[type[Layer]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([kind.family() for kind in kinds]))
 
 
 def run_shapes(view: View, box: Box) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from archdsl.backends.diagram.stacks import goes_on, kind_of_node
@@ -49,6 +49,8 @@ def runs_in(tree: Tree, level: Level) -> tuple[Run, ...]:
 def _keys(tree: Tree, level: Level) -> Sequence[int]:
     """Number the items so that equal ones have the same: they have the same layers, in order."""
     numbers = tree.numbers
+    if level.plain:
+        return numbers[level.starts[0] : level.starts[-1]]
     known: dict[int | tuple[str, tuple[int, ...]], int] = {}
     keys: list[int] = []
     for item, (start, end) in zip(level.items, pairwise(level.starts), strict=True):
@@ -133,35 +135,34 @@ def _link(tree: Tree, starts: Sequence[int], entry: int) -> int:
         starts: the places where the one before and the one behind begin, and where that ends.
     """
     start, middle, end = starts
-    places, length = tree.places, middle - start
-    before, behind = tree.nodes[start:middle], tree.nodes[middle:end]
+    length = middle - start
+    before, behind = tree.sources[start:middle], tree.sources[middle:end]
+    if [*map(len, before)] != [*map(len, behind)] or not _alike(tree, start, middle, end):
+        return -1
+    sources = list(chain.from_iterable(behind))
+    pairs = zip(chain.from_iterable(before), sources, strict=True)
+    outer = {(one, other) for one, other in pairs if one < start or other - one != length}
+    changed = [(one, other) for one, other in outer if one != other]
+    if len(changed) != 1:
+        return -1
+    ((came, flow),) = changed
+    if entry not in (-1, came) or not start <= flow < middle:
+        return -1
+    if (came, came) in outer or any(one >= start for one, _ in outer):
+        return -1
+    read = len([source for source in sources if source >= start])  # in both; as often in each
+    return flow if read == sum(tree.reads[start:middle]) else -1
+
+
+def _alike(tree: Tree, start: int, middle: int, end: int) -> bool:
+    """Tell whether the same nodes of two periods are for training, or apply others' modules."""
+    length = middle - start
     if [at + length for at in tree.in_training(start, middle)] != tree.in_training(middle, end):
-        return -1
-    outer: dict[int, int] = {}  # from what the one before reads outside to what the other does
-    read = 0  # how often nodes of the one before are read there, and by the one behind
-    for one, other in zip(before, behind, strict=True):
-        if len(one.inputs) != len(other.inputs):
-            return -1
-        if (one.shares or other.shares) and not _share_alike(tree, one, other, start, length):
-            return -1
-        for name, counterpart in zip(one.inputs, other.inputs, strict=True):
-            here, there = places[name], places[counterpart]
-            if here >= start:
-                if there != here + length:
-                    return -1
-            elif outer.setdefault(here, there) != there:
-                return -1
-            read += there >= start
-    changed = [(here, there) for here, there in outer.items() if here != there]
-    if len(changed) != 1 or read != sum([tree.reads[node.name] for node in before]):
-        return -1
-    ((here, there),) = changed
-    return there if entry in (-1, here) and start <= there < middle else -1
-
-
-def _share_alike(tree: Tree, one: Node, other: Node, start: int, length: int) -> bool:
-    """Tell whether nodes of two periods apply the modules of other nodes in the same way."""
-    if not one.shares or not other.shares:
         return False
-    here, there = tree.places[one.shares], tree.places[other.shares]
-    return there == (here + length if here >= start else here)
+    if not tree.shared:
+        return True
+    owners = map(tree.shared.get, range(start, middle)), map(tree.shared.get, range(middle, end))
+    return all(
+        other == (one if one is None or one < start else one + length)
+        for one, other in zip(*owners, strict=True)
+    )

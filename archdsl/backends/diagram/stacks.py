@@ -21,7 +21,7 @@ def goes_on(tree: Tree, last: Item, node: Item) -> bool:
         and node.facts.macs == 0
         and isinstance(last, Node)
         and node.inputs == (last.name,)
-        and tree.reads[last.name] == 1
+        and tree.reads[tree.places[last.name]] == 1
         and node.shape == last.shape
         and _kind_of_layer(type(last.layer)) == _kind_of_layer(type(node.layer)) == "layers"
     )

@@ -67,7 +67,7 @@ def to_tikz(view: View, style: Style, direction: str, engine: str | None) -> str
     for number, (cluster, depth) in enumerate(_clusters(view.children, 0)):
         lines.append(_frame(cluster, numbered[f"cluster_{number}"], theme.cluster(depth), style))
     for box in view.boxes:
-        lines += _box(view, box, where[names[box.number]], style)
+        lines += _box(view, box, where[names[box.index]], style)
     for edge, drawn in zip(view.edges, _drawn(placed, view, names), strict=True):
         lines += _edge(edge, drawn, style)
     lines.append(_text((x0 + x1) / 2, y0 - 6, comment, theme.text, "anchor=north,small"))

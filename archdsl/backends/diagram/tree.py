@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, groupby
 from operator import attrgetter
@@ -21,10 +20,12 @@ class Level(NamedTuple):
     Attributes:
         items: layers, and the scopes among them.
         starts: the place of the first node of each item; at the end, where the last item ends.
+        plain: whether all of them are layers.
     """
 
     items: Sequence[Item]
     starts: Sequence[int]
+    plain: bool = False
 
 
 class Tree:
@@ -32,7 +33,9 @@ class Tree:
 
     Attributes:
         places: of the nodes, by their names.
-        reads: how often a node is read, by its name: by other nodes, and as output of the network.
+        sources: for each node the places of those that it reads.
+        reads: for each node how often it is read: by other nodes, and as output of the network.
+        shared: where a node applies the module of another again, the place of that.
         numbers: for each node a number that nodes with equal layers have in common.
     """
 
@@ -40,19 +43,29 @@ class Tree:
         self.checked = checked
         self.nodes = nodes = tuple(checked.nodes.values())
         self.places = dict(zip(checked.nodes, range(len(nodes)), strict=True))
-        self.reads = Counter(chain.from_iterable(map(attrgetter("inputs"), nodes)))
-        self.reads.update([output.node for output in checked.outputs])
+        place_of = self.places.__getitem__
+        self.sources = [tuple(map(place_of, node.inputs)) for node in nodes]
+        self.reads = [0] * len(nodes)
+        for source in chain.from_iterable(self.sources):
+            self.reads[source] += 1
+        for output in checked.outputs:
+            self.reads[place_of(output.node)] += 1
+        self.shared = {at: place_of(node.shares) for at, node in enumerate(nodes) if node.shares}
         self.numbers = _numbers(nodes)
         self._training = sorted([self.places[name] for name in checked.training_only])
         self._scopes = list(map(attrgetter("scope"), nodes))
         self._starts: dict[str, int] = {}
         self._ends: dict[str, int] = {}
+        self._hold_scopes: set[str] = set()
         self._levels: dict[str, Level] = {}
         start = 0
         for scope, group in groupby(self._scopes):
             end = start + len(list(group))
-            around: Scope | None = scope
+            self._starts.setdefault(scope.name, start)
+            self._ends[scope.name] = end
+            around = scope.parent
             while around:
+                self._hold_scopes.add(around.name)
                 self._starts.setdefault(around.name, start)
                 self._ends[around.name] = end
                 around = around.parent
@@ -65,9 +78,11 @@ class Tree:
         return self._levels[scope.name]
 
     def _level(self, scope: Scope) -> Level:
-        items: list[Item] = []
         place = self._starts.get(scope.name, 0)
         end = self._ends.get(scope.name, 0)
+        if scope.name not in self._hold_scopes:
+            return Level(self.nodes[place:end], range(place, end + 1), plain=True)
+        items: list[Item] = []
         starts = [place]
         while place < end:
             within = self._scopes[place]

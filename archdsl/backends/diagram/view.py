@@ -13,11 +13,12 @@ from archdsl.layers.base import Shape
 Kind = Literal["input", "layers", "merge", "tensor", "block", "run", "output"]
 
 
-class Box(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
     """Something that is drawn as one.
 
     Attributes:
-        number: its place in `View.boxes`.
+        index: its place in `View.boxes`.
         kind: "layers" is one layer, or several in a stack of which each is the only reader of
             the one before and keeps its shape; "tensor" one that the network owns itself.
         items: what it stands for, in order: the layers, once; one block; all items of a run.
@@ -30,7 +31,7 @@ class Box(NamedTuple):
             written above the layers instead of being drawn around them.
     """
 
-    number: int
+    index: int
     kind: Kind
     items: tuple[Item, ...]
     nodes: tuple[Node, ...]

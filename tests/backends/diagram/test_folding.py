@@ -323,4 +323,4 @@ def test_training_only_parts_are_marked() -> None:
 def test_boxes_are_numbered_as_they_stand(depth: int) -> None:
     seen = view(resnet((2, 3)), depth)
 
-    assert [box.number for box in boxes_in(seen.children)] == list(range(len(seen.boxes)))
+    assert [box.index for box in boxes_in(seen.children)] == list(range(len(seen.boxes)))
