@@ -111,8 +111,7 @@ class Graph:
         description: its text, or "".
         arguments: the value of each of the network's parameters.
         inputs: shape of each input, by its name, which is the name of its node as well.
-        nodes: by name, the inputs among them. Those of a scope, with those of the scopes in it,
-            follow each other.
+        nodes: by name, the inputs among them.
         outputs: the main output first, if there is one.
         scopes: by name, in the order in which they were entered; the network's own is "".
         agreements: pairs of sizes with free names that must be equal.

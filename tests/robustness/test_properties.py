@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import archdsl
 from archdsl import ArchError
-from archdsl.graph import Scope
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -55,20 +54,6 @@ def test_every_generated_spec_is_valid(folder: Path, spec: ArchSpec) -> None:
 
     assert len(network.checked.nodes) <= MOST_NODES
     assert network.count().to_dict()
-
-
-@given(spec=arch_specs())
-def test_what_is_in_a_scope_stands_together(folder: Path, spec: ArchSpec) -> None:
-    checked = load(folder, spec.text()).checked
-    places: dict[str, list[int]] = {}
-    for place, node in enumerate(checked.nodes.values()):
-        scope: Scope | None = node.scope
-        while scope:
-            places.setdefault(scope.name, []).append(place)
-            scope = scope.parent
-
-    for found in places.values():
-        assert found == list(range(found[0], found[-1] + 1))
 
 
 # --- D8: ways of writing the same network ---------------------------------------------------

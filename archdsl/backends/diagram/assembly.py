@@ -52,7 +52,7 @@ class Network:
         children = self.folder.fold(depth)
         boxes = tuple(boxes_in(children))
         edges = edges_between(self.tree, boxes)
-        return _Outline(children, boxes, edges, longest_paths(boxes, edges))
+        return _Outline(children, boxes, edges, longest_paths(self.tree.order, boxes, edges))
 
     def _view(self, outline: _Outline) -> View:
         boxes = outline.boxes
@@ -78,7 +78,7 @@ class Network:
 
     def height(self, view: View) -> int:
         """Estimate how high a view is drawn, in points, from the longest way through it."""
-        paths = longest_paths(view.boxes, view.edges)
+        paths = longest_paths(self.tree.order, view.boxes, view.edges)
         return _height(_Outline(view.children, view.boxes, view.edges, paths))
 
     def deepest_below(self, boxes: int) -> int:

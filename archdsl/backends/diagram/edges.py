@@ -33,8 +33,9 @@ def edges_between(tree: Tree, boxes: Sequence[Box]) -> Sequence[Edge]:
         if len(box.nodes) == 1:
             reads: Iterable[int] = sources[start]
         else:
-            inside = sources[start : start + len(box.nodes)]
-            reads = dict.fromkeys([read for each in inside for read in each if read < start])
+            end = start + len(box.nodes)
+            inside = chain.from_iterable(sources[start:end])
+            reads = dict.fromkeys([read for read in inside if read < start or read >= end])
         always = _read_at_inference(tree, box) if number in aside else None
         for place in reads:
             only = always is not None and place not in always
@@ -50,22 +51,28 @@ def _read_at_inference(tree: Tree, box: Box) -> Container[int]:
     return {*chain.from_iterable(read)}
 
 
-def longest_paths(boxes: Sequence[Box], edges: Sequence[Edge]) -> Mapping[int, tuple[int, ...]]:
+def longest_paths(
+    order: Sequence[int], boxes: Sequence[Box], edges: Sequence[Edge]
+) -> Mapping[int, tuple[int, ...]]:
     """Return the longest way of boxes to each output, from its beginning on, by the box it ends at.
 
     The way with the most layers is the longest, so that it stays the same when blocks fold.
+    Two folded blocks may each read the other, if one is applied again by `reuse`; an edge against
+    the order of their first nodes in the graph, by their places, is no part of any way.
     """
+    ranks = [order[box.start] if box.nodes else len(order) + box.index for box in boxes]
     into: dict[int, list[int]] = {}
     for edge in edges:
-        into.setdefault(edge.target, []).append(edge.source)
-    length: list[int] = []
+        if ranks[edge.source] < ranks[edge.target]:
+            into.setdefault(edge.target, []).append(edge.source)
+    length = [0] * len(boxes)
     before: dict[int, int] = {}
-    for box in boxes:  # behind all that it reads
+    for index in sorted(range(len(boxes)), key=ranks.__getitem__):
         longest = 0
-        for source in into.get(box.index, ()):
+        for source in into.get(index, ()):
             if length[source] > longest:
-                longest, before[box.index] = length[source], source
-        length.append(longest + max(1, len(box.nodes)))
+                longest, before[index] = length[source], source
+        length[index] = longest + max(1, len(boxes[index].nodes))
     return {box.index: _way(before, box.index) for box in boxes if box.output}
 
 

@@ -47,19 +47,29 @@ def runs_in(tree: Tree, level: Level) -> tuple[Run, ...]:
 
 
 def _keys(tree: Tree, level: Level) -> Sequence[int]:
-    """Number the items so that equal ones have the same: they have the same layers, in order."""
+    """Number the items so that equal ones have the same: they have the same layers, in order.
+
+    Groups are equal only if what is in them has the same names: nothing else says that they are
+    uses of the same.
+    """
     numbers = tree.numbers
     if level.plain:
         return numbers[level.starts[0] : level.starts[-1]]
-    known: dict[int | tuple[str, tuple[int, ...]], int] = {}
+    known: dict[object, int] = {}
     keys: list[int] = []
     for item, (start, end) in zip(level.items, pairwise(level.starts), strict=True):
         if isinstance(item, Node):
             keys.append(known.setdefault(numbers[start], len(known)))
         else:
-            layers = tuple(numbers[start:end])
-            keys.append(known.setdefault((item.block, layers), len(known)))
+            names = () if item.block else _names(item, tree.nodes[start:end])
+            key = item.block, names, tuple(numbers[start:end])
+            keys.append(known.setdefault(key, len(known)))
     return keys
+
+
+def _names(group: Scope, nodes: Sequence[Node]) -> tuple[str, ...]:
+    inner = len(group.name)
+    return tuple([node.name[inner:] for node in nodes])
 
 
 def _longest(tree: Tree, level: Level, keys: Sequence[int], start: int) -> Run | None:
@@ -141,16 +151,16 @@ def _link(tree: Tree, starts: Sequence[int], entry: int) -> int:
         return -1
     sources = list(chain.from_iterable(behind))
     pairs = zip(chain.from_iterable(before), sources, strict=True)
-    outer = {(one, other) for one, other in pairs if one < start or other - one != length}
+    outer = {pair for pair in pairs if pair[1] - pair[0] != length or not start <= pair[0] < middle}
     changed = [(one, other) for one, other in outer if one != other]
     if len(changed) != 1:
         return -1
     ((came, flow),) = changed
     if entry not in (-1, came) or not start <= flow < middle:
         return -1
-    if (came, came) in outer or any(one >= start for one, _ in outer):
+    if (came, came) in outer or any(start <= one < middle for one, _ in outer):
         return -1
-    read = len([source for source in sources if source >= start])  # in both; as often in each
+    read = len([source for source in sources if start <= source < end])  # inside as often in both
     return flow if read == sum(tree.reads[start:middle]) else -1
 
 
@@ -163,6 +173,6 @@ def _alike(tree: Tree, start: int, middle: int, end: int) -> bool:
         return True
     owners = map(tree.shared.get, range(start, middle)), map(tree.shared.get, range(middle, end))
     return all(
-        other == (one if one is None or one < start else one + length)
+        other == (one if one is None or not start <= one < middle else one + length)
         for one, other in zip(*owners, strict=True)
     )

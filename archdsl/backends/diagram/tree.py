@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -28,10 +28,29 @@ class Level(NamedTuple):
     plain: bool = False
 
 
-class Tree:
-    """A network by scopes. Nodes have places: their numbers in the order of the graph.
+class Spans(NamedTuple):
+    """Where in a sequence of nodes the scopes stand, by their names.
 
     Attributes:
+        starts: the place of the first node in a scope; ends: where the last one ends.
+        around: the scopes that hold others.
+        whole: whether nothing stands between the nodes of a scope.
+    """
+
+    starts: Mapping[str, int]
+    ends: Mapping[str, int]
+    around: Set[str]
+    whole: bool
+
+
+class Tree:
+    """A network by scopes. Nodes have places: all in a scope follow each other.
+
+    In the graph they do so too, save for what `reuse` adds to the scope of a block later on.
+
+    Attributes:
+        nodes: by their places.
+        order: for each of them its number in the order of the graph.
         places: of the nodes, by their names.
         sources: for each node the places of those that it reads.
         reads: for each node how often it is read: by other nodes, and as output of the network.
@@ -42,7 +61,14 @@ class Tree:
     def __init__(self, checked: CheckedGraph) -> None:
         self.checked = checked
         self.nodes = nodes = tuple(checked.nodes.values())
-        self.places = dict(zip(checked.nodes, range(len(nodes)), strict=True))
+        self.order: Sequence[int] = range(len(nodes))
+        self._spans = _spans(nodes)
+        if not self._spans.whole:
+            self.order = _together(nodes, self._spans.starts)
+            self.nodes = nodes = tuple([nodes[at] for at in self.order])
+            self._spans = _spans(nodes)
+        self._levels: dict[str, Level] = {}
+        self.places = {node.name: place for place, node in enumerate(nodes)}
         place_of = self.places.__getitem__
         self.sources = [tuple(map(place_of, node.inputs)) for node in nodes]
         self.reads = [0] * len(nodes)
@@ -52,24 +78,7 @@ class Tree:
             self.reads[place_of(output.node)] += 1
         self.shared = {at: place_of(node.shares) for at, node in enumerate(nodes) if node.shares}
         self.numbers = _numbers(nodes)
-        self._training = sorted([self.places[name] for name in checked.training_only])
-        self._scopes = list(map(attrgetter("scope"), nodes))
-        self._starts: dict[str, int] = {}
-        self._ends: dict[str, int] = {}
-        self._hold_scopes: set[str] = set()
-        self._levels: dict[str, Level] = {}
-        start = 0
-        for scope, group in groupby(self._scopes):
-            end = start + len(list(group))
-            self._starts.setdefault(scope.name, start)
-            self._ends[scope.name] = end
-            around = scope.parent
-            while around:
-                self._hold_scopes.add(around.name)
-                self._starts.setdefault(around.name, start)
-                self._ends[around.name] = end
-                around = around.parent
-            start = end
+        self._training = sorted(map(place_of, checked.training_only))
 
     def level(self, scope: Scope) -> Level:
         """Return what stands directly in a scope. It is found once, when asked for."""
@@ -78,14 +87,14 @@ class Tree:
         return self._levels[scope.name]
 
     def _level(self, scope: Scope) -> Level:
-        place = self._starts.get(scope.name, 0)
-        end = self._ends.get(scope.name, 0)
-        if scope.name not in self._hold_scopes:
+        starts, ends, around, _ = self._spans
+        place, end = starts.get(scope.name, 0), ends.get(scope.name, 0)
+        if scope.name not in around:
             return Level(self.nodes[place:end], range(place, end + 1), plain=True)
         items: list[Item] = []
-        starts = [place]
+        found = [place]
         while place < end:
-            within = self._scopes[place]
+            within = self.nodes[place].scope
             if within is scope:
                 items.append(self.nodes[place])
                 place += 1
@@ -93,18 +102,55 @@ class Tree:
                 while within.parent and within.parent is not scope:
                     within = within.parent
                 items.append(within)
-                place = self._ends[within.name]
-            starts.append(place)
-        return Level(items, starts)
+                place = ends[within.name]
+            found.append(place)
+        return Level(items, found)
 
     def inside(self, scope: Scope) -> Sequence[Node]:
-        """Return all nodes in a scope and in those within it: they follow each other."""
-        return self.nodes[self._starts.get(scope.name, 0) : self._ends.get(scope.name, 0)]
+        """Return all nodes in a scope and in those within it."""
+        starts, ends, _, _ = self._spans
+        return self.nodes[starts.get(scope.name, 0) : ends.get(scope.name, 0)]
 
     def in_training(self, start: int, end: int) -> list[int]:
         """Return the places from one to another whose nodes only training-only outputs need."""
         aside = self._training
         return aside[bisect_left(aside, start) : bisect_left(aside, end)] if aside else aside
+
+
+def _spans(nodes: Sequence[Node]) -> Spans:
+    """Find where the scopes of nodes stand, from the first to the last node of each."""
+    starts: dict[str, int] = {}
+    ends: dict[str, int] = {}
+    outer: set[str] = set()
+    whole, start = True, 0
+    for scope, group in groupby(map(attrgetter("scope"), nodes)):
+        end = start + len(list(group))
+        around: Scope | None = scope
+        while around:
+            if around.name not in starts:
+                starts[around.name] = start
+            elif ends[around.name] != start:
+                whole = False
+            ends[around.name] = end
+            around = around.parent
+            if around:
+                outer.add(around.name)
+        start = end
+    return Spans(starts, ends, outer, whole)
+
+
+def _together(nodes: Sequence[Node], starts: Mapping[str, int]) -> Sequence[int]:
+    """Return the numbers of nodes in such an order that all in a scope follow each other."""
+    keys: dict[str, tuple[int, ...]] = {}
+
+    def key(scope: Scope) -> tuple[int, ...]:
+        """Return where the scopes around a scope begin, and it itself; they nest to a limit."""
+        if scope.name not in keys:
+            around = (*key(scope.parent), starts[scope.name]) if scope.parent else ()
+            keys[scope.name] = around
+        return keys[scope.name]
+
+    return sorted(range(len(nodes)), key=lambda at: (*key(nodes[at].scope), at))
 
 
 def _numbers(nodes: Sequence[Node]) -> Sequence[int]:

@@ -22,7 +22,7 @@ class Box:
         kind: "layers" is one layer, or several in a stack of which each is the only reader of
             the one before and keeps its shape; "tensor" one that the network owns itself.
         items: what it stands for, in order: the layers, once; one block; all items of a run.
-        nodes: all nodes in it, which follow each other in the graph.
+        nodes: all nodes in it, which follow each other in the tree of the network.
         start: the place of the first of them there; -1 for an output.
         scope: name of the scope that it stands in.
         times: how often a block follows itself in a run, or the layers of a box do.

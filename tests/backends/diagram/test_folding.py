@@ -145,6 +145,20 @@ def test_blocks_that_do_not_follow_each_other_are_no_run() -> None:
     assert paths(view(b.checked(), 1), "block") == ["b0", "b1", "b2"]
 
 
+def test_groups_that_call_their_layers_differently_are_no_run() -> None:
+    def groups(*labels: str) -> list[str]:
+        b = Builder()
+        b.input("x", 8, 16, 16)
+        for number, label in enumerate(labels):
+            with b.block(f"stage{number}"):
+                b.layer("Conv2d", label, out_channels=8, kernel_size=1)
+                b.layer("MaxPool2d", kernel_size=1)
+        return paths(view(b.checked(), 1), "run")
+
+    assert groups("reduce", "expand") == []
+    assert groups("conv", "conv") == ["stage0"]
+
+
 def test_unfolding_one_of_a_run_leaves_the_others_folded() -> None:
     seen = view(resnet((1, 7)), 2, "layer2.3")
 
@@ -251,6 +265,16 @@ block Module(name, width = 2) {
 """
 
 
+AGAIN = """\
+network again() {
+  input x: [4, 8, 8]
+  b: { conv: Conv2d(4, 1); ReLU }
+  pool: MaxPool2d(2)
+  reuse b
+}
+"""
+
+
 def flat(folder: Path, *statements: str) -> CheckedGraph:
     path = folder / "flat.arch"
     path.write_text(INLINE % "\n  ".join(statements))
@@ -317,6 +341,35 @@ def test_training_only_parts_are_marked() -> None:
         "AuxLogits",
         "aux",
     }
+
+
+def test_two_folded_blocks_that_read_each_other_can_be_drawn() -> None:
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    for number in range(2):
+        for name in ("left", "right"):
+            with b.block(name):
+                b.layer("Conv2d", f"c{number}", out_channels=4, kernel_size=1)
+
+    seen = view(b.checked(), 1)
+    steps = {(seen.boxes[e.source].path, seen.boxes[e.target].path) for e in seen.edges}
+    assert {("left", "right"), ("right", "left")} <= steps
+
+
+def test_a_block_that_is_applied_again_stays_one_block(tmp_path: Path) -> None:
+    """`reuse` adds to its scope, behind layers that stand outside."""
+    path = tmp_path / "again.arch"
+    path.write_text(AGAIN)
+    checked = Spec(str(path)).graph()
+    folded, opened = view(checked, 1), view(checked, 2)
+
+    (block,) = [box for box in folded.boxes if box.kind == "block"]
+    assert [node.name for node in block.nodes] == ["b.conv", "b.1", "b.conv@2", "b.1@2"]
+    steps = [(folded.boxes[e.source].path, folded.boxes[e.target].path) for e in folded.edges]
+    assert {("x", "b"), ("b", "pool"), ("pool", "b"), ("b", "output")} == {*steps}
+    assert [opened.boxes[index].path for index in opened.main] == [
+        *("x", "b.conv", "pool", "b.conv@2", "output")
+    ]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
