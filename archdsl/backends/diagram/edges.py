@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import chain, pairwise
 from operator import itemgetter
 
@@ -25,21 +25,21 @@ def edges_between(tree: Tree, boxes: Sequence[Box]) -> Sequence[Edge]:
     aside = {where[place] for place in tree.in_training(0, len(nodes))}
     edges: list[Edge] = []
     for box in boxes:
-        number, start = box.index, box.start
+        index, start, end = box.index, box.start, box.start + len(box.nodes)
         if box.output:
             place, only = tree.places[box.output.node], box.output.training_only
-            edges.append(Edge(where[place], number, nodes[place].facts.output, only))
+            edges.append(Edge(where[place], index, nodes[place].facts.output, only))
             continue
-        if len(box.nodes) == 1:
-            reads: Iterable[int] = sources[start]
-        else:
-            end = start + len(box.nodes)
-            inside = chain.from_iterable(sources[start:end])
-            reads = dict.fromkeys([read for read in inside if read < start or read >= end])
-        always = _read_at_inference(tree, box) if number in aside else None
-        for place in reads:
-            only = always is not None and place not in always
-            edges.append(Edge(where[place], number, nodes[place].facts.output, only))
+        always = _read_at_inference(tree, box) if index in aside else None
+        seen: set[int] = set()
+        for reads in sources[start:end]:
+            for place in reads:
+                if start <= place < end or place in seen:
+                    continue
+                if end - start > 1:
+                    seen.add(place)
+                only = always is not None and place not in always
+                edges.append(Edge(where[place], index, nodes[place].facts.output, only))
     return edges
 
 

@@ -52,30 +52,28 @@ class Folder:
         That is a block, or a layer with those that go on with it. It is found once.
         """
         if scope.name not in self._parts:
-            self._parts[scope.name] = tuple(self._divided(scope))
+            self._parts[scope.name] = self._divided(scope)
         return self._parts[scope.name]
 
-    def _divided(self, scope: Scope) -> Iterator[Run]:
+    def _divided(self, scope: Scope) -> Sequence[Run]:
         level = self.tree.level(scope)
-        items, bare = level.items, self.bares(scope.name)
-        found = () if bare else runs_in(self.tree, level)
-        runs = [part for run in found for part in self._closed(items, run)]
+        bare = self.bares(scope.name)
+        parts: list[Run] = []
         at = 0
-        for run in [*runs, Run(len(items), 0, 0)]:
-            while at < run.start:
-                size = 1 if bare else self._stacked(items, at, run.start)
-                yield Run(at, size, 1)
-                at += size
-            if run.times:
-                yield run
+        for found in () if bare else runs_in(self.tree, level):
+            for run in self._closed(level.items, found):
+                parts += self._single(level.items, at, run.start, bare)
+                parts.append(run)
                 at = run.end
+        return [*parts, *self._single(level.items, at, len(level.items), bare)]
 
-    def _stacked(self, items: Sequence[Item], start: int, end: int) -> int:
-        """Count a layer with those behind it that only go on with its output; a scope is one."""
-        at = start + 1
-        while at < end and goes_on(self.tree, items[at - 1], items[at]):
-            at += 1
-        return at - start
+    def _single(self, items: Sequence[Item], at: int, end: int, bare: bool) -> Iterator[Run]:
+        """Yield blocks and stacks of layers: a layer with those that only go on with its output."""
+        while at < end:
+            start, at = at, at + 1
+            while not bare and at < end and goes_on(self.tree, items[at - 1], items[at]):
+                at += 1
+            yield Run(start, at - start, 1)
 
     def _closed(self, items: Sequence[Item], run: Run) -> Iterator[Run]:
         """Split a run where one of its blocks is to be seen."""
