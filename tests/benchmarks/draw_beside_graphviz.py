@@ -2,7 +2,8 @@
 
 In one process and one run: the processor time from a checked network to DOT, and that of the
 Graphviz that draws it, whichever are installed; folded and unfolded, and with about two thousand
-boxes; at the end the sums over the networks of specs/ that have few layers, with each layer shown.
+boxes; at the end the sums over the networks of specs/: as they are drawn by default, and those that
+have few layers with each layer shown.
 Prints the times and the share. To be run by hand on a quiet machine: times are no test.
 """
 
@@ -52,14 +53,13 @@ def main() -> None:
     print(f"{'':28}{'DOT':>9}", *(f"{name:>24}" for name in engines))
     for case, (make, choices) in CASES.items():
         print(line(case, least(make(), choices, engines)))
-    every_layer = Choices(unfold=("*",))
-    small = [checked for checked in in_specs() if len(checked.nodes) <= FEW]
-    times = [least(checked, every_layer, engines, 3) for checked in small]
-    print(
-        line(
-            f"{len(small)} networks, every layer", [sum(each) for each in zip(*times, strict=True)]
-        )
-    )
+    every = list(in_specs())
+    small = [checked for checked in every if len(checked.nodes) <= FEW]
+    sums = [("by default", every, Choices()), ("every layer", small, Choices(unfold=("*",)))]
+    for how, networks, choices in sums:
+        times = [least(checked, choices, engines, 3) for checked in networks]
+        total = [sum(each) for each in zip(*times, strict=True)]
+        print(line(f"{len(networks)} networks, {how}", total))
     print(f"the promise: at most + {MOST_SHARE:.0%}")
 
 
