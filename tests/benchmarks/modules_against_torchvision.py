@@ -114,6 +114,8 @@ def main() -> None:
     options.add_argument("--bfloat16", action="store_true", help="autocast, with channels last")
     options.add_argument("specs", nargs="*", default=list(TWINS))
     given = options.parse_args()
+    if unknown := {*given.specs} - {*TWINS}:
+        options.error(f"no twin for {', '.join(sorted(unknown))}; there are {', '.join(TWINS)}")
     torch.set_num_threads(1)
     clock = Clock(torch.device(given.device), given.turns)
     for spec in given.specs:
