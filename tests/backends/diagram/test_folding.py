@@ -343,6 +343,21 @@ def test_training_only_parts_are_marked() -> None:
     }
 
 
+def test_what_a_block_reads_at_inference_too_is_no_training_edge() -> None:
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    with b.block("both"):
+        b.layer("Conv2d", "aside", "x", out_channels=2, kernel_size=1)
+        b.output("aux", training_only=True)
+        b.layer("Conv2d", "conv", "x", out_channels=4, kernel_size=1)
+    b.output("y")
+
+    seen = view(b.checked(), 1)
+    (into,) = [edge for edge in seen.edges if seen.boxes[edge.target].path == "both"]
+    assert not into.training_only
+    assert {seen.boxes[e.target].path for e in seen.edges if e.training_only} == {"aux"}
+
+
 def test_two_folded_blocks_that_read_each_other_can_be_drawn() -> None:
     b = Builder()
     b.input("x", 4, 8, 8)
