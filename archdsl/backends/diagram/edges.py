@@ -57,14 +57,14 @@ def longest_paths(
     """Return the longest way of boxes to each output, from its beginning on, by the box it ends at.
 
     The way with the most layers is the longest, so that it stays the same when blocks fold.
-    Two folded blocks may each read the other, if one is applied again by `reuse`; an edge against
-    the order of their first nodes in the graph, by their places, is no part of any way.
+    Boxes are taken in the order of their first nodes in the graph, by their places. Two folded
+    blocks may each read the other, if `reuse` applies one again; an edge against that order is no
+    part of any way, since nothing is known yet of the box that it comes from.
     """
     ranks = [order[box.start] if box.nodes else len(order) + box.index for box in boxes]
     into: dict[int, list[int]] = {}
     for edge in edges:
-        if ranks[edge.source] < ranks[edge.target]:
-            into.setdefault(edge.target, []).append(edge.source)
+        into.setdefault(edge.target, []).append(edge.source)
     length = [0] * len(boxes)
     before: dict[int, int] = {}
     for index in sorted(range(len(boxes)), key=ranks.__getitem__):

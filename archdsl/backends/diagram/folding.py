@@ -89,7 +89,7 @@ class Folder:
         if times > 1:
             yield Run(start, run.period, times)
 
-    def count(self, depth: int, most: float) -> int:
+    def count(self, depth: int, most: int) -> int:
         """Count the boxes besides the outputs, without making one; above `most` it may stop."""
         if not self.opens("", 0, depth):
             return 1

@@ -94,7 +94,7 @@ def _small(text: str, color: str) -> str:
     return f'<FONT COLOR="{color}" POINT-SIZE="{SMALL}">{dot_html(text)}</FONT>'
 
 
-@lru_cache(256)
+@lru_cache(256)  # most blocks have layers of the same families
 def _strip(families: Sequence[str], columns: int, theme: Theme) -> str:
     """Return a strip that shows of which families the layers of a block are."""
     cells = "".join(

@@ -124,48 +124,41 @@ def _same_shapes(tree: Tree, level: Level, start: int, length: int) -> bool:
 
 def _times(tree: Tree, level: Level, keys: Sequence[int], start: int, length: int) -> int:
     """Count how often a period follows itself."""
-    times, entry = 1, -1
+    times = 1
     same = keys[start : start + length]
     while (at := start + times * length) and keys[at : at + length] == same:
-        entry = _link(tree, level.starts[at - length : at + length + 1 : length], entry)
-        if entry < 0:
+        if not _goes_on_with(tree, level.starts[at - length : at + length + 1 : length]):
             break
         times += 1
     return times
 
 
-def _link(tree: Tree, starts: Sequence[int], entry: int) -> int:
-    """Return the place of the tensor by which a period reads the one before, or -1.
+def _goes_on_with(tree: Tree, starts: Sequence[int]) -> bool:
+    """Tell whether a period goes on with the output of the one before, which has equal layers.
 
-    Both have the same layers. They must be wired in the same way, save for that tensor: in its
-    stead the one before reads `entry`, or anything if that is -1. It must be the only tensor that
-    leaves the one before, and nobody else may read it.
+    Both must be wired in the same way, save for the one tensor by which the second reads the first.
+    It must be the only tensor that leaves the first, and nobody else may read it.
 
     Args:
-        starts: the places where the one before and the one behind begin, and where that ends.
+        starts: the places where the two begin, and where the second ends.
     """
     start, middle, end = starts
     length = middle - start
     before, behind = tree.sources[start:middle], tree.sources[middle:end]
     if [*map(len, before)] != [*map(len, behind)] or not _alike(tree, start, middle, end):
-        return -1
+        return False
     sources = list(chain.from_iterable(behind))
     pairs = zip(chain.from_iterable(before), sources, strict=True)
     outer = {pair for pair in pairs if pair[1] - pair[0] != length or not start <= pair[0] < middle}
-    changed = [(one, other) for one, other in outer if one != other]
-    if len(changed) != 1:
-        return -1
-    ((came, flow),) = changed
-    if entry not in (-1, came) or not start <= flow < middle:
-        return -1
-    if (came, came) in outer or any(start <= one < middle for one, _ in outer):
-        return -1
-    read = len([source for source in sources if start <= source < end])  # inside as often in both
-    return flow if read == sum(tree.reads[start:middle]) else -1
+    came = [one for one, other in outer if one != other]
+    if len(came) != 1 or (came[0], came[0]) in outer:
+        return False
+    # Reads within the first are as many as within the second; all others must be by the second.
+    return len([at for at in sources if start <= at < end]) == sum(tree.reads[start:middle])
 
 
 def _alike(tree: Tree, start: int, middle: int, end: int) -> bool:
-    """Tell whether the same nodes of two periods are for training, or apply others' modules."""
+    """Tell whether the same nodes of two periods are for training, and share modules alike."""
     length = middle - start
     if [at + length for at in tree.in_training(start, middle)] != tree.in_training(middle, end):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,67 @@ def test_groups_that_call_their_layers_differently_are_no_run() -> None:
 
     assert groups("reduce", "expand") == []
     assert groups("conv", "conv") == ["stage0"]
+
+
+def runs_of_blocks(wire: Callable[[Builder, int], None], blocks: int = 3) -> list[tuple[str, int]]:
+    """Return the runs among blocks of two convolutions, each wired by its number."""
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    for number in range(blocks):
+        with b.block(f"b{number}", "Block"):
+            b.layer("Conv2d", "c", out_channels=4, kernel_size=1)
+            b.layer("Conv2d", "d", out_channels=4, kernel_size=3, padding=1)
+            wire(b, number)
+    return [(box.path, box.times) for box in view(b.checked(), 1).boxes if box.kind == "run"]
+
+
+def test_blocks_are_a_run_only_if_they_are_wired_alike() -> None:
+    def inner(b: Builder, number: int) -> None:
+        b.merge("add", b.flow, f"b{number}.c")
+
+    def input_of_the_first(b: Builder, number: int) -> None:
+        b.merge("add", b.flow, "x")  # which only the first reads by its convolution too
+
+    def inner_of_the_first(b: Builder, number: int) -> None:
+        b.merge("add", b.flow, "b0.c")
+
+    def more_and_more(b: Builder, number: int) -> None:
+        b.merge("add", b.flow, *[f"b{number}.c"] * (1 + number))
+
+    assert runs_of_blocks(inner) == [("b0", 3)]
+    assert runs_of_blocks(input_of_the_first) == [("b1", 2)]
+    assert runs_of_blocks(inner_of_the_first, blocks=2) == []
+    assert runs_of_blocks(more_and_more) == []
+
+
+def test_a_layer_and_those_that_share_its_weights_are_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "shared.arch"
+    path.write_text("network n { input x: [4, 8, 8]; c: Conv2d(4, 1); repeat 4 { reuse c } }")
+    boxes = view(Spec(str(path)).graph(), 1).boxes
+
+    assert [(box.path, box.times) for box in boxes[1:-1]] == [("c", 1), ("c@2", 4)]
+
+
+def test_what_is_for_training_is_no_run_with_what_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "aside.arch"
+    path.write_text(
+        "network n { input x: [4, 8, 8]; repeat 2 { Conv2d(4, 1); ReLU }; Conv2d(4, 1)\n"
+        "output aux when training { ReLU; repeat 2 { Conv2d(4, 1); ReLU } }\nConv2d(2, 1) }"
+    )
+    checked = Spec(str(path)).graph()
+
+    for box in view(checked, 1).boxes:
+        aside = [node.name in checked.training_only for node in box.nodes]
+        assert len({*aside}) < 2
+        assert box.output or box.training_only == all(aside)
+
+
+def test_a_layer_shows_each_of_its_inputs() -> None:
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    b.merge("add", "x", "x")
+
+    assert len(view(b.checked(), 1).edges) == 3
 
 
 def test_unfolding_one_of_a_run_leaves_the_others_folded() -> None:
