@@ -29,6 +29,8 @@ class Scope:
         block: name of the block that is used here; for the network its own name, for a group "".
         arguments: the values of the block's or network's parameters, by name.
         description: the text with which the block or network begins.
+        inputs: what the block calls the tensors that come in, in its order, with the place of
+            each among the nodes of the graph; empty where it declares none.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Scope:
     span: Span
     arguments: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     description: str = ""
+    inputs: tuple[tuple[str, int], ...] = ()
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import Span, Use
@@ -107,6 +108,7 @@ def use_block(
         declaration.span,
         inside.names.given.copy() if inside.names.given else NOTHING,
         declaration.body.description,
+        tuple(named_inputs(declaration, inside)),
     )
     inside.place = inside.home = enter_scope(scope, entry, frame, outside=False)
     for one in inputs_of(declaration):
@@ -228,6 +230,13 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
 
 def inputs_of(declaration: ast.Block) -> list[ast.Input]:
     return [one for one in declaration.body.statements if isinstance(one, ast.Input)]
+
+
+def named_inputs(declaration: ast.Block, inside: Frame) -> Iterator[tuple[str, int]]:
+    """Yield the tensors that come into a block, by their names; `maps[]` gives `maps_0` and on."""
+    for one in inputs_of(declaration):
+        for at, number in enumerate(inside.maps[one.name] or ()):
+            yield (f"{one.name}_{at}" if one.many else one.name), number
 
 
 def ends_aside(statement: ast.Statement) -> bool:

@@ -104,6 +104,12 @@ def variable(name: str) -> str:
     return f"{name}_" if name in VARIABLE_WORDS else name
 
 
+def argument(name: str) -> str:
+    """Return the name of an argument for something that a spec gives a name: that, if it may be."""
+    name = f"x{name}" if name.startswith("__") else name  # Python renames it within a class
+    return f"{name}_" if name in VARIABLE_WORDS else name
+
+
 def class_name(name: str) -> str:
     """Return a name for a class."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:LONGEST_NAME] or "Block"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from archdsl.backends.python_source.forms import Shaped, path_to
 from archdsl.backends.python_source.loops import Spoken
 from archdsl.backends.python_source.makers import Maker
-from archdsl.backends.python_source.names import prose, unique, variable
+from archdsl.backends.python_source.names import argument, prose, unique, variable
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.template import substitute
 from archdsl.backends.python_source.uses import Action, Use
@@ -119,7 +119,7 @@ def sketch(
     use = uses[0]
     place = use.shaped.place
     root = place.parent is None
-    parameters = _parameters(checked, uses)
+    parameters = _parameters(checked, uses, outputs)
     results = [use.tensors[name] for name in (outputs.nodes if root else place.outputs)]
     named = dict.fromkeys(results, "")
     if root:
@@ -131,7 +131,7 @@ def sketch(
         named,
         [use.shaped.members.get(action.target, action.target) for action in use.actions],
         frozenset(outputs.reserved),
-        flows=not root,
+        flows=not any(place.inputs.values()),
         fewest_alike=fewest_alike,
     )
     for action in use.actions:
@@ -157,14 +157,14 @@ def _alone(results: Sequence[int], outputs: Outputs) -> list[int]:
     return [] if outputs.evaluation else always
 
 
-def _parameters(checked: CheckedGraph, uses: Sequence[Use]) -> list[str]:
-    """Name the tensors that come into a class: the network's inputs by name, a block's `x`."""
+def _parameters(checked: CheckedGraph, uses: Sequence[Use], outputs: Outputs) -> list[str]:
+    """Name the tensors that come into a class: as the spec does, else `x`, or by their labels."""
     place = uses[0].shaped.place
     names: list[str] = []
-    taken: set[str] = set()
-    for number in range(len(place.inputs)):
-        if place.parent is None:
-            wanted = variable(list(place.inputs)[number]) or "x"
+    taken = outputs.reserved
+    for number, declared in enumerate(place.inputs.values()):
+        if declared:
+            wanted = argument(declared)
         elif len(place.inputs) == 1:
             wanted = "x"
         else:

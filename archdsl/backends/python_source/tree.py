@@ -24,7 +24,8 @@ class Place:
         label: its last name: what its module is called in the module around it.
         children: what it holds, by label, in the order of the state_dict.
         steps: what its forward pass does, if it is callable.
-        inputs: names of the tensors that come in, in the order in which they are read.
+        inputs: the tensors that come in, with what the block calls each or "": those that it
+            declares in its order, then others in the order in which they are read.
         outputs: names of the tensors that are read outside, the last computed one first.
         first, last, count: places of its nodes in the order of the graph, and their number.
         entered: whether its call is among the steps of the scope around it.
@@ -42,7 +43,7 @@ class Place:
     evaluated: bool = False
     children: dict[str, Place | Node] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    inputs: dict[str, None] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, None] = field(default_factory=dict)
 
     def holds(self, index: int) -> bool:
@@ -109,19 +110,28 @@ def _build(checked: CheckedGraph, opened: set[str]) -> tuple[list[Place], set[st
     read |= {output.node for output in checked.outputs}
     for event in happens:
         _give_again(places, homes, read, event)
+    names = list(checked.nodes)
     for place in places.values():
-        _settle(place, index)
+        _settle(place, index, names)
     if closed := {each.scope for each in happens if not places[each.scope].callable}:
         return [], closed
     training = _evaluate_again(places, checked, happens)
     for event in happens:
         _step(places, event, training)
-    places[""].inputs = dict.fromkeys(checked.inputs)
+    places[""].inputs = {name: name for name in checked.inputs}
     return list(places.values()), set()
 
 
-def _settle(place: Place, index: dict[str, int]) -> None:
-    """Decide whether a scope can have a forward pass, and order what that gives."""
+def _settle(place: Place, index: dict[str, int], names: list[str]) -> None:
+    """Decide whether a scope can have a forward pass, and order what that takes and gives.
+
+    `names` are those of all nodes, in order.
+    """
+    declared: dict[str, str] = {}
+    for own, node in place.scope.inputs:
+        if names[node] in place.inputs:
+            declared.setdefault(names[node], own)
+    place.inputs = {**declared, **{name: "" for name in place.inputs if name not in declared}}
     if place.parent:
         computes = bool(place.inputs and place.outputs)
         place.callable = place.callable and computes and bool(place.children or place.scope.block)
@@ -211,7 +221,7 @@ def _cross(
     for name in event.inputs:
         place = places[event.home]
         while place.parent and not (place.callable and place.holds(index[name])):
-            place.inputs[name] = None
+            place.inputs[name] = ""
             place = place.parent
         _leave(places[homes.get(name, "")], index, name, index[event.nodes[0].name])
 
