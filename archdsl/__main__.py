@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -10,9 +11,19 @@ def main() -> None:
     """Run the command that the process was started with, and exit with its status."""
     # A command makes no garbage to speak of, and looking for it costs a tenth of its time.
     gc.disable()
+    _fill_standard_descriptors()
     from archdsl.cli import run
 
     sys.exit(run(sys.argv[1:]))
+
+
+def _fill_standard_descriptors() -> None:
+    """Open what was closed, else the next file would be what libraries print to."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from archdsl.cli.destination import destination
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful
 from archdsl.diagnostics import ArchError, printable
@@ -34,6 +35,7 @@ from archdsl.output import write_whole
 )
 @click.option("--counts", is_flag=True, help="Write parameters and multiply-accumulates.")
 @click.option("--engine", metavar="NAME", help="graphviz-pure, dot or pygraphviz.")
+@click.option("--force", is_flag=True, help="Overwrite a file that archdsl did not write.")
 @reading
 def command(
     name: str,
@@ -48,6 +50,7 @@ def command(
     heat: str | None,
     counts: bool,
     engine: str | None,
+    force: bool,
     reading: Reading,
 ) -> None:
     """Draw a network.
@@ -56,9 +59,9 @@ def command(
     they stay readable; --depth and --unfold show more.
     """
     checked = graph_of(reading.spec(name), parameters, inputs)
-    from archdsl.backends.diagram import draw
+    from archdsl.backends.diagram import draw, is_drawn
 
-    path = output or f"{checked.name}.{form or 'svg'}"
+    path = destination(output, checked.name, f".{form or 'svg'}", force, is_drawn)
     ending = Path(path).suffix.removeprefix(".").lower()
     try:
         picture = draw(

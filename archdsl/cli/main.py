@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from errno import EBADF, ENOMEM
 from importlib import import_module
 
 import click
@@ -15,6 +16,7 @@ from archdsl.cli.terminal import (
     INTERNAL,
     INTERRUPTED,
     OK,
+    READER_GONE,
     WRONG_INPUT,
     WRONG_USAGE,
     complain,
@@ -25,6 +27,9 @@ from archdsl.diagnostics import ArchError
 
 # Each command lives in the module of its name and is imported when it is asked for.
 COMMANDS = ("check", "count", "draw", "compile", "networks", "layers")
+
+# How others than Python say that memory ran out, in small letters.
+NO_MEMORY_SAID = ("cannot allocate memory", "failed to map segment", "can't start new thread")
 
 
 class Commands(click.Group):
@@ -66,15 +71,41 @@ def run(arguments: Sequence[str], program: click.Command = program) -> int:
     """Run a command and return the exit status; no exception leaves it but SystemExit.
 
     0: all is well. 1: a spec is wrong. 2: wrong usage, or a file that can't be written.
-    70: a fault of archdsl itself. 130: interrupted.
+    70: a fault of archdsl itself. 130: interrupted. 141: whoever read the output went away.
     """
+    try:
+        _prepare_streams()
+        status = _outcome(arguments, program)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return status
+    except BrokenPipeError:  # whoever reads has seen enough
+        status = READER_GONE
+    except OSError as error:  # of what is printed; files were reported below
+        status = WRONG_USAGE
+        with suppress(OSError):
+            complain(_said_by_system(error))
+    for stream in (sys.stdout, sys.stderr):  # the interpreter must not complain when it closes them
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
+
+
+def _prepare_streams() -> None:
+    if sys.stderr is None:  # else complaints would go to standard output
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        raise OSError(EBADF, "standard output is closed (> /dev/null throws it away)")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that has no letter for it gets an escape
             stream.reconfigure(errors="backslashreplace")
+
+
+def _outcome(arguments: Sequence[str], program: click.Command) -> int:
+    """Run a command, say what went wrong, and return the exit status."""
     try:
         status = program.main(list(arguments), prog_name="archdsl", standalone_mode=False)
-        if sys.stdout is not None:  # it may be closed
-            sys.stdout.flush()
         return status if isinstance(status, int) else OK
     except ArchError as error:
         complain_of(error, is_colorful(sys.stderr))
@@ -86,21 +117,35 @@ def run(arguments: Sequence[str], program: click.Command = program) -> int:
         return WRONG_USAGE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # whoever reads has seen enough; the interpreter must not complain when it closes stdout
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        complain(f"{place}{(error.strerror or str(error)).lower()}")
-        return WRONG_USAGE
-    except MemoryError:
-        complain("this takes more memory than there is")
-        return WRONG_INPUT
+    except SystemExit as error:  # so click ends when nobody reads any more
+        raise BrokenPipeError from error
     except Exception as error:
+        if _is_out_of_memory(error):
+            complain("this takes more memory than there is")
+            return WRONG_INPUT
+        if isinstance(error, BrokenPipeError):
+            raise
+        if isinstance(error, OSError):
+            complain(_said_by_system(error))
+            return WRONG_USAGE
         complain(_internal(error))
         return INTERNAL
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell whether memory ran out, which the system says in its own ways where it loads a file."""
+    if isinstance(error, OSError):
+        return error.errno == ENOMEM
+    text = str(error).lower()
+    loading = isinstance(error, ImportError | RuntimeError | SystemError)
+    return isinstance(error, MemoryError) or (
+        loading and any(said in text for said in NO_MEMORY_SAID)
+    )
+
+
+def _said_by_system(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{(error.strerror or str(error)).lower()}"
 
 
 def _internal(error: Exception) -> str:

@@ -12,6 +12,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, printable, render_all, tr
 
 # Exit statuses
 OK, WRONG_INPUT, WRONG_USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
+READER_GONE = 141  # as the shell says of a program that the signal SIGPIPE ended
 
 
 def is_colorful(stream: TextIO) -> bool:

@@ -11,6 +11,7 @@ from archdsl.backends.diagram.dot import to_dot
 from archdsl.backends.diagram.engines import COARSE, ENGINES, SHARP, render
 from archdsl.backends.diagram.figures import HEATS, Figures, shares
 from archdsl.backends.diagram.folding import EVERYTHING
+from archdsl.backends.diagram.marks import marked
 from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.palette import THEMES
 from archdsl.backends.diagram.problems import (
@@ -129,7 +130,8 @@ def style_of(view: View, choices: Choices) -> Style:
 def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, bytes]:
     """Return the text of a picture, and the bytes of a file in that format.
 
-    For the formats that Graphviz draws the text is DOT; for others text and bytes are the same.
+    For the formats that Graphviz draws the text is DOT; for others the bytes are those of the
+    text. They end with a mark that says who wrote them.
 
     Raises:
         ArchError: a choice is wrong, there is nothing to draw with, or too much would be shown.
@@ -137,9 +139,10 @@ def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, by
     checked = foldable(checked)
     check(checked, format, choices)
     try:
-        return _written(checked, format, choices)
+        source, data = _written(checked, format, choices)
     except FormulaError:
         raise ArchError([IntricateCosts(span=None, network=checked.name)]) from None
+    return source, marked(format, data)
 
 
 def _written(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, bytes]:
