@@ -287,6 +287,122 @@ def test_on_a_phone(browser: Any, tmp_path: Path) -> None:
     opened.close()
 
 
+WIDE, SMALL, PHONE = (1400, 900), (1000, 700), (390, 844)
+FOLDING = ("inception_v3", "googlenet", "resnet50", "densenet121", "deeplabv3_resnet50")
+PLACES = """() => Object.fromEntries([...document.querySelectorAll("[data-key]")].map((group) => {
+  const { left, top, width } = group.getBoundingClientRect();
+  return [group.dataset.key, [left + width / 2, top]];
+}))"""
+AT = """([x, y]) => {
+  const group = document.elementFromPoint(x, y).closest("[data-key]");
+  return group && group.dataset.key;
+}"""
+
+
+def act(opened: Opened, way: str, key: str, point: tuple[float, float]) -> None:
+    """Do what opens or closes the box or title at a point."""
+    if way == "keyboard":
+        opened.page.locator(f'[data-key="{key}"]').focus()
+        opened.page.keyboard.press("Enter")
+    elif way == "touch":
+        opened.page.touchscreen.tap(*point)
+    else:
+        opened.page.mouse.click(*point)
+
+
+@pytest.mark.parametrize(
+    ("way", "size"),
+    [("mouse", WIDE), ("mouse", SMALL), ("keyboard", WIDE), ("keyboard", PHONE), ("touch", PHONE)],
+)
+@pytest.mark.parametrize("name", FOLDING)
+def test_what_is_opened_or_closed_stays_where_it_was(
+    browser: Any, tmp_path: Path, name: str, way: str, size: tuple[int, int]
+) -> None:
+    """And so does what leads there, and all comes back when it is closed at the same point."""
+    width, height = size
+    mobile = {"has_touch": True, "is_mobile": True} if size == PHONE else {}
+    opened = Opened(browser, tmp_path, load(name).checked, **mobile)
+    opened.page.set_viewport_size({"width": width, "height": height})
+    keys = opened.page.eval_on_selector_all(
+        ".box.block", "all => all.map((box) => box.dataset.key)"
+    )
+    chosen = keys[:: max(1, len(keys) // 4)][:4]
+    assert len(chosen) == 4
+    for key in chosen:
+        opened.page.evaluate(f"center(shown.get({key!r}))")
+        before = opened.page.evaluate(PLACES)
+        x, y = before[key]
+        point = x, y + 8
+        act(opened, way, key, point)
+        after = opened.page.evaluate(PLACES)
+        at = opened.page.evaluate(AT, point)
+        assert set(after) != set(before)
+        assert after[at] == pytest.approx(before[key], abs=1)
+        above = [each for each in keys[: keys.index(key)] if before[each][0] == pytest.approx(x)]
+        assert all(after[each] == pytest.approx(before[each], abs=1) for each in above)
+        if at.startswith("n"):  # a head on a box, which Enter would not close
+            opened.page.keyboard.press("Backspace")
+        else:
+            act(opened, way, at, point)
+        if key.startswith("r"):  # a run shows its blocks, of which the first was opened now
+            assert opened.page.evaluate(PLACES)[at] == pytest.approx(before[key], abs=1)
+            act(opened, way, at, point)
+        back = opened.page.evaluate(PLACES)
+        assert back.keys() == before.keys()
+        assert all(back[each] == pytest.approx(before[each], abs=1) for each in before)
+    opened.close()
+
+
+def test_choosing_a_layer_on_a_phone_leaves_the_picture_where_it_is(
+    browser: Any, tmp_path: Path
+) -> None:
+    opened = Opened(browser, tmp_path, resnet((2, 4)), has_touch=True, is_mobile=True)
+    opened.page.set_viewport_size({"width": 390, "height": 844})
+    opened.page.evaluate("center(homeOf(nodes.length - 1))")
+    box = opened.page.locator(".box", has_text="Linear").locator("rect").first
+    before = box.bounding_box()
+    opened.page.touchscreen.tap(before["x"] + before["width"] / 2, before["y"] + 8)
+    line = opened.page.locator("tr.chosen").bounding_box()
+    rows = opened.page.locator("#rows").bounding_box()
+
+    assert box.bounding_box() == before
+    assert rows["y"] <= line["y"] <= rows["y"] + rows["height"] - line["height"] + 2
+    opened.close()
+
+
+def test_a_finger_that_trembles_still_opens(opened: Opened) -> None:
+    """A mouse does so rarely, and a finger always."""
+    opened.page.click("#fold-all")
+    box = opened.box("block layer2").bounding_box()
+    moves = [(8, 8, "down"), (12, 11, "move"), (9, 13, "move"), (9, 13, "up")]
+    for dx, dy, kind in moves:
+        at = {"clientX": box["x"] + dx, "clientY": box["y"] + dy, "bubbles": True}
+        at |= {"pointerId": 5, "pointerType": "touch"}
+        opened.page.evaluate(
+            "([kind, at]) => drawing.dispatchEvent(new PointerEvent(`pointer${kind}`, at))",
+            [kind, at],
+        )
+    assert opened.box("block layer2").bounding_box() == box
+    assert not opened.page.evaluate("moved")
+
+
+@pytest.mark.parametrize("name", [*FOLDING, "vit_b_16", "efficientnet_b7"])
+def test_the_table_shows_macs_and_bytes_beside_the_picture(
+    browser: Any, tmp_path: Path, name: str
+) -> None:
+    opened = Opened(browser, tmp_path, load(name).checked)
+    opened.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+    visible = opened.page.evaluate("""() => {
+      const rows = document.getElementById("rows");
+      const end = rows.getBoundingClientRect().left + rows.clientWidth;
+      return [...document.querySelectorAll("th")].filter((head) =>
+        head.getBoundingClientRect().right <= end + 0.5).map((head) => head.textContent);
+    }""")
+
+    assert {"Name", "Parameters", "MACs", "Bytes"} <= {*visible}
+    opened.close()
+
+
 def test_in_a_notebook(browser: Any, tmp_path: Path) -> None:
     notebook = tmp_path / "notebook.html"
     shown = draw(resnet((2, 4)), format="html")._repr_mimebundle_()["text/html"]

@@ -11,21 +11,37 @@ function elementOf(target) {
   return group && drawing.contains(group) ? shown.get(group.dataset.key) : undefined;
 }
 
-// Redraw after folding, with what was clicked kept where it was, and the focus kept.
-function refold(change, element) {
-  const scopeKey = element ? `s${element.scope}` : "";
-  const before = element && element.group ? element.group.getBoundingClientRect() : null;
+// Redraw after folding, with what stands for a block kept where it was, and the focus kept.
+function refold(change, scope) {
+  const before = handleOf(scope);
   change();
   redraw();
-  const after = shown.get(scopeKey) || [...shown.values()].find((each) => each.nodes && element && each.nodes.includes(element.nodes[0]));
-  if (after && before) {
-    const now = after.group.getBoundingClientRect();
-    camera.x += before.left - now.left;
-    camera.y += before.top - now.top;
-    after.group.focus({ preventScroll: true });
+  const after = handleOf(scope);
+  if (before && after) {
+    camera.x += (before.x - after.x) * camera.scale;
+    camera.y += (before.y - after.y) * camera.scale;
   }
   applyCamera();
+  if (after) after.element.group.focus({ preventScroll: true });
   saveState();
+}
+
+// What stands for a block, whether it is folded, open, drawn as a head on a box or part of a run,
+// and the middle of its upper edge. A folded block has the place of the title that it has when
+// open, which is where its tensors come in: so the way that leads there stays too.
+function handleOf(scope) {
+  if (scope === undefined) return undefined;
+  const own = shown.get(`s${scope}`);
+  const element = own || [...shown.values()].find((each) => each.kind !== "cluster" && each.nodes.includes(inside[scope][0]));
+  if (!element) return undefined;
+  const { left, top, width } = placeOf(element);
+  const row = element.heads ? Math.max(0, element.heads.indexOf(scope)) : 0;
+  return { element, x: left + width / 2, y: top + row * ROW };
+}
+
+// Where an element is, or where its title is if it is an open block.
+function placeOf(element) {
+  return element.kind === "cluster" ? element.head : element;
 }
 
 function saveState() {
@@ -35,13 +51,13 @@ function saveState() {
 
 function activate(element) {
   if (["block", "run", "cluster"].includes(element.kind)) {
-    refold(() => toggle(element), element);
+    refold(() => toggle(element), element.scope);
     describe(element.nodes, shown.get(`s${element.scope}`) || element);
   } else if (element.nodes.length) choose(element.nodes[0]);
 }
 
-function close(scope, element) {
-  if (scope > 0) refold(() => closeScope(scope), { ...element, scope });
+function close(scope) {
+  if (scope > 0) refold(() => closeScope(scope), scope);
 }
 
 function choose(number) {
@@ -51,7 +67,15 @@ function choose(number) {
   describe([number]);
   saveState();
   const line = lines.get(number);
-  if (line) line.scrollIntoView({ block: "nearest" });
+  if (line) bringIntoTable(line);
+}
+
+// Scroll the table to a line, and nothing around the table: the picture stays where it is.
+function bringIntoTable(line) {
+  const head = table.tHead.offsetHeight;
+  const rows = document.getElementById("rows");
+  if (line.offsetTop - head < rows.scrollTop) rows.scrollTop = line.offsetTop - head;
+  else rows.scrollTop = Math.max(rows.scrollTop, line.offsetTop + line.offsetHeight - rows.clientHeight);
 }
 
 function homeOf(number) {
@@ -123,6 +147,8 @@ function zoom(factor, x, y) {
 }
 
 const fingers = new Map();
+const JITTER = { mouse: 2, touch: 10, pen: 6 }; // pixels that a pointer may move in a click
+let pressed = null; // where a finger or button went down
 let moved = false;
 
 drawing.addEventListener("wheel", (event) => {
@@ -132,6 +158,7 @@ drawing.addEventListener("wheel", (event) => {
 
 drawing.addEventListener("pointerdown", (event) => {
   fingers.set(event.pointerId, event);
+  pressed = event;
   moved = false;
 });
 
@@ -139,6 +166,8 @@ window.addEventListener("pointermove", (event) => {
   const last = fingers.get(event.pointerId);
   if (!last) return;
   const others = [...fingers.values()].filter((finger) => finger.pointerId !== event.pointerId);
+  moved ||= others.length > 0 || Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > (JITTER[event.pointerType] ?? 2);
+  if (!moved) return;
   if (others.length) {
     const span = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) || 1;
     zoom(span(event, others[0]) / span(last, others[0]), others[0].clientX, others[0].clientY);
@@ -147,7 +176,6 @@ window.addEventListener("pointermove", (event) => {
     camera.y += event.clientY - last.clientY;
     applyCamera();
   }
-  if (Math.hypot(event.clientX - last.clientX, event.clientY - last.clientY) > 2) moved = true;
   fingers.set(event.pointerId, event);
 });
 
@@ -160,7 +188,7 @@ drawing.addEventListener("click", (event) => {
   if (!element || moved) return;
   const { node, scope } = event.target.dataset;
   if (node !== undefined) choose(Number(node));
-  else if (scope !== undefined) close(Number(scope), element);
+  else if (scope !== undefined) close(Number(scope));
   else activate(element);
 });
 drawing.addEventListener("dblclick", (event) => { if (!elementOf(event.target)) fit(); });
@@ -186,7 +214,10 @@ function keepInSight(element) {
 // The nearest box in a direction: what lies more sideways counts as further away.
 function neighbour(element, key) {
   const [dx, dy] = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowRight: [1, 0], ArrowLeft: [-1, 0] }[key];
-  const middle = (each) => [each.left + each.width / 2, each.kind === "cluster" ? each.top + TITLE / 2 : each.top + each.height / 2];
+  const middle = (each) => {
+    const { left, top, width, height } = placeOf(each);
+    return [left + width / 2, top + height / 2];
+  };
   const [x, y] = middle(element);
   let best;
   let least = Infinity;
@@ -214,7 +245,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "-") zoom(0.8);
   else if (event.key === "0") fit();
   else if (element && (event.key === "Enter" || event.key === " ")) activate(element);
-  else if (element && event.key === "Backspace") close(element.heads ? element.heads[0] : element.parent.scope, element);
+  else if (element && event.key === "Backspace") close(element.heads ? element.heads[0] : element.parent.scope);
   else if (element && event.key.startsWith("Arrow")) {
     const next = neighbour(element, event.key);
     if (next) next.group.focus({ preventScroll: true });
@@ -236,7 +267,7 @@ search.addEventListener("input", () => {
   found = text ? nodes.flatMap((node, number) => (`${node.name} ${node.type}`.toLowerCase().includes(text) ? [number] : [])) : [];
   hits.textContent = text ? `${found.length} found` : "";
   mark();
-  if (found.length) lines.get(found[0]).scrollIntoView({ block: "nearest" });
+  if (found.length) bringIntoTable(lines.get(found[0]));
 });
 search.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !found.length) return;

@@ -46,8 +46,9 @@ function drawTitles(element) {
     if (child.kind !== "cluster") continue;
     const { name, label, block } = scopes[child.scope];
     const group = svg("g", { class: "title", tabindex: 0, role: "button", "aria-expanded": "true", "aria-label": `${name} ${block}, open` }, stage);
-    svg("rect", { x: child.left + 1, y: child.top + 1, width: titleWidth(child), height: TITLE, rx: 6 }, group);
-    const text = svg("text", { x: child.left + 8, y: child.top + 13 }, group);
+    const { left, top, width, height } = child.head;
+    svg("rect", { x: left, y: top, width, height, class: "frame" }, group);
+    const text = svg("text", { x: left + width / 2, y: top + 16, "text-anchor": "middle" }, group);
     svg("tspan", { class: "strong" }, text, label);
     svg("tspan", {}, text, ` ${block}`);
     remember(child, group);

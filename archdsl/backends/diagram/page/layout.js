@@ -5,9 +5,11 @@
 
 const GAP = 32;       // between ranks
 const ASIDE = 26;     // between neighbours
+const PORT_GAP = 22;  // below what comes into a cluster, and above what leaves it
 const MARGIN = 12;    // within a cluster
-const TITLE = 18;     // height of a cluster's title
 const ROW = 20;       // height of a row in a box
+const BAR = 5;        // height of the strip of colours under a block
+const HEAD = ROW + BAR; // height of a cluster's title, which is that of the folded block
 
 function layout(root) {
   const boxes = boxesOf(root);
@@ -37,6 +39,9 @@ function rowWidth(row) {
 function measure(element) {
   if (element.kind === "cluster") {
     element.children.forEach(measure);
+    const { label, block } = scopes[element.scope];
+    // as wide as the folded block at least, so that a click on the one can be taken back on the other
+    element.head = { width: Math.max(60, rowWidth(blockRow(element.scope)), rowWidth({ strong: `${label} ${block}` })) };
     return;
   }
   if (element.kind === "merge" && element.sign) {
@@ -45,7 +50,7 @@ function measure(element) {
   }
   const badge = element.kind === "run" ? 34 : 0;
   element.width = Math.max(element.kind === "merge" ? 90 : 60, ...element.rows.map(rowWidth)) + badge;
-  const bar = element.kind === "run" || element.kind === "block" ? 5 : 0;
+  const bar = element.kind === "run" || element.kind === "block" ? BAR : 0;
   element.height = ROW * element.rows.length + bar;
 }
 
@@ -85,7 +90,8 @@ function carry(source, target, tensor) {
 }
 
 function port(ports, parent, tensor, kind) {
-  if (!ports.has(tensor)) ports.set(tensor, { kind, tensor, parent, width: 2, height: 0, nodes: [] });
+  // an entry is as high as the title, behind which the tensor comes in
+  if (!ports.has(tensor)) ports.set(tensor, { kind, tensor, parent, width: 2, height: kind === "entry" ? HEAD : 0, nodes: [] });
   return ports.get(tensor);
 }
 
@@ -224,6 +230,9 @@ function place(element, left, top) {
   element.left = left + (element.x ?? 0);
   element.top = top + (element.y ?? 0);
   if (element.kind !== "cluster") return;
+  element.head.left = element.left + (element.head.x ?? 0);
+  element.head.top = element.top;
+  element.head.height = HEAD;
   for (const child of element.children) place(child, element.left, element.top);
   for (const segment of element.segments) {
     for (const point of segment.points) {

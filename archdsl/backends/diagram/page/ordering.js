@@ -130,12 +130,16 @@ function offsetOf(item, tensor, leaves) {
 function finish(parent, layers, segments) {
   const isRoot = parent.parent === null;
   const all = layers.flat();
-  const title = isRoot ? 0 : titleWidth(parent);
   let left = Math.min(...all.map((item) => item.center - item.width / 2));
-  const right = Math.max(...all.map((item) => item.center + item.width / 2));
-  const entries = [...parent.entries.values()].map((entry) => entry.center);
-  if (entries.length && title) left = Math.min(left, Math.min(...entries) - title - 4 + MARGIN);
-  const width = Math.max(right - left, title) + 2 * MARGIN;
+  let right = Math.max(...all.map((item) => item.center + item.width / 2));
+  if (!isRoot) {
+    // the title stands where the folded block stands: where the tensors come in
+    const middle = middleOfEntries(parent) ?? (left + right) / 2;
+    left = Math.min(left, middle - parent.head.width / 2 + MARGIN);
+    right = Math.max(right, middle + parent.head.width / 2 - MARGIN);
+    parent.head.x = middle - parent.head.width / 2 + MARGIN - left;
+  }
+  const width = right - left + 2 * MARGIN;
   let y = isRoot ? MARGIN : 0;
   for (const [at, layer] of layers.entries()) {
     const height = Math.max(0, ...layer.map((item) => item.height));
@@ -147,11 +151,11 @@ function finish(parent, layers, segments) {
       item.rankBottom = y + height;
     }
     const ports = layer.some((item) => item.kind === "entry") || (layers[at + 1] || []).some((item) => item.kind === "exit");
-    y += height + (ports ? TITLE + 4 : GAP);
+    y += height + (ports ? PORT_GAP : GAP);
   }
   parent.width = width;
   parent.height = y - GAP + (parent.exits.size ? 0 : MARGIN);
-  if (!isRoot && !parent.entries.size) shiftDown(parent, layers, TITLE + 4);
+  if (!isRoot && !parent.entries.size) shiftDown(parent, layers, HEAD + MARGIN);
   parent.segments = segments;
   for (const segment of segments) {
     segment.points = pointsOf(segment);
@@ -167,16 +171,19 @@ function shiftDown(parent, layers, by) {
   parent.height += by;
 }
 
-function titleWidth(parent) {
-  const { label, block } = scopes[parent.scope];
-  return widthOf(`${label} ${block}`, "bold 10px Helvetica, Arial, sans-serif") + 12;
+// Where the main path comes in, or else the middle of all that comes in.
+function middleOfEntries(parent) {
+  const entries = [...parent.entries.values()];
+  if (!entries.length) return undefined;
+  const main = [...parent.links.values()].find((edge) => edge.main && edge.source.kind === "entry");
+  return main ? main.source.center : entries.reduce((sum, entry) => sum + entry.center, 0) / entries.length;
 }
 
 function pointsOf(segment) {
   const { from, to, edge } = segment;
   const start = [from.center + offsetOf(from, edge.tensor, true), from.y + from.height];
   const end = [to.center + offsetOf(to, edge.tensor, false), to.y];
-  const points = [start];
+  const points = from.kind === "entry" ? [[start[0], from.y], start] : [start];
   if (from.rankBottom > start[1] + 1) points.push([start[0], from.rankBottom]);
   if (!segment.back && to.rankTop < end[1] - 1) points.push([end[0], to.rankTop]);
   points.push(end);

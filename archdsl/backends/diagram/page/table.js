@@ -31,13 +31,23 @@ function makeTable() {
     line.dataset.node = number;
     for (const [key, , isNumber] of COLUMNS) {
       const cell = document.createElement("td");
-      if (isNumber) cell.className = "number";
-      cell.textContent = written(node[key]);
+      cell.className = isNumber ? "number" : key;
+      breakable(cell, written(node[key]));
       line.append(cell);
     }
     lines.set(number, line);
     table.tBodies[0].append(line);
   });
+}
+
+const UNBROKEN = 18; // characters of a word that stay together, but for its dots
+
+// Names may break behind their dots, and long words at their parts: the numbers need the room.
+function breakable(cell, text) {
+  for (const part of text.split(text.length > UNBROKEN ? /(?<=[._-])|(?<=[a-z])(?=[A-Z])/ : /(?<=\.)/)) {
+    if (cell.firstChild) cell.append(document.createElement("wbr"));
+    cell.append(part);
+  }
 }
 
 function written(value) {
