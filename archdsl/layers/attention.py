@@ -5,8 +5,8 @@ and weights with values, over all that is really multiplied: padding, `add_bias_
 `add_zero_attn` included. Under `other` stand the biases of the projections ("bias"), and as
 "elementwise" the scaling of the queries and what is added to the weights. The softmax stands as
 "activation", five operations for each weight: comparison, subtraction, exp, sum and division.
-FlopCounterMode agrees, but for torch's fused kernel for self-attention, which it does not know
-(on a CPU, in evaluation without gradients).
+FlopCounterMode agrees where it looks into the kernel that runs; which fused kernels it knows
+depends on torch's version and on the device.
 """
 
 from __future__ import annotations

@@ -99,15 +99,20 @@ def test_a_full_disk(arguments: list[str]) -> None:
 
 
 def test_interrupting(endless: Path) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*COMMAND, "count", *LIMITS, str(endless)],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=HANGS)
+        # a job in the background inherits that SIGINT is ignored, and so would the command
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, error = process.communicate(timeout=HANGS)
+        finally:
+            process.kill()
 
     assert process.returncode == 130
     assert b"Traceback" not in error
