@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import stat
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    PositiveInt,
+)
 from pydantic import ValidationError as Invalid
 
 from archdsl.diagnostics import printable
+from archdsl.reading import NoRegularFile, read_regular
 
 FORMAT = "archdsl graph 1"
 MOST_BYTES = 64 * 2**20  # some 80,000 layers
-MOST_CHARACTERS = 4_096
 
-Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
-Name = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Refuse numbers that Python reads and JSON doesn't have, such as NaN and 1e999."""
+    under_way = [value]
+    while under_way:
+        one = under_way.pop()
+        if isinstance(one, float) and not isfinite(one):
+            raise ValueError("a number must be finite")
+        if isinstance(one, list | dict):
+            under_way += one if isinstance(one, list) else one.values()
+    return value
+
+
+Text = str  # as long as the file allows
+Name = Annotated[str, Field(min_length=1)]
+Argument = Annotated[JsonValue, AfterValidator(_finite)]
 Formula = Annotated[str, Field(pattern=r"^[A-Za-z_(\d-][A-Za-z0-9_ +*/()-]*$", max_length=65_536)]
 Shape = list[PositiveInt | Formula]
 Count = NonNegativeInt | Formula
@@ -43,7 +64,7 @@ class ScopeRecord(Record):
     parent: Text | None
     label: Text
     block: Text
-    arguments: dict[Name, JsonValue]
+    arguments: dict[Name, Argument]
     description: Text
     place: Text
 
@@ -52,7 +73,7 @@ class GraphRecord(Record):
     format: Literal["archdsl graph 1"]
     name: Name
     description: Text
-    arguments: dict[Name, JsonValue]
+    arguments: dict[Name, Argument]
     inputs: dict[Name, Shape]
     outputs: list[OutputRecord]
     scopes: dict[Text, ScopeRecord]
@@ -66,7 +87,7 @@ class NodeRecord(Record):
     family: Name
     label: Text
     scope: Text
-    arguments: dict[Name, JsonValue]
+    arguments: dict[Name, Argument]
     inputs: list[Name]
     output: Shape
     parameters: dict[Name, Shape]
@@ -104,9 +125,11 @@ def read(path: Path | str, most_bytes: int = MOST_BYTES) -> FileRecord:
         GraphFileError: it can't be read, is no such graph, or contradicts itself.
     """
     try:
-        content = _content(Path(path), most_bytes)
+        content = _content(path, most_bytes)
         data = FileRecord.model_validate_json(content)
         _check(data)
+    except NoRegularFile:
+        raise _error(path, "is no regular file") from None
     except OSError as error:
         raise _error(path, f"can't be read: {error.strerror or error}") from None
     except Invalid as error:
@@ -120,13 +143,8 @@ def _error(path: Path | str, reason: str) -> GraphFileError:
     return GraphFileError(f"{printable(str(path))}: {printable(reason)}")
 
 
-def _content(path: Path, most_bytes: int) -> bytes:
-    """Return what a regular file holds; pipes and devices are not waited for."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("is not a regular file")
-        content = file.read(most_bytes + 1)
+def _content(path: Path | str, most_bytes: int) -> bytes:
+    content = read_regular(path, most_bytes)
     if len(content) > most_bytes:
         raise ValueError(f"is larger than {most_bytes:,} bytes (raise with `most_bytes`)")
     return content

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from archdsl.elaborate.known_names import item_names
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.limits import Limits, OverLimit
+from archdsl.reading import NoRegularFile, read_regular
 from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser
 
@@ -250,15 +250,7 @@ class Reader:
 
         most = min(self.limits.file_bytes, self.bytes_left)
         try:
-            # not to wait for a pipe that nobody writes to
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-            with os.fdopen(descriptor, "rb") as file:
-                mode = os.fstat(descriptor).st_mode
-                if stat.S_ISDIR(mode):
-                    raise refuse("is a folder", "name a file in it")
-                if not stat.S_ISREG(mode):
-                    raise refuse("is no regular file")
-                data = file.read(most + 1)
+            data = read_regular(path, most)
         except OSError as error:
             raise refuse(_reason(error), _hint(error, shown)) from None
         except ValueError:  # a NUL in the name
@@ -291,6 +283,8 @@ def _within(path: str, folder: str) -> bool:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, NoRegularFile):
+        return "is no regular file"
     reasons = {
         errno.ENOENT: "does not exist",
         errno.EACCES: "can't be read: permission denied",

@@ -23,10 +23,11 @@ ALLOWED: dict[str, set[str]] = {
     "diagnostics": set(),
     "limits": {"diagnostics"},
     "output": set(),
+    "reading": set(),
     "layers": set(),
     "syntax": {"diagnostics", "limits"},
     "graph": {"diagnostics", "layers", "networkx_graph"},  # loaded when it is asked for
-    "graph_file": {"diagnostics", "layers", "graph"},
+    "graph_file": {"diagnostics", "layers", "graph", "reading"},
     "networkx_graph": {"diagnostics", "layers", "graph", "graph_file", "output"},
     "elaborate": {"diagnostics", "limits", "layers", "syntax", "graph"},
     "check": {"diagnostics", "layers", "graph"},
@@ -39,8 +40,9 @@ ALLOWED: dict[str, set[str]] = {
         "freezing",
         "networkx_graph",
         "output",
+        "reading",
     },
-    "sources": {"diagnostics", "limits", "syntax", "elaborate"},
+    "sources": {"diagnostics", "limits", "syntax", "elaborate", "reading"},
     "freezing": {"diagnostics", "graph", "analysis"},
     "own_layers": {"layers"},
 }

@@ -171,7 +171,8 @@ def spoil(data: dict, steps: tuple[object, ...], value: object) -> None:
         (("nodes", 1, "macs"), "__import__('os')", "nodes.1.macs"),
         (("nodes", 1, "output"), [0], "nodes.1.output.0"),
         (("nodes", 1, "training_only"), "yes", "nodes.1.training_only"),
-        (("nodes", 1, "label"), "x" * 5_000, "nodes.1.label"),
+        (("nodes", 1, "label"), 5_000, "nodes.1.label"),
+        (("nodes", 1, "id"), "", "nodes.1.id"),
         (("nodes", 2, "id"), "body.conv", "two nodes are called `body.conv`"),
         (("nodes", 1, "inputs"), ["scaled"], "`body.conv` reads what doesn't come before it"),
         (("nodes", 1, "inputs"), [], "its edges are not those that the inputs of its nodes name"),
@@ -196,6 +197,53 @@ def test_data_that_contradicts_itself(
     assert reason in refusal(path)
 
 
+PLACES = (("graph",), ("graph", "scopes", "body"), ("nodes", 1))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", '[{"a": [1, NaN]}]']
+)
+def test_numbers_that_json_does_not_have(
+    place: tuple[object, ...], number: str, tmp_path: Path
+) -> None:
+    """Python reads them, and nobody else does: what is read can be written again."""
+    data = saved(tmp_path)
+    spoil(data, (*place, "arguments"), {"a": "HERE"})
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(data).replace('"HERE"', number))
+
+    assert "a number must be finite" in refusal(path)
+
+
+@pytest.mark.parametrize("steps", [("macs",), ("parameter_count",), ("output", 0), ("other", "x")])
+@pytest.mark.parametrize("number", ["NaN", "1e999", "1.5", "1" * 5_000])
+def test_counts_are_integers(steps: tuple[object, ...], number: str, tmp_path: Path) -> None:
+    data = saved(tmp_path)
+    spoil(data, ("nodes", 1, *steps), "HERE")
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(data).replace('"HERE"', number))
+
+    assert refusal(path).startswith("is not a graph of archdsl")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -0.0, 1e-999, 1.5e308, 10**4_000, "\0", "\ud7ff", "x" * 100_000, [[[None]]], {"a": True}],
+)
+def test_what_is_read_can_be_written(value: object, tmp_path: Path) -> None:
+    data = saved(tmp_path)
+    for place in PLACES:
+        spoil(data, (*place, "arguments"), {"a": value})
+    path = tmp_path / "good.json"
+    path.write_text(json.dumps(data))
+
+    graph = load_json(path)
+    save_json(graph, path)
+
+    assert networkx.utils.graphs_equal(load_json(path), graph)
+
+
 def test_doubled_edges_are_refused(tmp_path: Path) -> None:
     data = saved(tmp_path)
     data["edges"].append(data["edges"][0])
@@ -210,7 +258,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
     assert refusal(tmp_path / "missing.json") == "can't be read: No such file or directory"
     assert refusal(tmp_path) == "can't be read: Is a directory"
-    assert refusal(tmp_path / "pipe") == "is not a regular file"
+    assert refusal(tmp_path / "pipe") == "is no regular file"
 
 
 def test_the_size_is_limited(tmp_path: Path) -> None:

@@ -59,6 +59,21 @@ def test_what_goes_wrong_in_a_layer_is_shown_where_it_is_used(tmp_path: Path) ->
     assert "not in the spec" in str(caught.value)
 
 
+@pytest.mark.parametrize("count", [float("nan"), 1.5, "many", None])
+def test_a_layer_that_counts_what_is_no_integer(tmp_path: Path, count: object) -> None:
+    """It would come out as JSON that nobody can read."""
+
+    @archdsl.layer
+    class Vague(archdsl.Layer):
+        """Its input."""
+
+        def infer(self, inputs: Shapes) -> Facts:
+            return Facts(single(inputs), TorchFunction("{0}"), other={"vague": count})  # type: ignore[dict-item]
+
+    with pytest.raises(archdsl.ArchError, match="and a count is an integer"):
+        archdsl.load(spec(tmp_path, "Vague"))
+
+
 def test_names_of_the_package_and_other_classes_are_refused() -> None:
     with pytest.raises(ValueError, match="Conv2d"):
         archdsl.layer(type("Conv2d", (archdsl.Layer,), {"infer": None}))

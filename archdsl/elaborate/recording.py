@@ -108,6 +108,9 @@ class Recorder:
                 )
             if any(isinstance(size, int) and size > LARGEST for size in shape):
                 raise LayerError("gives a size beyond 9223372036854775807, where torch's end")
+        for count in (facts.macs, *facts.other.values()):
+            if not isinstance(count, Size):  # a layer of a user's own may give what it likes
+                raise LayerError(f"counts {count} operations, and a count is an integer")
 
     def shape(self, number: int) -> Shape:
         """Return the shape of a node's output."""
