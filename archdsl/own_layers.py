@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import TypeVar
 
 from archdsl.layers.base import Layer
@@ -36,13 +40,73 @@ def registered() -> Mapping[str, type[Layer]]:
     return dict(_registered)
 
 
-def enable(name: str) -> None:
+def enable(name: str, folders: Sequence[str] = ()) -> None:
     """Import a module that registers layers, or an entry point of that name.
 
+    Args:
+        name: of the module, with dots; the user gave it, and never a spec.
+        folders: where it is looked for if it isn't installed.
+
     Raises:
-        ImportError: there is neither, or it can't be imported.
+        ImportError: there is neither, or it can't be imported; the text says where and why.
     """
     for point in entry_points(group=GROUP, name=name):
-        point.load()
+        _load(point.load, name)
         return
-    import_module(name)
+    if not all(map(str.isidentifier, name.split("."))):
+        stem = os.path.basename(name).removesuffix(".py")
+        hint = f", as in `--layers {stem}`" if stem.isidentifier() else ""
+        raise ImportError(f"{name} is not the name of a Python module{hint}")
+    top = name.partition(".")[0]
+    # What is installed comes first: a stranger's file beside a spec must not stand in for it.
+    home = None if _is_known(top) else _home(top, folders)
+    if home is None:
+        if not _is_known(top):
+            looked = " or ".join(dict.fromkeys(map(os.path.abspath, folders)))
+            where = f", and there is no {top}.py in {looked}" if looked else ""
+            raise ImportError(f"no module called {top} is installed{where}")
+        _load(lambda: importlib.import_module(name), name)
+        return
+    # The folder is searched while this module is imported, since that may import its neighbours,
+    # and no longer: another import must never find a file that lies beside a spec.
+    sys.path.append(home)
+    try:
+        importlib.invalidate_caches()
+        _load(lambda: importlib.import_module(name), name)
+    finally:
+        sys.path.remove(home)
+
+
+def _is_known(module: str) -> bool:
+    return module in sys.modules or find_spec(module) is not None
+
+
+def _home(module: str, folders: Sequence[str]) -> str | None:
+    """Return the first of some folders that holds a module or package of that name."""
+    for folder in folders:
+        path = os.path.join(os.path.abspath(folder), module)
+        if os.path.isfile(f"{path}.py") or os.path.isdir(path):
+            return os.path.dirname(path)
+    return None
+
+
+def _load(load: Callable[[], object], name: str) -> None:
+    try:
+        load()
+    except Exception as error:  # the user's own code
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        text = error.msg if isinstance(error, SyntaxError) else error
+        raise ImportError(f"{name} can't be imported: {_place(error)}{kind}{text}") from error
+    if not _registered:
+        hint = "decorate its classes with `@archdsl.layer`"
+        raise ImportError(f"{name} was imported, and registers no layer: {hint}")
+
+
+def _place(error: Exception) -> str:
+    """Return the line of the user that an import failed in, "my_layers.py:3: ", or ""."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}: "
+    others = ("<frozen ", os.path.dirname(__file__) + os.sep, os.path.dirname(importlib.__file__))
+    steps = traceback.extract_tb(error.__traceback__)
+    own = [step for step in steps if not step.filename.startswith(others)]
+    return f"{own[-1].filename}:{own[-1].lineno}: " if own else ""

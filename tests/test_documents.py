@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,20 +92,6 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     assert (tmp_path / "inception_v3.svg").exists()
 
 
-def test_the_layer_of_the_documents_works_from_the_command_line(tmp_path: Path) -> None:
-    document = ROOT / "docs/own_layers.md"
-    (tmp_path / "my_layers.py").write_text(blocks(document, "python")[0])
-    (tmp_path / "net.arch").write_text("network net { input x: [8, 4, 4]\n Swish(beta = 1.5) }")
-    words = shlex.split(blocks(document, "sh")[0])
-
-    done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert "Swish" in done.stdout
-
-
 def test_links_lead_somewhere() -> None:
     for path in DOCUMENTS:
         for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
@@ -131,19 +119,147 @@ def test_every_layer_can_be_explained(capsys: pytest.CaptureFixture[str]) -> Non
             assert " x ".join(map(str, output)) in text
 
 
-@pytest.mark.slow
-def test_commands_of_the_page_about_compiling_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("onnxruntime")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "specs").symlink_to(ROOT / "specs")
-    text = (ROOT / "docs/compiling.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^archdsl compile .*", text, re.MULTILINE)
-    assert run(["compile", "inception_v3", "-o", "inception_v3.safetensors"]) == 0
+# --- every other command, as it stands --------------------------------------------------------
 
-    for command in commands:
-        assert run(shlex.split(command, comments=True)[1:]) == 0
+# Commands that aren't run here, and why.
+NOT_RUN = {
+    "python3 -m venv": ".ci/run runs it; see above",
+    "pip install": "it sets an environment up, and so does .ci/run",
+    "python tests/benchmarks/": "takes minutes; its options are compared below",
+    "python docs/tutorials/": "takes minutes, or pictures and weights; see tests/tutorials",
+    "tensorboard --logdir": "it is a server that goes on for ever",
+    "python docs/networks.py": "writes docs/; tests/specs compares what it writes",
+}
+# Files that a command reads and that its reader has, made by a command.
+MADE = {"inception_v3.safetensors": "archdsl compile inception_v3 -o inception_v3.safetensors"}
+# What commands need beyond torch.
+NEEDS = {".onnx": "onnxruntime", ".pdf": "pygraphviz"}
+PROGRAMS = ("archdsl ", "python ", "python3 ", "pip ", "pytest ", "tensorboard ")
 
-    written = {path.name for path in tmp_path.iterdir()}
-    assert written >= {"inception_v3.py", "model.py", "model.onnx"}
+
+def commands(path: Path) -> Iterator[str]:
+    """Yield the commands of a document, less those whose output it shows: see above."""
+    text = path.read_text(encoding="utf-8")
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        lines = block.splitlines()
+        if language == "console" and not block.startswith("$ archdsl "):
+            yield from (line[2:] for line in lines if line.startswith("$ "))
+        elif language in ("", "sh"):
+            yield from (line for line in lines if line.startswith(PROGRAMS))
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    # in prose those that name something: others are mere mentions
+    named = r"archdsl (?:(?:check|count|draw|compile) [a-z]|layers [A-Z][a-z]|(?:networks|layers)$)|python \w+/"
+    yield from (line for line in re.findall(r"`([^`\n]+)`", prose) if re.match(named, line))
+
+
+def is_slow(command: str) -> bool:
+    return "compile" in command or "pytest" in command or "resnet152" in command
+
+
+COMMANDS = [
+    pytest.param(
+        path, command, id=f"{path.stem}: {command}", marks=[pytest.mark.slow] * is_slow(command)
+    )
+    for path in DOCUMENTS
+    for command in dict.fromkeys(commands(path))
+    if path.name != "errors.md" and not command.startswith(tuple(NOT_RUN))
+]
+
+
+def test_all_kinds_of_commands_are_found() -> None:
+    found = [command for path in DOCUMENTS for command in commands(path)]
+
+    for start in NOT_RUN:
+        assert any(command.startswith(start) for command in found), f"no document has {start}"
+    for part in ("count", "draw", "compile", "networks", "layers"):
+        assert any(f"archdsl {part}" in str(each.values[1]) for each in COMMANDS), part
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder as the documents assume it, which may be written to, with what is here."""
+    for each in ROOT.iterdir():
+        if not each.name.startswith("."):
+            (tmp_path / each.name).symlink_to(each)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    run_as = {"python": "", "archdsl": "-Pm archdsl", "pytest": "-Pm pytest"}
+    texts = {name: f'{sys.executable} {options} "$@"' for name, options in run_as.items()}
+    for name, text in {**texts, "less": "cat"}.items():
+        (programs / name).write_text(f"#!/bin/sh\nexec {text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+def write_files(document: Path, folder: Path) -> None:
+    """Write the files that a document shows: each begins with its name in a comment."""
+    text = document.read_text(encoding="utf-8")
+    for block in re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if name := re.match(r"# ([\w.]+\.(?:py|arch))\n", block):
+            (folder / name[1]).write_text(block, encoding="utf-8")
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    full = ["bash", "-euo", "pipefail", "-c", command]
+    return subprocess.run(full, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_a_command_runs_as_it_stands(document: Path, command: str, checkout: Path) -> None:
+    for suffix, package in NEEDS.items():
+        if suffix in command:
+            pytest.importorskip(package)
+    if "compile" in command:
+        pytest.importorskip("torch")
+    write_files(document, checkout)
+    for name, made in MADE.items():
+        if name in command:
+            assert shell(made, checkout).returncode == 0
+
+    done = shell(command, checkout)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for option in re.findall(r" -o ([\w.]+)", command):
+        assert (checkout / option).stat().st_size > 0
+    for comment in re.findall(r"# writes (\S+)", command):
+        assert (checkout / comment).stat().st_size > 0
+
+
+def test_the_layer_of_the_documents_is_counted(checkout: Path) -> None:
+    document = ROOT / "docs/own_layers.md"
+    write_files(document, checkout)
+    (command,) = blocks(document, "sh")
+
+    done = shell(command, checkout)
+
+    assert "Swish" in done.stdout
+
+
+def test_benchmarks_take_the_options_that_documents_give() -> None:
+    found = [command for path in DOCUMENTS for command in commands(path)]
+    for command in found:
+        if not command.startswith("python tests/benchmarks/"):
+            continue
+        _, script, *options = shlex.split(command)
+        text = (ROOT / script).read_text(encoding="utf-8")
+        for option in options:
+            assert not option.startswith("--") or f'"{option}"' in text, command
+
+
+@pytest.mark.parametrize("document", ["drawing", pytest.param("compiling", marks=pytest.mark.slow)])
+def test_the_python_of_documents_runs(document: str, checkout: Path) -> None:
+    pytest.importorskip("torch")
+    path = ROOT / f"docs/{document}.md"
+    for name, made in MADE.items():
+        if name in path.read_text(encoding="utf-8") and document == "compiling":
+            made += " -p classes=10"
+            assert shell(made, checkout).returncode == 0
+    code = "\n".join(["import archdsl", *blocks(path, "python")])
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import archdsl
 from archdsl import own_layers
+from archdsl.cli import run
 from archdsl.layers.base import Facts, Shapes, TorchFunction, single
 
 
@@ -79,3 +81,122 @@ def test_names_of_the_package_and_other_classes_are_refused() -> None:
         archdsl.layer(type("Conv2d", (archdsl.Layer,), {"infer": None}))
     with pytest.raises(TypeError):
         archdsl.layer(int)  # type: ignore[type-var]
+
+
+TWICE = '''import archdsl
+
+{more}
+@archdsl.layer
+class {name}(archdsl.Layer):
+    """Twice the input."""
+
+    def infer(self, inputs):
+        return archdsl.Facts(inputs[0], archdsl.TorchFunction("{{0}} + {{0}}"))
+'''
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget all modules that a test imports, and start without layers."""
+    before = set(sys.modules)
+    monkeypatch.setattr("archdsl.own_layers._registered", {})
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def write(path: Path, name: str, more: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(TWICE.format(name=name, more=more))
+
+
+@pytest.mark.parametrize("place", ["here", "beside the spec", "package", "installed"])
+def test_a_module_that_is_named_is_found(
+    place: str,
+    modules: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    here, other = tmp_path / "here", tmp_path / "other"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    path = list(sys.path)
+    name = "twice_of_this_test"
+    files = {
+        "here": here / "twice_of_this_test.py",
+        "beside the spec": other / "twice_of_this_test.py",
+        "package": other / "twice_of_this_test/layers.py",
+        "installed": tmp_path / "site/twice_of_this_test.py",
+    }
+    write(files[place], "Twice", "import neighbour_of_this_test" if place == "here" else "")
+    (here / "neighbour_of_this_test.py").write_text("")
+    if place == "installed":
+        monkeypatch.syspath_prepend(tmp_path / "site")
+        path = list(sys.path)
+        for each in (here, other):  # nothing that lies about stands in for what is installed
+            write(each / "twice_of_this_test.py", "Other")
+    other.mkdir(exist_ok=True)
+    file = spec(other, "Twice")
+    given = f"{name}.layers" if place == "package" else name
+
+    assert run(["count", file, "--layers", given]) == 0, capsys.readouterr().err
+    assert "Twice" in capsys.readouterr().out
+    assert sys.path == path
+
+
+def test_a_spec_never_leads_to_an_import(
+    modules: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "named_of_this_test.py", "Twice")
+    for name in ("Twice", "unnamed_of_this_test"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
+    file = spec(tmp_path, "Twice")
+
+    assert run(["count", file, "--layers", "named_of_this_test"]) == 0
+    with pytest.raises(ImportError):
+        import unnamed_of_this_test  # noqa: F401
+
+
+FAULTY = {
+    "import archdsl\nimport no_such_module\n": "FILE:2: No module named 'no_such_module'",
+    "import archdsl\ndef f():\n  return 1 / 0\nf()": "FILE:3: ZeroDivisionError: division by zero",
+    "x = (": "FILE:1: SyntaxError: '(' was never closed",
+    "import archdsl\n@archdsl.layer\nclass Conv2d(archdsl.Layer):\n  pass": (
+        "FILE:2: ValueError: Conv2d is the name of a layer that comes with archdsl"
+    ),
+    "from archdsl import no_such_name": "FILE:1: cannot import name 'no_such_name'",
+    "": "registers no layer: decorate its classes with `@archdsl.layer`",
+}
+
+
+@pytest.mark.parametrize("text", FAULTY)
+def test_a_module_that_fails_is_shown_with_its_line(
+    text: str, modules: None, tmp_path: Path
+) -> None:
+    file = tmp_path / "faulty_of_this_test.py"
+    file.write_text(text)
+
+    with pytest.raises(ImportError) as caught:
+        own_layers.enable("faulty_of_this_test", [str(tmp_path)])
+
+    assert "faulty_of_this_test" in str(caught.value)
+    assert FAULTY[text].replace("FILE", str(file)) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["no_such_module_at_all", "my layers", "../x", ".x", "", "x.py/"])
+def test_names_of_no_module(name: str, modules: None, tmp_path: Path) -> None:
+    path = list(sys.path)
+
+    with pytest.raises(ImportError) as caught:
+        own_layers.enable(name, [str(tmp_path)])
+
+    assert sys.path == path
+    if name.isidentifier():
+        assert f"there is no {name}.py in {tmp_path}" in str(caught.value)
+
+
+def test_a_path_in_the_place_of_a_name_says_what_to_write(modules: None) -> None:
+    with pytest.raises(ImportError, match="as in `--layers my_layers`"):
+        own_layers.enable("some/folder/my_layers.py")

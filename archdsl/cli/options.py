@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -43,10 +44,13 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how specs are read; the command gets a `Reading`."""
 
     def make(
-        limit: tuple[str, ...], search_path: tuple[str, ...], layers: tuple[str, ...]
+        limit: tuple[str, ...],
+        search_path: tuple[str, ...],
+        layers: tuple[str, ...],
+        specs: Sequence[str],
     ) -> Reading:
         for name in layers:
-            _enable(name)
+            _enable(name, specs)
         return Reading(_limits(limit), search_path, layers)
 
     @wraps(command)
@@ -57,7 +61,8 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
         layers: tuple[str, ...],
         **kw: Any,
     ) -> Any:
-        return command(*args, reading=make(limit, search_path, layers), **kw)
+        specs = kw.get("specs") or [kw.get("name") or ""]
+        return command(*args, reading=make(limit, search_path, layers, specs), **kw)
 
     return _with(
         called,
@@ -65,7 +70,7 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
             "--layers",
             multiple=True,
             metavar="MODULE",
-            help="Python module with layers of your own.",
+            help="Python module with layers of your own, installed, here or beside the spec.",
         ),
         click.option(
             "--search-path",
@@ -107,16 +112,14 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     return command
 
 
-def _enable(name: str) -> None:
+def _enable(name: str, specs: Sequence[str]) -> None:
     from archdsl.own_layers import enable
 
+    beside = [os.path.dirname(spec) for spec in specs if ".arch" in spec]
     try:
-        enable(name)
+        enable(name, [os.curdir, *beside])
     except ImportError as error:
-        raise click.BadParameter(f"{name}: {error}", param_hint="--layers") from None
-    except Exception as error:  # the user's own code
-        reason = f"{name} can't be imported: {type(error).__name__}: {error}"
-        raise click.BadParameter(reason, param_hint="--layers") from None
+        raise click.BadParameter(str(error), param_hint="--layers") from None
 
 
 def _limits(changes: tuple[str, ...]) -> Limits:
