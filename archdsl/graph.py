@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import Span, Use
-from archdsl.layers.base import Facts, Layer, Shape
+from archdsl.layers.base import Facts, Layer, Shape, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size
 from archdsl.layers.tensor import OwnTensor
 
@@ -118,6 +118,8 @@ class Graph:
         outputs: the main output first, if there is one.
         scopes: by name, in the order in which they were entered; the network's own is "".
         agreements: pairs of sizes with free names that must be equal.
+        registered: labels by the scope's name, in the order in which their modules stand in the
+            state_dict, where the spec says so with `register`; elsewhere it is that of the nodes.
         digest: SHA-256 of the sources, in hexadecimal.
     """
 
@@ -131,6 +133,17 @@ class Graph:
     span: Span
     agreements: tuple[tuple[Size, Size], ...] = ()
     digest: str = ""
+    registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def members(self) -> set[str]:
+        """Names of the nodes that are modules, or tensors of the network's own."""
+        return {
+            name
+            for name, node in self.nodes.items()
+            if name not in self.inputs
+            and not node.shares
+            and isinstance(node.facts.torch, TorchModule | TorchTensor)
+        }
 
 
 @dataclass(frozen=True)

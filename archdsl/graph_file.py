@@ -66,6 +66,7 @@ class ScopeRecord(Record):
     block: Text
     arguments: dict[Name, Argument]
     description: Text
+    registered: list[Name] = []
     place: Text
 
 

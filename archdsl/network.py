@@ -42,8 +42,9 @@ def load(
             name of a free size: `{"image": [3, "H", "W"]}`.
         limits: how much the spec may ask for.
         search: folders that imports may lead to, besides the spec's own.
-        parameters: values for the network's parameters, as in `classes=10`; a block or layer is
-            given by its name.
+        parameters: values for the network's parameters, as in `classes=10`. For one of the type
+            `block` or `list` a string is an expression of the language, which may name what the
+            file defines: `unit="Bottleneck(groups = 32)"`.
 
     Raises:
         ArchError: the spec is wrong; its text says where and how to mend it.

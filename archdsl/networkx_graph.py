@@ -8,7 +8,7 @@ the text of its formula.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -91,19 +91,23 @@ def _graph_attributes(checked: CheckedGraph) -> dict[str, object]:
             {"name": each.name, "node": each.node, "training_only": each.training_only}
             for each in checked.outputs
         ],
-        "scopes": {name: _scope_attributes(scope) for name, scope in checked.scopes.items()},
+        "scopes": {
+            name: _scope_attributes(scope, checked.registered.get(name, ()))
+            for name, scope in checked.scopes.items()
+        },
         "agreements": [[str(left), str(right)] for left, right in checked.agreements],
         "digest": checked.digest,
     }
 
 
-def _scope_attributes(scope: Scope) -> dict[str, object]:
+def _scope_attributes(scope: Scope, registered: Sequence[str]) -> dict[str, object]:
     return {
         "parent": scope.parent.name if scope.parent else None,
         "label": scope.label,
         "block": scope.block,
         "arguments": _plain(scope.arguments),
         "description": scope.description,
+        "registered": list(registered),
         "place": str(scope.span),
     }
 

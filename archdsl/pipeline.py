@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from archdsl.check import check
-from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
-from archdsl.elaborate.errors import BadNetwork, Problem
+from archdsl.diagnostics import ArchError, Diagnostic, Source
+from archdsl.elaborate.errors import BadNetwork, Problem, UnknownName
 from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.network import (
@@ -20,7 +20,6 @@ from archdsl.elaborate.network import (
 )
 from archdsl.elaborate.structure import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
-from archdsl.elaborate.wording import did_you_mean
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
@@ -118,10 +117,11 @@ class Spec:
     def values(self, network: str | None, given: Mapping[str, object]) -> dict[str, Value]:
         """Return Python values as values of the language.
 
-        Lists become lists; for a parameter that takes a block, a string names one.
+        Lists become lists. A string is the value of a parameter of the type `str` or of none; for
+        one that takes a block or a list, it is an expression of the language: "Unit(groups = 32)".
 
         Raises:
-            ArchError: a value is of a kind that the language doesn't have, or names no block.
+            ArchError: a value is of a kind that the language doesn't have, or an expression wrong.
         """
         kinds = self._types(network)
         return {
@@ -129,15 +129,8 @@ class Spec:
         }
 
     def _value(self, name: str, value: object, kind: str) -> Value:
-        if kind == "block" and isinstance(value, str):
-            world = World(self.layers, self.limits)
-            nowhere = Span(self.module.source, 0, 0)
-            block = world.block_named(self.module, value, nowhere, ())
-            if block is None:
-                reason = f"`{name}` needs a layer or block, and there is none called `{value}`"
-                hint = did_you_mean(value, world.block_names(self.module))
-                raise ArchError([BadNetwork(span=None, reason=reason, hint=hint)])
-            return block
+        if kind in ("block", "list") and isinstance(value, str):
+            return self._expression(name, value, kind)
         if isinstance(value, list | tuple | range):
             return tuple(self._value(name, item, "") for item in value)
         if value is None or isinstance(value, str | bool | int | float | BlockValue):
@@ -150,22 +143,34 @@ class Spec:
         raise ArchError([BadNetwork(span=None, reason=reason)])
 
     def parse_value(self, name: str, text: str, network: str | None) -> Value:
-        """Return the value that a text gives to a parameter: `[3, 4, 6, 3]`, `Bottleneck`.
+        """Return the value of an expression for a parameter: `[3, 4, 6, 3]`, `Unit(groups = 32)`.
 
-        For a parameter of the type str, a text that is no string in quotes is taken as it is.
+        It may name the items of the file, and is worked out within the limits of a spec. For a
+        parameter of the type str, a text that is no string in quotes is taken as it is.
 
         Raises:
             ArchError: it is no value.
         """
-        kinds = self._types(network)
-        if kinds.get(name) == "str" and not text.startswith('"'):
+        kind = self._types(network).get(name, "")
+        if kind == "str" and not text.startswith('"'):
             return text
+        return self._expression(f"-p {name}", text, kind)
+
+    def _expression(self, path: str, text: str, kind: str) -> Value:
         world = World(self.layers, self.limits)
+        setting = FileSetting(world, self.module)
+        node = self.reader.parser.expression(Source(path, text))
         try:
-            node = self.reader.parser.expression(Source(f"-p {name}", text))
-            return evaluate(node, FileSetting(world, self.module), self.limits.steps)
+            return evaluate(node, setting, self.limits.steps)
         except Problem as error:
-            raise ArchError([error.diagnostic]) from None
+            wrong = error.diagnostic
+            first = wrong.span is not None and wrong.span.start == 0
+            if kind == "block" and first and isinstance(wrong, UnknownName):
+                known = tuple(world.block_names(self.module))
+                wrong = UnknownName(
+                    span=wrong.span, what="layer or block", name=wrong.name, known=known
+                )
+            raise ArchError([wrong]) from None
 
     def graph(
         self,

@@ -33,6 +33,7 @@ class Report(NamedTuple):
         depth: how many layers with multiply-accumulates lie on the longest path at inference.
         folded: the depth at which blocks are folded, or None.
         assumptions: what the free sizes must be for the shapes to agree.
+        registered: labels of scopes in the order of the state_dict, where `register` gives it.
     """
 
     network: str
@@ -50,6 +51,7 @@ class Report(NamedTuple):
     depth: int
     folded: int | None
     assumptions: Assumptions
+    registered: Mapping[str, tuple[str, ...]]
 
 
 def report(
@@ -87,6 +89,7 @@ def report(
         depth=_longest(checked),
         folded=depth,
         assumptions=assumptions(checked),
+        registered=checked.registered,
     )
 
 
@@ -112,6 +115,7 @@ def as_data(report: Report) -> dict[str, object]:
         },
         "depth": report.depth,
         "assumptions": list(report.assumptions.sentences()),
+        "registered": {name: list(labels) for name, labels in report.registered.items()},
         "layers": [_row_data(row) for row in report.rows],
     }
 

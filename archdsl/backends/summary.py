@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from archdsl.analysis.agreement import without_rounding
@@ -13,6 +14,8 @@ from archdsl.backends.table_cells import Writer
 from archdsl.layers.sizes import Formula, Size
 
 LONGEST_SUM = 100
+MOST_LABELS = 6
+MOST_ORDERS = 8
 
 
 class Line(NamedTuple):
@@ -86,6 +89,19 @@ def _parameters(report: Report, explain: bool, write: Writer) -> Iterator[Line]:
         yield Line(written, level=1)
     if report.buffers.training != 0:
         yield _line(write, "Buffers", report.buffers.training, "stored, not learned")
+    if report.registered:
+        yield Line("Order in the state_dict")
+    orders: dict[tuple[str, ...], list[str]] = {}
+    for name, labels in report.registered.items():
+        orders.setdefault(labels, []).append(f"`{name}`" if name else "the network")
+    for labels, names in islice(orders.items(), MOST_ORDERS):
+        yield Line(_first(names), note=_first(labels), level=1)
+    if len(orders) > MOST_ORDERS:
+        yield Line(f"and {len(orders) - MOST_ORDERS} more", level=1)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join([*names[:MOST_LABELS], *["..."] * (len(names) > MOST_LABELS)])
 
 
 def _operations(report: Report, write: Writer) -> Iterator[Line]:

@@ -11,7 +11,7 @@ from archdsl.elaborate.binding import Signature
 from archdsl.elaborate.errors import BadLabel, BadValue, NameClash, Problem, Spoiled
 from archdsl.elaborate.expressions import bind_targets, evaluate, problem
 from archdsl.elaborate.frames import Branched, Frame
-from archdsl.elaborate.labels import declare, open_scope, single
+from archdsl.elaborate.labels import declare, open_scope, register, single
 from archdsl.elaborate.modules import World
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.own_tensors import own_tensor
@@ -62,6 +62,7 @@ class Elaborator:
             ast.Input: self.input,
             ast.Output: self.output,
             ast.OwnTensor: self.own_tensor,
+            ast.Registered: self.registered,
         }
 
     def report(self, diagnostic: Diagnostic) -> None:
@@ -238,6 +239,14 @@ class Elaborator:
         record = Record(label, last, layer, (), facts, frame.place.scope, statement.span, frame.way)
         entry.flow = (self.recorder.add(record),)
         frame.flowing = flowing
+
+    def registered(self, statement: ast.Registered, frame: Frame) -> None:
+        for path in statement.paths:
+            self.world.step(path.span)
+            try:
+                register(frame, path)
+            except Problem as error:  # it makes nothing, so what follows is not spoiled
+                self.report(error.diagnostic)
 
     def stage(self, statement: ast.Stage, frame: Frame) -> Work | None:
         operation = statement.operation

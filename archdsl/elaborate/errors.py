@@ -104,6 +104,8 @@ class Rebound(Diagnostic):
     """A value that has been given already.
 
     Values never change: only the tensor flows from one statement, or turn of a loop, to the next.
+    A `let` in inner braces would be a second value, which ends with them and leaves the first as it
+    was; so that nobody takes it for a change of the first, it has to have another name.
     """
 
     code = "E0204"
@@ -111,14 +113,20 @@ class Rebound(Diagnostic):
     name: str
     first: Span
     index: str = ""
+    outside: bool = False
+    chosen: bool = False
 
     def message(self) -> str:
+        if self.outside:
+            return f"`{self.name}` has a value already, and one given in these braces ends at `}}`"
         return f"`{self.name}` has a value already, and values never change"
 
     def others(self) -> Sequence[Label]:
         return [Label(self.first, "given here")]
 
     def help(self) -> str:
+        if self.outside and self.chosen:
+            return "choose outside of these braces: `let chosen = a if condition else b`"
         if self.index:
             return (
                 "only the tensor is carried from one turn of a loop to the next: work the value "

@@ -207,7 +207,9 @@ def _comparison(node: ast.Comparison, at: Setting, most: int) -> bool:
     left = evaluate(node.first, at, most)
     for sign, operand in node.rest:
         right = evaluate(operand, at, most)
-        if isinstance(left, tuple | range) and isinstance(right, tuple | range):
+        if sign in operations.MEMBERSHIP:
+            at.step(node.span, operations.cost_of_search(left, right, most))
+        elif isinstance(left, tuple | range) and isinstance(right, tuple | range):
             at.step(node.span, weight(left, most))
         if not operations.compare(sign, left, right):
             return False

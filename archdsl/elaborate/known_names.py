@@ -52,7 +52,15 @@ class Enough(Exception):
 
 
 class Known(dict[str, Span]):
-    """The values that can be seen at a place, with where they were given."""
+    """The values that can be seen at a place, with where they were given.
+
+    Attributes:
+        outside: names that were given outside of the braces in which the place is.
+        chosen: whether those are the braces of a condition.
+    """
+
+    outside: frozenset[str] = frozenset()
+    chosen: bool = False
 
 
 class NameReview:

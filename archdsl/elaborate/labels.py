@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from sys import intern
 
 from archdsl.diagnostics import Span
-from archdsl.elaborate.errors import BadFlow, BadLabel, NameClash, Problem
+from archdsl.elaborate.errors import BadFlow, BadLabel, BadStructure, NameClash, Problem
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry, Flow, Place
+from archdsl.elaborate.wording import did_you_mean
 from archdsl.graph import Scope
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
@@ -40,15 +42,14 @@ def declare(
         raise Problem(
             NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
         )
-    entry = place.entries[last] = Entry(where)
-    return label, entry
+    return label, place.enter(last, Entry(where))
 
 
 def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
     """Return the scope that a part of a dotted label names, which may be new."""
     entry = place.entries.get(part)
     if entry is None:
-        entry = place.entries[part] = Entry(path.span, flow=())
+        entry = place.enter(part, Entry(path.span, flow=()))
         scope = Scope(place.full_name(part), place.scope, "", path.span)
         return enter_scope(scope, entry, frame, around=place)
     if entry.place is None or not entry.place.open:
@@ -62,6 +63,64 @@ def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
             )
         )
     return entry.place
+
+
+def register(frame: Frame, path: ast.Path) -> None:
+    """Keep the next place in the `state_dict` for a label that a later stage has."""
+    place = frame.place
+    *outer, last = frame.parts(path)
+    for part in outer:
+        if part not in place.entries:
+            _keep_order(place, frame)
+        place = step_into(place, part, path, frame)
+    if first := _keep_order(place, frame).get(last):
+        raise Problem(
+            NameClash(
+                span=path.span,
+                trail=frame.trail,
+                name=place.full_name(last),
+                first=first,
+                what="places are registered for what is",
+            )
+        )
+    if last in place.entries:
+        reason = f"`{place.full_name(last)}` is made before this, and has its place there"
+        hint = f"put `register {last}` before that stage"
+        raise Problem(BadStructure(span=path.span, trail=frame.trail, reason=reason, hint=hint))
+    _keep_order(place, frame)[last] = path.span
+
+
+def _keep_order(place: Place, frame: Frame) -> dict[str, Span | None]:
+    """Return the order of the labels of a scope, which is kept from now on."""
+    if place.registered is None:
+        place.registered = dict.fromkeys(place.entries)
+        frame.recorder.ordered.append(place)
+    return place.registered
+
+
+def registered(frame: Frame, names: Container[str]) -> dict[str, tuple[str, ...]]:
+    """Return the labels of scopes with a `register`, in the order that it gives them.
+
+    `names` are those of all modules, scopes and tensors in the `state_dict`.
+
+    Raises:
+        Problem: no stage has a label that was registered.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for place in frame.recorder.ordered:
+        for label, span in (place.registered or {}).items():
+            if span is None or place.full_name(label) in names:
+                continue
+            inside = f" of `{place.scope.name}`" if place.scope.name else ""
+            reason = f"no stage{inside} that comes after this is labelled `{label}`"
+            if label in place.entries:
+                reason = f"`{label}` is no module or parameter: the state_dict has no place for it"
+            others = [name for name in place.registered or () if place.full_name(name) in names]
+            raise Problem(BadStructure(span=span, reason=reason, hint=did_you_mean(label, others)))
+        found[place.scope.name] = tuple(
+            label for label in place.registered or () if place.full_name(label) in names
+        )
+    return found
 
 
 def open_scope(frame: Frame, path: ast.Path) -> tuple[Place, Entry]:

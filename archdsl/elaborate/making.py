@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archdsl.diagnostics import Span
+from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.binding import Given, bind
 from archdsl.elaborate.errors import (
     BadArgument,
@@ -15,8 +16,10 @@ from archdsl.elaborate.errors import (
     UnknownName,
 )
 from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.values import SPOILED, BlockValue, kind_of
+from archdsl.elaborate.modules import COST_OF_CALL, FileSetting, Module, World
+from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, kind_of
 from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError
+from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -59,6 +62,55 @@ def callee(operation: ast.Call, frame: Frame) -> BlockValue:
     )
 
 
+class _InAlias(FileSetting):
+    """Where the call stands that a block with parameters is: it sees those, and what flows."""
+
+    def __init__(self, module: Module, frame: Frame, trail: tuple[Use, ...]) -> None:
+        super().__init__(frame.world, module, trail)
+        self.frame = frame
+
+    def flow(self) -> Tensors:
+        return self.frame.flow()
+
+
+def expanded(block: BlockValue, call: ast.Call, frame: Frame) -> tuple[BlockValue, ast.Call]:
+    """Return what a use of `block F(out) = Conv2d(out, 3)` comes to, and its call.
+
+    All arguments are fixed by then, so that the call holds none. Others are returned as they are.
+    """
+    world = frame.world
+    trail: tuple[Use, ...] = ()
+    entered = 0
+    try:
+        while (alias := block.alias) is not None and block.module is not None:
+            given = world.given(call.arguments, frame)
+            outer = (*trail, *frame.trail)
+            bound = bind(world.signature(block), given, block.fixed, call.span, outer)
+            world.step(call.span, COST_OF_CALL)
+            world.enter(alias, alias.name, call.span, outer)
+            entered += 1
+            inside = _InAlias(block.module, frame, further(alias.name, call.span, outer, world))
+            world.bind_parameters(alias.name, alias.parameters or (), bound, inside, outer)
+            trail = (Use(alias.name, call.span), *trail)
+            block = replace(world.partial(alias.call, inside, complete=True), trail=trail)
+            call = call._replace(arguments=())
+    finally:
+        for _ in range(entered):
+            world.leave()
+    return block, call
+
+
+def further(name: str, span: Span, trail: tuple[Use, ...], world: World) -> tuple[Use, ...]:
+    """Return the way to the inside of a block, which must not be too long."""
+    allowed = world.limits.nesting
+    if len(trail) >= allowed:
+        asks = f"blocks are used inside each other {len(trail) + 1} deep"
+        raise Problem(
+            OverLimit(span=span, trail=trail, limit="nesting", asks=asks, allowed=allowed)
+        )
+    return (Use(name, span), *trail)
+
+
 def make_layer(
     maker: Elaborator, kind: type[Layer], block: BlockValue, operation: ast.Call, frame: Frame
 ) -> Layer:
@@ -69,7 +121,8 @@ def make_layer(
             BlockValue(kind.word or kind.__name__, layer=kind)
         )
     given = frame.world.given(operation.arguments, frame)
-    bound = bind(signature, given, block.fixed, operation.span, frame.trail)
+    trail = (*block.trail, *frame.trail)
+    bound = bind(signature, given, block.fixed, operation.span, trail)
     for value, span in bound.values():
         frame.weigh(value, span)
     values = {
@@ -84,7 +137,7 @@ def make_layer(
             maker.report(
                 BadArgument(
                     span=span,
-                    trail=frame.trail,
+                    trail=trail,
                     callee=kind.word or kind.__name__,
                     name=name,
                     reason=reason,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archdsl.diagnostics import Source, Span, Use
 from archdsl.elaborate.binding import Signature, bind
@@ -117,6 +117,8 @@ class World:
             return BlockValue(item.name, declaration=item, module=home)
         if isinstance(item, ast.Let):
             return self.let_value(module, name, item, span, trail)
+        if isinstance(item, ast.BlockAlias) and item.parameters is not None:
+            return BlockValue(item.name, alias=item, module=home)
         if isinstance(item, ast.BlockAlias):
             self.enter(item, item.name, span, trail)
             deeper = self.deepen(item.call, span)
@@ -177,8 +179,8 @@ class World:
 
     # --- calls ------------------------------------------------------------------------------
 
-    def partial(self, call: ast.Call, setting: FileSetting) -> BlockValue:
-        """Return a block or layer of which a call fixes some arguments."""
+    def partial(self, call: ast.Call, setting: FileSetting, complete: bool = False) -> BlockValue:
+        """Return a block or layer of which a call fixes some arguments, or all it needs."""
         name = call.name
         block = setting.names.find(name.name)
         value = (
@@ -199,8 +201,8 @@ class World:
             )
         given = self.given(call.arguments, setting)
         signature = self.signature(value)
-        fixed = bind(signature, given, value.fixed, call.span, setting.trail, complete=False)
-        return BlockValue(value.name, value.declaration, value.layer, value.module, fixed)
+        fixed = bind(signature, given, value.fixed, call.span, setting.trail, complete)
+        return replace(value, fixed=fixed)
 
     def block_names(self, module: Module) -> Iterator[str]:
         """Yield the names of all blocks and layers that a file can use."""
@@ -223,8 +225,9 @@ class World:
             fields = block.layer.model_fields
             required = frozenset(name for name, field in fields.items() if field.is_required())
             return Signature(block.name, tuple(fields), required)
-        assert block.declaration is not None
-        return signature_of(block.name, block.declaration.parameters)
+        declared = block.declaration or block.alias
+        assert declared is not None
+        return signature_of(block.name, declared.parameters or ())
 
     def call_function(
         self, call: ast.Call, function: ast.Function, home: Module, caller: FileSetting
@@ -241,7 +244,7 @@ class World:
             deepest = max((*(let.value for let in function.lets), function.value), key=_depth)
             deeper = self.deepen(deepest, call.span)
             inside = FileSetting(self, home, trail)
-            self.bind_parameters(function.name, function.parameters, bound, inside)
+            self.bind_parameters(function.name, function.parameters, bound, inside, caller.trail)
             for let in function.lets:
                 self.step(let.span)
                 value = evaluate(let.value, inside, self.limits.steps)
@@ -257,8 +260,12 @@ class World:
         parameters: tuple[ast.Parameter, ...],
         bound: Mapping[str, tuple[Value, Span]],
         inside: FileSetting,
+        trail: tuple[Use, ...],
     ) -> None:
-        """Give each parameter its value or its default, and check its type."""
+        """Give each parameter its value or its default, and check its type.
+
+        `trail` leads to where the values were given, as that of `inside` to where defaults are.
+        """
         for parameter in parameters:
             if parameter.name in bound:
                 value, span = bound[parameter.name]
@@ -277,7 +284,7 @@ class World:
                 raise Problem(
                     BadArgument(
                         span=span,
-                        trail=inside.trail[1:] if parameter.name in bound else inside.trail,
+                        trail=trail if parameter.name in bound else inside.trail,
                         callee=callee,
                         name=parameter.name,
                         reason=f"must be {TYPES[parameter.type]}",
@@ -351,7 +358,9 @@ class FileSetting:
 
     def known_names(self) -> Iterator[str]:
         yield from self.names
-        yield from self.module.items
+        for name, item in self.module.items.items():
+            if not isinstance(item, ast.Network | ast.NetworkAlias):
+                yield name
         yield from self.module.imported
 
     def bind(self, let: ast.Let, value: Value, names: Names) -> None:

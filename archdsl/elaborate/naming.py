@@ -46,6 +46,8 @@ class Place:
         outside: whether labels around it can be seen from within; not from within a block.
         position: of the next stage without a label.
         outputs: what `output name` names in a block or network.
+        registered: all labels in the order of the `state_dict`, each with the `register` that asks
+            for its place; None where there is none, so that the order is that of the stages.
     """
 
     scope: Scope
@@ -55,6 +57,14 @@ class Place:
     open: bool = True  # whether dotted labels may add to it from elsewhere
     entries: dict[str, Entry] = field(default_factory=dict)
     outputs: dict[str, Entry] = field(default_factory=lambda: NO_OUTPUTS)
+    registered: dict[str, Span | None] | None = None
+
+    def enter(self, label: str, entry: Entry) -> Entry:
+        """Let a label of this scope stand for something."""
+        self.entries[label] = entry
+        if self.registered is not None:
+            self.registered.setdefault(label)
+        return entry
 
     def full_name(self, label: str) -> str:
         """Return the name of a stage of this scope, from the network on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.binding import bind
@@ -10,7 +11,7 @@ from archdsl.elaborate.elaborator import Elaborator
 from archdsl.elaborate.errors import BadNetwork, BadValue, NameClash, Problem, Recursion, Spoiled
 from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.labels import single
+from archdsl.elaborate.labels import registered, single
 from archdsl.elaborate.making import infer
 from archdsl.elaborate.modules import FileSetting, Module, World, signature_of
 from archdsl.elaborate.naming import Entry, Place
@@ -120,7 +121,13 @@ def elaborate(
     if maker.errors:
         raise ArchError(maker.errors)
     inputs = {node.name: number for number, node in enumerate(recorder.records) if _is_input(node)}
-    return recorder.graph(frame.place.scope, inputs, outputs, digest)
+    graph = recorder.graph(frame.place.scope, inputs, outputs, digest)
+    if not recorder.ordered:
+        return graph
+    try:
+        return replace(graph, registered=registered(frame, graph.scopes.keys() | graph.members()))
+    except Problem as error:
+        raise ArchError([error.diagnostic]) from None
 
 
 def _is_input(record: Record) -> bool:
@@ -200,7 +207,7 @@ def _begin(
 ) -> Frame:
     """Return the frame in which the body of a network is worked out."""
     setting = FileSetting(world, home)
-    world.bind_parameters(name, declaration.parameters, bound, setting)
+    world.bind_parameters(name, declaration.parameters, bound, setting, ())
     text = (alias.description if alias else "") or declaration.body.description
     scope = Scope("", None, name, declaration.span, dict(setting.names.given), text)
     recorder.scopes[""] = scope

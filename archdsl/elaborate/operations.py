@@ -17,6 +17,7 @@ from archdsl.elaborate.values import (
     items,
     kind_of,
     number,
+    weight,
 )
 from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.limits import LARGEST
@@ -30,6 +31,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+MEMBERSHIP = ("in", "not in")
 
 
 def arithmetic(sign: str, left: Value, right: Value, most: int) -> Value:
@@ -117,6 +119,8 @@ def check_length(length: int, value: Value, most: int) -> None:
 
 def compare(sign: str, left: Value, right: Value) -> bool:
     """Work out a comparison. Sizes with free names compare only where the answer is certain."""
+    if sign in MEMBERSHIP:
+        return contains(right, left, sign) == (sign == "in")
     if sign in ("==", "!="):
         return equal(left, right) == (sign == "==")
     if isinstance(left, str) and isinstance(right, str):
@@ -126,6 +130,39 @@ def compare(sign: str, left: Value, right: Value) -> bool:
     if isinstance(first, Formula) or isinstance(second, Formula):
         first, second = difference(first, second), 0
     return COMPARISONS[sign](first, second)
+
+
+def contains(where: Value, value: Value, sign: str) -> bool:
+    """Tell whether a list holds an item, or a string a part, as Python's `in` does."""
+    if isinstance(where, str):
+        if isinstance(value, str):
+            return value in where
+        raise ValueProblem(f"a string holds strings alone, and this is {kind_of(value)}")
+    if isinstance(where, range) and isinstance(value, int):
+        return value in where and not isinstance(value, bool)
+    if not isinstance(where, tuple | range):
+        what = f"what stands after `{sign}` must be a list or a string"
+        hint = "its sizes are a list: `in.shape`" if isinstance(where, Tensors) else ""
+        if type(where) is int:
+            hint = f"did you mean `{sign} [{where}]`?"
+        raise ValueProblem(f"{what}, and this is {kind_of(where)}", hint)
+    unknown: ValueProblem | None = None
+    for item in where:
+        try:
+            if equal(item, value):
+                return True
+        except ValueProblem as error:  # another item may be the same for all free sizes
+            unknown = unknown or error
+    if unknown is not None:
+        raise unknown
+    return False
+
+
+def cost_of_search(value: Value, where: Value, most: int) -> int:
+    """Return how many comparisons it takes at most to look for a value."""
+    if isinstance(where, range) and isinstance(value, int):
+        return 1
+    return weight(where, most)
 
 
 def difference(left: Any, right: Any) -> int:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.errors import Problem
+from archdsl.elaborate.naming import Place
 from archdsl.graph import Graph, Node, Output, Scope
 from archdsl.layers.base import Facts, Layer, LayerError, Shape, Shapes, construct
 from archdsl.layers.sizes import FormulaError, Size
@@ -57,6 +58,7 @@ class Recorder:
         self.limits = limits
         self.records: list[Record] = []
         self.scopes: dict[str, Scope] = {}
+        self.ordered: list[Place] = []  # with a `register`
         self.edges = 0
         self._layers: dict[tuple[type[Layer], str], Layer] = {}
         self._facts: dict[tuple[int, Shapes], Facts] = {}

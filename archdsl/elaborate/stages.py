@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.binding import bind
 from archdsl.elaborate.errors import BadFlow, BadStructure, Problem, Spoiled
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.labels import declare, enter_scope, name_tensor
-from archdsl.elaborate.making import callee, infer, make_layer
+from archdsl.elaborate.making import callee, expanded, further, infer, make_layer
 from archdsl.elaborate.modules import COST_OF_CALL
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record, Way
 from archdsl.elaborate.reuse import replay
 from archdsl.elaborate.values import BlockValue
 from archdsl.graph import NOTHING, Scope
-from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def from_(maker: Elaborator, operation: ast.From, stage: ast.Stage, frame: Frame
 
 
 def call(maker: Elaborator, operation: ast.Call, stage: ast.Stage, frame: Frame) -> Work | None:
-    block = callee(operation, frame)
+    block, operation = expanded(callee(operation, frame), operation, frame)
     if block.layer is not None:
         use_layer(maker, block, operation, stage, frame)
         return None
@@ -97,7 +95,7 @@ def use_block(
         frame.place,
         frame.flowing,
         operation.span,
-        further(name, stage.span, frame),
+        further(name, stage.span, frame.trail, frame.world),
     )
     inside.way = Way(name, stage.span, frame.way)
     bind_block(block, operation, frame, inside)
@@ -133,7 +131,7 @@ def use_block(
 
 
 def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
-    block = callee(operation.call, frame)
+    block, call = expanded(callee(operation.call, frame), operation.call, frame)
     declaration = block.declaration
     if declaration is None:
         raise Problem(
@@ -152,11 +150,11 @@ def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Fr
         frame.place,
         frame.flowing,
         operation.span,
-        further(block.name, stage.span, frame),
+        further(block.name, stage.span, frame.trail, frame.world),
     )
     inside.way = Way(block.name, stage.span, frame.way)
     inside.home = frame.home
-    bind_block(block, operation.call, frame, inside)
+    bind_block(block, call, frame, inside)
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
     try:
         yield maker.body(declaration.body, inside), inside
@@ -185,26 +183,15 @@ def close(entry: Entry, first: int, frame: Frame, inner: Frame) -> None:
     frame.flowing = inner.flowing
 
 
-def further(name: str, span: Span, frame: Frame) -> tuple[Use, ...]:
-    """Return the way to the inside of a block, which must not be too long."""
-    trail = (Use(name, span), *frame.trail)
-    allowed = frame.world.limits.nesting
-    if len(trail) > allowed:
-        asks = f"blocks are used inside each other {len(trail)} deep"
-        raise Problem(
-            OverLimit(span=span, trail=frame.trail, limit="nesting", asks=asks, allowed=allowed)
-        )
-    return trail
-
-
 def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Frame) -> None:
     """Give a block its parameters, and its inputs what flows."""
     declaration = block.declaration
     assert declaration is not None
     given = frame.world.given(operation.arguments, frame)
     signature = frame.world.signature(block)
-    bound = bind(signature, given, block.fixed, operation.span, frame.trail)
-    frame.world.bind_parameters(block.name, declaration.parameters, bound, inside)
+    trail = (*block.trail, *frame.trail)
+    bound = bind(signature, given, block.fixed, operation.span, trail)
+    frame.world.bind_parameters(block.name, declaration.parameters, bound, inside, trail)
     inputs = inputs_of(declaration)
     if not inputs or frame.flowing is None:
         inside.maps = {one.name: None for one in inputs}

@@ -17,6 +17,9 @@ from archdsl.layers.registry import Registry
 from archdsl.layers.tensor import DISTRIBUTIONS
 from archdsl.syntax import ast
 
+# What may stand in a merge: it makes no stage by itself.
+BESIDE_BRANCHES = (ast.Branch, ast.For, ast.Repeat, ast.If, ast.Let, ast.Registered)
+
 
 def review(module: Module, layers: Registry) -> list[Diagnostic]:
     """Return what is wrong with a file whatever its parameters are, in the order of the text."""
@@ -51,8 +54,9 @@ class _Review(NameReview):
             elif isinstance(item, ast.Let):
                 self.expression(item.value, Known())
             elif isinstance(item, ast.BlockAlias):
-                self.block_name(item.call.name, Known())
-                self.arguments(item.call, Known())
+                known = self.parameters(item.parameters or ())
+                self.block_name(item.call.name, known)
+                self.arguments(item.call, known)
             elif isinstance(item, ast.NetworkAlias):
                 self.arguments(item.call, Known())
 
@@ -92,13 +96,19 @@ class _Review(NameReview):
         branches: bool = False,
         top: bool = True,
         indices: tuple[str, ...] = (),
+        chosen: bool = False,
     ) -> None:
-        """Review statements. `branches`: in a merge; `top`: not inside a loop, group, ..."""
+        """Review statements. `branches`: in a merge; `top`: not inside a loop, group, ...
+
+        `chosen`: in a condition.
+        """
+        outside = frozenset() if top else frozenset(known)
         known = Known(known)
+        known.outside, known.chosen = outside, chosen
         begun = False
         for one in body.statements:
             kind = type(one)
-            if branches and kind not in (ast.Branch, ast.For, ast.Repeat, ast.If, ast.Let):
+            if branches and kind not in BESIDE_BRANCHES:
                 self.misplaced(
                     one.span,
                     "only branches stand directly in a merge",
@@ -117,6 +127,7 @@ class _Review(NameReview):
             elif isinstance(one, ast.For):
                 self.expression(one.source, known)
                 inner = Known(known)
+                inner.outside = frozenset(known)
                 for target in one.targets:
                     self.give(target, inner, indices)
                 names = (*indices, *(target.name for target in one.targets))
@@ -125,18 +136,22 @@ class _Review(NameReview):
                 self.expression(one.turns, known)
                 self.body(one.body, known, owner, branches=branches, top=False, indices=indices)
             elif isinstance(one, ast.If):
-                for condition, inside in one.cases:
+                for condition, _ in one.cases:
                     self.expression(condition, known)
-                    self.body(inside, known, owner, branches=branches, top=False, indices=indices)
-                if one.otherwise is not None:
-                    self.body(
-                        one.otherwise, known, owner, branches=branches, top=False, indices=indices
-                    )
+                for inside in (*(inside for _, inside in one.cases), one.otherwise):
+                    if inside is not None:
+                        self.body(
+                            inside, known, owner, branches=branches, top=False, indices=indices,
+                            chosen=True,
+                        )  # fmt: skip
             elif isinstance(one, ast.Branch):
                 self.path(one.name, known)
                 self.body(one.body, known, owner, top=False, indices=indices)
             elif isinstance(one, ast.Output):
                 self.output(one, known, owner, top, indices)
+            elif isinstance(one, ast.Registered):
+                for path in one.paths:
+                    self.path(path, known)
             elif isinstance(one, ast.OwnTensor):
                 self.path(one.name, known)
                 self.expression(one.shape, Known(known, batch=one.span))
@@ -169,6 +184,8 @@ class _Review(NameReview):
                 name=target.name,
                 first=known[target.name],
                 index=indices[-1] if indices else "",
+                outside=target.name in known.outside,
+                chosen=known.chosen,
             )
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from archdsl.diagnostics import Span
+from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.layers.base import Layer, Shape
 from archdsl.layers.sizes import Formula
@@ -43,15 +43,19 @@ class BlockValue:
         name: as written where it was declared.
         declaration: of a block; None for a layer.
         layer: the layer; None for a block.
+        alias: of `block Name(parameters) = Other(...)`, whose call is worked out when it is used.
         module: the file that a block is declared in.
         fixed: values of arguments that `block Name = Other(...)` fixes, with their places.
+        trail: the uses of blocks that led to those places.
     """
 
     name: str
     declaration: ast.Block | None = None
     layer: type[Layer] | None = None
+    alias: ast.BlockAlias | None = None
     module: Module | None = None
     fixed: Mapping[str, tuple[Value, Span]] = field(default_factory=dict)
+    trail: tuple[Use, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,16 @@ class OwnTensor(Node):
     span: Span
 
 
-Statement = Description | Stage | Let | For | Repeat | If | Branch | Input | Output | OwnTensor
+class Registered(Node):
+    """`register reduction, norm`: these labels have their places in the `state_dict` here."""
+
+    paths: tuple[Path, ...]
+    span: Span
+
+
+Statement = (
+    Description | Stage | Let | For | Repeat | If | Branch | Input | Output | OwnTensor | Registered
+)
 
 
 class Body(Node):
@@ -240,9 +249,13 @@ class Block(Node):
 
 
 class BlockAlias(Node):
-    """`block Norm = BatchNorm2d(eps = 0.001)`."""
+    """`block Norm = BatchNorm2d(eps = 0.001)`, `block F(out, stride) = Conv2d(out, 3, stride)`.
+
+    `parameters` is None without brackets: then what the call leaves out stays open.
+    """
 
     name: str
+    parameters: tuple[Parameter, ...] | None
     call: Call
     span: Span  # of the name
 

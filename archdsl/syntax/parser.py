@@ -37,7 +37,7 @@ OPTIONS = {
 WORDS = {
     "NETWORK", "BLOCK", "LET", "FN", "IMPORT", "FROM", "AS", "FOR", "IN", "REPEAT", "IF", "ELSE",
     "MERGE", "RESIDUAL", "WHEN", "SHORTCUT", "BRANCH", "INPUT", "OUTPUT", "PARAMETER", "BUFFER",
-    "REUSE", "INLINE", "NOT", "AND", "OR", "TRUE", "FALSE", "NONE",
+    "REGISTER", "REUSE", "INLINE", "NOT", "AND", "OR", "TRUE", "FALSE", "NONE",
 }  # fmt: skip
 RESERVED = {"concat", "add", "mul", "sub", *(word.lower() for word in WORDS - {"MERGE"})}
 ITEMS = {"NETWORK", "BLOCK", "LET", "FN", "IMPORT"}
@@ -48,7 +48,9 @@ SIGNS = {
     "_NL": "the end of the line", "$END": "the end of the file", "COMPARISON": "a comparison",
     "SIGN": "`+` or `-`", "TIMES": "`*` or `/`", "POWER": "`**`", "SHAPE_OF": "`shape(...)`",
 }  # fmt: skip
-OPERATORS = {"SIGN", "TIMES", "POWER", "COMPARISON", "AND", "OR", "IF", "DOT", "LSQB"}
+OPERATORS = {
+    "SIGN", "TIMES", "POWER", "COMPARISON", "IN", "NOT", "AND", "OR", "IF", "DOT", "LSQB"
+}  # fmt: skip
 OPERANDS = {"NAME", "INTEGER", "LSQB", "LPAR", "NOT", "SIGN"}
 # Words that other languages have, and what stands for them here.
 HABITS = {

@@ -12,7 +12,7 @@ from archdsl.syntax.errors import BadNumber, BadPath
 
 CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 # From loosest to tightest; `not` stands between `and` and the comparisons, `**` above signs.
-PRECEDENCE = {"OR": 0, "AND": 1, "COMPARISON": 3, "SIGN": 4, "TIMES": 5, "POWER": 7}
+PRECEDENCE = {"OR": 0, "AND": 1, "COMPARISON": 3, "IN": 3, "SIGN": 4, "TIMES": 5, "POWER": 7}
 NOT, SIGN = 2, 6
 INTEGER_DIGITS = len(str(LARGEST))
 
@@ -43,8 +43,9 @@ class TreeBuilder(Builder):
         return ast.Block(self.name_of(name), self.only(parameters), body, self.span(name))
 
     def block_alias(self, children: Children) -> ast.BlockAlias:
-        _, name, call = children
-        return ast.BlockAlias(self.name_of(name), call, self.span(name))
+        _, name, *parameters, call = children
+        own = parameters[0] if parameters else None
+        return ast.BlockAlias(self.name_of(name), own, call, self.span(name))
 
     def function(self, children: Children) -> ast.Function:
         _, name, parameters, *lets, value = children
@@ -202,6 +203,10 @@ class TreeBuilder(Builder):
         span = self.span(word, value[0] if value else shape)
         return ast.OwnTensor(str(word), name, shape, value[0] if value else None, span)
 
+    def registered(self, children: Children) -> ast.Registered:
+        word, *paths = children
+        return ast.Registered(tuple(paths), self.span(word, paths[-1]))
+
     # --- names ------------------------------------------------------------------------------
 
     def targets(self, children: Children) -> tuple[ast.Name, ...]:
@@ -259,6 +264,9 @@ class TreeBuilder(Builder):
             asks = f"{len(flat) // 2} operators stand in a row"
             self.too_many("nesting", asks, self.span(flat[-1], flat[0]), len(flat) // 2)
         return self.climb(flat, 0)
+
+    def not_in(self, children: Children) -> Any:
+        return children[1].update(value="not in")
 
     def climb(self, flat: list[Any], least: int) -> ast.Expression:
         """Take an operand with all operators after it that bind at least as tightly as `least`."""

@@ -125,6 +125,32 @@ exp(0)
 ()
 (1,)
 1 == 2 == 3
+1 in [1, 2]
+3 in [1, 2]
+3 not in [1, 2]
+not 1 in [1, 2]
+1.0 in [1]
+2.0 in range(3)
+2.5 in range(3)
+5 in range(0, 10, 2)
+10 ** 15 in range(10 ** 18)
+"a" in ["a", "b"]
+"a" in [1, none]
+none in [none]
+(1, 2) in [[3], [1, 2]] if false else true
+[1, 2] in [[3], [1, 2]]
+[1] not in [[3], [1, 2]]
+"el" in "hello"
+"" in ""
+"x" not in "hello"
+1 in [1] in [[1]]
+1 in [1, 2] == true
+1 + 1 in [2] and 3 not in [4]
+1 in [2] or 2 in [2]
+[w for w in range(5) if w in [1, 3]]
+[w in [1] for w in [1, 2]]
+[1 in [2] if false else 3]
+1 in [1] if 2 in [2] else 3
 """.strip().split("\n")
 
 
@@ -221,6 +247,14 @@ def test_expressions_mean_what_they_mean_in_python(value: Value) -> None:
         "f(1, 2)",
         "f(y = 1)",
         "3(4)",
+        "1 in 2",
+        "1 in none",
+        "1 in true",
+        '1 in "abc"',
+        'none not in "abc"',
+        "1 in ReLU",
+        "3.5 in range(10 ** 12)",
+        "1 in [1] in 3",
     ],
 )
 def test_expressions_without_a_value_are_refused(wrong: Wrong, text: str) -> None:

@@ -214,7 +214,7 @@ def test_values_given_from_outside(arch: Arch, wrong: Wrong) -> None:
     assert graph.arguments["classes"] == 1000
     for given in ({"depth": 3}, {"unit": "Tnh", "depths": [1]}, {}, {"unit": "Tanh", "depths": 3}):
         (error,) = wrong(NETWORKS, "Net", **given)
-        assert error.code in ("E0208", "E0404")
+        assert error.code in ("E0208", "E0404", "E0201")
 
 
 def test_parameter_that_is_fixed_cannot_be_given_from_outside(wrong: Wrong) -> None:
@@ -225,3 +225,149 @@ def test_parameter_that_is_fixed_cannot_be_given_from_outside(wrong: Wrong) -> N
 def test_networks_in_a_ring_are_refused(wrong: Wrong) -> None:
     (error,) = wrong("network a = b()\nnetwork b = a()", "a")
     assert error.code == "E0205"
+
+
+# --- blocks that stand for a call -----------------------------------------------------------
+
+CALLS = """
+block Conv3x3(out, stride = 1) = Conv2d(out, 3, stride, padding = 1)
+block Same(k: int, half = k // 2) = Conv2d(in.channels, k, padding = half)
+block Wide(out) = Conv3x3(2 * out, stride = 2)
+block Named(out) = Unit(out)
+block Unit(out) { conv: Conv3x3(out); ReLU }
+block Of(unit: block, out) = unit(out)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("Conv3x3(2)", ["0 Conv2d(image) 2 x 8 x 8"]),
+        ("label: Conv3x3(2, 2)", ["label Conv2d(image) 2 x 4 x 4"]),
+        ("Conv3x3(stride = 2, out = 2)", ["0 Conv2d(image) 2 x 4 x 4"]),
+        ("Same(3)", ["0 Conv2d(image) 4 x 8 x 8"]),
+        ("Wide(3)", ["0 Conv2d(image) 6 x 4 x 4"]),
+        ("u: Named(3)", ["u.conv Conv2d(image) 3 x 8 x 8", "u.1 ReLU(u.conv) 3 x 8 x 8"]),
+        ("inline Named(3)", ["conv Conv2d(image) 3 x 8 x 8", "1 ReLU(conv) 3 x 8 x 8"]),
+        ("Of(Conv3x3, 5)", ["0 Conv2d(image) 5 x 8 x 8"]),
+        ("Of(Conv3x3(stride = 2), 5)", ["0 Conv2d(image) 5 x 4 x 4"]),
+        ("let c = Conv3x3(5); c; c()", ["0 Conv2d(image) 5 x 8 x 8", "1 Conv2d(0) 5 x 8 x 8"]),
+    ],
+)
+def test_block_that_stands_for_a_call(stages: Stages, stage: str, expected: list[str]) -> None:
+    assert stages(stage, CALLS) == expected
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        ("Conv3x3", "E0403"),
+        ("Conv3x3(1, 2, 3)", "E0403"),
+        ("Conv3x3(1, padding = 0)", "E0403"),
+        ("Conv3x3(1)(2)", "E0101"),
+        ("Same(1.5)", "E0404"),
+        ("Same(0)", "E0404"),
+        ("Of(3, 5)", "E0404"),
+        ("Of(Of, 5)", "E0403"),
+        ("Of(Of(ReLU), 5)", "E0205"),
+        ("A(1)", "E0205"),
+    ],
+)
+def test_use_of_a_block_that_stands_for_a_call_is_checked(
+    wrong: Wrong, stage: str, code: str
+) -> None:
+    rings = "block A(x) = B(x)\nblock B(x) = C(x)\nblock C(x) = A(x)"
+    text = f"network n {{ input x: [4, 8, 8]; {stage} }}\n{CALLS}\n{rings}"
+    (error,) = wrong(text)
+    assert error.code == code
+
+
+def test_block_that_stands_for_a_call_sees_its_parameters_alone(wrong: Wrong) -> None:
+    text = "network n { input x: [4, 8, 8]; let k = 3; F(8) }\nblock F(out) = Conv2d(out, k)"
+    (error,) = wrong(text)
+    assert error.message() == "there is no value called `k`"
+
+
+def test_without_brackets_the_rest_stays_open_and_with_them_it_is_closed(wrong: Wrong) -> None:
+    (error,) = wrong("network n { input x: [4]; F(8) }\nblock F() = Linear(3)")
+    assert error.code == "E0403"
+
+
+def test_blocks_that_stand_for_each_other_in_a_long_row_are_refused(wrong: Wrong) -> None:
+    rows = [f"block B{i}(x) = B{i + 1}(x)" for i in range(5_000)]
+    last = "block B5000(x) = Linear(x)"
+    text = "\n".join(["network n { input x: [4]; B0(3) }", *rows, last])
+    (error,) = wrong(text)
+    assert error.code == "E0001"
+    assert error.message().startswith("blocks are used inside each other 65 deep")
+
+
+# --- values from outside --------------------------------------------------------------------
+
+GIVEN = """
+network n(unit: block = ReLU, widths: list = [8], name: str = "a", any = 3) {
+  input x: [4, 8, 8]
+  unit(8)
+  for w in widths { "w{w}": ReLU }
+  "{name}{any}": ReLU
+}
+block Unit(out, groups = 1, act: block = none) {
+  Conv2d(out, 3, groups = groups)
+  if act != none { act }
+}
+block Call(out, kernel = 1) = Conv2d(out, kernel)
+fn twice(n) = 2 * n
+let row = [5, 6]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "node"),
+    [
+        ("unit", "Unit", "0.0"),
+        ("unit", "Unit(groups = 4)", "0.0"),
+        ("unit", " Unit( groups=twice(2), act = LeakyReLU(0.5) ) ", "0.1"),
+        ("unit", "Conv2d(kernel_size = 3)", "0"),
+        ("unit", "Call(kernel = 3)", "0"),
+        ("unit", "[ReLU, Call][1]", "0"),
+        ("widths", "[3, twice(2)] + row", "w6"),
+        ("widths", "[w for w in row if w not in [5]]", "w6"),
+        ("widths", "range(3)", "w2"),
+    ],
+)
+def test_values_from_outside_are_expressions(arch: Arch, name: str, text: str, node: str) -> None:
+    """From Python as for `-p`; the text is one for a parameter that takes no string."""
+    assert node in arch(GIVEN, **({"unit": "Call"} | {name: text})).nodes
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("unit", "Unti(groups = 2)", "there is no layer or block called `Unti`"),
+        ("unit", "n", "there is no layer or block called `n`"),
+        ("unit", "twice", "there is no layer or block called `twice`"),
+        ("unit", "Unit(group = 2)", "`Unit` has no argument `group`"),
+        ("unit", "Unit(groups = two)", "there is no value called `two`"),
+        ("unit", "Unit(groups = 2", "unexpected end of the file"),
+        ("unit", "Unit\nUnit", "unexpected end of the line"),
+        ("unit", "", "unexpected end of the file"),
+        ("unit", "3", "`unit` of `n` must be a layer, a block or none"),
+        ("unit", "none", "`unit` is no layer or block: it is none"),
+        ("unit", "in", "nothing flows here: `in` has a meaning in networks and blocks only"),
+        ("widths", "5", "`widths` of `n` must be a list"),
+        ("widths", "[1] * 10 ** 9", "the result would be a list of 1,000,000,000 items"),
+        ("widths", "(" * 1000, None),
+        ("widths", "[" + "1, " * 300_000 + "]", None),
+        ("widths", "\x00", "unexpected character '\\x00' (U+0000)"),
+    ],
+)
+def test_wrong_values_from_outside_are_refused(
+    wrong: Wrong, name: str, text: str, said: str | None
+) -> None:
+    (error,) = wrong(GIVEN, **({"unit": "Call"} | {name: text}))
+    assert error.code == "E0001" if said is None else error.message() == said
+
+
+def test_strings_from_python_stay_strings_where_they_may(arch: Arch) -> None:
+    assert "row3" in arch(GIVEN, unit="Call", name="row").nodes
+    assert "arow" in arch(GIVEN, unit="Call", any="row").nodes

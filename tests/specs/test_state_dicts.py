@@ -14,37 +14,13 @@ import torch
 from torch import nn
 from twins import SPECS, TWINS
 
+from archdsl.analysis.state import state_dict
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
 # Copied from packages that can't be installed beside today's torch: pretrainedmodels 0.7.4 and
 # facenet-pytorch 2.6.0, each `name<tab>shape`, in order.
 LISTS = {"bn_inception": "bn_inception.arch", "inception_resnet_v1": "inception_resnet.arch"}
-
-
-def state_dict(graph: CheckedGraph) -> list[tuple[str, tuple[Any, ...]]]:
-    """Return what the graph says of the state_dict, in the order in which torch gives it.
-
-    A module's own tensors come before those of its submodules, which stand in the order in which
-    the first stage in each was made.
-    """
-    tree: dict[str, Any] = {}
-    for node in graph.nodes.values():
-        if node.shares:
-            continue
-        for name, shape in {**node.facts.params, **node.facts.buffers}.items():
-            *scopes, last = [*node.name.split("."), *filter(None, [name])]  # "" if it is a tensor
-            scope = tree
-            for part in scopes:
-                scope = scope.setdefault(part, {})
-            scope[last] = shape
-    return _flat(tree, "")
-
-
-def _flat(tree: dict[str, Any], prefix: str) -> list[tuple[str, tuple[Any, ...]]]:
-    own = [(prefix + name, item) for name, item in tree.items() if isinstance(item, tuple)]
-    inner = [(name, item) for name, item in tree.items() if isinstance(item, dict)]
-    return own + [entry for name, item in inner for entry in _flat(item, f"{prefix}{name}.")]
 
 
 def listed(name: str) -> list[tuple[str, tuple[int, ...]]]:
@@ -62,7 +38,7 @@ def test_same_as_the_twin(name: str) -> None:
     graph, other = TWINS[name].graph(), TWINS[name].other("meta")
 
     expected = [(key, tuple(tensor.shape)) for key, tensor in other.state_dict().items()]
-    assert state_dict(graph) == expected
+    assert list(state_dict(graph).items()) == expected
     ours = layer_shapes(graph)
     assert ours == layer_shapes_of(other, graph, ours)
 
@@ -71,7 +47,7 @@ def test_same_as_the_twin(name: str) -> None:
 def test_same_as_the_list(name: str) -> None:
     graph = Spec(str(SPECS / LISTS[name])).graph(name)
 
-    assert state_dict(graph) == listed(name)
+    assert list(state_dict(graph).items()) == listed(name)
 
 
 def layer_shapes(graph: CheckedGraph) -> dict[str, tuple[Any, ...]]:

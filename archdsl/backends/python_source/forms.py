@@ -145,7 +145,8 @@ def _list_functions(place: Place) -> bool:
             what = node
         children[label] = what
         steps.append(replace(step, what=what))
-    listed = place.is_group or positional(list(children))
+    in_order = [label for label in children if label in place.children] == list(place.children)
+    listed = in_order and (place.is_group or positional(list(children)))
     if not listed or not _is_chain(replace(place, steps=steps, children=children)):
         return False
     place.steps, place.children = steps, children

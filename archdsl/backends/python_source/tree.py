@@ -8,6 +8,7 @@ modules, and the scope around it calls them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from archdsl.backends.python_source.names import positional
@@ -101,6 +102,9 @@ def _build(checked: CheckedGraph, opened: set[str]) -> tuple[list[Place], set[st
         _let_callers_reach(places, event)
     for event in happens:
         _put(places, event)
+    for name, labels in checked.registered.items():
+        if name in places:
+            _put_in_order(places[name], labels)
     for event in happens:
         _cross(places, homes, index, event)
     for output in checked.outputs:
@@ -265,6 +269,13 @@ def _put(places: dict[str, Place], event: Event) -> None:
     while place.parent and place.label not in place.parent.children:
         place.parent.children[place.label] = place
         place = place.parent
+
+
+def _put_in_order(place: Place, labels: Sequence[str]) -> None:
+    """Put the modules of a scope in the order that the spec asks for."""
+    at = {label: number for number, label in enumerate(labels)}
+    order = sorted(place.children, key=lambda label: at.get(label, len(at)))
+    place.children = {label: place.children[label] for label in order}
 
 
 def _step(places: dict[str, Place], event: Event, training: frozenset[str]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from archdsl.analysis.cost import in_state
+from archdsl.analysis.state import state_dict
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
 
@@ -37,8 +38,8 @@ class ParameterComparison:
 
 def compare_parameters(module: nn.Module, checked: CheckedGraph) -> ParameterComparison:
     """Compare the parameters that were counted with those of a module, one by one."""
-    expected = expected_state(checked)
-    learnable = sum(_numel(shape) for shape in _shapes(checked, buffers=False).values())
+    expected = state_dict(checked)
+    learnable = sum(_numel(shape) for shape in _parameters(checked).values())
     found = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     return ParameterComparison(
         counted=learnable,
@@ -53,16 +54,10 @@ def compare_parameters(module: nn.Module, checked: CheckedGraph) -> ParameterCom
     )
 
 
-def expected_state(checked: CheckedGraph) -> dict[str, Shape]:
-    """Return the shape of every parameter and buffer by its name in the state_dict."""
-    return _shapes(checked, buffers=True)
-
-
-def _shapes(checked: CheckedGraph, buffers: bool) -> dict[str, Shape]:
+def _parameters(checked: CheckedGraph) -> dict[str, Shape]:
     found: dict[str, Shape] = {}
     for node in checked.nodes.values():
-        tensors = {**node.facts.params, **(node.facts.buffers if buffers else {})}
-        found |= in_state(node, tensors)
+        found |= in_state(node, node.facts.params)
     return found
 
 

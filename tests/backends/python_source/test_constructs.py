@@ -11,6 +11,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from compiled import load, verified
 
+from archdsl.analysis.state import state_dict
+from archdsl.backends.torch_module import torch_module
+
 CONSTRUCTS = {
     "several inputs": """
         network net { input left: [3, 8, 8]; input right: [3, 8, 8]
@@ -234,3 +237,5 @@ def test_it_computes_what_its_nodes_say(name: str, tmp_path: Path) -> None:
     assert not found.disagreeing
     assert not found.differing
     assert found.parameters.agrees, found.parameters
+    module = torch_module(checked, device="meta")
+    assert [*module.state_dict()] == [*state_dict(checked)]

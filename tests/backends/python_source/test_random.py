@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from compiled import load, verified
 
+from archdsl.analysis.state import state_dict
 from archdsl.backends.torch_module import torch_module
 
 PLAIN = ["ReLU", "Sigmoid", "BatchNorm2d", "Identity", "Tanh", "Scale(0.5)", "Dropout(0.3)"]
@@ -117,15 +118,7 @@ def test_a_random_network(seed: int, tmp_path: Path) -> None:
     assert not found.differing
     assert found.parameters.agrees, found.parameters
     again = load(tmp_path, Writer(seed).network())
-    state = torch_module(again).state_dict()
-    names = [name for node in checked.nodes.values() if not node.shares for name in own(node)]
-    assert sorted(state) == sorted(names)
-
-
-def own(node: object) -> list[str]:
-    facts = node.facts  # type: ignore[attr-defined]
-    names = [*facts.params, *facts.buffers]
-    return [f"{node.name}.{name}" if name else node.name for name in names]  # type: ignore[attr-defined]
+    assert [*torch_module(again).state_dict()] == [*state_dict(checked)]
 
 
 def test_random_networks_are_formatted(tmp_path: Path) -> None:
