@@ -1,4 +1,4 @@
-"""Which parameters patterns mean: those to keep from learning, or weights that need not fit."""
+"""Which parameters and buffers patterns mean: those to freeze, or weights that need not fit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from archdsl.graph import CheckedGraph
 
 
 class NoSuchParameter(Diagnostic):
-    """A pattern that no parameter has."""
+    """A pattern that no parameter and no buffer has."""
 
     code = "E0608"
     pattern: str
     known: tuple[str, ...]
 
     def message(self) -> str:
-        return f"no parameter is called `{self.pattern}`"
+        return f"no parameter and no buffer is called `{self.pattern}`"
 
     def help(self) -> str:
         return f"there are `{'`, `'.join(self.known)}`, ..." if self.known else ""
@@ -49,7 +49,7 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> frozenset[str]:
 
 
 def frozen_parameters(checked: CheckedGraph, patterns: Sequence[str]) -> frozenset[str]:
-    """Return the names of a network's parameters, as in its state_dict, that patterns mean.
+    """Return the names in a network's state_dict that patterns mean.
 
     Raises:
         ArchError: a pattern means none of them.
@@ -58,5 +58,10 @@ def frozen_parameters(checked: CheckedGraph, patterns: Sequence[str]) -> frozens
         return frozenset()
     nodes = checked.nodes.values()
     return matching(
-        [name for node in nodes for name in in_state(node, node.facts.params)], patterns
+        [
+            name
+            for node in nodes
+            for name in in_state(node, {**node.facts.params, **node.facts.buffers})
+        ],
+        patterns,
     )

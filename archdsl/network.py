@@ -126,7 +126,9 @@ class Network:
             weights: a safetensors file, a file of `torch.save`, or a state_dict to load, for this
                 module alone; without it those of `load_weights`, if it was called.
             allow_mismatch: patterns of names that need not fit: `["fc.*"]` for a new head.
-            freeze: patterns of the parameters that are not to learn: `["features.*"]`.
+            freeze: patterns of what is not to learn: `["features.*"]`. Where all parameters of a
+                layer with statistics are frozen, or a pattern means these, it keeps them: it
+                computes in training mode as in evaluation mode.
 
         Raises:
             ArchError: the device isn't there, the weights don't fit, or there is too little memory.
@@ -141,7 +143,7 @@ class Network:
         elif self._weights:
             self._weights.put_into(module)
         if freeze:
-            backend.freeze(module, freeze)
+            backend.freeze(module, self.checked, freeze)
         return module
 
     def load_weights(

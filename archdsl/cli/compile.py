@@ -54,7 +54,9 @@ class Wishes:
 @click.option(
     "--allow-mismatch", multiple=True, metavar="PATTERN", help="Weights that need not fit: 'fc.*'."
 )
-@click.option("--freeze", multiple=True, metavar="PATTERN", help="Keep these from learning.")
+@click.option(
+    "--freeze", multiple=True, metavar="PATTERN", help="Keep these as they are in training."
+)
 @click.option(
     "--device", metavar="DEVICE", help="cpu, cuda, cuda:N, mps or meta; else a GPU if there is one."
 )
@@ -115,8 +117,10 @@ def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes
         complain(f"torch has other parameters than were counted: {', '.join(names[:8])}")
         return 1
     if wishes.freeze:
-        learning = backend.freeze(module, wishes.freeze)
-        click.echo(f"trainable   {learning.trainable:,}, and {learning.frozen:,} frozen")
+        learning = backend.freeze(module, checked, wishes.freeze)
+        layers = f"{len(learning.kept)} layer{'s' if len(learning.kept) > 1 else ''}"
+        kept = f"; statistics of {layers} kept" if learning.kept else ""
+        click.echo(f"trainable   {learning.trainable:,}, and {learning.frozen:,} frozen{kept}")
     if wishes.weights:
         loaded = backend.load_weights(module, wishes.weights, allow_mismatch=wishes.allow_mismatch)
         click.echo(f"weights     {loaded}")
@@ -133,7 +137,10 @@ def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes
         if not result.agrees:
             return 1
     _write(checked, source.text, path, module)
-    click.echo(f"wrote       {printable(path)}")
+    given = {"weights": wishes.weights, "what is frozen": wishes.freeze}
+    lacking = [what for what, wish in given.items() if wish and os.path.splitext(path)[1] == ".py"]
+    without = f", which is the source alone: without {' and '.join(lacking)}" if lacking else ""
+    click.echo(f"wrote       {printable(path)}{without}")
     return 0
 
 

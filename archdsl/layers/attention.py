@@ -280,6 +280,8 @@ class ShiftedWindowAttention(Layer):
         ),
     )
 
+    buffers_move = False
+
     window_size: Annotated[tuple[int, ...], spread(2)]
     shift_size: Annotated[tuple[int, ...], spread(2, "natural")]
     num_heads: Positive

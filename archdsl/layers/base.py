@@ -178,6 +178,9 @@ class Layer(ABC):
     # What other frameworks and papers call it, in small letters, with how that is written here;
     # only names that no likeness of letters leads to.
     elsewhere: ClassVar[tuple[tuple[str, str], ...]] = ()
+    # Whether training changes its buffers, as it does the statistics of batch normalization; a
+    # layer whose buffers are constants says that it doesn't.
+    buffers_move: ClassVar[bool] = True
     # Whether an input may lack the batch axis, as a learnable tensor of its own does.
     broadcasts: ClassVar[bool] = False
 

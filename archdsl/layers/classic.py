@@ -153,6 +153,8 @@ class RBF(Layer):
         ),
     )
 
+    buffers_move = False
+
     out_features: FreeSize
     trainable: Flag = False
     codes: Annotated[tuple[tuple[float, ...], ...] | None, optional(CODES)] = None

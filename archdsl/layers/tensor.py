@@ -47,6 +47,7 @@ class OwnTensor(Layer):
     """
 
     word = "parameter"
+    buffers_move = False
 
     shape: Annotated[tuple[Size, ...], SHAPE]
     value: object = 0

@@ -190,5 +190,5 @@ def test_frozen_networks_are_compared(archdsl: Command, golden: Golden) -> None:
 def test_a_pattern_that_means_nothing(archdsl: Command) -> None:
     status, _, said = archdsl("count", "small.arch:tiny", "--freeze", "steem.*")
     assert status == 1
-    assert "error[E0608]: no parameter is called `steem.*`" in said
+    assert "error[E0608]: no parameter and no buffer is called `steem.*`" in said
     assert "stem.conv.weight" in said

@@ -1,4 +1,4 @@
-"""Puts stored weights into a network, and says which of its parameters learn."""
+"""Puts stored weights into a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from archdsl.backends.torch_module.problems import TorchError, WrongWeights
 from archdsl.diagnostics import printable
-from archdsl.freezing import matches, matching
+from archdsl.freezing import matches
 
 MOST_NAMED = 8
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training code puts it
@@ -206,27 +206,3 @@ def _listed(names: Sequence[str]) -> str:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "one number"
-
-
-@dataclass(frozen=True, slots=True)
-class Trainable:
-    """How many parameters learn, and how many were frozen."""
-
-    trainable: int
-    frozen: int
-
-
-def freeze(module: nn.Module, patterns: Iterable[str]) -> Trainable:
-    """Keep the parameters that match any pattern from learning.
-
-    Raises:
-        ArchError: a pattern matches no parameter.
-    """
-    meant = matching([name for name, _ in module.named_parameters()], tuple(patterns))
-    frozen = 0
-    for name, parameter in module.named_parameters():
-        if name in meant:
-            parameter.requires_grad_(False)
-        frozen += 0 if parameter.requires_grad else parameter.numel()
-    total = sum(parameter.numel() for parameter in module.parameters())
-    return Trainable(total - frozen, frozen)
