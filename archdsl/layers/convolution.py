@@ -30,6 +30,7 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.mending import Padded
+from archdsl.layers.same_padding import extent, same_places, same_window
 from archdsl.layers.sizes import Size
 
 Padding = tuple[int, ...] | Literal["same", "valid"]
@@ -47,7 +48,6 @@ def _table(value: Any) -> tuple[tuple[int, ...], ...]:
 
 CONNECTIONS = Kind("a list that names, for each output channel, the input channels it sees", _table)
 
-# Total padding is split with the larger part after, as TensorFlow does.
 SAME_SOURCE = '''\
 class Conv{axes}dSame(nn.Conv{axes}d):
     """Convolution with TensorFlow's "same" padding: ceil(size / stride) places on each axis."""
@@ -127,19 +127,6 @@ class ConnectedConv2d(nn.Module):
 '''
 
 
-def extent(kernel: Size, dilation: Size) -> Size:
-    """Return how many places a dilated kernel spans."""
-    return dilation * (kernel - 1) + 1
-
-
-def same_start(size: Size, out: Size, kernel: Size, stride: int, dilation: int) -> Size:
-    """Return where the first window begins when padding is "same" (zero or negative)."""
-    total = (out - 1) * stride + extent(kernel, dilation) - size
-    if not isinstance(total, int):  # depends on the free size: take the middle of the range
-        total = extent(kernel, dilation) - 1
-    return -(max(total, 0) // 2) if isinstance(total, int) else 0
-
-
 class Convolution(Padded):
     """A convolution over some axes; its subclasses say how many."""
 
@@ -169,15 +156,14 @@ class Convolution(Padded):
                 self.dilation[axis],
             )
             if self.padding == "same":
-                out = (size + stride - 1) // stride
-                start = same_start(size, out, kernel, stride, dilation)
+                sizes.append(same_places(size, stride))
+                windows.append(same_window(size, kernel, stride, dilation))
             else:
                 pad = 0 if self.padding == "valid" else self.padding[axis]
                 assert not isinstance(pad, str)
-                out = (size + 2 * pad - extent(kernel, dilation)) // stride + 1
-                start = -pad
-            sizes.append(out)
-            windows.append(Window(extent(kernel, dilation), stride, start))
+                span = extent(kernel, dilation)
+                sizes.append((size + 2 * pad - span) // stride + 1)
+                windows.append(Window(span, stride, -pad))
         return tuple(sizes), tuple(windows)
 
     def infer(self, inputs: Shapes) -> Facts:

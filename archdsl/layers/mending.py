@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from archdsl.layers.base import Layer, LayerError, Shape, Shapes, squeeze
+from archdsl.layers.base import ArgumentErrors, Layer, LayerError, Shape, Shapes, squeeze
 
 
 class Padded(Layer):
@@ -53,6 +53,6 @@ def padding_for(layer: Layer, inputs: Shapes, wanted: Shape) -> tuple[int, ...]:
         found.append(pad)
     try:
         mended = layer.model_copy(update={"padding": tuple(found)}).infer(inputs)
-    except LayerError:
+    except (LayerError, ArgumentErrors):  # some take only words for padding
         return ()
     return tuple(found) if mended.output[1:] == wanted[1:] else ()

@@ -1,5 +1,7 @@
 """Pooling in one to three dimensions: maximum, average, power average, and adaptive pooling.
 
+Beyond torch, windows that slide take `padding = "same"`, as in TensorFlow.
+
 Operations are listed under "pooling", one for each place that a window reads: a maximum compares
 it, an average adds it (its division stands for the first addition, which there is none of). A
 power average raises it to a power besides. Windows are counted whole where they overhang.
@@ -7,10 +9,21 @@ power average raises it to a power besides. Windows are counted whole where they
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from textwrap import indent
+from typing import Annotated, Any, ClassVar, Literal
 
 from archdsl.layers.adaptive_windows import adaptive_window, places_read
-from archdsl.layers.arguments import POSITIVE, SIZE, Flag, Nonzero, each, optional, spread
+from archdsl.layers.arguments import (
+    POSITIVE,
+    SIZE,
+    Flag,
+    Nonzero,
+    choice,
+    each,
+    either,
+    optional,
+    spread,
+)
 from archdsl.layers.base import (
     GLOBAL,
     SAMPLE_AXES,
@@ -29,22 +42,52 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.mending import Padded
+from archdsl.layers.same_padding import same_places, same_window
 from archdsl.layers.sizes import Formula, Size
 
 LARGEST = 2**31 - 1  # torch keeps the arguments of pooling in 32 bits
 
+Padding = tuple[int, ...] | Literal["same"]
+SAME = choice("same")
+
+# Torch's class, applied to an input that is padded by what follows from its size.
+SAME_SOURCE = '''\
+class {name}Same(nn.{name}):
+    """{title} with TensorFlow's "same" padding: ceil(size / stride) places on each axis."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        padding: list[int] = []
+        for axis in reversed(range({axes})):
+            {names} = (
+                given[axis] if isinstance(given, tuple) else given
+                for given in ({given})
+            )
+{extent}            size = input.shape[2 + axis]
+            total = ((size + stride - 1) // stride - 1) * stride + extent - size
+            before = max(total, 0) // 2
+            padding += [before, max(total, 0) - before]
+{pooled}
+'''
+
 
 class WindowedPool(Padded):
-    """Pooling by a window that slides; its subclasses say over how many axes."""
+    """Pooling by a window that slides; its subclasses say over how many axes.
+
+    With `padding = "same"` a class is written, for which they give its `title`, how it reads the
+    `steps` of its windows, and the last lines of its forward pass, for an input to be padded.
+    """
 
     axes: ClassVar[int]
+    title: ClassVar[str]
+    steps: ClassVar[str] = "self.stride"
+    same: ClassVar[str]
 
     def pooled(
         self,
         inputs: Shapes,
         kernel_size: Shape,
         stride: Shape | None,
-        padding: tuple[int, ...] = (0, 0, 0),
+        padding: Padding = (0, 0, 0),
         dilation: tuple[int, ...] = (1, 1, 1),
         ceil_mode: bool = False,
         operations: int = 1,
@@ -57,9 +100,15 @@ class WindowedPool(Padded):
                 raise LayerError(f"takes no window, step or padding of more than {LARGEST} places")
         windows: list[Window] = []
         places: list[Size] = []
-        for size, kernel, step, pad, gap in zip(
-            image, kernel_size, steps, padding, dilation, strict=False
+        for axis, (size, kernel, step, gap) in enumerate(
+            zip(image, kernel_size, steps, dilation, strict=False)
         ):
+            if padding == "same":
+                windows.append(same_window(size, kernel, step, gap))
+                places.append(same_places(size, step))
+                continue
+            pad = padding[axis]
+            assert not isinstance(pad, str)
             if isinstance(kernel, int) and 2 * pad > kernel:
                 raise LayerError(f"pads by {pad}, more than half of its kernel of {kernel}")
             windows.append(Window(gap * (kernel - 1) + 1, step, -pad))
@@ -68,10 +117,27 @@ class WindowedPool(Padded):
         output = (channels, *places)
         return Facts(
             output=output,
-            torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            torch=self.module(padding == "same"),
             other={"pooling": operations * numel(output) * numel(kernel_size)},
             windows=tuple(windows),
         )
+
+    def module(self, same: bool) -> TorchModule:
+        """Return the torch module, which is a class of ours for `padding = "same"`."""
+        name = type(self).__name__
+        if not same:
+            return TorchModule(f"nn.{name}", keywords=self.given())
+        dilated = "dilation" in type(self).model_fields
+        source = SAME_SOURCE.format(
+            name=name,
+            title=self.title,
+            axes=self.axes,
+            names="kernel, stride, dilation" if dilated else "extent, stride",
+            given=f"self.kernel_size, {self.steps}{', self.dilation' if dilated else ''}",
+            extent=indent("extent = dilation * (kernel - 1) + 1\n" if dilated else "", 12 * " "),
+            pooled=indent(self.same, 8 * " "),
+        )
+        return TorchModule(f"{name}Same", keywords=self.given("padding"), source=source)
 
 
 def check_volume(inputs: Shapes, kernel_size: Shape) -> None:
@@ -99,9 +165,16 @@ def count(size: Size, kernel: Size, stride: Size, padding: int, ceil_mode: bool)
 class MaxPool(WindowedPool):
     """Maximum over a window; its subclasses say over how many axes."""
 
+    title = "Maximum"
+    same = """\
+input = F.pad(input, padding, value=float("-inf"))
+output: torch.Tensor = super().forward(input)
+return output
+"""
+
     kernel_size: tuple[Size, ...]
     stride: tuple[Size, ...] | None = None
-    padding: tuple[int, ...] = (0,)
+    padding: Padding = (0,)
     dilation: tuple[int, ...] = (1,)
     ceil_mode: Flag = False
 
@@ -112,36 +185,68 @@ class MaxPool(WindowedPool):
 
 
 class AvgPool(WindowedPool):
-    """Average over a window; its subclasses say over how many axes."""
+    """Average over a window; its subclasses say over how many axes.
+
+    With `padding = "same"` it is the mean of what a window reads of the input, whatever
+    `count_include_pad`, as in TensorFlow.
+    """
+
+    title = "Average"
+    same = """\
+# of each window, how much of what it reads is no padding
+share = super().forward(F.pad(torch.ones_like(input[:1, :1]), padding))
+mean: torch.Tensor = super().forward(F.pad(input, padding)) / share
+return mean
+"""
 
     kernel_size: tuple[Size, ...]
     stride: tuple[Size, ...] | None = None
-    padding: tuple[int, ...] = (0,)
+    padding: Padding = (0,)
     ceil_mode: Flag = False
     count_include_pad: Flag = True
 
     def infer(self, inputs: Shapes) -> Facts:
+        if self.padding == "same" and getattr(self, "divisor_override", None) is not None:
+            raise LayerError('takes no divisor_override with padding = "same"')
         facts = self.pooled(
             inputs, self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode
         )
-        if self.axes == 3:
+        if self.axes == 3 and self.padding != "same":
             check_volume(inputs, self.kernel_size)
         return facts
 
 
 class PowerPool(WindowedPool):
-    """The root of a sum of powers over a window; its subclasses say over how many axes."""
+    """The root of a sum of powers over a window; its subclasses say over how many axes.
+
+    Torch has no padding here; zeros add nothing to the sum, as long as the power is above 0.
+    """
+
+    title = "Power average"
+    steps = "self.stride or self.kernel_size"  # it keeps that a stride was left out
+    same = """\
+output: torch.Tensor = super().forward(F.pad(input, padding))
+return output
+"""
 
     norm_type: Nonzero
     kernel_size: tuple[Size, ...]
     stride: tuple[Size, ...] | None = None
     ceil_mode: Flag = False
+    padding: Annotated[Literal["same", "valid"], choice("same", "valid")] = "valid"
 
     def infer(self, inputs: Shapes) -> Facts:
+        if self.padding == "same" and self.norm_type < 0:
+            raise LayerError('takes no norm_type below 0 with padding = "same"')
         facts = self.pooled(
-            inputs, self.kernel_size, self.stride, ceil_mode=self.ceil_mode, operations=2
+            inputs,
+            self.kernel_size,
+            self.stride,
+            "same" if self.padding == "same" else (0,) * self.axes,
+            ceil_mode=self.ceil_mode,
+            operations=2,
         )
-        if self.axes == 3:
+        if self.axes == 3 and self.padding != "same":
             check_volume(inputs, self.kernel_size)
         return facts
 
@@ -156,7 +261,7 @@ class MaxPool1d(MaxPool):
 
     kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
-    padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
+    padding: Annotated[Padding, either(spread(1, "natural"), SAME)] = (0,)
     dilation: Annotated[tuple[int, ...], spread(1)] = (1,)
 
 
@@ -175,11 +280,16 @@ class MaxPool2d(MaxPool):
             inputs=((2, 8, 7),),
             output=(2, 4, 3),
         ),
+        Example(
+            {"kernel_size": 2, "stride": 1, "padding": "same"},
+            inputs=((2, 13, 13),),
+            output=(2, 13, 13),
+        ),
     )
 
     kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
-    padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
+    padding: Annotated[Padding, either(spread(2, "natural"), SAME)] = (0, 0)
     dilation: Annotated[tuple[int, ...], spread(2)] = (1, 1)
 
 
@@ -191,7 +301,7 @@ class MaxPool3d(MaxPool):
 
     kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
-    padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
+    padding: Annotated[Padding, either(spread(3, "natural"), SAME)] = (0, 0, 0)
     dilation: Annotated[tuple[int, ...], spread(3)] = (1, 1, 1)
 
 
@@ -203,7 +313,7 @@ class AvgPool1d(AvgPool):
 
     kernel_size: Annotated[tuple[Size, ...], spread(1, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
-    padding: Annotated[tuple[int, ...], spread(1, "natural")] = (0,)
+    padding: Annotated[Padding, either(spread(1, "natural"), SAME)] = (0,)
 
 
 class AvgPool2d(AvgPool):
@@ -218,6 +328,11 @@ class AvgPool2d(AvgPool):
             output=(2, 8, 8),
         ),
         Example(
+            {"kernel_size": 3, "stride": 2, "padding": "same"},
+            inputs=((2, 8, 7),),
+            output=(2, 4, 4),
+        ),
+        Example(
             {"kernel_size": 2, "stride": 3, "ceil_mode": True, "count_include_pad": False},
             inputs=((2, 9, 8),),
             output=(2, 3, 3),
@@ -226,7 +341,7 @@ class AvgPool2d(AvgPool):
 
     kernel_size: Annotated[tuple[Size, ...], spread(2, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(2, "size"))] = None
-    padding: Annotated[tuple[int, ...], spread(2, "natural")] = (0, 0)
+    padding: Annotated[Padding, either(spread(2, "natural"), SAME)] = (0, 0)
     divisor_override: Annotated[int | None, optional(POSITIVE)] = None
 
 
@@ -238,7 +353,7 @@ class AvgPool3d(AvgPool):
 
     kernel_size: Annotated[tuple[Size, ...], spread(3, "size")]
     stride: Annotated[tuple[Size, ...] | None, optional(spread(3, "size"))] = None
-    padding: Annotated[tuple[int, ...], spread(3, "natural")] = (0, 0, 0)
+    padding: Annotated[Padding, either(spread(3, "natural"), SAME)] = (0, 0, 0)
     divisor_override: Annotated[int | None, optional(POSITIVE)] = None
 
 

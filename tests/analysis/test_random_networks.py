@@ -25,6 +25,8 @@ STAGES = (
     "ConvTranspose2d({a}, [{b}, {c}], stride = [{c}, {b}], padding = {d}, dilation = {a})",
     "AvgPool2d([{b}, {c}], stride = {a}, ceil_mode = true)",
     "MaxPool2d({b}, stride = {c}, dilation = {a})",
+    'MaxPool2d([{b}, {c}], stride = {a}, padding = "same")',
+    'AvgPool2d({b}, stride = [{a}, {c}], padding = "same")',
     "AdaptiveAvgPool2d([{a}, {b}])",
     "Upsample(scale_factor = {b})",
     'Interpolate(size = [{b}, {c}], mode = "bilinear")',

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import product
-from math import ceil
+from math import ceil, inf
+from random import Random
 
 import pytest
 import torch
+from torch_facts import Built
 
+from archdsl.layers import pooling
 from archdsl.layers.adaptive_windows import adaptive_window, places_read
-from archdsl.layers.base import LayerError
-from archdsl.layers.pooling import LARGEST, AvgPool2d, MaxPool1d, MaxPool2d
+from archdsl.layers.base import Layer, LayerError
+from archdsl.layers.pooling import LARGEST, AvgPool2d, LPPool1d, MaxPool1d, MaxPool2d
 from archdsl.layers.sizes import Formula, substitute
 
 N = Formula.named("n")
@@ -35,6 +38,68 @@ def test_windows_are_counted_as_torch_does(ceil_mode: bool) -> None:
         if found is not None:
             free = MaxPool1d(**arguments).infer(((1, N),)).output[-1]
             assert substitute(free, {"n": size}) == found
+
+
+def same_windows(size: int, kernel: int, stride: int, dilation: int) -> list[list[int]]:
+    """Return which places of an axis each window reads by TensorFlow's rule, padding left out."""
+    places = ceil(size / stride)
+    total = max((places - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+    starts = [place * stride - total // 2 for place in range(places)]
+    reads = [[start + dilation * tap for tap in range(kernel)] for start in starts]
+    return [[place for place in window if 0 <= place < size] for window in reads]
+
+
+@pytest.mark.parametrize("kind", ["MaxPool", "AvgPool", "LPPool"])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_same_padding_is_that_of_tensorflow(kind: str, axes: int) -> None:
+    layer = getattr(pooling, f"{kind}{axes}d")
+    random = Random(axes)
+    for _ in range(60):
+        image, kernels, strides = (
+            [random.randint(1, most) for _ in range(axes)] for most in (7, 4, 4)
+        )
+        dilations = [random.randint(1, 2) if kind == "MaxPool" else 1 for _ in range(axes)]
+        arguments = {"kernel_size": tuple(kernels), "padding": "same"}
+        arguments |= {"stride": tuple(strides)} if random.random() < 0.8 else {}
+        arguments |= {"dilation": tuple(dilations)} if kind == "MaxPool" else {}
+        arguments |= {"norm_type": 3} if kind == "LPPool" else {}
+        arguments |= {"ceil_mode": True} if random.random() < 0.2 else {}
+        facts = layer(**arguments).infer(((2, *image),))
+        x = torch.rand(1, 2, *image, dtype=torch.double) - (0.5 if kind == "MaxPool" else 0)
+
+        steps = strides if "stride" in arguments else kernels
+        windows = [*map(same_windows, image, kernels, steps, dilations)]
+        expected = [
+            [reduced(kind, channel, taps) for taps in product(*windows)] for channel in x[0]
+        ]
+        found = Built(facts.torch)(x)
+
+        assert facts.output == tuple(found.shape[1:])
+        torch.testing.assert_close(found.flatten(2)[0], torch.tensor(expected, dtype=x.dtype))
+        free = layer(**arguments).infer(((2, *map(Formula.named, "abc"[:axes])),)).output
+        sizes = dict(zip("abc", image, strict=False))
+        assert tuple(substitute(size, sizes) for size in free) == facts.output
+
+
+def reduced(kind: str, channel: torch.Tensor, taps: tuple[list[int], ...]) -> float:
+    """Return what a window gives that reads the product of so many places of each axis."""
+    read = [float(channel[place]) for place in product(*taps)]
+    if kind == "LPPool":
+        return sum(value**3 for value in read) ** (1 / 3)
+    # a dilated window may step over a small input, which torch's own pooling calls minus infinity
+    return max(read, default=-inf) if kind == "MaxPool" else sum(read) / len(read)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (AvgPool2d(kernel_size=2, padding="same", divisor_override=3), "divisor_override"),
+        (LPPool1d(norm_type=-2, kernel_size=2, padding="same"), "norm_type below 0"),
+    ],
+)
+def test_what_same_padding_would_falsify_is_refused(layer: Layer, reason: str) -> None:
+    with pytest.raises(LayerError, match=reason):
+        layer.infer(((4, *(8,) * layer.axes),))
 
 
 def test_a_pool_over_the_whole_map_may_have_a_free_kernel() -> None:
