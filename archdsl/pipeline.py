@@ -78,6 +78,8 @@ class Spec:
             for module in self.reader.modules.values()
             for diagnostic in review(module, self.layers)
         ]
+        if any(module.ambiguous for module in self.reader.modules.values()):
+            self.require_sound()  # what networks there are is not known
         self.steps = 0
         self.asked = network
         stem = os.path.splitext(os.path.basename(path))[0]

@@ -135,10 +135,10 @@ class Reader:
     def _module(self, shown: str, real: str, text: str, root: str, way: tuple[str, ...]) -> Module:
         source = Source(shown, text)
         program = self.parser.parse(source)
-        items: dict[str, ast.Item] = {}
+        module = Module(source, program)
         for name, item, _ in item_names(program):
-            items.setdefault(name, item)  # that two have one name is for the review to say
-        module = Module(source, program, items=items)
+            if module.items.setdefault(name, item) is not item:
+                module.ambiguous.add(name)  # for the review to say
         self.modules[real] = module
         for item in program.items:
             if isinstance(item, ast.Import):
@@ -174,6 +174,8 @@ class Reader:
                         )
                     ]
                 )
+            if name.alias in module.items or name.alias in module.imported:
+                module.ambiguous.add(name.alias)
             module.imported[name.alias] = other, name.name
 
     def _check_number(self, item: ast.Import, way: tuple[str, ...]) -> None:

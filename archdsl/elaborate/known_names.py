@@ -78,7 +78,7 @@ class NameReview:
             raise Enough
 
     def block_name(self, name: ast.Name, known: Known) -> None:
-        if name.name in known:
+        if name.name in known or self.module.is_ambiguous(name.name):
             return
         item = self.module.find(name.name)
         if item is None and name.name in self.layers:
@@ -148,6 +148,8 @@ class NameReview:
         is_value = item is not None and isinstance(item[1], ast.Let | ast.Block | ast.BlockAlias)
         if node.name in known or is_value or (item is None and node.name in self.layers):
             return
+        if self.module.is_ambiguous(node.name):
+            return
         hint = ""
         if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
             hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
@@ -175,6 +177,7 @@ class NameReview:
             name.name in known
             or name.name in FUNCTIONS
             or name.name in self.layers
+            or self.module.is_ambiguous(name.name)
             or (item is not None and isinstance(item[1], CALLED))
         ):
             return

@@ -40,17 +40,30 @@ class Module:
 
     Attributes:
         imported: for each name of an import, the module it comes from and its name there.
+        ambiguous: names that several of its items have, or of its items and imports.
     """
 
     source: Source
     program: ast.Program
     imported: dict[str, tuple[Module, str]] = field(default_factory=dict)
     items: dict[str, ast.Item] = field(default_factory=dict)
+    ambiguous: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> tuple[Module, ast.Item] | None:
         """Return the item that a name stands for, and the file that it is written in."""
         home = self.origin(name)
         return None if home is None else (home[0], home[0].items[home[1]])
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Tell whether a name may stand for several things, which is said where they are."""
+        module: Module = self
+        for _ in range(1_000):
+            if name in module.ambiguous:
+                return True
+            if name in module.items or name not in module.imported:
+                return False
+            module, name = module.imported[name]
+        return False
 
     def origin(self, name: str) -> tuple[Module, str] | None:
         """Return the file in which what has a name here is written, and its name there."""

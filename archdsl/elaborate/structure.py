@@ -165,12 +165,12 @@ class _Review(NameReview):
         self.report(BadStructure(span=span, reason=reason, hint=hint))
 
     def let(self, let: ast.Let, known: Known, indices: Any) -> None:
+        self.expression(let.value, known)
         for target in let.targets:
             if target.name in known:
                 self.rebound(target, known, indices)
-        self.expression(let.value, known)
-        for target in let.targets:
-            known.setdefault(target.name, target.span)
+            else:
+                known[target.name] = target.span
 
     def give(self, target: ast.Name, known: Known, indices: tuple[str, ...]) -> None:
         if target.name in known:

@@ -176,3 +176,46 @@ def test_word_cannot_name_a_parameter(wrong: Wrong) -> None:
 def test_networks_named_alike_are_refused(wrong: Wrong) -> None:
     (error,) = wrong("network n { input x: [1]; ReLU }\nblock n { ReLU }")
     assert error.code == "E0203"
+
+
+# --- items of one name ----------------------------------------------------------------------
+
+ITEMS = {
+    "network": "network X { input x: [4]; ReLU }",
+    "network of another": "network X = Y()",
+    "block": "block X(c) { ReLU }",
+    "block of a call": "block X(c) = Linear(c)",
+    "block that fixes": "block X = ReLU",
+    "let": "let X = 3",
+    "fn": "fn X(c) = c",
+    "import": 'import X from "other.arch"',
+    "import as": 'import Z as X from "other.arch"',
+}
+USES = ["", "X", "X(3)", "inline X", "Linear(X)", "Linear(X(3))", "repeat X { ReLU }"]
+
+
+@pytest.mark.parametrize("second", ITEMS)
+@pytest.mark.parametrize("first", ITEMS)
+def test_two_items_of_one_name_are_shown_at_both_places(
+    arch: Arch, wrong: Wrong, tmp_path: Path, first: str, second: str
+) -> None:
+    """And nothing else is said, whatever network is asked for and however the name is used."""
+    (tmp_path / "other.arch").write_text("block X { ReLU }\nblock Z { ReLU }\n")
+    for use in USES:
+        text = f"network Y {{ input x: [4]; {use}; ReLU }}\n{ITEMS[first]}\n{ITEMS[second]}\n"
+        for network in (None, "X", "Y"):
+            (error,) = wrong(text, network)
+            assert error.message() == "two items of this file are called `X`"
+            places = [error.span, *(label.span for label in error.others())]
+            assert sorted(place.line for place in places if place) == [2, 3]
+
+
+def test_two_items_of_one_name_in_an_imported_file_are_said_there(
+    wrong: Wrong, tmp_path: Path
+) -> None:
+    (tmp_path / "other.arch").write_text("block X { ReLU }\nfn X(c) = c\n")
+    text = 'import X from "other.arch"\nnetwork n { input x: [4]; X(3); Linear(X) }'
+    (error,) = wrong(text)
+    assert error.message() == "two items of this file are called `X`"
+    assert error.span is not None
+    assert error.span.source.path.endswith("other.arch")
