@@ -1,10 +1,11 @@
-"""Looks at the graph as a whole: no result may be unused."""
+"""Looks at the graph as a whole: no result may be unused, and no layer get what it can't take."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 
 from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.dtypes import follow
 from archdsl.graph import CheckedGraph, Graph
 
 
@@ -33,16 +34,19 @@ def check(graph: Graph) -> CheckedGraph:
     needed = reach(graph, [output.node for output in graph.outputs])
     always = reach(graph, [output.node for output in graph.outputs if not output.training_only])
     unused = graph.nodes.keys() - needed
+    dtypes, problems = follow(graph)
     if unused:
         read = {name for node in graph.nodes.values() for name in node.inputs}
         ends = [
             node for node in graph.nodes.values() if node.name in unused and node.name not in read
         ]
-        raise ArchError(
+        problems += [
             UnusedResult(span=node.span, trail=node.trail, what=f"`{node.name}`") for node in ends
-        )
+        ]
+    if problems:
+        raise ArchError(problems)
     values = {field.name: getattr(graph, field.name) for field in fields(Graph)}
-    return CheckedGraph(**values, training_only=frozenset(needed - always))
+    return CheckedGraph(**values, training_only=frozenset(needed - always), dtypes=dtypes)
 
 
 def reach(graph: Graph, ends: list[str]) -> set[str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import Span, Use
-from archdsl.layers.base import Facts, Layer, Shape, TorchModule, TorchTensor
+from archdsl.layers.base import Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size
 from archdsl.layers.tensor import OwnTensor
 
@@ -152,14 +152,20 @@ class CheckedGraph(Graph):
 
     Attributes:
         training_only: names of the nodes that only training-only outputs need.
+        dtypes: what each node's output holds, for those that hold no floats.
         again: works the network out once more, with other values for some of its parameters; a
             formula leaves one open. Raises ArchError. None for a graph that comes of no spec.
     """
 
     training_only: frozenset[str] = frozenset()
+    dtypes: Mapping[str, Dtype] = field(default_factory=dict)
     again: Callable[[Mapping[str, Any]], CheckedGraph] | None = field(
         default=None, compare=False, repr=False
     )
+
+    def dtype(self, name: str) -> Dtype:
+        """Return what kind of numbers a node's output holds."""
+        return self.dtypes.get(name, "float")
 
     def owner(self, node: Node) -> Node:
         """Return the node whose module a node applies: itself, save for `reuse`."""

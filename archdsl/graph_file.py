@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic import ValidationError as Invalid
 
 from archdsl.diagnostics import printable
+from archdsl.layers.base import Dtype
 from archdsl.reading import NoRegularFile, read_regular
 
 FORMAT = "archdsl graph 1"
@@ -91,6 +92,7 @@ class NodeRecord(Record):
     arguments: dict[Name, Argument]
     inputs: list[Name]
     output: Shape
+    dtype: Dtype = "float"  # files written before there was this attribute lack it
     parameters: dict[Name, Shape]
     buffers: dict[Name, Shape]
     parameter_count: Count

@@ -16,7 +16,7 @@ import networkx
 
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.graph_file import FORMAT, MOST_BYTES, read
-from archdsl.layers.base import Shape, numel
+from archdsl.layers.base import Dtype, Shape, numel
 from archdsl.layers.sizes import Formula, Size, total
 from archdsl.layers.tensor import DISTRIBUTIONS, Distribution
 from archdsl.output import write_whole
@@ -31,7 +31,8 @@ def to_networkx(checked: CheckedGraph) -> networkx.MultiDiGraph[str]:
         given.setdefault(output.node, []).append(output.name)
     for name, node in checked.nodes.items():
         only = name in checked.training_only
-        graph.add_node(name, **_node_attributes(node, only, given.get(name, [])))
+        attributes = _node_attributes(node, checked.dtype(name), only, given.get(name, []))
+        graph.add_node(name, **attributes)
         for position, read_from in enumerate(node.inputs):
             shape = _shape(checked.nodes[read_from].shape)
             graph.add_edge(read_from, name, position, argument=position, shape=shape)
@@ -112,7 +113,9 @@ def _scope_attributes(scope: Scope, registered: Sequence[str]) -> dict[str, obje
     }
 
 
-def _node_attributes(node: Node, training_only: bool, outputs: list[str]) -> dict[str, object]:
+def _node_attributes(
+    node: Node, dtype: Dtype, training_only: bool, outputs: list[str]
+) -> dict[str, object]:
     layer, facts = node.layer, node.facts
     owned = not node.shares
     parameters = _tensors(node.name, facts.params) if owned else {}
@@ -124,6 +127,7 @@ def _node_attributes(node: Node, training_only: bool, outputs: list[str]) -> dic
         "arguments": _plain(layer.given()),
         "inputs": list(node.inputs),
         "output": _shape(node.shape),
+        "dtype": dtype,
         "parameters": parameters,
         "buffers": _tensors(node.name, facts.buffers) if owned else {},
         "parameter_count": _size(total(map(numel, facts.params.values()))) if owned else 0,

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TypeVar
 
-from archdsl.layers.base import Layer
+from archdsl.layers.base import DTYPES, Layer
 from archdsl.layers.registry import Registry
 
 GROUP = "archdsl.layers"  # of the entry points that a package may declare
@@ -24,11 +24,15 @@ def layer(kind: Kind) -> Kind:
     """Register a class as a layer of the language, under its own name. Use it as a decorator.
 
     Raises:
-        TypeError: it is no subclass of `archdsl.Layer`.
+        TypeError: it is no subclass of `archdsl.Layer`, or its `takes` is no mapping.
         ValueError: a layer of this name comes with the package.
     """
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
         raise TypeError("only a subclass of archdsl.Layer can be registered as a layer")
+    takes: object = kind.takes
+    if not isinstance(takes, Mapping) or not {*takes, *takes.values()} <= {*DTYPES} or not takes:
+        reason = f"`takes` says what is given for what comes in, {{'int': 'float'}}, not {takes!r}"
+        raise TypeError(reason)
     if kind.__name__ in Registry():
         raise ValueError(f"{kind.__name__} is the name of a layer that comes with archdsl")
     _registered[kind.__name__] = kind

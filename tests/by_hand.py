@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from archdsl.diagnostics import Source, Span
 from archdsl.graph import CheckedGraph, Node, Output, Scope
-from archdsl.layers.base import Facts, Layer, Shape
+from archdsl.layers.base import Dtype, Facts, Layer, Shape
 from archdsl.layers.sizes import Formula
 from archdsl.layers.tensor import InputTensor
 
@@ -28,10 +28,13 @@ class Sketch:
         self.scopes = {"": Scope("", None, name, SPAN)}
         self.nodes: dict[str, Node] = {}
         self.outputs: list[Output] = []
+        self.dtypes: dict[str, Dtype] = {}
         self.last = ""
 
-    def input(self, name: str, *shape: int | Formula, holds: str = "float") -> str:
-        return self.put(name, InputTensor(shape=shape, holds=holds))
+    def input(self, name: str, *shape: int | Formula, dtype: Dtype = "float") -> str:
+        if dtype != "float":
+            self.dtypes[name] = dtype
+        return self.put(name, InputTensor(shape=shape))
 
     def put(self, name: str, layer: Layer, *inputs: str, shares: str = "", **facts: object) -> str:
         """Add a node; `facts` replaces some of those that the layer infers."""
@@ -70,6 +73,7 @@ class Sketch:
                 pair for node in self.nodes.values() for pair in node.facts.agreements
             ),
             training_only=frozenset(self.nodes.keys() - always - inputs.keys()),
+            dtypes=self.dtypes,
         )
 
     def _scope(self, name: str) -> Scope:

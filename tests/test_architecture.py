@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "graph_file": {"diagnostics", "layers", "graph", "reading"},
     "networkx_graph": {"diagnostics", "layers", "graph", "graph_file", "output"},
     "elaborate": {"diagnostics", "limits", "layers", "syntax", "graph"},
-    "check": {"diagnostics", "layers", "graph"},
+    "dtypes": {"diagnostics", "layers", "graph"},
+    "check": {"diagnostics", "dtypes", "graph"},
     "analysis": {"layers", "graph"},
     "backends": {
         "diagnostics",

@@ -48,6 +48,7 @@ def test_nodes() -> None:
         "arguments": {"out_channels": 4, "kernel_size": 3, "padding": 1},
         "inputs": ["image"],
         "output": [4, 8, 8],
+        "dtype": "float",
         "parameters": {"body.conv.weight": [4, 4, 3, 3], "body.conv.bias": [4]},
         "buffers": {},
         "parameter_count": 148,
@@ -170,6 +171,7 @@ def spoil(data: dict, steps: tuple[object, ...], value: object) -> None:
         (("nodes", 1, "macs"), -1, "nodes.1.macs"),
         (("nodes", 1, "macs"), "__import__('os')", "nodes.1.macs"),
         (("nodes", 1, "output"), [0], "nodes.1.output.0"),
+        (("nodes", 1, "dtype"), "float16", "nodes.1.dtype"),
         (("nodes", 1, "training_only"), "yes", "nodes.1.training_only"),
         (("nodes", 1, "label"), 5_000, "nodes.1.label"),
         (("nodes", 1, "id"), "", "nodes.1.id"),
@@ -292,3 +294,11 @@ def test_the_example_of_the_description_runs(
     exec(compile(program, "graph.md", "exec"), {})
 
     assert capsys.readouterr().out == expected
+
+
+def test_a_file_without_kinds_of_numbers_is_of_floats(tmp_path: Path) -> None:
+    path = tmp_path / "graph.json"
+    save_json(small().networkx, path)
+    path.write_text(path.read_text().replace('"dtype": "float", ', ""))
+    assert "dtype" not in path.read_text()
+    assert networkx.utils.graphs_equal(load_json(path), small().networkx)

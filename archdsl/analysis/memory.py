@@ -2,8 +2,9 @@
 
 The conventions, for a batch of one:
 
-* A number takes `bytes_per_number` bytes (4 is float32), and one of an integer input takes 8, as
-  torch's indices do. Parameters and buffers take `bytes_per_number` as well.
+* A float takes `bytes_per_number` bytes (4 is float32), an integer 8, as torch's indices do, true
+  or false 1, and a complex number what two floats take. So do `buffer`s; what else a layer stores
+  (`num_batches_tracked`) takes `bytes_per_number`.
 * Each node writes its output to memory of its own, save views (`Flatten`, `Select`), which share
   that of the tensor they view. Nothing is done in place. Working memory inside a layer (columns
   of a convolution, a matrix of attention weights) is not counted.
@@ -24,12 +25,12 @@ from archdsl.analysis.cost import CostTable
 from archdsl.analysis.ordering import never_less
 from archdsl.analysis.solving import Requirement
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import numel
+from archdsl.layers.base import Dtype, numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
-from archdsl.layers.tensor import InputTensor, OwnTensor
+from archdsl.layers.tensor import OwnTensor
 
 BYTES_PER_NUMBER = 4
-BYTES_PER_INTEGER = 8
+BYTES: Mapping[Dtype, int] = {"int": 8, "bool": 1}  # of what is no float
 MOST_CANDIDATES = 2_000
 SAMPLES = (0, 1, 2, 7, 100_000)  # steps from the smallest size that does
 
@@ -65,13 +66,14 @@ def memory(
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    nodes = {name: _bytes(node, bytes_per_number) for name, node in checked.nodes.items()}
+    each = dict(BYTES) | {"float": bytes_per_number, "complex": 2 * bytes_per_number}
+    nodes = {name: _bytes(node, each[checked.dtype(name)]) for name, node in checked.nodes.items()}
     peak, peak_at, unknown = _peak(checked, nodes)
     return MemoryTable(
         bytes_per_number=bytes_per_number,
         nodes=nodes,
         parameters=costs.parameters.total * bytes_per_number,
-        buffers=costs.buffers.training * bytes_per_number,
+        buffers=costs.buffers.training * bytes_per_number + _more(checked, bytes_per_number),
         inputs=total(nodes[name] for name in checked.inputs),
         training=total(nodes.values()),
         peak=peak,
@@ -81,12 +83,19 @@ def memory(
 
 
 def _bytes(node: Node, bytes_per_number: int) -> Size:
-    layer = node.layer
-    if node.facts.view or isinstance(layer, OwnTensor):
+    if node.facts.view or isinstance(node.layer, OwnTensor):
         return 0
-    if isinstance(layer, InputTensor) and layer.holds == "int":
-        return numel(node.shape) * BYTES_PER_INTEGER
     return numel(node.shape) * bytes_per_number
+
+
+def _more(checked: CheckedGraph, bytes_per_number: int) -> Size:
+    """Return how many bytes buffers that hold no floats take beyond as many floats."""
+    return total(
+        numel(node.facts.buffers[""]) * (BYTES[dtype] - bytes_per_number)
+        for name, dtype in checked.dtypes.items()
+        for node in [checked.nodes[name]]
+        if isinstance(node.layer, OwnTensor) and dtype in BYTES
+    )
 
 
 def _peak(checked: CheckedGraph, nodes: Mapping[str, Size]) -> tuple[Size | None, str, str]:

@@ -13,6 +13,7 @@ from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import complain
 from archdsl.diagnostics import printable
 from archdsl.graph import CheckedGraph
+from archdsl.layers.base import DTYPES
 from archdsl.layers.sizes import Size
 from archdsl.output import write_whole
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from archdsl.backends.torch_module import Run, Verification
 
 
-DTYPES = ("float64", "float32", "float16", "bfloat16")
+FLOATS = ("float64", "float32", "float16", "bfloat16")
 ENDINGS = (".py", ".onnx", ".pt2", ".safetensors")
 
 
@@ -60,7 +61,7 @@ class Wishes:
 @click.option(
     "--device", metavar="DEVICE", help="cpu, cuda, cuda:N, mps or meta; else a GPU if there is one."
 )
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", help="Of the parameters.")
+@click.option("--dtype", type=click.Choice(FLOATS), default="float32", help="Of the parameters.")
 @click.option("--channels-last", is_flag=True, help="Lay images out with channels last in memory.")
 @click.option("--torch-compile", is_flag=True, help="Run it under torch.compile.")
 @click.option("--verify", is_flag=True, help="Compare every node with torch.")
@@ -178,9 +179,10 @@ def _report_verification(result: Verification) -> None:
     )
     for check in result.disagreeing[:20]:
         mode = "training" if check.training else "evaluation"
-        pairs = zip(check.shape, check.parameters, check.macs, strict=True)
+        pairs = zip(check.shape, check.dtype, check.parameters, check.macs, strict=True)
         counted, found = (
-            f"{shape}, {numbers} parameters, {macs} macs" for shape, numbers, macs in pairs
+            f"{shape} of {DTYPES[dtype]}, {numbers} parameters, {macs} macs"
+            for shape, dtype, numbers, macs in pairs
         )
         complain(f"{check.name} in {mode}: counted {counted}; torch has {found}")
     for name in result.differing:

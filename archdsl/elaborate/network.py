@@ -243,7 +243,7 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
             raise Problem(NameClash(span=one.span, name=one.name, first=first, what="inputs are"))
         shape = _input_shape(one, frame, shapes.get(one.name))
         try:
-            layer = frame.recorder.layer(InputTensor, {"shape": shape, "holds": "float"})
+            layer = frame.recorder.layer(InputTensor, {"shape": shape})
         except ArgumentErrors as error:
             assert one.shape is not None
             reason = f"each size of an input {next(iter(error.reasons.values()))}"

@@ -9,6 +9,7 @@ from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import BadValue, Problem
 from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.values import Value, ValueProblem, integer, items, kind_of, number
+from archdsl.layers.arguments import LARGEST
 from archdsl.layers.base import ArgumentErrors, Layer
 from archdsl.layers.tensor import DISTRIBUTIONS, Distribution, OwnTensor
 from archdsl.syntax import ast
@@ -25,11 +26,8 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
         Problem: the shape or the first values make no sense.
     """
     shape, batched = _shape(statement.shape, frame)
-    arguments = {
-        "shape": shape,
-        "learnable": statement.word == "parameter",
-        "batched": batched,
-    }
+    learnable = statement.word == "parameter"
+    arguments = {"shape": shape, "learnable": learnable, "batched": batched}
     try:
         layer = recorder.layer(OwnTensor, arguments)
         sizes = tuple(integer(size, "a size of a tensor of its own") for size in shape)
@@ -43,9 +41,10 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
     if statement.value is None:
         return layer
     try:
-        value = _first_values(statement.value, frame)
+        value = _first_values(statement.value, frame, learnable)
         if isinstance(value, tuple):
             _check_values(value, sizes)
+            value = _without_ranges(value)
     except ValueProblem as error:
         raise problem(error, statement.value.span, frame.trail) from None
     return recorder.layer(OwnTensor, {**arguments, "value": value})
@@ -94,7 +93,7 @@ def _sizes(node: ast.Expression, span: Span, frame: Frame) -> tuple[Value, ...]:
         raise problem(error, span, frame.trail) from None
 
 
-def _first_values(node: ast.Expression, frame: Frame) -> object:
+def _first_values(node: ast.Expression, frame: Frame, learnable: bool) -> object:
     """Return a number, nested lists of numbers, or a distribution."""
     most = frame.world.limits.steps
     if isinstance(node, ast.Call) and node.name.name in DISTRIBUTIONS:
@@ -117,21 +116,34 @@ def _first_values(node: ast.Expression, frame: Frame) -> object:
         return Distribution(node.name.name, tuple(arguments.items()))
     value = evaluate(node, frame, most)
     frame.weigh(value, node.span)
-    if isinstance(value, range):
-        value = tuple(value)
-    for item in _flat(value) if isinstance(value, tuple) else (value,):
-        if not isinstance(item, int | float) or isinstance(item, bool):
+    flat = _flat(value)
+    for item in flat:
+        if not isinstance(item, int | float):
             known_names = ", ".join(f"{name}(...)" for name in DISTRIBUTIONS)
             raise ValueProblem(
                 f"a tensor begins with a number, a list of numbers, or a distribution; "
                 f"this is {kind_of(item)}",
                 f"distributions are {known_names}",
             )
-    return value
+    if any(isinstance(item, bool) for item in flat):
+        if learnable:
+            reason = "a parameter is learned, so it holds numbers, and neither true nor false"
+            raise ValueProblem(reason, "a `buffer` may hold them")
+        if not all(isinstance(item, bool) for item in flat):
+            raise ValueProblem("a tensor holds numbers, or true and false, and not both")
+    for item in flat:
+        if isinstance(item, float) and abs(item) > LARGEST[float]:
+            raise ValueProblem(f"{item} is more than a number of torch holds: at most 3.4e38")
+    return tuple(value) if isinstance(value, range) else value
 
 
-def _flat(value: tuple[Value, ...]) -> list[Value]:
-    """Return the numbers in nested lists, without recursion."""
+def _without_ranges(value: object) -> object:
+    """Return lists that are nested as a tensor is, with the ranges in them as lists."""
+    return tuple(map(_without_ranges, value)) if isinstance(value, tuple | range) else value
+
+
+def _flat(value: Value) -> list[Value]:
+    """Return the numbers in nested lists, in no order, or the one that is no list."""
     flat: list[Value] = []
     stack: list[Value] = [value]
     while stack:

@@ -23,6 +23,7 @@ from archdsl.layers.arguments import (
 from archdsl.layers.base import (
     GLOBAL,
     POINTWISE,
+    TO_FLOATS,
     Example,
     Facts,
     Layer,
@@ -31,6 +32,7 @@ from archdsl.layers.base import (
     TorchModule,
     agree,
     axis_name,
+    dtypes,
     numel,
     single,
     unpack,
@@ -69,6 +71,7 @@ class Activation(Layer):
 class ReLU(Activation):
     """Rectified linear unit: max(x, 0)."""
 
+    takes = dtypes(int="int", float="float")
     operations = 1
     examples = PLAIN
 
@@ -76,6 +79,7 @@ class ReLU(Activation):
 class ReLU6(Activation):
     """ReLU cut off at 6: min(max(x, 0), 6)."""
 
+    takes = dtypes(int="int", float="float")
     operations = 2
     examples = PLAIN
 
@@ -177,6 +181,7 @@ class GELU(Activation):
 class Sigmoid(Activation):
     """Logistic function: 1 / (1 + exp(-x))."""
 
+    takes = TO_FLOATS
     operations = 4
     examples = PLAIN
 
@@ -220,6 +225,7 @@ class Hardswish(Activation):
 class Tanh(Activation):
     """Hyperbolic tangent: tanh(x)."""
 
+    takes = TO_FLOATS
     operations = 1
     examples = PLAIN
 
@@ -227,6 +233,7 @@ class Tanh(Activation):
 class ScaledTanh(Activation):
     """amplitude tanh(slope x), by default 1 at 1 and -1 at -1, as in LeNet-5."""
 
+    takes = TO_FLOATS
     operations = 3
     examples = (
         Example({}, inputs=((6, 2, 2),), output=(6, 2, 2)),
@@ -277,6 +284,7 @@ class Softshrink(Activation):
 class Tanhshrink(Activation):
     """x - tanh(x)."""
 
+    takes = dtypes(int="float", float="float", complex="complex")
     operations = 2
     examples = PLAIN
 
@@ -294,6 +302,7 @@ class Softplus(Activation):
 class Softsign(Activation):
     """x / (1 + |x|)."""
 
+    takes = dtypes(int="float", float="float", complex="complex")
     operations = 3
     examples = PLAIN
 

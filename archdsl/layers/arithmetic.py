@@ -7,13 +7,18 @@ operation for each number of an element by element function (two where it scales
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import NUMBERS, Dims, Flag, Number, sample_axes
 from archdsl.layers.base import (
+    ANY,
+    DTYPES,
     GLOBAL,
     POINTWISE,
+    TO_FLOATS,
     Disagreement,
+    Dtype,
     Example,
     Facts,
     Layer,
@@ -24,11 +29,14 @@ from archdsl.layers.base import (
     TorchModule,
     Window,
     Windows,
+    WrongDtype,
     agree,
     axis_name,
+    dtypes,
     numel,
     several,
     single,
+    widest,
 )
 from archdsl.layers.merge import Mul
 
@@ -54,6 +62,7 @@ class MatMul(Layer):
     The axes before them must agree; those of size 1 are spread.
     """
 
+    takes = dtypes(float="float", complex="complex")
     broadcasts = True
     examples = (
         Example({}, inputs=((6, 8), (8, 5)), output=(6, 5), macs=240),
@@ -86,6 +95,12 @@ class MatMul(Layer):
             windows=GLOBAL,
             agreements=spread.agreements + (((inner, rows),) if inner != rows else ()),
         )
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        given = super().dtype(inputs)
+        if inputs[0] != inputs[1]:
+            raise WrongDtype(1, f"needs a second tensor of {DTYPES[inputs[0]]} as the first is")
+        return given
 
 
 class Reduction(Layer):
@@ -125,6 +140,7 @@ class Reduction(Layer):
 class Mean(Reduction):
     """Mean along axes: `Mean([2, 3])` is global average pooling and drops height and width."""
 
+    takes = dtypes(float="float", complex="complex")
     function = "mean"
     examples = (
         Example({"dim": (2, 3)}, inputs=((8, 7, 7),), output=(8,)),
@@ -135,6 +151,7 @@ class Mean(Reduction):
 class Sum(Reduction):
     """Sum along axes."""
 
+    takes = dtypes(bool="int", int="int", float="float", complex="complex")
     function = "sum"
     examples = (Example({"dim": -1}, inputs=((8, 7),), output=(8,)),)
 
@@ -142,6 +159,7 @@ class Sum(Reduction):
 class Max(Reduction):
     """Maximum along axes."""
 
+    takes = dtypes(bool="bool", int="int", float="float")
     function = "amax"
     examples = (Example({"dim": (2, 3), "keepdim": True}, inputs=((8, 7, 7),), output=(8, 1, 1)),)
 
@@ -149,6 +167,7 @@ class Max(Reduction):
 class Min(Reduction):
     """Minimum along axes."""
 
+    takes = dtypes(bool="bool", int="int", float="float")
     function = "amin"
     examples = (Example({"dim": 1}, inputs=((8, 7),), output=(7,)),)
 
@@ -172,6 +191,7 @@ def elementwise(inputs: Shapes, expression: str) -> Facts:
 class Abs(Function):
     """Absolute value."""
 
+    takes = dtypes(int="int", float="float", complex="float")
     function = "abs"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
@@ -179,6 +199,7 @@ class Abs(Function):
 class Square(Function):
     """Square."""
 
+    takes = dtypes(bool="int", int="int", float="float", complex="complex")
     function = "square"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
@@ -186,6 +207,7 @@ class Square(Function):
 class Sqrt(Function):
     """Square root; of a negative number NaN."""
 
+    takes = TO_FLOATS
     function = "sqrt"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
@@ -193,6 +215,7 @@ class Sqrt(Function):
 class Exp(Function):
     """The exponential function."""
 
+    takes = TO_FLOATS
     function = "exp"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
@@ -200,6 +223,7 @@ class Exp(Function):
 class Log(Function):
     """Natural logarithm; of a negative number NaN."""
 
+    takes = TO_FLOATS
     function = "log"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
@@ -207,6 +231,7 @@ class Log(Function):
 class Neg(Function):
     """The number with its sign turned."""
 
+    takes = dtypes(int="int", float="float", complex="complex")
     function = "neg"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
@@ -214,12 +239,16 @@ class Neg(Function):
 class Scale(Layer):
     """Every number times a constant factor, as in the residual branches of Inception-ResNet."""
 
+    takes = ANY
     examples = (Example({"factor": 0.17}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 
     factor: Number
 
     def infer(self, inputs: Shapes) -> Facts:
         return elementwise(inputs, f"{{0}} * {self.factor}")
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        return widest([*inputs, "int" if isinstance(self.factor, int) else "float"])
 
 
 class ChannelAffine(Layer):
@@ -230,6 +259,7 @@ class ChannelAffine(Layer):
     do with `transform_input`, to the last bit.
     """
 
+    takes = TO_FLOATS
     examples = (
         Example(
             {"scale": (0.458, 0.448, 0.45), "shift": (-0.03, -0.088, -0.188)},

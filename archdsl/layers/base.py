@@ -7,10 +7,11 @@ Families of layers live beside this file, one file each, and are found by themse
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
+from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple, Self, dataclass_transform
 
 from archdsl.layers.fields import ArgumentErrors as ArgumentErrors
@@ -21,6 +22,30 @@ from archdsl.layers.sizes import Formula, Size
 Shape = tuple[Size, ...]  # of one sample: the batch axis is implied
 Shapes = tuple[Shape, ...]
 
+# The kinds of numbers that a tensor may hold, in the order in which torch widens them: two that are
+# combined give the later one. How many bits each has is the business of whoever runs the network.
+Dtype = Literal["bool", "int", "float", "complex"]
+DTYPES: Mapping[Dtype, str] = {
+    "bool": "true and false",
+    "int": "integers",
+    "float": "floats",
+    "complex": "complex numbers",
+}
+
+# What layers take, each with what they give then; see `Layer.takes`.
+Takes = Mapping[Dtype, Dtype]
+
+
+def dtypes(**gives: Dtype) -> Takes:
+    """Return what a layer takes, each with what it gives: `dtypes(int="float")`."""
+    return MappingProxyType({held: gives[held] for held in DTYPES if held in gives})
+
+
+FLOATS = dtypes(float="float")
+ANY = dtypes(bool="bool", int="int", float="float", complex="complex")
+# of a function such as exp, which makes floats of what has no fractions
+TO_FLOATS = dtypes(bool="float", int="float", float="float", complex="complex")
+
 
 class LayerError(ValueError):
     """A layer cannot take its inputs. The text completes a sentence: "Conv2d needs ..."."""
@@ -28,6 +53,18 @@ class LayerError(ValueError):
     def __init__(self, reason: str, help: str = "") -> None:
         super().__init__(reason)
         self.help = help  # how to mend it, where that is known
+
+
+class WrongDtype(LayerError):
+    """A layer cannot take what one of its inputs holds.
+
+    Attributes:
+        position: of that input among all of them, from 0.
+    """
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position = position
 
 
 class Disagreement(LayerError):
@@ -171,8 +208,9 @@ class Layer(ABC):
     model_fields: ClassVar[_Fields] = _Fields()
 
     examples: ClassVar[tuple[Example, ...]] = ()
-    # Words for what an input must hold: "float", or "int" for indices such as those of Embedding.
-    takes: ClassVar[Literal["float", "int"]] = "float"
+    # What its inputs may hold, each with what the output holds where that is the widest of them:
+    # {"int": "float"} looks something up by its index.
+    takes: ClassVar[Takes] = FLOATS
     # The word of the language that stands for it, for what is no stage: "concat", "parameter".
     word: ClassVar[str] = ""
     # What other frameworks and papers call it, in small letters, with how that is written here;
@@ -226,6 +264,17 @@ class Layer(ABC):
     @abstractmethod
     def infer(self, inputs: Shapes) -> Facts:
         """Work out the facts from the shapes of the inputs, or raise LayerError."""
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        """Return what its output holds, of what its inputs hold.
+
+        Raises:
+            WrongDtype: torch can't compute it of that on every device.
+        """
+        for position, held in enumerate(inputs):
+            if held not in self.takes:
+                raise WrongDtype(position, f"takes {named(self.takes)}")
+        return self.takes[widest(inputs)]
 
     def mend(self, inputs: Shapes, wanted: Shape) -> str:
         """Say which argument would give an output of the wanted size, or "" if none is known.
@@ -332,6 +381,21 @@ def agree(left: Size, right: Size) -> bool:
     if left == right:
         return True
     return isinstance(left - right, Formula)
+
+
+def widest(inputs: Sequence[Dtype]) -> Dtype:
+    """Return what torch makes of several kinds of numbers that it combines."""
+    return max(inputs, key=list(DTYPES).index)
+
+
+def named(dtypes: Iterable[Dtype]) -> str:
+    """Write kinds of numbers for people: "integers or floats".
+
+    Complex ones, which nothing in the language makes, are named where there are no others.
+    """
+    known = [held for held in DTYPES if held in dtypes]
+    listed = [DTYPES[held] for held in known if held != "complex" or len(known) == 1]
+    return " or ".join([", ".join(listed[:-1]), listed[-1]] if listed[1:] else listed)
 
 
 def squeeze(value: object) -> object:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from archdsl.layers.arguments import NUMBERS, Flag, FreeSize, choice, each, optional, spread
 from archdsl.layers.base import (
+    ANY,
     Example,
     Facts,
     Kind,
@@ -24,6 +25,7 @@ from archdsl.layers.base import (
     Window,
     agree,
     by,
+    dtypes,
     numel,
     require_positive,
     unpack,
@@ -143,6 +145,7 @@ class RBF(Layer):
     Source: LeCun et al., Gradient-based learning applied to document recognition, 1998, II.B.
     """
 
+    takes = dtypes(int="float", float="float", complex="complex")
     examples = (
         Example({"out_features": 10}, inputs=((84,),), output=(10,)),
         Example(
@@ -211,6 +214,7 @@ class ZeroPadShortcut(Layer):
     Source: He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385, 3.3.
     """
 
+    takes = ANY
     examples = (
         Example({"out_channels": 32, "stride": 2}, inputs=((16, 32, 32),), output=(32, 16, 16)),
         Example(

@@ -28,6 +28,7 @@ from archdsl.layers.base import (
     Shapes,
     TorchModule,
     by,
+    dtypes,
     numel,
     single,
     unpack,
@@ -40,7 +41,7 @@ PaddingIndex = Annotated[int | None, optional(INTEGER)]
 class LookUp(Layer):
     """A table of vectors, one for each index."""
 
-    takes = "int"
+    takes = dtypes(int="float")
 
     num_embeddings: Positive
     embedding_dim: Positive

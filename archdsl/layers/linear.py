@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from archdsl.layers.arguments import Flag, FreeSize
 from archdsl.layers.base import (
+    ANY,
     GLOBAL,
     POINTWISE,
     Disagreement,
@@ -128,6 +129,7 @@ class Bilinear(Layer):
 class Identity(Layer):
     """The input as it is; computes nothing."""
 
+    takes = ANY
     examples = (Example({}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 
     def infer(self, inputs: Shapes) -> Facts:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import INTEGER
 from archdsl.layers.base import (
+    ANY,
     GLOBAL,
     POINTWISE,
     Disagreement,
@@ -18,6 +19,7 @@ from archdsl.layers.base import (
     TorchFunction,
     agree,
     axis_name,
+    dtypes,
     numel,
     several,
 )
@@ -27,6 +29,7 @@ from archdsl.layers.sizes import Formula, Size
 class Concat(Layer):
     """Concatenation of branches along one axis, by default the channels."""
 
+    takes = ANY
     word = "concat"
     elsewhere = tuple(
         (name, "concat { branch { ... } branch { ... } }")
@@ -70,6 +73,7 @@ class Concat(Layer):
 class Elementwise(Layer):
     """Arithmetic of branches, element by element; axes of size 1 are spread."""
 
+    takes = ANY
     broadcasts = True
     sign: ClassVar[str]
 
@@ -112,6 +116,7 @@ class Add(Elementwise):
 class Sub(Elementwise):
     """The first branch less all others."""
 
+    takes = dtypes(int="int", float="float", complex="complex")
     word = "sub"
     sign = "-"
     examples = (Example({}, inputs=((3, 4, 4), (3, 4, 4)), output=(3, 4, 4)),)

@@ -7,11 +7,14 @@ Windows count what fills the new places (a number, a mirror image, a repetition)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import Number, spread
 from archdsl.layers.base import (
+    ANY,
     SAMPLE_AXES,
+    Dtype,
     Example,
     Facts,
     Kind,
@@ -20,6 +23,7 @@ from archdsl.layers.base import (
     Shapes,
     TorchModule,
     Window,
+    WrongDtype,
     squeeze,
     unpack,
 )
@@ -70,10 +74,25 @@ class Pad(Layer):
 class Filled(Pad):
     """Padding with a number."""
 
+    takes = ANY
+
     def check(self, size: int, before: int, after: int) -> None:
         super().check(size, before, after)
         if (cut := -min(before, 0) - min(after, 0)) > size:
             raise LayerError(f"cuts {cut} places off an axis of {size}")
+
+
+class Constant(Filled):
+    """Padding with a number that is chosen."""
+
+    value: Number
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        given = super().dtype(inputs)
+        held = {"bool": self.value in (0, 1), "int": self.value == int(self.value)}
+        if not held.get(given, True):  # torch rounds it without a word
+            raise WrongDtype(0, f"pads with {self.value}, so it takes floats")
+        return given
 
 
 class Reflection(Pad):
@@ -87,6 +106,8 @@ class Reflection(Pad):
 
 class Circular(Pad):
     """Padding with the places from the other end."""
+
+    takes = ANY
 
     def check(self, size: int, before: int, after: int) -> None:
         super().check(size, before, after)
@@ -126,34 +147,31 @@ class ZeroPad3d(Filled):
     padding: Annotated[tuple[int, ...], sides(3)]
 
 
-class ConstantPad1d(Filled):
+class ConstantPad1d(Constant):
     """A number around a sequence."""
 
     axes = 1
     examples = (Example({"padding": 2, "value": 0.5}, inputs=((2, 4),), output=(2, 8)),)
 
     padding: Annotated[tuple[int, ...], sides(1)]
-    value: Number
 
 
-class ConstantPad2d(Filled):
+class ConstantPad2d(Constant):
     """A number around an image."""
 
     axes = 2
     examples = (Example({"padding": 2, "value": -1}, inputs=((2, 4, 3),), output=(2, 8, 7)),)
 
     padding: Annotated[tuple[int, ...], sides(2)]
-    value: Number
 
 
-class ConstantPad3d(Filled):
+class ConstantPad3d(Constant):
     """A number around a volume."""
 
     axes = 3
     examples = (Example({"padding": 1, "value": 1}, inputs=((1, 2, 3, 4),), output=(1, 4, 5, 6)),)
 
     padding: Annotated[tuple[int, ...], sides(3)]
-    value: Number
 
 
 class ReflectionPad1d(Reflection):

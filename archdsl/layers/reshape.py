@@ -21,6 +21,7 @@ from archdsl.layers.arguments import (
     sample_axis,
 )
 from archdsl.layers.base import (
+    ANY,
     GLOBAL,
     POINTWISE,
     Example,
@@ -157,6 +158,7 @@ def reshaped(
 class Flatten(Layer):
     """The axes from `start_dim` to `end_dim` made one."""
 
+    takes = ANY
     examples = (
         Example({}, inputs=((16, 5, 5),), output=(400,)),
         Example({"start_dim": 2}, inputs=((16, 5, 5),), output=(16, 25)),
@@ -182,6 +184,7 @@ class Flatten(Layer):
 class Unflatten(Layer):
     """One axis made several; one of their sizes may be -1."""
 
+    takes = ANY
     examples = (
         Example({"dim": 1, "unflattened_size": (4, -1)}, inputs=((12, 5),), output=(4, 3, 5)),
         Example({"dim": -1, "unflattened_size": (2, 3)}, inputs=((5, 6),), output=(5, 2, 3)),
@@ -206,6 +209,7 @@ class Unflatten(Layer):
 class Reshape(Layer):
     """The numbers in order, in another shape; one of its sizes may be -1. Batch is left out."""
 
+    takes = ANY
     examples = (
         Example({"shape": (4, 4, -1)}, inputs=((8, 4),), output=(4, 4, 2)),
         Example({"shape": (-1,)}, inputs=((3, 2, 2),), output=(12,)),
@@ -224,6 +228,7 @@ class Reshape(Layer):
 class Permute(Layer):
     """The axes in another order: `Permute([0, 2, 3, 1])` puts the channels last."""
 
+    takes = ANY
     examples = (
         Example({"dims": (0, 2, 3, 1)}, inputs=((3, 4, 5),), output=(4, 5, 3)),
         Example({"dims": (0, -1, 1)}, inputs=((3, 4),), output=(4, 3)),
@@ -254,6 +259,7 @@ class Permute(Layer):
 class Transpose(Layer):
     """Two axes exchanged."""
 
+    takes = ANY
     examples = (Example({"dim0": 1, "dim1": 2}, inputs=((3, 4),), output=(4, 3)),)
 
     dim0: Dim
@@ -274,6 +280,7 @@ class Transpose(Layer):
 class Squeeze(Layer):
     """Without the axes named, each of which must have the size 1."""
 
+    takes = ANY
     examples = (
         Example({"dim": (2, 3)}, inputs=((8, 1, 1),), output=(8,)),
         Example({"dim": -1}, inputs=((8, 1),), output=(8,)),
@@ -295,6 +302,7 @@ class Squeeze(Layer):
 class Unsqueeze(Layer):
     """With an axis of size 1 more, which is then number `dim`."""
 
+    takes = ANY
     examples = (
         Example({"dim": 1}, inputs=((4, 4),), output=(1, 4, 4)),
         Example({"dim": -1}, inputs=((4,),), output=(4, 1)),
@@ -312,6 +320,7 @@ class Unsqueeze(Layer):
 class Roll(Layer):
     """All places moved along axes, those beyond the end to the start."""
 
+    takes = ANY
     examples = (
         Example({"shifts": (-3, -3), "dims": (1, 2)}, inputs=((7, 7, 8),), output=(7, 7, 8)),
     )

@@ -29,6 +29,7 @@ from archdsl.layers.arguments import (
 )
 from archdsl.layers.base import (
     GLOBAL,
+    Dtype,
     Example,
     Facts,
     Kind,
@@ -363,6 +364,9 @@ class ResizeLike(Layer):
         function = TorchFunction(f"F.interpolate({{0}}, {given})")
         facts = Resampling(self.mode, self.align_corners).facts(first, out, strides, function)
         return replace(facts, shape_only=(1,))
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        return super().dtype(inputs[:1])
 
 
 def text(value: object) -> str:

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from archdsl.layers.arguments import Positive
 from archdsl.layers.base import (
+    ANY,
     Example,
     Facts,
     Layer,
@@ -25,6 +26,7 @@ from archdsl.layers.sizes import Formula, Size
 class PixelShuffle(Layer):
     """Channels made places: [channels r r, height, width] to [channels, r height, r width]."""
 
+    takes = ANY
     examples = (Example({"upscale_factor": 2}, inputs=((12, 5, 4),), output=(3, 10, 8)),)
 
     upscale_factor: Positive
@@ -43,6 +45,7 @@ class PixelShuffle(Layer):
 class PixelUnshuffle(Layer):
     """Places made channels: [channels, r height, r width] to [channels r r, height, width]."""
 
+    takes = ANY
     examples = (Example({"downscale_factor": 2}, inputs=((3, 10, 8),), output=(12, 5, 4)),)
 
     downscale_factor: Positive
@@ -63,6 +66,7 @@ class PixelUnshuffle(Layer):
 class ChannelShuffle(Layer):
     """Channels dealt out: of `groups` groups first the first of each, then the second, ..."""
 
+    takes = ANY
     examples = (Example({"groups": 3}, inputs=((12, 4, 4),), output=(12, 4, 4)),)
 
     groups: Positive

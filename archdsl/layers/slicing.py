@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from archdsl.layers.arguments import INTEGER, Dim, Integer, Positive, optional, sample_axis
 from archdsl.layers.base import (
+    ANY,
     POINTWISE,
     Example,
     Facts,
@@ -42,6 +43,7 @@ class Slice(Layer):
     lie within the axis.
     """
 
+    takes = ANY
     examples = (
         Example({"start": 0, "stop": 16}, inputs=((64, 7, 7),), output=(16, 7, 7)),
         Example({"start": 1, "stop": None, "step": 2, "dim": 2}, inputs=((4, 9),), output=(4, 4)),
@@ -107,6 +109,7 @@ class Slice(Layer):
 class Select(Layer):
     """One place along an axis, which is then gone. A negative index counts from the end."""
 
+    takes = ANY
     examples = (
         Example({"index": 0}, inputs=((197, 192),), output=(192,)),
         Example({"index": -1, "dim": -1}, inputs=((4, 9),), output=(4,)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-from archdsl.layers.arguments import FLAG, SIZE, choice, each
-from archdsl.layers.base import Facts, Kind, Layer, Shape, Shapes, TorchTensor
+from archdsl.layers.arguments import FLAG, SIZE, each
+from archdsl.layers.base import Dtype, Facts, Kind, Layer, Shape, Shapes, TorchTensor, widest
 from archdsl.layers.sizes import Size
 
 SHAPE = Kind("a list of positive integers", each(SIZE.check))
@@ -34,10 +35,12 @@ class InputTensor(Layer):
     word = "input"
 
     shape: Annotated[tuple[Size, ...], SHAPE]
-    holds: Annotated[Literal["float", "int"], choice("float", "int")] = "float"
 
     def infer(self, inputs: Shapes) -> Facts:
         return Facts(output=self.shape, torch=TorchTensor("", learnable=False))
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        return "float"  # unless what reads it needs something else (`archdsl/dtypes.py`)
 
 
 class OwnTensor(Layer):
@@ -50,14 +53,14 @@ class OwnTensor(Layer):
     buffers_move = False
 
     shape: Annotated[tuple[Size, ...], SHAPE]
-    value: object = 0
+    value: object = 0.0
     learnable: Annotated[bool, FLAG] = True
     batched: Annotated[bool, FLAG] = False
 
     def infer(self, inputs: Shapes) -> Facts:
         stored = (1, *self.shape) if self.batched else self.shape
         held = {"": stored}
-        text = initial(stored, self.value)
+        text = initial(stored, self.value, self.dtype(()))
         return Facts(
             output=self.shape,
             torch=TorchTensor(
@@ -73,8 +76,23 @@ class OwnTensor(Layer):
             batched=self.batched,
         )
 
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        return "float" if self.learnable else held(self.value)
 
-def initial(shape: Shape, value: object) -> str:
+
+def held(value: object) -> Dtype:
+    """Return what a tensor of some first values holds, as `torch.tensor` makes it of them.
+
+    Integers alone make it one of integers; one number with a point makes floats of all.
+    """
+    if isinstance(value, tuple):
+        return widest([held(item) for item in value])
+    if isinstance(value, bool):
+        return "bool"
+    return "int" if isinstance(value, int) else "float"
+
+
+def initial(shape: Shape, value: object, dtype: Dtype) -> str:
     """Return the torch expression that makes a tensor of that shape with its first values."""
     size = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
     if isinstance(value, Distribution):
@@ -86,10 +104,20 @@ def initial(shape: Shape, value: object) -> str:
         arguments = ", ".join(repr(given[name]) for name in ("mean", "std", "low", "high"))
         return f"nn.init.trunc_normal_(torch.empty{size}, {arguments})"
     if isinstance(value, tuple):
-        return f"torch.tensor({_listed(value)}, dtype=torch.float32).reshape{size}"
+        kind = ", dtype=torch.float32" if dtype == "float" else ""  # else it is as torch takes it
+        fitted = "" if _sizes(value) == shape else f".reshape{size}"
+        return f"torch.tensor({_listed(value)}{kind}){fitted}"
+    if dtype != "float":
+        return f"torch.full({size}, {value!r})"
+    assert isinstance(value, int | float)
     if value in (0, 1):
         return f"torch.{'ones' if value else 'zeros'}{size}"
-    return f"torch.full({size}, {value!r})"
+    return f"torch.full({size}, {float(value)!r})"
+
+
+def _sizes(value: object) -> Shape:
+    """Return the shape that lists of equal lengths are nested as."""
+    return (len(value), *_sizes(value[0])) if isinstance(value, tuple) else ()
 
 
 def _listed(value: object) -> object:

@@ -90,7 +90,7 @@ def test_what_only_training_runs_is_kept_by_training_alone() -> None:
 
 def test_indices_take_eight_bytes_and_own_tensors_are_no_activations() -> None:
     net = Sketch()
-    net.input("tokens", 16, holds="int")
+    net.input("tokens", 16, dtype="int")
     words = net.put("words", Embedding(num_embeddings=10, embedding_dim=4))
     net.put("place", OwnTensor(shape=(16, 4)))
     net.put("sum", Add(), words, "place")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from archdsl.diagnostics import Source, Span
+from archdsl.dtypes import follow
 from archdsl.graph import CheckedGraph, Node, Output, Scope
 from archdsl.layers.base import Layer, Shape, construct
 from archdsl.layers.registry import Registry
@@ -86,7 +88,7 @@ class Builder:
         """Return the graph; the flow is the main output unless one was named."""
         if not any(not output.training_only for output in self.outputs):
             self.outputs.insert(0, Output("output", self.flow[0], False, SPAN))
-        return CheckedGraph(
+        graph = CheckedGraph(
             name=self.scope.block,
             description=self.scope.description,
             arguments=self.scope.arguments,
@@ -98,6 +100,7 @@ class Builder:
             digest=digest,
             training_only=frozenset(self.training_only),
         )
+        return replace(graph, dtypes=follow(graph)[0])
 
     def _position(self) -> str:
         position = self.positions.get(self.scope.name, 0)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch_facts import Built, difference, from_input, refuses, tensors, torch_class
+from torch_facts import Built, difference, from_input, refuses, tensors, torch_class, usual
 
 from archdsl.backends.torch_module.verifying import macs_of
 from archdsl.layers.base import (
@@ -93,7 +93,7 @@ def test_example_holds(kind: type[Layer], example: Example) -> None:
 def test_example_agrees_with_torch(kind: type[Layer], example: Example) -> None:
     facts = inferred(kind, example.arguments, example.inputs)
 
-    assert not difference(facts, example.inputs, kind.takes)
+    assert not difference(facts, example.inputs, usual(kind))
 
 
 @every_example
@@ -101,7 +101,7 @@ def test_example_has_the_operations_of_torch(kind: type[Layer], example: Example
     facts = inferred(kind, example.arguments, example.inputs)
     module = Built(facts.torch).eval()
 
-    inputs = tensors(example.inputs, kind.takes)
+    inputs = tensors(example.inputs, usual(kind))
 
     with torch.no_grad():
         found = macs_of(lambda: module(*inputs))
@@ -114,7 +114,7 @@ def test_what_computes_lists_its_operations(kind: type[Layer], example: Example)
     """An output that holds numbers which are neither in the input nor stored was computed."""
     facts = inferred(kind, example.arguments, example.inputs)
     module = Built(facts.torch).eval()
-    inputs = tensors(example.inputs, kind.takes)
+    inputs = tensors(example.inputs, usual(kind))
 
     with torch.no_grad():
         output = module(*inputs)
@@ -185,7 +185,7 @@ def test_options_agree_with_torch(kind: type[Layer]) -> None:
                 if refuses(kind, reference, arguments, shapes) is False:
                     wrong.append(f"{use}torch takes what is refused: {reason}")
             else:
-                if found := difference(facts, shapes, kind.takes):
+                if found := difference(facts, shapes, usual(kind)):
                     wrong.append(use + found)
     assert not wrong, "\n".join([f"{len(wrong)} differ", *wrong[:5]])
 
@@ -281,7 +281,7 @@ def test_windows_are_what_is_read(kind: type[Layer], example: Example) -> None:
     """A place that holds NaN makes NaN of the outputs that read it, and of no others."""
     facts = inferred(kind, example.arguments, example.inputs)
     (shape, *others), windows = example.inputs, facts.windows
-    if others or windows == "global" or kind.takes == "int" or numel(shape) > SMALL:
+    if others or windows == "global" or usual(kind) == "int" or numel(shape) > SMALL:
         return
     if windows == "pointwise":
         windows = (Window(1),) * (len(shape) - 1)

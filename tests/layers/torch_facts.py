@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -13,9 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archdsl.layers.base import Facts, Layer, Shape, Shapes, Torch, TorchModule, TorchTensor
+from archdsl.layers.base import Dtype, Facts, Layer, Shape, Shapes, Torch, TorchModule, TorchTensor
 
 ENVIRONMENT = {"torch": torch, "nn": nn, "F": functional, "math": math}
+TORCH: Mapping[Dtype, torch.dtype] = {
+    "bool": torch.bool,
+    "int": torch.int64,
+    "float": torch.float32,
+    "complex": torch.complex64,
+}
 # A layer that is accepted must run in each of these: batch size, training.
 MODES = ((2, False), (2, True), (1, False))
 
@@ -79,28 +85,38 @@ def find(target: str, names: Mapping[str, Any]) -> Any:
     return getattr(import_module(module), name)
 
 
-def tensors(shapes: Shapes, takes: str, batch: int = 2) -> list[Tensor]:
+def usual(kind: type[Layer]) -> Dtype:
+    """Return what the inputs of a layer hold, unless they are made to hold something else."""
+    return "float" if "float" in kind.takes else next(iter(kind.takes))
+
+
+def tensors(shapes: Shapes, held: Dtype | Sequence[Dtype], batch: int = 2) -> list[Tensor]:
     """Return random inputs; integers are all 0, the one index that every table has."""
-    full = [(batch, *shape) for shape in shapes]
-    if takes == "int":
-        return [torch.zeros(shape, dtype=torch.int64) for shape in full]
-    return [torch.randn(shape) for shape in full]
+    each = [held] * len(shapes) if isinstance(held, str) else held
+    return [
+        torch.randn((batch, *shape), dtype=TORCH[one])
+        if one in ("float", "complex")
+        else torch.zeros((batch, *shape), dtype=TORCH[one])
+        for shape, one in zip(shapes, each, strict=True)
+    ]
 
 
-def outputs(module: nn.Module, shapes: Shapes, takes: str) -> Iterator[tuple[int, Tensor]]:
+def outputs(
+    module: nn.Module, shapes: Shapes, held: Dtype | Sequence[Dtype]
+) -> Iterator[tuple[int, Tensor]]:
     """Yield the output in each mode, with its batch size."""
     for batch, training in MODES:
         module.train(training)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield batch, module(*tensors(shapes, takes, batch))
+            yield batch, module(*tensors(shapes, held, batch))
 
 
-def difference(facts: Facts, shapes: Shapes, takes: str) -> str:
+def difference(facts: Facts, shapes: Shapes, held: Dtype) -> str:
     """Say in which way torch disagrees with the facts; nothing if it agrees."""
     try:
         module = Built(facts.torch)
-        found = [(batch, tuple(out.shape)) for batch, out in outputs(module, shapes, takes)]
+        found = [(batch, tuple(out.shape)) for batch, out in outputs(module, shapes, held)]
     except Exception as error:
         return f"torch refuses: {error}"
     if wrong := [shape for batch, shape in found if shape != (batch, *facts.output)]:
@@ -139,6 +155,6 @@ def refuses(
     module = Built(TorchModule("nn.Identity", call=example.call))
     try:
         module.own = target(**derived, **arguments)
-        return any(not output.numel() for _, output in outputs(module, shapes, kind.takes))
+        return any(not output.numel() for _, output in outputs(module, shapes, usual(kind)))
     except Exception:
         return True

@@ -113,14 +113,17 @@ def random_inputs(
     batch: int = BATCH,
 ) -> dict[str, torch.Tensor]:
     """Return random tensors of the stated shapes, indices where layers look something up."""
-    bounds = _indices(checked)
+    bounds = _bounds(checked)
     inputs: dict[str, torch.Tensor] = {}
     for name, shape in checked.inputs.items():
         full = [batch, *(_known(checked, size, sizes) for size in map(_size(sizes), shape))]
-        if name in bounds:
-            inputs[name] = torch.randint(0, bounds[name], full, device=device)
-        else:
+        held = checked.dtype(name)
+        if held == "float":
             inputs[name] = torch.randn(full, device=device, dtype=dtype)
+        else:
+            kind = torch.bool if held == "bool" else torch.int64
+            most = bounds.get(name, LEAST_INDICES)
+            inputs[name] = torch.randint(0, most, full, device=device).to(kind)
     return inputs
 
 
@@ -135,21 +138,21 @@ def _known(checked: CheckedGraph, size: object, sizes: Mapping[str, int]) -> int
     return size
 
 
-def _indices(checked: CheckedGraph) -> dict[str, int]:
-    """Return how many indices there are for each input that holds indices.
+def _bounds(checked: CheckedGraph) -> dict[str, int]:
+    """Return below which number each tensor of integers must be that is looked up.
 
-    An input does if it goes, maybe by way of views of it, into a layer that takes integers; as
-    many as the first axis of that layer's table are allowed.
+    There are as many indices as the first axis of the layer's table is long. What goes there by
+    way of arithmetic is 0, since nobody knows what comes of other indices.
     """
     bounds: dict[str, int] = {}
     for name in reversed(list(checked.nodes)):
         node = checked.nodes[name]
         bound = None
-        if node.layer.takes == "int":
+        if "float" not in node.layer.takes:
             table = next(iter(node.facts.params.values()), ())
             bound = table[0] if table and isinstance(table[0], int) else LEAST_INDICES
-        elif node.facts.view:
-            bound = bounds.get(node.name)
+        elif name in bounds:
+            bound = bounds[name] if node.facts.view else 1
         if bound is not None:
             for read in node.inputs:
                 bounds[read] = min(bound, bounds.get(read, bound))

@@ -26,7 +26,7 @@ from archdsl.backends.torch_module.comparing import ParameterComparison, compare
 from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
 from archdsl.backends.torch_module.running import BATCH, chosen_sizes, named, random_inputs
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
+from archdsl.layers.base import Dtype, TorchFunction, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size, substitute
 
 ENVIRONMENT = {"torch": torch, "nn": nn, "F": functional, "math": math}
@@ -41,6 +41,7 @@ class NodeCheck:
         shape: of the output, with the batch; parameters: of its module.
         macs: multiply-accumulates for the whole batch; None in torch's place where
             FlopCounterMode does not look into an operator.
+        dtype: the kind of numbers in the output: "float", "int", "bool" or "complex".
     """
 
     name: str
@@ -48,12 +49,14 @@ class NodeCheck:
     shape: tuple[tuple[int, ...], tuple[int, ...]]
     parameters: tuple[int, int]
     macs: tuple[int, int | None]
+    dtype: tuple[Dtype, Dtype]
 
     @property
     def agrees(self) -> bool:
         """Whether the two are the same everywhere that torch can say."""
         macs = self.macs[1] is None or self.macs[0] == self.macs[1]
-        return self.shape[0] == self.shape[1] and self.parameters[0] == self.parameters[1] and macs
+        pairs = (self.shape, self.parameters, self.dtype)
+        return macs and all(counted == found for counted, found in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +251,7 @@ class _Interpreter:
                 ((batch, *shape) if node.facts.batched else shape, tuple(output.shape)),
                 (sum(map(math.prod, _shapes(owner))), _parameters(own)),
                 (counted, found),
+                (self.checked.dtype(node.name), dtype_kind(output.dtype)),
             )
         )
 
@@ -257,6 +261,13 @@ class _Interpreter:
         for part in self.moved.get(name, name).split("."):
             found = getattr(found, part)
         return found
+
+
+def dtype_kind(dtype: torch.dtype) -> Dtype:
+    """Return the kind of numbers that a dtype of torch is one of."""
+    if dtype.is_complex:
+        return "complex"
+    return "float" if dtype.is_floating_point else "bool" if dtype == torch.bool else "int"
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -1,0 +1,189 @@
+"""Follows what kind of numbers each tensor of a network holds: floats, integers, true and false.
+
+A layer says what it takes and gives (`Layer.dtype`), a tensor of the network's own holds what its
+first values are. An input holds floats, unless what reads it, maybe by way of layers that leave
+the kind as it is, needs something else: the tokens of a language model are integers because an
+`Embedding` looks them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from archdsl.diagnostics import Diagnostic, Label, Span
+from archdsl.graph import Graph, Node
+from archdsl.layers.base import DTYPES, Dtype, Layer, LayerError, Shape, WrongDtype
+from archdsl.layers.tensor import InputTensor, OwnTensor
+
+FLOAT: Dtype = "float"
+
+
+class WrongNumbers(Diagnostic):
+    """A layer that can't compute with the kind of numbers that comes in.
+
+    Tensors hold floats, integers, or true and false. Inputs hold floats, save those that are looked
+    up in an `Embedding`; a `buffer` holds what its values are: `[0, 1]` integers, `[0.0, 1.0]`
+    floats, `[true, false]` neither. Layers take what torch takes on every device.
+    """
+
+    code = "E0306"
+
+    layer: str
+    inputs: tuple[tuple[Shape, Dtype], ...]
+    wrong: Dtype
+    reason: str
+    origin: Label | None = None
+    made: Span | None = None
+
+    def message(self) -> str:
+        return f"`{self.layer}` {self.reason}, and {DTYPES[self.wrong]} come in"
+
+    def label(self) -> str:
+        shapes = [" x ".join(map(str, shape)) or "a single number" for shape, _ in self.inputs]
+        held = [DTYPES[dtype] for _, dtype in self.inputs]
+        return "what comes in is " + " and ".join(
+            f"{shape} ({words})" for shape, words in zip(shapes, held, strict=True)
+        )
+
+    def others(self) -> Sequence[Label]:
+        made = [Label(self.made, "it was made here")] if self.made else []
+        return [*made, self.origin] if self.origin else made
+
+
+def follow(graph: Graph) -> tuple[Mapping[str, Dtype], list[Diagnostic]]:
+    """Return what each node's output holds that holds no floats, and what can't be computed."""
+    wanted = dict(_wanted(graph))
+    found: dict[str, Dtype] = {}
+    known: dict[tuple[int, tuple[Dtype, ...]], Dtype] = {}
+    problems: dict[Span, Diagnostic] = {}  # one a place, however often a block is used
+    for name, node in graph.nodes.items():
+        held = tuple([found.get(read, FLOAT) for read in node.inputs])
+        key = id(node.layer), held
+        if name in wanted:
+            dtype = wanted[name][0]
+        elif key in known:
+            dtype = known[key]
+        else:
+            try:
+                dtype = known[key] = dtype_of(node.layer, held)
+            except WrongDtype as error:
+                if node.span not in problems:
+                    problems[node.span] = _problem(graph, node, error, found, wanted)
+                takes = node.layer.takes  # go on as if it got what it is mostly for
+                dtype = takes[FLOAT] if FLOAT in takes else next(iter(takes.values()))
+        if dtype != FLOAT:
+            found[name] = dtype
+    return found, list(problems.values())
+
+
+def dtype_of(layer: Layer, inputs: tuple[Dtype, ...]) -> Dtype:
+    """Return what a layer gives; a layer of a user's own may fail in any way.
+
+    Raises:
+        WrongDtype: it can't take what comes in.
+    """
+    try:
+        return layer.dtype(inputs)
+    except WrongDtype:
+        raise
+    except LayerError as error:
+        raise WrongDtype(0, str(error)) from None
+    except Exception as error:
+        home = type(layer).__module__
+        if home.startswith("archdsl.layers."):
+            raise
+        raise WrongDtype(0, f"fails in {home} with {type(error).__name__}: {error}") from error
+
+
+def _wanted(graph: Graph) -> Iterator[tuple[str, tuple[Dtype, Node]]]:
+    """Yield the inputs that must hold something else than floats, with who says so."""
+    kinds = {type(node.layer) for node in graph.nodes.values()}
+    if all(FLOAT in kind.takes for kind in kinds):
+        return
+    wanted: dict[str, tuple[Dtype, Node]] = {}
+    for name in reversed([*graph.nodes]):  # each comes after those that it reads
+        node = graph.nodes[name]
+        if FLOAT not in node.layer.takes:
+            wish = next(iter(node.layer.takes)), node
+        elif name in wanted and _keeps(node, wanted[name][0]):
+            wish = wanted[name]
+        else:
+            continue
+        for read in node.inputs:
+            wanted[read] = wish
+    yield from ((name, wanted[name]) for name in graph.inputs if name in wanted)
+
+
+def _keeps(node: Node, dtype: Dtype) -> bool:
+    """Tell whether a node gives that kind of numbers because it takes them."""
+    if not node.inputs:
+        return False
+    given: list[Dtype | None] = []
+    for held in (dtype, FLOAT):
+        try:
+            given.append(dtype_of(node.layer, (held,) * len(node.inputs)))
+        except WrongDtype:
+            given.append(None)
+    return given[0] == dtype != given[1]
+
+
+def _problem(
+    graph: Graph,
+    node: Node,
+    error: WrongDtype,
+    found: Mapping[str, Dtype],
+    wanted: Mapping[str, tuple[Dtype, Node]],
+) -> WrongNumbers:
+    read = [graph.nodes[name] for name in node.inputs]
+    wrong = found.get(node.inputs[error.position], FLOAT)
+    source = _source(graph, node.inputs[error.position], wrong, found)
+    label, hint = _origin(source, wrong, node, wanted)
+    return WrongNumbers(
+        span=node.span,
+        trail=node.trail,
+        layer=node.type,
+        inputs=tuple((one.shape, found.get(one.name, FLOAT)) for one in read),
+        wrong=wrong,
+        reason=str(error),
+        origin=label,
+        made=graph.nodes[node.shares].span if node.shares else None,
+        hint=hint,
+    )
+
+
+def _source(graph: Graph, name: str, dtype: Dtype, found: Mapping[str, Dtype]) -> Node:
+    """Return the node that a kind of numbers comes from, through what leaves it as it is."""
+    other: Dtype = "int" if dtype == FLOAT else dtype
+    while True:
+        node = graph.nodes[name]
+        same = [read for read in node.inputs if found.get(read, FLOAT) == dtype]
+        if not same or not _keeps(node, other):
+            return node
+        name = same[0]
+
+
+def _origin(
+    source: Node, wrong: Dtype, node: Node, wanted: Mapping[str, tuple[Dtype, Node]]
+) -> tuple[Label, str]:
+    """Say where a kind of numbers comes from, and how to mend it."""
+    layer, held = source.layer, DTYPES[wrong]
+    if isinstance(layer, InputTensor):
+        if source.name not in wanted:
+            return Label(source.span, f"an input holds {held}"), ""
+        reader = wanted[source.name][1]
+        return (
+            Label(source.span, f"`{source.name}` holds {held}: `{reader.name}` takes them"),
+            f"an input holds one kind of numbers: declare another one for this `{node.type}`",
+        )
+    hint = ""
+    if isinstance(layer, OwnTensor):
+        if wrong == "int":
+            hint = "one value with a point makes it a tensor of floats: `0.0`"
+        elif wrong == FLOAT and layer.learnable:
+            hint = "a parameter is learned, so it holds floats; a `buffer` may hold integers"
+        elif wrong == FLOAT and "int" in node.layer.takes:
+            hint = "values without a point, such as `[0, 1, 2]`, make it a buffer of integers"
+        return Label(source.span, f"it holds {held}"), hint
+    if wrong == FLOAT and "int" in node.layer.takes:
+        hint = "integers come from an input or a `buffer`, by way of layers that leave them so"
+    return Label(source.span, f"this gives {held}"), hint
