@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 from archdsl.layers.arguments import (
     INTEGER,
+    INTEGERS,
     SIZE,
     Dim,
     Dims,
-    Integers,
     each,
+    either,
     sample_axes,
     sample_axis,
 )
@@ -323,15 +324,22 @@ class Roll(Layer):
     takes = ANY
     examples = (
         Example({"shifts": (-3, -3), "dims": (1, 2)}, inputs=((7, 7, 8),), output=(7, 7, 8)),
+        Example({"shifts": 1, "dims": 1}, inputs=((6,),), output=(6,)),
     )
 
-    shifts: Integers
-    dims: Integers
+    shifts: Annotated[int | tuple[int, ...], either(INTEGER, INTEGERS)]
+    dims: Dims
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        sample_axes(self.dims, len(shape))
-        if len(self.shifts) != len(self.dims):
-            raise LayerError(f"has {len(self.shifts)} shifts for {len(self.dims)} dims")
+        shifts, dims = (
+            given if isinstance(given, tuple) else (given,) for given in (self.shifts, self.dims)
+        )
+        for dim in dims:  # one may be named twice
+            sample_axis(dim, len(shape), "dims")
+        if len(shifts) != len(dims):
+            raise LayerError(f"has {len(shifts)} shifts for {len(dims)} dims")
+        if not dims:
+            raise LayerError("has an empty list of dims")
         expression = f"torch.roll({{0}}, {self.shifts}, dims={self.dims})"
         return Facts(output=shape, torch=TorchFunction(expression), windows=GLOBAL)

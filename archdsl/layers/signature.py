@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import cleandoc
 from typing import Any
 
 from archdsl.layers.base import Kind, Layer, construct, numel, squeeze
+from archdsl.layers.fields import Field
 
 
 def signature(kind: type[Layer]) -> str:
     """Return how a layer is written, with its defaults: `Linear(out_features, bias = true)`."""
     parts = [
-        name if field.is_required() else f"{name} = {_written(field.default)}"
+        name if field.is_required() else f"{name} = {_default(field)}"
         for name, field in kind.model_fields.items()
     ]
     return f"{kind.__name__}({', '.join(parts)})" if parts else kind.__name__
@@ -30,19 +32,38 @@ def reference(kind: type[Layer]) -> str:
         wide = max(map(len, fields))
         lines += ["", "Arguments"]
         for name, field in fields.items():
-            default = "" if field.is_required() else f"; {_written(field.default)} if left out"
+            default = "" if field.is_required() else f"; {_default(field)} if left out"
             lines.append(f"  {name:<{wide}}  {expected(field)}{default}")
     if kind.examples:
         lines += ["", "Examples"]
     for example in kind.examples:
-        arguments = ", ".join(f"{name} = {_written(v)}" for name, v in example.arguments.items())
         facts = construct(kind, example.arguments).infer(example.inputs)
         inputs = " and ".join(" x ".join(map(str, shape)) for shape in example.inputs)
         output = " x ".join(map(str, facts.output))
         counts = f"{numel_of(facts.params):,} parameters, {facts.macs:,} multiply-accumulates"
-        lines.append(f"  {kind.__name__}({arguments})")
+        lines.append(f"  {written(kind, example.arguments)}")
         lines.append(f"      {inputs} -> {output}; {counts}")
     return "\n".join(lines)
+
+
+def written(kind: type[Layer], arguments: Mapping[str, object]) -> str:
+    """Return how a use of a layer is written: `Conv2d(out_channels = 2, kernel_size = 5)`."""
+    fields = kind.model_fields
+    texts = [f"{name} = {_written(_short(fields[name], v))}" for name, v in arguments.items()]
+    return f"{kind.__name__}({', '.join(texts)})"
+
+
+def _default(field: Field) -> str:
+    return _written(_short(field, field.default))
+
+
+def _short(field: Field, value: object) -> object:
+    """Return one number for a list of equal ones, where the argument takes it as the same."""
+    short = squeeze(value)
+    try:
+        return short if field.check(short) == value else value
+    except ValueError:
+        return value
 
 
 def numel_of(tensors: Any) -> int:
@@ -60,11 +81,10 @@ def expected(field: Any) -> str:
 
 def _written(value: object) -> str:
     """Write a value as the language does."""
-    value = squeeze(value)
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, tuple):
-        return f"({', '.join(map(_written, value))})"
+        return f"[{', '.join(map(_written, value))}]"
     return str(value)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from archdsl.layers.base import Example, Layer
+from archdsl.layers.registry import Registry
+from archdsl.layers.signature import reference, written
 from archdsl.pipeline import Spec
 from archdsl.syntax.parser import RESERVED
 
@@ -43,6 +46,27 @@ def test_example_makes_what_it_says(folder: Path, number: int) -> None:
     for line, text in enumerate(EXAMPLES[number].split("\n"), start=1):
         if said := re.search(r"# -> (.*)$", text):
             assert made[line] == said[1].split(", ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [
+        pytest.param(kind, example, id=f"{name}-{number}")
+        for name, kind in Registry().items()
+        for number, example in enumerate(kind.examples)
+    ],
+)
+def test_examples_of_layers_are_written_as_the_language_takes_them(
+    kind: type[Layer], example: Example, tmp_path: Path
+) -> None:
+    use = written(kind, example.arguments)
+    names = "abc"[: len(example.inputs)]
+    inputs = [f"input {name}: {list(s)}" for name, s in zip(names, example.inputs, strict=True)]
+    path = tmp_path / "example.arch"
+    path.write_text("\n".join(["network example {", *inputs, f"last: {use}", "}"]))
+
+    assert f"  {use}\n" in reference(kind)
+    assert Spec(str(path)).graph().nodes["last"].shape == example.output
 
 
 def test_words_of_the_language_are_all_listed() -> None:
