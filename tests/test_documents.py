@@ -148,7 +148,8 @@ def commands(path: Path) -> Iterator[str]:
             yield from (line for line in lines if line.startswith(PROGRAMS))
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     # in prose those that name something: others are mere mentions
-    named = r"archdsl (?:(?:check|count|draw|compile) [a-z]|layers [A-Z][a-z]|(?:networks|layers)$)|python \w+/"
+    command = r"(?:check|count|draw|compile) [a-z]|layers [A-Z][a-z]|(?:networks|layers)$"
+    named = rf"archdsl (?:{command})|python \w+/"
     yield from (line for line in re.findall(r"`([^`\n]+)`", prose) if re.match(named, line))
 
 
