@@ -69,6 +69,7 @@ HOMES = {
     "onnxruntime": {"backends/onnx_file.py"},
     "pygraphviz": {"backends/diagram/"},
     "click": {"cli/"},
+    "install_archdsl_or_use_its_source_file": {"backends/torch_module/"},
 }
 
 
@@ -206,7 +207,8 @@ def test_the_wheel_holds_what_is_not_python() -> None:
     wheel = built["targets"]["wheel"]
 
     assert wheel["packages"] == ["archdsl"]
-    assert wheel["force-include"] == {"specs": "archdsl/specs"}
+    message = "install_archdsl_or_use_its_source_file.py"
+    assert wheel["force-include"] == {"specs": "archdsl/specs", message: message}
     for name in ("py.typed", "syntax/grammar.lark", "syntax/tables.json"):
         assert (PACKAGE / name).is_file()
 
@@ -221,4 +223,5 @@ def test_the_wheel_as_it_is_built(tmp_path: Path) -> None:
 
     assert {"archdsl/py.typed", "archdsl/syntax/grammar.lark", "archdsl/syntax/tables.json"} <= held
     assert {f"archdsl/specs/{path.name}" for path in (ROOT / "specs").glob("*.arch")} <= held
+    assert "install_archdsl_or_use_its_source_file.py" in held
     assert not [name for name in held if name.startswith("tests")]

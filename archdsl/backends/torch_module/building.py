@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import linecache
 import sys
+from functools import partial
 from hashlib import sha256
-from types import ModuleType
+from pickle import UnpicklingError
+from types import FrameType, ModuleType
 from typing import Any
 
 import torch
@@ -52,14 +55,18 @@ def torch_module(
 
 def class_of(source: PythonSource) -> Any:
     """Run a generated file and return the class of the network."""
-    digest = sha256(source.text.encode()).hexdigest()[:16]
-    name = f"archdsl_generated_{digest}"
-    module = sys.modules.get(name)
-    if module is None:
-        module = _run(name, source.text)
-        # pickle, torch.compile and inspect look a class up by the module that it says it is from
+    return getattr(module_of(source.text), source.network)
+
+
+def module_of(text: str) -> ModuleType:
+    """Run the text of a generated file, unless it was run before, and return it as a module."""
+    name = f"archdsl_generated_{sha256(text.encode()).hexdigest()[:16]}"
+    if name not in sys.modules:
+        module = _run(name, text)
+        make_picklable(module, text)
+        # torch.compile and inspect look a class up by the module that it says it is from
         sys.modules[name] = module
-    return getattr(module, source.network)
+    return sys.modules[name]
 
 
 def _run(name: str, text: str) -> ModuleType:
@@ -71,3 +78,45 @@ def _run(name: str, text: str) -> ModuleType:
     linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
     exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
     return module
+
+
+def make_picklable(module: ModuleType, text: str) -> None:
+    """Have instances of the classes of a generated file pickled with its text.
+
+    A pickle holds the names of classes alone, and the process that reads it has not compiled the
+    network. All instances share the text, so a pickle has it once.
+    """
+    for kind in vars(module).values():
+        if isinstance(kind, type) and kind.__module__ == module.__name__:
+            copyreg.pickle(kind, partial(_reduced, text))
+
+
+def _reduced(text: str, instance: object) -> Any:
+    """Return what pickle is to keep of an instance: as ever, but the class by text and name."""
+    from install_archdsl_or_use_its_source_file import instance_of_generated_class
+
+    usual: Any = instance.__reduce_ex__(4)
+    if isinstance(usual, str) or usual[0] is not vars(copyreg)["__newobj__"]:
+        return usual  # its class has a way of its own
+    (kind, *values), *state = usual[1:]
+    return (instance_of_generated_class, (text, kind.__qualname__, *values), *state)
+
+
+def unpickled(text: str, name: str, *values: object) -> object:
+    """Return a new instance of a class of a generated file, for pickle to fill in.
+
+    Raises:
+        UnpicklingError: `torch.load(weights_only=True)` called, for which somebody made this a
+            safe global: what is read so never runs text.
+    """
+    frame: FrameType | None = sys._getframe()
+    for _ in range(3):  # this function, the one that pickles name, and what reads the pickle
+        if frame and frame.f_globals.get("__name__") == "torch._weights_only_unpickler":
+            raise UnpicklingError(
+                "it holds a module with its source text, which weights_only=True never runs: "
+                "use weights_only=False if you trust the file"
+            )
+        frame = frame and frame.f_back
+    kind = getattr(module_of(text), name)
+    made: object = kind.__new__(kind, *values)
+    return made
