@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import Diagnostic
+from collections.abc import Sequence
+
+from archdsl.diagnostics import Diagnostic, Label, Span
 
 OPERATORS = {
     "&": "write `and`",
@@ -125,3 +127,44 @@ class Misplaced(Diagnostic):
 
     def message(self) -> str:
         return f"{self.what} can't stand here"
+
+
+class NotClosed(Diagnostic):
+    """A bracket that is not closed.
+
+    Of several `{`, the one is shown that is not closed as far as the indentation of the lines
+    tells. Networks, blocks and functions don't stand in each other.
+    """
+
+    code = "E0108"
+
+    opening: str
+    closing: str
+    before: Span | None
+
+    def message(self) -> str:
+        return f"this `{self.opening}` is not closed"
+
+    def others(self) -> Sequence[Label]:
+        return [Label(self.before, f"expected `{self.closing}` before this")] if self.before else []
+
+
+class NotOpened(Diagnostic):
+    """A closing brace too many.
+
+    Which of several is one too many, the indentation of the lines tells.
+    """
+
+    code = "E0109"
+    hint: str = "leave it out, or open what it is to close with `{`"
+
+    opened: Span | None
+
+    def message(self) -> str:
+        return "one `}` is too many" if self.opened else "this `}` closes nothing"
+
+    def label(self) -> str:
+        return "this is too early to close what was opened there" if self.opened else ""
+
+    def others(self) -> Sequence[Label]:
+        return [Label(self.opened, "opened here")] if self.opened else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,21 @@ from lark.utils import TextSlice
 from archdsl.diagnostics import MOST_ERRORS, ArchError, Diagnostic, Source, Span
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
-from archdsl.syntax.errors import UnexpectedCharacter, UnexpectedText, UnfinishedString
+from archdsl.syntax.errors import (
+    NotClosed,
+    NotOpened,
+    UnexpectedCharacter,
+    UnexpectedText,
+    UnfinishedString,
+)
+from archdsl.syntax.recovery import CLOSING, Fault, Found, Part, item_starts
 from archdsl.syntax.tokens import Statements, TooMany
 from archdsl.syntax.tree import TreeBuilder
 
 TABLES = "tables.json"
 SHIFT = 0  # in these, the action that goes on to a state
 COST_OF_HOLE = 8  # in tokens: to begin anew takes the parser as long
-ITEM_OR_BRACE = re.compile(
-    r'"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}]|^(?:network|block|fn|import|let)(?=[ \t])', re.MULTILINE
-)
+CHARACTERS_A_TOKEN = 16  # which take as long to look through for brackets
 OPTIONS = {
     "parser": "lalr",
     "lexer": "basic",
@@ -79,16 +84,17 @@ class Parser:
         """Return the syntax tree of a file.
 
         Raises:
-            ArchError: with the first thing wrong in each item (network, block, ...) of the file.
+            ArchError: with what is wrong in each statement and item of the file.
         """
         self.builder.source = source
         self.builder.errors = []
-        program = self._run(source, 0, len(source.text), "file")
-        found = self.builder.errors
-        if not isinstance(program, ast.Program):
-            found = self._others(source, found)
-        if found:
-            raise ArchError(sorted(found, key=_place))
+        try:
+            program = self._run(source.text, 0, len(source.text), "file")
+        except UnexpectedInput as error:
+            first = _explain(source, error, len(source.text))
+            raise ArchError(self._every_error(source) or [first]) from None
+        if self.builder.errors:
+            raise ArchError(sorted(self.builder.errors, key=_place))
         assert isinstance(program, ast.Program)
         return program
 
@@ -105,18 +111,23 @@ class Parser:
             raise ArchError(self.builder.errors)
         return found
 
-    def _run(self, source: Source, start: int, end: int, rule: str) -> Any:
-        """Parse a part of a file; what is wrong is added to the builder's errors."""
+    def _run(self, text: str, start: int, end: int, rule: str) -> Any:
+        """Parse a part of a text.
+
+        Raises:
+            UnexpectedInput: it doesn't follow the grammar.
+            ArchError: a limit is reached.
+        """
         if rule == "file":
             self.builder.described.clear()
         try:
-            return self.lark.parse(TextSlice(source.text, start, end), start=rule)
+            return self.lark.parse(TextSlice(text, start, end), start=rule)
         except TooMany as error:
             allowed = getattr(self.limits, error.limit)
             asks = {"tokens": "the files have too many words and signs"}.get(
                 error.limit, f"brackets are nested {allowed + 1} deep"
             )
-            span = _span(source, error.token)
+            span = _span(self.builder.source, error.token)
             raise ArchError(
                 [OverLimit(span=span, limit=error.limit, asks=asks, allowed=allowed)]
             ) from None
@@ -124,63 +135,129 @@ class Parser:
             if isinstance(error.orig_exc, ArchError):
                 raise error.orig_exc from None
             raise
-        except UnexpectedInput as error:
-            self.builder.errors.append(_explain(source, error, end))
-            return None
 
     def _hole(self, start: int, end: int) -> ast.Expression | None:
         """Parse the expression in a hole of a string."""
         self.statements.tokens_left -= COST_OF_HOLE
-        found = self._run(self.builder.source, start, end, "hole")
-        return found.children[0] if found is not None else None
+        source = self.builder.source
+        try:
+            found: ast.Expression = self._run(source.text, start, end, "hole").children[0]
+        except UnexpectedInput as error:
+            self.builder.errors.append(_explain(source, error, end))
+            return None
+        return found
 
-    def _others(self, source: Source, found: list[Diagnostic]) -> list[Diagnostic]:
-        """Return what is wrong in the items other than the one where parsing stopped as well.
+    def _every_error(self, source: Source) -> list[Diagnostic]:
+        """Return what is wrong in each item, and in each statement of it.
 
-        Where it stopped at the head of an item, the one before is not closed, and nothing else is
-        to be said of the two.
+        All that is read again counts as tokens, so that it takes no longer than the limit allows;
+        where that is reached, what was found before is worth more.
         """
-        every = {_place(diagnostic): diagnostic for diagnostic in found}
-        starts = [*_item_starts(source.text), len(source.text)]
-        if len(starts) <= 2:
-            return found
-        last, stopped = starts[-1], set(every)
-        for start, end in pairwise(starts):
-            if len(every) > MOST_ERRORS:
+        every: dict[int, Diagnostic] = {}
+        bounds = [0, *item_starts(source.text), len(source.text)]
+        nested = False  # whether a `}` is to come for a `{` of an item before
+        for start, end in pairwise(bounds):
+            for diagnostic in self._errors_of_item(source, start, end):
+                if isinstance(diagnostic, NotOpened) and nested:
+                    nested = False
+                    continue
+                nested = nested or (isinstance(diagnostic, NotClosed) and diagnostic.opening == "{")
+                every.setdefault(_place(diagnostic), diagnostic)
+            if len(every) > MOST_ERRORS or self.statements.tokens_left <= 0:
                 break
-            if any(start <= place < end or place == end < last for place in stopped):
-                continue
+        return sorted(every.values(), key=_place)
+
+    def _errors_of_item(self, source: Source, start: int, end: int) -> list[Diagnostic]:
+        """Parse an item until nothing more is found, each time without what was wrong before."""
+        every: dict[int, Diagnostic] = {}  # by line: a second of a line may follow from the first
+        part: Part | None = None
+        text, stop = source.text, end
+        for _ in range(2 * MOST_ERRORS):
             self.builder.errors = []
+            stopped: UnexpectedInput | None = None
             try:
-                self._run(source, start, end, "file")
-            except ArchError:  # a limit is reached: what was found before is worth more
+                self._run(text, start, stop, "file")
+            except UnexpectedInput as error:
+                stopped = error
+            except ArchError:
                 break
-            for diagnostic in self.builder.errors[:1]:
-                every[_place(diagnostic)] = diagnostic
-        return list(every.values())
-
-
-def _item_starts(text: str) -> Iterator[int]:
-    """Yield where an item seems to begin: at its word, at the start of a line.
-
-    A `let` may stand in a body as well; it is an item where no brace is open.
-    """
-    depth = 0
-    for found in ITEM_OR_BRACE.finditer(text):
-        word = found[0]
-        if word in "{}":
-            depth = max(depth + (1 if word == "{" else -1), 0)
-        elif word[0] not in '"#' and (depth == 0 or word != "let"):
-            depth = 0
-            yield found.start()
+            finally:
+                for diagnostic in self.builder.errors:
+                    every.setdefault(_line(diagnostic), diagnostic)
+            if stopped is None:
+                break
+            part = part or Part(source.text, start, end)
+            self.statements.tokens_left -= (end - start) // CHARACTERS_A_TOKEN
+            found = part.drop(_stop(stopped, stop))
+            if found is not None:
+                diagnostic = _explain_found(source, stopped, end, found)
+                every.setdefault(_line(diagnostic), diagnostic)
+            if part.is_final or part.text == text or len(every) > MOST_ERRORS:
+                break
+            text, stop = part.text, len(part.text)
+        return sorted(every.values(), key=_place)
 
 
 def _place(diagnostic: Diagnostic) -> int:
     return diagnostic.span.start if diagnostic.span else 0
 
 
+def _line(diagnostic: Diagnostic) -> int:
+    return diagnostic.span.line if diagnostic.span else 0
+
+
 def _span(source: Source, token: Any) -> Span:
     return Span(source, token.start_pos, token.end_pos)
+
+
+def _stop(error: UnexpectedInput, end: int) -> int:
+    """Return where the parser stopped."""
+    if isinstance(error, UnexpectedToken):
+        return end if error.token.type == "$END" else error.token.start_pos or 0
+    return error.pos_in_stream or 0
+
+
+def _explain_found(source: Source, error: UnexpectedInput, end: int, found: Found) -> Diagnostic:
+    """Say what is wrong where the reason stands on an earlier line than the parser came to."""
+    sign = source.text[found.at : found.at + 1]
+    there = Span(source, found.at, found.at + 1)
+    beside = None
+    if found.beside is not None and found.beside < end:
+        beside = Span(source, found.beside, found.beside + 1)
+    if found.fault is Fault.UNCLOSED:
+        return NotClosed(
+            span=there,
+            opening=sign,
+            closing=CLOSING[sign],
+            before=beside,
+            hint=_how_to_close(source, sign, end),
+        )
+    if found.fault is Fault.SURPLUS:
+        return NotOpened(span=there, opened=beside)
+    if found.fault is Fault.OPENING:
+        return UnexpectedText(
+            span=there,
+            found="the end of the line",
+            expected="`{`",
+            hint="the lines below are set in, and a `}` follows them",
+        )
+    explained = _explain(source, error, end)
+    if found.fault is Fault.ENDS and isinstance(explained, UnexpectedText):
+        arrow = sign == "-"
+        return UnexpectedText(
+            span=Span(source, found.at, found.at + 2) if arrow else there,
+            found="the end of the line",
+            expected=explained.expected,
+            hint="`->` leads to the next stage; without one, leave it out" if arrow else "",
+        )
+    return explained
+
+
+def _how_to_close(source: Source, sign: str, end: int) -> str:
+    nest = sign == "{" and end < len(source.text)
+    return f"write `{CLOSING[sign]}` at the end of what it opens" + (
+        "; networks, blocks and functions don't nest" if nest else ""
+    )
 
 
 def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
@@ -196,6 +273,8 @@ def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
     assert isinstance(error, UnexpectedToken)
     token = error.token
     kinds = set(error.accepts or error.expected)
+    if token.type == "_NL" and kinds & {"RBRACE", "_NL"} == {"RBRACE"}:
+        token = _after(source, token)
     if token.type == "$END":
         at = len(source.text[:end].rstrip()) or end
         span = Span(source, max(at - 1, 0), at)
@@ -209,6 +288,14 @@ def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
     return UnexpectedText(
         span=span, found=str(found), expected=_expected(kinds), hint=_hint(token, kinds, source)
     )
+
+
+def _after(source: Source, token: Token) -> Token:
+    """Return what follows a line break, as a token: a value of a function, then something else."""
+    word = re.compile(r"(?:\s|;|#[^\n]*)*(\w+|[^\s\w])").match(source.text, token.start_pos or 0)
+    if word is None:
+        return token
+    return Token("NAME", word[1], start_pos=word.start(1), end_pos=word.end(1))
 
 
 def _expected(kinds: set[str]) -> str:
@@ -272,8 +359,6 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
             return "a `(` is not closed"
         if "RSQB" in expected:
             return "a `[` is not closed"
-    if token.type == "$END" and "RBRACE" in expected:
-        return "a `{` is not closed"
     return ""
 
 
