@@ -14,6 +14,7 @@ from archdsl.analysis.report import Report, as_data
 from archdsl.analysis.rows import Row, first_fields
 from archdsl.backends import grid
 from archdsl.backends import table_cells as cells
+from archdsl.backends.formulas import separated
 from archdsl.backends.grid import Column, Grid
 from archdsl.backends.summary import Line, rounding, summary, title, writer
 from archdsl.backends.table_cells import TOO_LONG, Writer
@@ -170,7 +171,7 @@ def _parameters(row: Row, write: Writer) -> str:
 def _explained(row: Row, write: Writer) -> str:
     """Write `(5 x 5 x 1 + 1) x 6 = 156`."""
     result = _parameters(row, write)
-    arithmetic = cells.separated(row.arithmetic)
+    arithmetic = separated(row.arithmetic)
     return f"{arithmetic} = {result}" if arithmetic not in ("", result) else result
 
 

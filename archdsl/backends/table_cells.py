@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from fractions import Fraction
 
-from archdsl.analysis.agreement import Assumptions, without_floors
 from archdsl.analysis.receptive_field import Extent, Fields
+from archdsl.backends.formulas import Formulas
 from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula, Size
 
@@ -18,55 +17,13 @@ MOST_SHAPES = 2  # of the inputs of a block
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
-def separated(text: str) -> str:
-    """Set the thousands apart in all numbers of a text that belong to no name."""
-    return re.sub(r"(?<![\w.])\d{4,}(?![\w.])", lambda match: f"{int(match[0]):,}", text)
-
-
-def _decimal(value: Fraction) -> str:
-    """Write a fraction as a decimal number if it has at most four places."""
-    if (value * 10_000).denominator != 1:
-        return f"{value.numerator:,}/{value.denominator:,}"
-    whole, places = divmod(value.numerator * 10_000 // value.denominator, 10_000)
-    return f"{whole:,}" + (f".{places:04}".rstrip("0") if places else "")
-
-
-class Writer:
-    """Writes sizes as people read them, under what is assumed about the free ones."""
-
-    def __init__(self, known: Assumptions) -> None:
-        self.known = known
-        self._counts: dict[Formula, str] = {}
-        self._lengths: dict[Formula, str] = {}
-
-    def size(self, size: Size) -> str:
-        """Write a count: thousands apart, and a formula without floors if the assumptions allow.
-
-        Where H is a multiple of 8, `6*(H//4)` is `1.5*H`.
-        """
-        if not isinstance(size, Formula):
-            return f"{size:,}"
-        if size not in self._counts:
-            self._counts[size] = _formula(size, self.known, divide=False)
-        return self._counts[size]
+class Writer(Formulas):
+    """Writes sizes and what is made of them as the cells of a table."""
 
     def number(self, size: Size) -> str:
         """Write a count for a cell: a dash for none, dots for a formula that is too long."""
         text = self.size(size)
         return NOTHING if size == 0 else text if len(text) <= LONGEST_CELL else TOO_LONG
-
-    def length(self, size: Size) -> str:
-        """Write a size of an axis; where H is a multiple of 8, `6*(H//4)` is `3*H/2`."""
-        if not isinstance(size, Formula):
-            return str(size)
-        if size not in self._lengths:
-            self._lengths[size] = _formula(size, self.known, divide=True)
-        return self._lengths[size]
-
-    def shape(self, sizes: Shape) -> str:
-        """Write a shape as `64 x 35 x 35`; a tensor without axes is a `scalar`."""
-        texts = map(self.length, sizes)
-        return " x ".join(f"({text})" if " " in text else text for text in texts) or "scalar"
 
     def shapes(self, several: Iterable[Shape]) -> str:
         """Write shapes one after the other, those that repeat as `2 of 64 x 35 x 35`."""
@@ -95,23 +52,6 @@ class Writer:
         if isinstance(extent, Formula):
             return self.length(extent)
         return NOTHING if extent is None else str(extent)
-
-
-def _formula(size: Formula, known: Assumptions, divide: bool) -> str:
-    terms = without_floors(size, known)
-    if terms is None:
-        return separated(str(size))
-    text = ""
-    for names, coefficient in terms:
-        factors = list(names)
-        value = abs(coefficient)
-        below = f"/{value.denominator:,}" if divide and value.denominator > 1 else ""
-        value = Fraction(value.numerator) if below else value
-        if value != 1 or not names:
-            factors.insert(0, _decimal(value))
-        sign = "-" if coefficient < 0 else "+"
-        text += (f" {sign} " if text else sign.strip("+")) + "*".join(factors) + below
-    return text
 
 
 def in_bytes(size: Size, write: Writer) -> str:

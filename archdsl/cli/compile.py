@@ -14,7 +14,6 @@ from archdsl.cli.terminal import complain
 from archdsl.diagnostics import printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import DTYPES
-from archdsl.layers.sizes import Size
 from archdsl.output import write_whole
 
 if TYPE_CHECKING:
@@ -191,14 +190,13 @@ def _report_verification(result: Verification) -> None:
 
 def _macs(checked: CheckedGraph) -> str:
     from archdsl.analysis.cost import cost
+    from archdsl.backends.formulas import readable
 
-    macs = cost(checked).macs
-    training = f", {_number(macs.training)} in training" if macs.training != macs.inference else ""
-    return f"{_number(macs.inference)} a sample{training}"
-
-
-def _number(size: Size) -> str:
-    return f"{size:,}" if isinstance(size, int) else str(size)
+    macs, formulas = cost(checked).macs, readable(checked)
+    said = f"{formulas.size(macs.inference)} a sample"
+    if macs.training != macs.inference:
+        said += f", {formulas.size(macs.training)} in training"
+    return f"{said}; for {formulas.condition}" if formulas.condition else said
 
 
 def _is_ours(path: str) -> bool:

@@ -12,7 +12,6 @@ from archdsl.backends.diagram.frames import MARGIN, Frames
 from archdsl.backends.diagram.labels import SMALL
 from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import Edge, View
-from archdsl.backends.diagram.wording import shape_of
 
 # How wide digits, spaces and signs between sizes are in Helvetica and its like, for a size of 1.
 DIGIT, SPACE, TIMES = 0.556, 0.278, 0.5
@@ -36,7 +35,7 @@ def arrows(
     for edge, weight in zip(view.edges, weights(view.edges), strict=True):
         shape, tail = None, None
         if edge.labelled:
-            shape = visible(shape_of(edge.shape))
+            shape = visible(view.words.shape(edge.shape))
             if edge.straight and direction == "TB":
                 source, target = around[edge.source], around[edge.target]
                 left = sum([frame not in target for frame in source]) if source else 0

@@ -12,6 +12,8 @@ from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Tree
 from archdsl.backends.diagram.uses import grouped
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View, boxes_in
+from archdsl.backends.diagram.wording import Words
+from archdsl.backends.formulas import readable
 from archdsl.graph import CheckedGraph, Scope
 
 MOST_BOXES = 60  # by default: what is read at a glance
@@ -42,6 +44,7 @@ class Network:
         self.checked = checked
         self.tree = Tree(checked)
         self.folder = Folder(self.tree, unfold)
+        self.words = Words(readable(checked))
 
     def view(self, depth: int) -> View:
         """Fold blocks with `depth` and more around them, and find the edges and the main path."""
@@ -57,11 +60,11 @@ class Network:
     def _view(self, outline: _Outline) -> View:
         boxes = outline.boxes
         main = main_path(self.checked, boxes, outline.paths)
-        titles = Titles(self.tree)
+        titles = Titles(self.tree, self.words)
         blocks = [box.block for box in boxes if box.kind in ("block", "run")]
         said = {block.name: titles.of(block) for block in blocks}
         edges = rated(boxes, outline.edges, main)
-        return View(self.checked, outline.children, boxes, edges, main, said)
+        return View(self.checked, outline.children, boxes, edges, main, self.words, said)
 
     def fitting(self) -> View:
         """Open as many levels of blocks as fit on a page, and at least the first."""

@@ -14,9 +14,8 @@ from archdsl.backends.diagram.labels import SMALL, label_of_box
 from archdsl.backends.diagram.legend import legend
 from archdsl.backends.diagram.rows import Style, name_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, View, boxes_in
-from archdsl.backends.diagram.wording import kind_of, shape_of
+from archdsl.backends.diagram.wording import Words, kind_of
 from archdsl.graph import Node
-from archdsl.layers.base import Shape
 
 FONT = "Helvetica"
 LINE_END = '<BR ALIGN="LEFT"/>'
@@ -42,8 +41,8 @@ def to_dot(
     around = frames_around(view)
     titled = least_widths(view, around) if direction == "TB" else {}
     widths = {
-        box.index: max(_width(box), titled.get(box.index, 0)) if direction == "TB" else 0
-        for box in view.boxes
+        box.index: max(_width(box, view.words), titled.get(box.index, 0))
+        for box in (view.boxes if direction == "TB" else ())
     }
     apart = aside(view) if direction == "TB" else frozenset()
     writer = _Writer(
@@ -141,7 +140,8 @@ class _Writer(NamedTuple):
         name, theme = self.names[box.index], self.style.theme
         tooltip = f"tooltip={dot_quoted(visible(box.path))}"
         if box.kind in ("layers", "block", "run"):
-            label = label_of_box(self.view, box, self.style, self.widths[box.index], self.stacked)
+            width = self.widths.get(box.index, 0)
+            label = label_of_box(self.view, box, self.style, width, self.stacked)
             return f"{name} [{tooltip} label=<{label}>]"
         dashed = ",dashed" if box.training_only else ""
         if box.kind == "merge":
@@ -153,9 +153,9 @@ class _Writer(NamedTuple):
             "height": "0.28",
             "margin": "0.12,0.04",
         }
-        text = f"<B>{dot_html(name_of(box))}</B>"
+        text = f"<B>{dot_html(name_of(box, self.style.words))}</B>"
         if box.kind == "tensor":
-            text = dot_html(name_of(box))
+            text = dot_html(name_of(box, self.style.words))
             attributes["shape"] = "note"
             attributes["style"] = f"filled{dashed}"
         return f"{name} [{attributes_of(attributes)} {tooltip} label=<{text}>]"
@@ -197,14 +197,14 @@ def _frame(dashed: bool, aside: bool, size: int, fill: str, color: str, muted: s
     )
 
 
-def _width(box: Box) -> int:
+def _width(box: Box, words: Words) -> int:
     """Return how wide a box in a frame must be, so that the shape below it stays in the frame."""
-    return _width_for(box.nodes[-1].shape) if box.scope and box.nodes else 0
+    return _width_for(visible(words.shape(box.nodes[-1].shape))) if box.scope and box.nodes else 0
 
 
 @lru_cache(256)
-def _width_for(shape: Shape) -> int:
-    return round(2 * (width_of(visible(shape_of(shape))) + BESIDE - MARGIN))
+def _width_for(shape: str) -> int:
+    return round(2 * (width_of(shape) + BESIDE - MARGIN))
 
 
 def _merge(box: Box, style: Style) -> dict[str, str]:

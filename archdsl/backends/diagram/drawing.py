@@ -121,6 +121,7 @@ def style_of(view: View, choices: Choices) -> Style:
     return Style(
         theme=THEMES[choices.theme],
         figures=figures,
+        words=view.words,
         counts=choices.counts,
         heat=shares(view, figures, heat) if heat else {},
         heated=heat,

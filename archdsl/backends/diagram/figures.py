@@ -10,7 +10,7 @@ from typing import Literal
 from archdsl.analysis.cost import CostTable, Totals, cost, totals
 from archdsl.analysis.memory import MemoryTable, memory
 from archdsl.backends.diagram.view import Box, View
-from archdsl.backends.diagram.wording import quantity
+from archdsl.backends.diagram.wording import Words
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import Size, total
 
@@ -47,14 +47,14 @@ class Figures:
             return total(self.costs.nodes[name].macs for name in names)
         return total(self.costs.nodes[name].parameters for name in names)
 
-    def written(self, box: Box) -> str:
+    def written(self, box: Box, words: Words) -> str:
         """Write parameters and multiply-accumulates of a box, if it has any."""
         parameters, macs = self.of(box, "parameters"), self.of(box, "macs")
         parts = []
         if parameters != 0:
-            parts.append(f"{quantity(parameters)} params")
+            parts.append(f"{words.quantity(parameters)} params")
         if macs != 0:
-            parts.append(f"{quantity(macs)} MACs")
+            parts.append(f"{words.quantity(macs)} MACs")
         return ", ".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
 from archdsl.backends.diagram.escaping import dot_html, visible
@@ -11,26 +11,40 @@ from archdsl.backends.diagram.labels import SMALL
 from archdsl.backends.diagram.palette import FAMILIES
 from archdsl.backends.diagram.rows import Style, families_of
 from archdsl.backends.diagram.view import View
-from archdsl.backends.diagram.wording import exact, quantity, short
 from archdsl.layers.sizes import Formula, FormulaError
 
 LONGEST_DESCRIPTION = 320
 LINE = 72  # characters
+LONGEST_TOTALS = 96
 STEPS = 6  # of the scale of heat
 PER_ROW = 6
 
 
 def totals_of(style: Style) -> str:
-    """Say in a line what the network costs, as far as that can be written down."""
+    """Say in a line what `totals` says."""
+    return "; ".join(totals(style))
+
+
+def totals(style: Style) -> Sequence[str]:
+    """Say what the network costs, as far as that can be written down.
+
+    Where sizes are free it also says for which of them the picture writes formulas.
+    """
+    condition = style.words.formulas.condition
+    return [_totals(style), *[f"formulas are for {condition}"] * bool(condition)]
+
+
+def _totals(style: Style) -> str:
+    words = style.words
     try:
         costs = style.figures.totals
     except FormulaError:
         return "totals depend on the free sizes in too intricate a way"
-    parameters = f"{exact(costs.parameters.total)} parameters"
+    parameters = f"{words.exact(costs.parameters.total)} parameters"
     if costs.parameters.inference != costs.parameters.total:
-        parameters += f" ({exact(costs.parameters.inference)} at inference)"
+        parameters += f" ({words.exact(costs.parameters.inference)} at inference)"
     macs = costs.macs.inference
-    said = short(str(macs)) if isinstance(macs, Formula) else quantity(macs)
+    said = words.exact(macs) if isinstance(macs, Formula) else words.quantity(macs)
     return f"{parameters}, {said} multiply-accumulates"
 
 
@@ -40,7 +54,7 @@ def legend(view: View, style: Style) -> str:
     if view.checked.description:
         said = visible(view.checked.description, LONGEST_DESCRIPTION)
         rows += [dot_html(line) for line in wrap(said, LINE, break_on_hyphens=False)]
-    rows.append(dot_html(totals_of(style)))
+    rows += [dot_html(line) for said in totals(style) for line in wrap(said, LONGEST_TOTALS)]
     marks = list(_marks(view, style))
     lines = [marks[start : start + PER_ROW] for start in range(0, len(marks), PER_ROW)]
     if lines:
@@ -86,7 +100,7 @@ def _scale(view: View, style: Style) -> Iterator[str]:
     most = max((value for value in values if isinstance(value, int)), default=0)
     for step in range(0, STEPS, STEPS - 1):
         fill = style.theme.warm(step / (STEPS - 1))
-        text = f"{quantity(most if step else 0)}{UNITS[what]}"
+        text = f"{style.words.quantity(most if step else 0)}{UNITS[what]}"
         yield _mark(f'BGCOLOR="{fill}" BORDER="1" COLOR="{style.theme.line}"', "", text, style)
 
 

@@ -8,7 +8,7 @@ from archdsl.backends.diagram.escaping import mermaid, visible
 from archdsl.backends.diagram.legend import totals_of
 from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View
-from archdsl.backends.diagram.wording import kind_of, shape_of
+from archdsl.backends.diagram.wording import Words, kind_of
 
 # Mermaid breaks lines at 200 points, within a shape if need be; few rows are longer than this.
 SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%'
@@ -24,7 +24,7 @@ def to_mermaid(view: View, style: Style, direction: str = "TB") -> str:
     numbers = {name: number for number, name in enumerate(view.checked.scopes)}
     _children(view, view.children, style, numbers, lines, "  ")
     for edge in view.edges:
-        lines.append(f"  {_edge(edge)}")
+        lines.append(f"  {_edge(edge, style.words)}")
     dashed = [number for number, edge in enumerate(view.edges) if edge.training_only]
     if dashed:
         lines.append(f"  linkStyle {','.join(map(str, dashed))} stroke-dasharray:5 3")
@@ -71,9 +71,9 @@ def _box(view: View, box: Box, style: Style) -> str:
             return f'{name}(("{mermaid(sign)}"))'
         return f'{name}(["{mermaid(visible(kind_of(node.layer)))}"])'
     if box.kind in ("input", "output"):
-        return f'{name}(["{mermaid(name_of(box))}"])'
+        return f'{name}(["{mermaid(name_of(box, style.words))}"])'
     if box.kind == "tensor":
-        return f'{name}["{mermaid(name_of(box))}"]'
+        return f'{name}["{mermaid(name_of(box, style.words))}"]'
     rows = []
     for row in rows_of(view, box, style):
         strong = f"<b>{mermaid(row.strong)}</b>" if row.strong else ""
@@ -100,7 +100,7 @@ def _look(view: View, box: Box, style: Style) -> str:
     return f"fill:{fill},stroke:{theme.line},color:{theme.text}{dashed}"
 
 
-def _edge(edge: Edge) -> str:
+def _edge(edge: Edge, words: Words) -> str:
     arrow = "==>" if edge.main else "-->"
-    label = f'|"{mermaid(visible(shape_of(edge.shape)))}"|' if edge.labelled else ""
+    label = f'|"{mermaid(visible(words.shape(edge.shape)))}"|' if edge.labelled else ""
     return f"b{edge.source} {arrow}{label} b{edge.target}"

@@ -11,11 +11,11 @@ from archdsl.backends.diagram.escaping import visible
 from archdsl.backends.diagram.figures import Figures, Heat
 from archdsl.backends.diagram.palette import Theme
 from archdsl.backends.diagram.view import Box, View
-from archdsl.backends.diagram.wording import arguments_of, kind_of, shape_of
+from archdsl.backends.diagram.wording import Words, kind_of
 from archdsl.graph import Node, Scope
 from archdsl.layers.base import Layer
 
-LONGEST_LINE = 24  # characters of the label of a group with its only layer
+LONGEST_LINE = 28  # characters of the label of a group with its only layer
 SIGNS = {"*": "×", "-": "−"}
 
 
@@ -25,6 +25,7 @@ class Style:
 
     theme: Theme
     figures: Figures
+    words: Words
     counts: bool = False
     heat: dict[int, float] = field(default_factory=dict)
     heated: Heat | None = None  # by what; None for colours by family
@@ -36,8 +37,9 @@ class Style:
         layer = node.layer
         key = id(layer), node.label
         if key not in self.said:
-            words = visible(kind_of(layer)), visible(arguments_of(layer)), visible(node.label)
-            self.said[key] = Row(*words, self.theme.family(layer.family()))
+            said = visible(self.words.arguments(layer))
+            texts = visible(kind_of(layer)), said, visible(node.label)
+            self.said[key] = Row(*texts, self.theme.family(layer.family()))
         row = self.said[key]
         return row._replace(fill=self.fill(box, "")) if self.heated else row
 
@@ -77,7 +79,7 @@ def rows_of(view: View, box: Box, style: Style) -> Sequence[Row]:
         rows += _broken(title) if not box.block.block else [title]
     if box.kind == "run":
         rows.append(Row("", run_shapes(view, box), "", plain, small=True))
-    if style.counts and (written := style.figures.written(box)):
+    if style.counts and (written := style.figures.written(box, style.words)):
         rows.append(Row("", written, "", rows[-1].fill, small=True))
     return rows
 
@@ -108,15 +110,16 @@ def run_shapes(view: View, box: Box) -> str:
     inside = {node.name for node in box.nodes}
     reads = (name for node in box.nodes for name in node.inputs if name not in inside)
     came = next(reads, None)
-    went = visible(shape_of(box.nodes[-1].shape))
-    return f"{visible(shape_of(view.checked.nodes[came].shape))} → {went}" if came else went
+    shape = view.words.shape
+    went = visible(shape(box.nodes[-1].shape))
+    return f"{visible(shape(view.checked.nodes[came].shape))} → {went}" if came else went
 
 
-def name_of(box: Box) -> str:
+def name_of(box: Box, words: Words) -> str:
     """Return what is written in a box that is no table: an input, output or tensor."""
     if box.kind == "tensor":
         node = box.nodes[0]
-        return f"{visible(node.label or kind_of(node.layer))} {visible(shape_of(node.shape))}"
+        return f"{visible(node.label or kind_of(node.layer))} {visible(words.shape(node.shape))}"
     return visible(box.path)
 
 

@@ -14,7 +14,7 @@ from archdsl.backends.diagram.frames import title_of
 from archdsl.backends.diagram.legend import totals_of
 from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View
-from archdsl.backends.diagram.wording import kind_of, shape_of
+from archdsl.backends.diagram.wording import kind_of
 
 TEXT = 11  # points
 INSET = 4  # points between a border and text
@@ -167,7 +167,7 @@ def _pill(
             return
         text = latex(visible(kind_of(node.layer)))
     else:
-        fill, text = _color(theme.background), rf"\textbf{{{latex(name_of(box))}}}"
+        fill, text = _color(theme.background), rf"\textbf{{{latex(name_of(box, style.words))}}}"
     corners = "" if box.kind == "tensor" else f",rounded corners={height / 2.2:g}bp"
     yield (
         rf"\path[{line},fill={fill}{corners}] ({x - width / 2:g},{y - height / 2:g}) rectangle "
@@ -212,7 +212,7 @@ def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield rf"\draw[{look}] {path} -- ({last[0]:g},{last[1]:g});"
     if edge.labelled and (place := _label(placed)):
         x, y = _numbers(place)
-        shape = latex(visible(shape_of(edge.shape)))
+        shape = latex(visible(style.words.shape(edge.shape)))
         yield rf"\node[small,text={_color(style.theme.muted)}] at ({x:g},{y:g}) {{{shape}}};"
 
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from archdsl.backends.diagram.runs import runs_in
 from archdsl.backends.diagram.stacks import goes_on
 from archdsl.backends.diagram.tree import Tree
-from archdsl.backends.diagram.wording import LONGEST_ARGUMENTS, arguments_of, kind_of, value_of
+from archdsl.backends.diagram.wording import LONGEST_ARGUMENTS, Words, beginning, kind_of
 from archdsl.graph import Node, Scope
+
+MOST_COMPARED = 1_000  # uses of a block
+MOST_SAID = LONGEST_ARGUMENTS // len("a 1, ")
+
+Block = tuple[str, ...]  # its name and those of its parameters, since two files may share a name
+
+
+def _block(scope: Scope) -> Block:
+    return scope.block, *scope.arguments
 
 
 class Titles:
     """Short descriptions of the blocks of a network."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, words: Words) -> None:
         self.tree = tree
-        self.uses: dict[str, list[Scope]] = {}
+        self.words = words
+        self.uses: dict[Block, list[Scope]] = {}
         for scope in tree.checked.scopes.values():
-            self.uses.setdefault(scope.block, []).append(scope)
-        self.telling: dict[str, Sequence[str]] = {}
+            self.uses.setdefault(_block(scope), []).append(scope)
+        self.telling: dict[Block, Sequence[str]] = {}
+        self.ordered: dict[Block, Sequence[str]] = {}
 
     def of(self, scope: Scope) -> str:
         """Return a block's arguments in short, or "".
@@ -26,25 +38,68 @@ class Titles:
         A block that is a layer and what goes on with it, such as a convolution with its
         normalization, is described as that layer: "3x3, 64, /2"; a group of that kind has the
         layer's name as well, and one of nothing but uses of a block that block's: "Block x 3". Of
-        other blocks those arguments are given that differ between the uses of the block.
+        other blocks those arguments are given that differ between the uses of the block; if they
+        are too long, those come first that tell the most uses apart.
         """
         if only := self._only_layer(scope):
-            said = arguments_of(only.layer)
+            said = self.words.arguments(only.layer)
             return said if scope.block else f"{kind_of(only.layer)} {said}".rstrip()
         if not scope.block:
             return self._uses_in(scope)
-        if scope.block not in self.telling:
-            self.telling[scope.block] = _telling(self.uses.get(scope.block, ()))
-        names = self.telling[scope.block]
-        parts = [f"{name} {value_of(scope.arguments[name])}" for name in names]
-        text = ", ".join(parts)
-        return text if len(text) <= LONGEST_ARGUMENTS else ""
+        block = _block(scope)
+        uses = self.uses[block]
+        if block not in self.telling:
+            self.telling[block] = self._telling(uses)
+        said = ", ".join(self._parts(scope, self.telling[block]))
+        if len(said) <= LONGEST_ARGUMENTS:
+            return said
+        if block not in self.ordered:
+            self.ordered[block] = self._ordered(self.telling[block], uses[:MOST_COMPARED])
+        return beginning(self._parts(scope, self.ordered[block]), ", ", LONGEST_ARGUMENTS)
+
+    def _parts(self, scope: Scope, names: Sequence[str]) -> Iterator[str]:
+        for name in names:
+            yield f"{name} {self.words.value(scope.arguments[name])}"
+
+    def _telling(self, uses: Sequence[Scope]) -> Sequence[str]:
+        """Return the parameters of a block of which its uses have different values."""
+        first, *others = uses
+        return [
+            name
+            for name, value in first.arguments.items()
+            if any(self._differ(value, other.arguments[name]) for other in others)
+        ]
+
+    def _differ(self, one: object, other: object) -> bool:
+        return one is not other and self.words.value(one) != self.words.value(other)
+
+    def _ordered(self, names: Sequence[str], uses: Sequence[Scope]) -> Sequence[str]:
+        """Put those parameters first that tell the uses apart.
+
+        Each next one is that which tells apart the most of those that the ones before it leave
+        together. So many as have room are chosen.
+        """
+        values = {name: [self.words.value(use.arguments[name]) for use in uses] for name in names}
+        found: list[str] = []
+        told = [0] * len(uses)
+        while values and len(found) < MOST_SAID:
+            best = max(values, key=lambda name: len({*zip(told, values[name], strict=True)}))
+            found.append(best)
+            classes: dict[tuple[int, str], int] = {}
+            pairs = zip(told, values.pop(best), strict=True)
+            told = [classes.setdefault(pair, len(classes)) for pair in pairs]
+        return [*found, *values]
 
     def _uses_in(self, group: Scope) -> str:
-        items = self.tree.level(group).items
-        blocks = {item.block if isinstance(item, Scope) else "" for item in items}
+        level = self.tree.level(group)
+        uses = [item for item in level.items if isinstance(item, Scope)]
+        if len(uses) < len(level.items):  # merges between uses, as in DenseNet, are part of a run
+            whole = next((run for run in runs_in(self.tree, level)), None)
+            if not whole or (whole.end, whole.times) != (len(level.items), len(uses)):
+                return ""
+        blocks = {use.block for use in uses}
         block = blocks.pop() if len(blocks) == 1 else ""
-        return f"{block} x {len(items)}" if block and len(items) > 1 else block
+        return f"{block} x {len(uses)}" if block and len(uses) > 1 else block
 
     def _only_layer(self, scope: Scope) -> Node | None:
         first, *others = self.tree.level(scope).items or (scope,)
@@ -56,19 +111,3 @@ class Titles:
                 return None
             last = item
         return first if isinstance(first, Node) else None
-
-
-def _telling(uses: Sequence[Scope]) -> Sequence[str]:
-    """Return the parameters of a block of which its uses have different values."""
-    if not uses:
-        return ()
-    first, *others = uses
-    return [
-        name
-        for name, value in first.arguments.items()
-        if any(_differ(value, other.arguments.get(name)) for other in others)
-    ]
-
-
-def _differ(one: object, other: object) -> bool:
-    return one is not other and value_of(one) != value_of(other)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from archdsl.backends.diagram.tree import Item
+from archdsl.backends.diagram.wording import Words
 from archdsl.graph import CheckedGraph, Node, Output, Scope
 from archdsl.layers.base import Shape
 
@@ -101,6 +102,7 @@ class View(NamedTuple):
         boxes: all boxes; a box comes after those from which it reads, where that is possible.
         edges: in the order of the boxes that they lead to.
         main: the indices of the boxes on the main path, in its order.
+        words: say its arguments, shapes and counts.
         titles: of each block that stands as a box or at the head of one, by its name: what is
             said beside it.
     """
@@ -110,6 +112,7 @@ class View(NamedTuple):
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
     main: tuple[int, ...]
+    words: Words
     titles: Mapping[str, str]
 
 

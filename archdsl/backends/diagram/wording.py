@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+import re
+from collections.abc import Iterable, Mapping
 
+from archdsl.backends.formulas import Formulas
 from archdsl.layers.base import Layer, Shape, squeeze
 from archdsl.layers.sizes import Formula, Size
 
 LONGEST_LABEL = 80  # characters of a text from the spec in a picture
 LONGEST_ARGUMENTS = 40
 MOST_LISTED = 8
+MORE = "..."
 # What a figure leaves out: it shows in the shapes, or decides nothing that a reader asks for.
 UNSAID = {
     "affine",
@@ -53,22 +55,116 @@ def kind_of(layer: Layer) -> str:
     return layer.word or type(layer).__name__
 
 
-def arguments_of(layer: Layer) -> str:
-    """Say the arguments that matter in a figure: "3x3, 64, /2"."""
-    given = layer.given()
-    parts: list[str] = []
-    for name in SAID_FIRST:
-        if name in given:
-            value = given[name]
-            parts.append(_window(value, _axes(layer)) if name in WINDOWS else value_of(value))
-    stride = given.get("stride", 1)
-    if stride is not None and stride != 1:
-        parts.append("/" + _window(stride, 1))
-    if "groups" in given and given["groups"] == given.get("out_channels"):
-        parts.append("depthwise")
-        del given["groups"]
-    parts += [_argument(name, value) for name, value in given.items() if name not in SAID]
-    return short(", ".join(parts), LONGEST_ARGUMENTS)
+def beginning(parts: Iterable[str], between: str, limit: int) -> str:
+    """Join as many parts as fit; where some are left out, it ends in `...`."""
+    text, rest = "", MORE
+    parts = list(parts)
+    for number, part in enumerate(parts):
+        longer = f"{text}{between}{part}" if text else part
+        last = number == len(parts) - 1
+        if len(longer) + (0 if last else len(between) + len(rest)) > limit:
+            return f"{text}{between}{rest}" if text else short(part, limit)
+        text = longer
+    return text
+
+
+class Words:
+    """Says what a network is made of in the short form of figures.
+
+    Attributes:
+        formulas: writes its sizes.
+    """
+
+    def __init__(self, formulas: Formulas) -> None:
+        self.formulas = formulas
+        self._shapes: dict[Shape, str] = {}
+
+    def arguments(self, layer: Layer) -> str:
+        """Say the arguments of a layer that matter in a figure: "3x3, 64, /2"."""
+        given = layer.given()
+        parts: list[str] = []
+        for name in SAID_FIRST:
+            if name in given:
+                value = given[name]
+                window = name in WINDOWS
+                parts.append(self._window(value, _axes(layer)) if window else self.value(value))
+        stride = given.get("stride", 1)
+        if stride is not None and stride != 1:
+            parts.append("/" + self._window(stride, 1))
+        if "groups" in given and given["groups"] == given.get("out_channels"):
+            parts.append("depthwise")
+            del given["groups"]
+        parts += [self._argument(name, value) for name, value in given.items() if name not in SAID]
+        return beginning(parts, ", ", LONGEST_ARGUMENTS)
+
+    def _window(self, value: object, axes: int) -> str:
+        """Write a window's size along all axes: 3 over two axes is "3x3"."""
+        sizes = value if isinstance(value, tuple) else (value,) * axes
+        return "x".join(map(_enclosed, map(self.value, sizes)))
+
+    def _argument(self, name: str, value: object) -> str:
+        if value is True:
+            return name
+        if name == "p":
+            return self.value(value)
+        return f"{name} {self.value(value)}"
+
+    def value(self, value: object) -> str:
+        """Write a value as the language does, and a formula as a count does."""
+        if type(value) is int:  # most are
+            return str(value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, str):
+            return f'"{short(value, LONGEST_ARGUMENTS)}"'
+        if isinstance(value, tuple | list):
+            return self._list(value)
+        if isinstance(value, type):
+            return value.__name__
+        if value is None:
+            return "none"
+        if isinstance(value, float):
+            return f"{value:g}"
+        if isinstance(value, int | Formula):
+            return self.formulas.length(value)
+        name = getattr(value, "name", None)  # a block or layer that is handed over
+        return name if isinstance(name, str) else type(value).__name__
+
+    def _list(self, values: tuple[object, ...] | list[object]) -> str:
+        squeezed = squeeze(tuple(values))
+        if not isinstance(squeezed, tuple):
+            return self.value(squeezed)
+        if len(values) > MOST_LISTED or any(isinstance(value, tuple | list) for value in values):
+            return "[...]"
+        return f"[{', '.join(map(self.value, values))}]"
+
+    def shape(self, shape: Shape) -> str:
+        """Write a shape: "64 x 56 x 56"."""
+        if shape not in self._shapes:
+            self._shapes[shape] = short(self.formulas.shape(shape))
+        return self._shapes[shape]
+
+    def quantity(self, value: Size) -> str:
+        """Write a count in three digits: "5.71 G"; of a formula as much as fits."""
+        if isinstance(value, Formula):
+            return self.exact(value, LONGEST_ARGUMENTS)
+        for power, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+            if value >= power:
+                return f"{_three_digits(value, power)} {prefix}"
+        return str(value)
+
+    def exact(self, value: Size, limit: int = LONGEST_LABEL) -> str:
+        """Write a count in full: "27,161,264"; of a formula the first terms, as they fit."""
+        text = self.formulas.size(value)
+        if not isinstance(value, Formula):
+            return text
+        terms = re.split(r" (?=[-+] )(?![^(]*\))", text)  # no sign within parentheses
+        return beginning(terms, " ", limit)
+
+    def scope(self, arguments: Mapping[str, object]) -> str:
+        """Write all arguments of a block, as the language does: `pool = 32`."""
+        written = (f"{name} = {self.value(value)}" for name, value in arguments.items())
+        return short(", ".join(written), 400)
 
 
 def _axes(layer: Layer) -> int:
@@ -80,81 +176,11 @@ def _axes(layer: Layer) -> int:
     return 1
 
 
-def _window(value: object, axes: int) -> str:
-    """Write a window's size along all axes: 3 over two axes is "3x3"."""
-    sizes = value if isinstance(value, tuple) else (value,) * axes
-    return "x".join(map(value_of, sizes))
-
-
-def _argument(name: str, value: object) -> str:
-    if value is True:
-        return name
-    if name == "p":
-        return value_of(value)
-    return f"{name} {value_of(value)}"
-
-
-def value_of(value: object) -> str:
-    """Write a value as the language does."""
-    if type(value) is int:  # most are
-        return str(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'"{short(value, LONGEST_ARGUMENTS)}"'
-    if isinstance(value, tuple | list):
-        return _list_of(value)
-    if isinstance(value, type):
-        return value.__name__
-    if value is None:
-        return "none"
-    if isinstance(value, int | float | Formula):
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    name = getattr(value, "name", None)  # a block or layer that is handed over
-    return name if isinstance(name, str) else type(value).__name__
-
-
-def _list_of(values: tuple[object, ...] | list[object]) -> str:
-    squeezed = squeeze(tuple(values))
-    if not isinstance(squeezed, tuple):
-        return value_of(squeezed)
-    if len(values) > MOST_LISTED or any(isinstance(value, tuple | list) for value in values):
-        return "[...]"
-    return f"[{', '.join(map(value_of, values))}]"
-
-
-@lru_cache(1024)
-def shape_of(shape: Shape) -> str:
-    """Write a shape: "64 x 56 x 56"."""
-    return short(" x ".join(map(_factor, shape)) or "1")
-
-
-def _factor(size: Size) -> str:
-    text = str(size)
-    return f"({text})" if isinstance(size, Formula) and " " in text else text
-
-
-def quantity(value: Size) -> str:
-    """Write a count in three digits: "5.71 G". Formulas stand as they are."""
-    if isinstance(value, Formula):
-        return short(str(value), LONGEST_ARGUMENTS)
-    for power, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= power:
-            return f"{_three_digits(value, power)} {prefix}"
-    return str(value)
+def _enclosed(text: str) -> str:
+    return f"({text})" if " " in text else text
 
 
 def _three_digits(value: int, power: int) -> str:
     if value >= 100 * power:
         return f"{(value + power // 2) // power:,}"
     return f"{value / power:.3g}"
-
-
-def exact(value: Size) -> str:
-    """Write a count in full: "27,161,264"."""
-    return f"{value:,}" if isinstance(value, int) else short(str(value))
-
-
-def scope_words(arguments: Mapping[str, object]) -> str:
-    """Write all arguments of a block, as the language does: `pool = 32`."""
-    return short(", ".join(f"{name} = {value_of(value)}" for name, value in arguments.items()), 400)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from archdsl.backends.formulas import readable
 from archdsl.backends.python_source.arguments import with_arguments
 from archdsl.backends.python_source.classes import ModuleClass, group
 from archdsl.backends.python_source.emit import write_class
@@ -53,6 +54,7 @@ def generate(checked: CheckedGraph) -> PythonSource:
     Raises:
         CompileError: a label is one that torch keeps for itself, or a layer's size is free.
     """
+    formulas = readable(checked)
     checked = with_arguments(checked)
     overwriting = in_place(checked)
     everything = shape(build(checked), overwriting)
@@ -60,7 +62,8 @@ def generate(checked: CheckedGraph) -> PythonSource:
     sources = _sources(modules)
     targets = {key: name for key, (name, _) in sources.items()}
     own = {name for _, text in sources.values() for name in _defined(text)}
-    outputs = outputs_of(checked, unique(class_name(camel_case(checked.name)), {*WORDS, *own}))
+    name = unique(class_name(camel_case(checked.name)), {*WORDS, *own})
+    outputs = outputs_of(checked, name, formulas)
     classes = group(checked, everything, targets, overwriting, outputs)
     root = classes[-1]
     root.name = outputs.network

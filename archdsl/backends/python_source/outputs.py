@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from archdsl.backends.formulas import Formulas
 from archdsl.backends.python_source.errors import CompileError, NothingToEvaluate
 from archdsl.backends.python_source.layout import docstring
 from archdsl.backends.python_source.names import prose, unique, variable
 from archdsl.graph import CheckedGraph
+from archdsl.layers.base import Shape
 
 MAIN = "output"
 TUPLE_ATTRIBUTES = frozenset({"count", "index"})
@@ -24,6 +26,7 @@ class Outputs:
         unnamed: nodes whose output has no name of its own in the spec.
         training_only: for each whether it is there in training mode only.
         network: name of the network's class.
+        formulas: writes the shapes of what goes in and out.
         evaluation, training: names of the tuples that it gives in either mode, or "" for none.
     """
 
@@ -32,6 +35,7 @@ class Outputs:
     unnamed: frozenset[str]
     training_only: tuple[bool, ...]
     network: str
+    formulas: Formulas
     evaluation: str
     training: str
 
@@ -73,24 +77,27 @@ class Outputs:
 
     def described(self, checked: CheckedGraph) -> Iterator[str]:
         """Yield what comes in and what goes out, for the docstring of the network."""
-        inputs = [f"{name} ({_shape(shape)})" for name, shape in checked.inputs.items()]
-        yield f"Takes {', '.join(inputs)}; N is the size of the batch."
+        inputs = [f"{name} ({self.shape(shape)})" for name, shape in checked.inputs.items()]
+        condition = self.formulas.condition
+        known = f" Shapes are written for {condition}." if condition else ""
+        yield f"Takes {', '.join(inputs)}; N is the size of the batch.{known}"
+        rows = zip(self.names, self.nodes, self.training_only, strict=True)
         gives = [
-            f"{name} ({_shape(checked.nodes[node].shape)})" + (" in training mode" if only else "")
-            for name, node, only in zip(self.names, self.nodes, self.training_only, strict=True)
+            f"{name} ({self.shape(checked.nodes[node].shape)}){' in training mode' * only}"
+            for name, node, only in rows
         ]
         yield f"Gives {', '.join(gives)}."
+
+    def shape(self, shape: Shape) -> str:
+        """Write the shape of a tensor with its batch: `N x 64 x H/2 x W/2`."""
+        return prose(f"N x {self.formulas.shape(shape)}" if shape else "N")
 
 
 def _tuple(name: str, values: Sequence[str]) -> str:
     return f"{name}({', '.join(values)})" if name else values[0]
 
 
-def _shape(shape: Sequence[object]) -> str:
-    return prose(" x ".join(["N", *map(str, shape)]))
-
-
-def outputs_of(checked: CheckedGraph, network: str) -> Outputs:
+def outputs_of(checked: CheckedGraph, network: str, formulas: Formulas) -> Outputs:
     """Return the outputs of a network whose class has that name.
 
     Raises:
@@ -113,6 +120,7 @@ def outputs_of(checked: CheckedGraph, network: str) -> Outputs:
         frozenset(output.node for output in checked.outputs if output.name in ("", MAIN)),
         training_only,
         network,
+        formulas,
         evaluation,
         training,
     )

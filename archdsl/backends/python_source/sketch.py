@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from archdsl.backends.python_source.forms import Shaped, path_to
 from archdsl.backends.python_source.loops import Spoken
 from archdsl.backends.python_source.makers import Maker
-from archdsl.backends.python_source.names import argument, prose, unique, variable
+from archdsl.backends.python_source.names import argument, unique, variable
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.template import substitute
 from archdsl.backends.python_source.uses import Action, Use
@@ -146,7 +146,7 @@ def sketch(
         results,
         frozenset(_alone(results, outputs) if root else results[: len(results) == 1]),
         frozenset() if root else frozenset(results) & training,
-        _shapes(checked, use) if root else {},
+        _shapes(checked, use, outputs) if root else {},
     )
 
 
@@ -183,7 +183,7 @@ def _common_label(checked: CheckedGraph, uses: Sequence[Use], number: int) -> st
     return label or ("x", "y", "z")[min(number, 2)]
 
 
-def _shapes(checked: CheckedGraph, use: Use) -> dict[int, str]:
+def _shapes(checked: CheckedGraph, use: Use, outputs: Outputs) -> dict[int, str]:
     """Return the shape of each tensor that a network computes, where it is another than before."""
     notes: dict[int, str] = {}
     before: object = None
@@ -192,7 +192,7 @@ def _shapes(checked: CheckedGraph, use: Use) -> dict[int, str]:
             continue
         node = checked.nodes[step.outputs[0]]
         if node.shape != before and node.facts.batched:
-            text = prose(" x ".join(["N", *map(str, node.shape)]))
+            text = outputs.shape(node.shape)
             if len(text) <= 72:
                 notes[action.outputs[0]] = text
         before = node.shape

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from graphs import Builder, densenet, inception, resnet, unet
 
+from archdsl import load
 from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.assembly import MOST_BOXES, MOST_POINTS, Network, foldable
 from archdsl.backends.diagram.rows import run_shapes
@@ -67,6 +68,68 @@ def test_a_folded_group_is_called_as_the_blocks_that_it_is_made_of() -> None:
 
     assert "Unit x 3" in dot
     assert dot.count("Unit") == 2
+
+
+def test_long_arguments_begin_with_those_that_tell_the_uses_apart() -> None:
+    """`width` tells three of four uses apart, and `last` the two that are left; `same` none."""
+    b = Builder()
+    b.input("x", 8, 16, 16)
+    for number, (width, last) in enumerate([(64, 1), (128, 1), (256, 1), (256, 2)]):
+        more = {"expansion": 4 if number else 2, "same_for_all": 7, "width": width, "last": last}
+        with b.block(f"u{number}", "Unit", squeeze_factor=0.25 if number else 0.5, **more):
+            b.layer("Conv2d", "conv", out_channels=8 + number, kernel_size=1)
+            b.layer("MaxPool2d", kernel_size=1)
+    titles = view(b.checked(), 1).titles
+
+    assert [titles[f"u{number}"].split(", ")[:2] for number in range(4)] == [
+        ["width 64", "last 1"],
+        ["width 128", "last 1"],
+        ["width 256", "last 1"],
+        ["width 256", "last 2"],
+    ]
+    assert all(title.endswith(", ...") and len(title) <= 40 for title in titles.values())
+    assert not any("same" in title for title in titles.values())
+
+
+@pytest.mark.parametrize("name", ["googlenet", "googlenet_2014", "densenet121", "efficientnet_b0"])
+def test_no_block_whose_uses_differ_says_nothing(name: str) -> None:
+    """Where two uses of a block on the first level say the same, their arguments are the same."""
+    checked = foldable(load(name).checked)
+    said: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    for depth in (1, 2):
+        seen = view(checked, depth)
+        for box in seen.boxes:
+            if box.kind == "block" and box.block.block:
+                title = seen.titles[box.block.name]
+                values = tuple(map(seen.words.value, box.block.arguments.values()))
+                said.setdefault((box.block.block, title), set()).add(values)
+
+    assert said
+    assert all(len(uses) == 1 for uses in said.values())
+
+
+def test_a_group_that_is_one_run_says_of_what() -> None:
+    seen = view(load("densenet121").checked, 2)
+
+    assert [seen.titles[f"features.denseblock{number}"] for number in range(1, 5)] == [
+        f"DenseLayer x {depth}" for depth in (6, 12, 24, 16)
+    ]
+
+
+def test_blocks_of_two_files_may_share_a_name(tmp_path: Path) -> None:
+    unit = "block Unit({0}) {{ Conv2d({0}, 1) -> Conv2d(4, 3) }}\n"
+    (tmp_path / "other.arch").write_text(
+        unit.format("width") + "block Other { u: Unit(2) -> v: Unit(3) }\n"
+    )
+    (tmp_path / "main.arch").write_text(
+        'import Other from "other.arch"\n'
+        + unit.format("out")
+        + "network main { input x: [4, 16, 16]; a: Unit(5) -> b: Unit(6) -> other: Other }\n"
+    )
+    titles = view(Spec(str(tmp_path / "main.arch")).graph(), 1, "other").titles
+
+    assert {titles[name] for name in ("a", "b")} == {"out 5", "out 6"}
+    assert {titles[f"other.{name}"] for name in "uv"} == {"width 2", "width 3"}
 
 
 def test_every_node_stands_in_one_box() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -12,12 +14,17 @@ from graphs import Builder, densenet, inception, resnet, unet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archdsl import load
+from archdsl.analysis.agreement import Assumptions
 from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.escaping import latex, mermaid, script_json
 from archdsl.backends.diagram.palette import FAMILIES, THEMES
-from archdsl.backends.diagram.wording import arguments_of, quantity, short, value_of
+from archdsl.backends.diagram.wording import Words, beginning, short
+from archdsl.backends.formulas import Formulas
 from archdsl.diagnostics import ArchError
 from archdsl.layers.sizes import Formula
+
+WORDS = Words(Formulas(Assumptions({})))
 
 
 @settings(derandomize=True, deadline=None)
@@ -192,7 +199,7 @@ def test_arguments_in_short() -> None:
     from archdsl.layers.registry import Registry
 
     def said(kind: str, **arguments: object) -> str:
-        return arguments_of(construct(Registry()[kind], arguments))
+        return WORDS.arguments(construct(Registry()[kind], arguments))
 
     conv = {"out_channels": 64, "kernel_size": 3}
     assert said("Conv2d", **conv, stride=2, padding=1, bias=False) == "3x3, 64, /2"
@@ -212,13 +219,85 @@ def test_arguments_in_short() -> None:
 def test_short_words() -> None:
     assert short("x" * 100_000, 20) == "x" * 12 + "…" + "x" * 7
     assert short(" a\n\tb ") == "a b"
-    assert [quantity(n) for n in (0, 999, 1_000, 5_713_216_096, 999_999)] == [
+    assert [WORDS.quantity(n) for n in (0, 999, 1_000, 5_713_216_096, 999_999)] == [
         "0",
         "999",
         "1 k",
         "5.71 G",
         "1,000 k",
     ]
-    assert value_of((3, 3)) == "3"
-    assert value_of([1, 2.5, None, True, "x"]) == '[1, 2.5, none, true, "x"]'
-    assert value_of(((1, 2), (3, 4))) == "[...]"
+    assert WORDS.value((3, 3)) == "3"
+    assert WORDS.value([1, 2.5, None, True, "x"]) == '[1, 2.5, none, true, "x"]'
+    assert WORDS.value(((1, 2), (3, 4))) == "[...]"
+
+
+def test_what_does_not_fit_ends_in_dots() -> None:
+    parts = ["width 64", "stride 2", "groups 32"]
+
+    assert beginning(parts, ", ", 40) == "width 64, stride 2, groups 32"
+    assert beginning(parts, ", ", 29) == "width 64, stride 2, groups 32"
+    assert beginning(parts, ", ", 28) == "width 64, stride 2, ..."
+    assert beginning(parts, ", ", 22) == "width 64, ..."
+    assert beginning(["x" * 100, "y"], ", ", 20) == short("x" * 100, 20)
+    for limit in range(8, 40):
+        assert len(beginning(parts, ", ", limit)) <= limit
+
+
+FREE = """\
+network free() {
+  input image: [3, H, W]
+  Body(64)
+  repeat 3 { Unit(64) }
+  Down(32)
+  down: Down(64, 2)
+  low: Conv2d(8, 1)
+  up: Upsample(size = (shape(image).height, shape(image).width))
+}
+block Body(out) { Conv2d(out, 3, padding = 1) -> Conv2d(out, 3, padding = 1) }
+block Unit(out) { Conv2d(out, 3, padding = 1) -> Conv2d(out, 1) }
+block Down(out, by = 3, high = in.height // 2) {
+  MaxPool2d(2) -> Conv2d(out, 3, stride = 2, padding = 1) -> Conv2d(out, by, padding = 1)
+}
+"""
+
+
+@pytest.mark.parametrize("depth", [1, 9])
+@pytest.mark.parametrize("format", ["dot", "html", "mmd", "tex"])
+def test_free_sizes_are_written_as_a_count_writes_them(
+    format: str, depth: int, tmp_path: Path
+) -> None:
+    """Without floors, thousands apart, and with the sizes that this is right for."""
+    path = tmp_path / "free.arch"
+    path.write_text(FREE)
+    network = load(str(path))
+    text = draw(network.checked, format=format, depth=depth, counts=True).source
+    counted = str(network.count())
+    said = html.unescape(text).replace("#42;", "*")
+
+    assert "multiple of" in counted
+    assert "//" not in re.sub(r"[%/]{2} .*|https?://\S*|^.*<script>.*", "", _without_code(said))
+    for formula in ("H/4", "1,728*H*W", "H a multiple of 16")[depth == 1 :]:
+        assert formula in said
+        assert formula in counted
+    assert ("38,592*H*W" in said) == (depth == 1 or format == "html")  # of the block
+
+
+def _without_code(page: str) -> str:
+    """Return a page without its script, whose comments begin with `//`."""
+    return re.sub(r"(?s)<script>.*?</script>", "", page)
+
+
+def test_a_page_says_what_blocks_and_runs_cost_where_sizes_are_free(tmp_path: Path) -> None:
+    path = tmp_path / "free.arch"
+    path.write_text(FREE)
+    page = draw(load(str(path)).checked, format="html").source
+    data = json.loads(
+        re.search(r'(?s)<script id="network" type="application/json">(.*?)</script>', page).group(1)  # type: ignore[union-attr]
+    )
+    costs = {scope["label"]: scope["costs"] for scope in data["scopes"]}
+    ((*_, run),) = data["scopes"][0]["runs"]
+
+    assert costs["0"]["macs"] == "38,592*H*W"
+    assert costs["0"]["parameters"] == 38_720
+    assert run["macs"] == "122,880*H*W"
+    assert draw(resnet((2,)), format="html").source.count('"costs":{}') > 2

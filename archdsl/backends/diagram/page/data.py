@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import PurePath
 
 from archdsl.analysis.receptive_field import Fields, fields_by_input
 from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
+from archdsl.backends.diagram.figures import Heat
 from archdsl.backends.diagram.palette import FAMILIES, OTHER, THEMES, Theme
 from archdsl.backends.diagram.rows import Style, families_of, sign_of
 from archdsl.backends.diagram.runs import runs_in
@@ -16,16 +17,10 @@ from archdsl.backends.diagram.stacks import goes_on, kind_of_node
 from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Item, Level, Tree
 from archdsl.backends.diagram.view import Cluster, View
-from archdsl.backends.diagram.wording import (
-    arguments_of,
-    kind_of,
-    scope_words,
-    shape_of,
-    value_of,
-)
+from archdsl.backends.diagram.wording import Words, kind_of
 from archdsl.diagnostics import Span
 from archdsl.graph import CheckedGraph, Node, Scope
-from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.sizes import Formula, Size, total
 
 HEAT_STEPS = 24
 Json = object
@@ -37,7 +32,7 @@ def page_data(view: View, style: Style) -> Mapping[str, Json]:
     tree = Tree(checked)
     scopes = {name: number for number, name in enumerate(checked.scopes)}
     nodes = {name: number for number, name in enumerate(checked.nodes)}
-    fields = _fields(checked)
+    fields = _fields(checked, style.words)
     described = _Describer(tree, style, nodes, scopes, fields)
     return {
         "name": visible(checked.name),
@@ -94,7 +89,9 @@ class _Describer:
         self.nodes = nodes
         self.scopes = scopes
         self.fields = fields
-        self.titles = Titles(tree)
+        self.words = style.words
+        self.free = bool(style.words.formulas.known.requirements)
+        self.titles = Titles(tree, style.words)
         self.going_on = {
             item.name
             for scope in tree.checked.scopes.values()
@@ -110,17 +107,17 @@ class _Describer:
             "name": visible(node.name),
             "label": visible(node.label),
             "type": visible(kind_of(node.layer)),
-            "short": visible(arguments_of(node.layer)),
-            "arguments": visible(_all_arguments(node), LONGEST_TEXT),
+            "short": visible(self.words.arguments(node.layer)),
+            "arguments": visible(self.all_arguments(node), LONGEST_TEXT),
             "family": visible(node.layer.family()),
             "kind": kind_of_node(node),
             "sign": sign_of(node),
-            "shape": visible(shape_of(node.shape)),
+            "shape": visible(self.words.shape(node.shape)),
             "inputs": [self.nodes[name] for name in node.inputs],
             "scope": self.scopes[node.scope.name],
-            "parameters": _number(costs.parameters),
-            "macs": _number(costs.macs),
-            "memory": _number(self.figures.memory.nodes[node.name]),
+            "parameters": self.number(costs.parameters),
+            "macs": self.number(costs.macs),
+            "memory": self.number(self.figures.memory.nodes[node.name]),
             "field": field,
             "stride": stride,
             "place": _place(node.span),
@@ -139,22 +136,47 @@ class _Describer:
             "label": visible(scope.label),
             "block": visible(scope.block),
             "short": visible(self.titles.of(scope)),
-            "arguments": visible(scope_words(scope.arguments), LONGEST_TEXT),
+            "arguments": visible(self.words.scope(scope.arguments), LONGEST_TEXT),
             "description": visible(scope.description, LONGEST_TEXT),
             "parent": self.scopes[scope.parent.name] if scope.parent else -1,
             "items": [self._item(item) for item in level.items],
             "runs": self.runs_of_blocks(level),
             "training": bool(inside) and all(node.name in training for node in inside),
             "place": _place(scope.span),
+            "costs": self.formulas(inside),
         }
+
+    def formulas(self, inside: Sequence[Node]) -> Json:
+        """Write what nodes cost together, where it is a formula: a page adds numbers itself."""
+        costs, memory = self.figures.costs.nodes, self.figures.memory.nodes
+        names = [node.name for node in inside]
+        sums: dict[Heat, Iterable[Size]] = {
+            "parameters": (costs[name].parameters for name in names),
+            "macs": (costs[name].macs for name in names),
+            "memory": (memory[name] for name in names),
+        }
+        if not self.free:
+            return {}
+        return {what: self.number(total(sizes)) for what, sizes in sums.items()}
 
     def runs_of_blocks(self, level: Level) -> Json:
         """Describe the runs that a click opens; those of layers are shown one by one."""
         return [
-            list(run)
+            [*run, self.formulas(self.tree.nodes[level.starts[run.start] : level.starts[run.end]])]
             for run in runs_in(self.tree, level)
             if any(isinstance(item, Scope) for item in level.items[run.start : run.end])
         ]
+
+    def number(self, size: Size) -> int | str:
+        """Return a count, or the text of a formula."""
+        if isinstance(size, Formula):
+            return visible(self.words.formulas.size(size), LONGEST_TEXT)
+        return size
+
+    def all_arguments(self, node: Node) -> str:
+        """Write all that a layer was given."""
+        given = node.layer.given().items()
+        return ", ".join(f"{name} = {self.words.value(value)}" for name, value in given)
 
     def _item(self, item: Item) -> int:
         if isinstance(item, Scope):
@@ -168,32 +190,26 @@ def _place(span: Span) -> str:
     return visible(f"{name}:{span.line}:{span.column}", 200)
 
 
-def _number(size: Size) -> int | str:
-    return visible(str(size), LONGEST_TEXT) if isinstance(size, Formula) else size
-
-
-def _all_arguments(node: Node) -> str:
-    return ", ".join(f"{name} = {value_of(value)}" for name, value in node.layer.given().items())
-
-
 def _source_line(span: Span) -> str:
     return visible(span.source.line(span.line).strip(), 200)
 
 
-def _fields(checked: CheckedGraph) -> Mapping[str, tuple[str, str]]:
+def _fields(checked: CheckedGraph, words: Words) -> Mapping[str, tuple[str, str]]:
     """Return receptive field and stride of each node, with respect to the first input it sees."""
     found: dict[str, tuple[str, str]] = {}
     for seen in fields_by_input(checked).values():
         for node, fields in seen.items():
             if fields and node not in found:
-                found[node] = _written(fields)
+                found[node] = _written(fields, words)
     return found
 
 
-def _written(fields: Fields) -> tuple[str, str]:
-    sizes = " x ".join(_extent(field.size) for field in fields)
-    return sizes, " x ".join(_extent(field.stride) for field in fields)
+def _written(fields: Fields, words: Words) -> tuple[str, str]:
+    sizes = " x ".join(_extent(field.size, words) for field in fields)
+    return sizes, " x ".join(_extent(field.stride, words) for field in fields)
 
 
-def _extent(value: Size | Fraction | None) -> str:
-    return "?" if value is None else visible(str(value))
+def _extent(value: Size | Fraction | None, words: Words) -> str:
+    if value is None:
+        return "?"
+    return visible(words.formulas.length(value) if isinstance(value, Formula) else str(value))

@@ -120,7 +120,7 @@ function runBox(items, run, scope, parent) {
   const shapes = `${came === undefined ? "" : nodes[came].shape + " → "}${nodes[all[all.length - 1]].shape}`;
   return {
     kind: "run", scope: blocks[0], run: runKey(scope, run), times: run[2], nodes: all, parent,
-    rows: [row, { strong: "", text: shapes, name: "", small: true }], key: `r${scope}.${run[0]}`,
+    rows: [row, { strong: "", text: shapes, name: "", small: true }], costs: run[3], key: `r${scope}.${run[0]}`,
     training: all.every((number) => nodes[number].training),
   };
 }

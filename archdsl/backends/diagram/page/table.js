@@ -32,7 +32,8 @@ function makeTable() {
     for (const [key, , isNumber] of COLUMNS) {
       const cell = document.createElement("td");
       cell.className = isNumber ? "number" : key;
-      breakable(cell, written(node[key]));
+      if (key === "name" || key === "type") breakable(cell, node[key]);
+      else cell.textContent = written(node[key]);
       line.append(cell);
     }
     lines.set(number, line);
@@ -86,9 +87,10 @@ function describe(numbers, element) {
 
 function describeScope(element) {
   const scope = scopes[element.scope];
+  const costs = element.costs || scope.costs; // where sizes are free
   const sum = (key) => {
     const values = element.nodes.map((number) => nodes[number][key]);
-    return values.every((value) => typeof value === "number") ? values.reduce((a, b) => a + b, 0) : "depends on free sizes";
+    return values.every((value) => typeof value === "number") ? values.reduce((a, b) => a + b, 0) : costs[key];
   };
   const partly = !scope.training && element.nodes.some((number) => nodes[number].training);
   heading(scope.name || network.name, {
