@@ -176,12 +176,9 @@ def infer(
     if not incoming and not layer.word:
         reason = "needs a tensor, and none flows here"
         hint = "go on from an earlier stage, or from an output of a block, with `from`"
-    elif not layer.broadcasts and not all(records[number].facts.batched for number in incoming):
-        reason = "takes tensors with a batch axis, and this one is shared by all samples"
-        hint = "declare it as `[batch, ...]`"
     else:
         try:
-            return frame.recorder.infer(layer, shapes)
+            return frame.recorder.infer(layer, incoming)
         except LayerError as error:
             reason, hint = str(error), error.help
             if call is not None and not hint:

@@ -14,7 +14,7 @@ from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record
 from archdsl.elaborate.values import BlockValue, ValueProblem, truth
 from archdsl.elaborate.wording import shown_shape
-from archdsl.layers.base import Disagreement, Facts, Layer, LayerError, Shape
+from archdsl.layers.base import Disagreement, Layer, LayerError, Shape
 from archdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -88,32 +88,19 @@ def wire(
         reason = f"`{word}` has no branches"
         hint = "it needs at least one `branch { ... }`"
         raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason, hint=hint))
-    shapes = tuple(frame.recorder.shape(number) for number in incoming)
     path = operation.name or stage.label
     label = ".".join(frame.parts(path)) if path else ""
     try:
-        facts = frame.recorder.infer(layer, shapes)
+        facts = frame.recorder.infer(layer, incoming)
     except Disagreement as error:
         raise Problem(disagreement(word, error, branches, operation.span, frame)) from None
     except LayerError:
         facts = infer(layer, tuple(incoming), operation.span, frame)
-    if not all(frame.recorder.records[number].facts.batched for number in incoming):
-        facts = infer_unbatched(layer, tuple(incoming), facts, operation.span, frame)
     scope = inner.place.scope
     record = Record("", label, layer, tuple(incoming), facts, scope, operation.span, frame.way)
     frame.flowing = (frame.recorder.add(record),)
     frame.last = stage.span if not isinstance(stage.operation, ast.Merge) else operation.span
     settle(entry, operation.name, frame)
-
-
-def infer_unbatched(
-    layer: Layer, incoming: tuple[int, ...], facts: Facts, span: Span, frame: Frame
-) -> Facts:
-    """Refuse to join tensors of the module's own with each other, or where they'd be spread."""
-    records = frame.recorder.records
-    if layer.broadcasts and any(records[number].facts.batched for number in incoming):
-        return facts
-    return infer(layer, incoming, span, frame)
 
 
 def disagreement(

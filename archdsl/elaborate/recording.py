@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class Recorder:
         self.ordered: list[Place] = []  # with a `register`
         self.edges = 0
         self._layers: dict[tuple[type[Layer], str], Layer] = {}
-        self._facts: dict[tuple[int, Shapes], Facts] = {}
+        self._facts: dict[tuple[int, Shapes, tuple[bool, ...]], Facts] = {}
 
     def layer(self, kind: type[Layer], arguments: Mapping[str, object]) -> Layer:
         """Return the layer with those arguments.
@@ -75,17 +75,21 @@ class Recorder:
             layer = self._layers[key] = construct(kind, arguments)
         return layer
 
-    def infer(self, layer: Layer, inputs: Shapes) -> Facts:
-        """Return the facts of a layer that was made here.
+    def infer(self, layer: Layer, incoming: Sequence[int]) -> Facts:
+        """Return the facts of a layer that was made here, of nodes that it reads.
 
         Raises:
             LayerError: it can't take the inputs.
         """
-        key = id(layer), inputs
+        read = [self.records[number].facts for number in incoming]
+        inputs = tuple([facts.output for facts in read])
+        batched = tuple([facts.batched for facts in read])
+        key = id(layer), inputs, batched
         facts = self._facts.get(key)
         if facts is None:
             try:
-                facts = layer.infer(inputs)
+                shared = not all(batched)
+                facts = layer.infer_shared(inputs, batched) if shared else layer.infer(inputs)
             except FormulaError as error:
                 raise LayerError(f"gives a size that {error}") from None
             except LayerError:

@@ -205,6 +205,18 @@ Dims = Annotated[int | tuple[int, ...], DIMS]
 Dim = Annotated[int, Kind("an axis, counted as torch does: 0 is the batch", _integer, (1, 2, -1))]
 
 
+def own_axis(dim: int, rank: int, name: str = "dim") -> int:
+    """Return which axis torch counts as `dim` of a tensor without a batch axis.
+
+    Raises:
+        LayerError: a tensor of that rank has no such axis.
+    """
+    if not -rank <= dim < rank:
+        dims = f"dims 0 to {rank - 1}" if rank > 1 else "dim 0 only" if rank else "no dims"
+        raise LayerError(f"has {name} = {dim}, and a tensor that all samples share has {dims} here")
+    return dim % rank
+
+
 def sample_axis(dim: int, rank: int, name: str = "dim") -> int:
     """Return which axis of a sample torch counts as `dim`, batch first.
 

@@ -63,7 +63,6 @@ class MatMul(Layer):
     """
 
     takes = dtypes(float="float", complex="complex")
-    broadcasts = True
     examples = (
         Example({}, inputs=((6, 8), (8, 5)), output=(6, 5), macs=240),
         Example({}, inputs=((4, 6, 8), (1, 8, 3)), output=(4, 6, 3), macs=576),
@@ -95,6 +94,9 @@ class MatMul(Layer):
             windows=GLOBAL,
             agreements=spread.agreements + (((inner, rows),) if inner != rows else ()),
         )
+
+    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
+        return self.infer(inputs) if any(batched) else super().infer_shared(inputs, batched)
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         given = super().dtype(inputs)

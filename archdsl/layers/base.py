@@ -76,7 +76,7 @@ class Disagreement(LayerError):
 
     def __init__(self, axes: Sequence[str], help: str = "") -> None:
         self.axes = tuple(axes)
-        super().__init__(f"disagree in {self.named}", help)
+        super().__init__(f"needs tensors that agree in {self.named}", help)
 
     @property
     def named(self) -> str:
@@ -219,8 +219,6 @@ class Layer(ABC):
     # Whether training changes its buffers, as it does the statistics of batch normalization; a
     # layer whose buffers are constants says that it doesn't.
     buffers_move: ClassVar[bool] = True
-    # Whether an input may lack the batch axis, as a learnable tensor of its own does.
-    broadcasts: ClassVar[bool] = False
 
     def __init__(self, **arguments: object) -> None:
         """Make a layer of its arguments by name.
@@ -264,6 +262,18 @@ class Layer(ABC):
     @abstractmethod
     def infer(self, inputs: Shapes) -> Facts:
         """Work out the facts from the shapes of the inputs, or raise LayerError."""
+
+    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
+        """Work out the facts where some inputs lack the batch axis, or raise LayerError.
+
+        Those are tensors of the network's own that all samples share, and what is made of them.
+        `batched` tells which inputs have the axis; `Facts.batched`, whether the output has. Unlike
+        those of a sample, their axes are the same in torch: the first is 0.
+        """
+        raise LayerError(
+            "takes tensors with a batch axis, and this one is shared by all samples",
+            help="declare it as `[batch, ...]`",
+        )
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         """Return what its output holds, of what its inputs hold.

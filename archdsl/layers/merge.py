@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import INTEGER
@@ -74,7 +75,6 @@ class Elementwise(Layer):
     """Arithmetic of branches, element by element; axes of size 1 are spread."""
 
     takes = ANY
-    broadcasts = True
     sign: ClassVar[str]
 
     def infer(self, inputs: Shapes) -> Facts:
@@ -102,6 +102,18 @@ class Elementwise(Layer):
             apart=True,
             agreements=tuple(pairs),
         )
+
+    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
+        if not any(batched):
+            return super().infer_shared(inputs, batched)
+        pairs = list(zip(inputs, batched, strict=True))
+        rank = max(len(shape) for shape, has_batch in pairs if has_batch)
+        # torch aligns axes from the last on, which of fewer axes is right for a single number alone
+        aligned = (
+            (1,) * rank if not has_batch and numel(shape) == 1 and len(shape) < rank else shape
+            for shape, has_batch in pairs
+        )
+        return self.infer(tuple(aligned))
 
 
 class Add(Elementwise):

@@ -1,17 +1,28 @@
 """What takes a part of a tensor along an axis.
 
 Nothing is computed, hence nothing is counted. Axes keep torch's numbers, batch 0 and channels 1,
-or -1 from the last; the batch is left alone. Torch cuts a slice that reaches beyond its axis off;
-here it is refused.
+or -1 from the last; the batch is left alone. A tensor of the network's own without a batch axis
+begins with axis 0. Torch cuts a slice that reaches beyond its axis off; here it is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
-from archdsl.layers.arguments import INTEGER, Dim, Integer, Positive, optional, sample_axis
+from archdsl.layers.arguments import (
+    INTEGER,
+    Dim,
+    Integer,
+    Positive,
+    optional,
+    own_axis,
+    sample_axis,
+)
 from archdsl.layers.base import (
     ANY,
+    GLOBAL,
     POINTWISE,
     Example,
     Facts,
@@ -57,7 +68,14 @@ class Slice(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape))
+        return self.part(shape, sample_axis(self.dim, len(shape)), 1)
+
+    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
+        shape = single(inputs)
+        return shared(self.part(shape, own_axis(self.dim, len(shape)), 0))
+
+    def part(self, shape: Shape, axis: int, before: int) -> Facts:
+        """Return the facts of a part along an axis, with so many axes before those of `shape`."""
         size = shape[axis]
         start = from_start(self.start, size)
         stop = size if self.stop is None else from_start(self.stop, size)
@@ -70,11 +88,11 @@ class Slice(Layer):
         last = self.bound_text(self.stop, stop, size, axis, shape)
         step = str(self.step) if self.step > 1 else ""
         free = [bound for bound, text in ((start, first), (stop, last)) if text is None]
-        before = ":, " * (axis + 1)
+        whole = ":, " * (before + axis)
         return Facts(
             output=(*shape[:axis], length, *shape[axis + 1 :]),
             torch=TorchFunction(
-                f"{{0}}[{before}{slice_text(first or '', last or '', step)}]",
+                f"{{0}}[{whole}{slice_text(first or '', last or '', step)}]",
                 next((bound for bound in free if isinstance(bound, Formula)), None),
             ),
             windows=_sliced(axis, len(shape), Window(1, self.step, start)),
@@ -120,13 +138,25 @@ class Select(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape))
+        return self.place(shape, sample_axis(self.dim, len(shape)), 1)
+
+    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
+        shape = single(inputs)
+        return shared(self.place(shape, own_axis(self.dim, len(shape)), 0))
+
+    def place(self, shape: Shape, axis: int, before: int) -> Facts:
+        """Return the facts of a place of an axis, with so many axes before those of `shape`."""
         size = shape[axis]
         if isinstance(size, int) and not -size <= self.index < size:
             raise LayerError(f"has index = {self.index}, and dim {self.dim} has {size} places")
-        before = ":, " * (axis + 1)
+        whole = ":, " * (before + axis)
         output = (*shape[:axis], *shape[axis + 1 :])
-        return reshaped(TorchFunction(f"{{0}}[{before}{self.index}]"), shape, output)
+        return reshaped(TorchFunction(f"{{0}}[{whole}{self.index}]"), shape, output)
+
+
+def shared(facts: Facts) -> Facts:
+    """Return the facts of what was made of a tensor that all samples share."""
+    return replace(facts, windows=GLOBAL, apart=False, moves=(), batched=False)
 
 
 def slice_text(start: str, stop: str, step: str) -> str:

@@ -1,5 +1,7 @@
 """`from`, `reuse`, several inputs, `shape(label)`, and tensors of the network's own."""
 
+from math import prod
+
 import pytest
 from shown import Arch, Stages, Wrong, lines, outputs
 
@@ -371,3 +373,105 @@ def test_own_tensors_that_make_no_sense_are_refused(wrong: Wrong, declaration: s
 def test_own_tensor_shared_by_all_samples_is_no_input_of_a_layer(wrong: Wrong) -> None:
     (error,) = wrong("network n { input x: [4]; parameter t: [4]; from t -> Linear(2) }")
     assert error.help() == "declare it as `[batch, ...]`"
+
+
+REZERO = """
+network rezero {
+  input x: [2]
+  parameter weights: [2] = 0
+  from x
+  for k in range(2) {
+    residual {
+      mul {
+        branch { "{k}": Linear(2) }
+        branch { from weights -> "scale{k}": Slice(k, k + 1, dim = 0) }
+      }
+    }
+  }
+}"""
+
+
+def test_one_element_of_a_learned_vector_weighs_a_branch(arch: Arch) -> None:
+    """By hand: 2 + 2 x (2 x 2 + 2) = 14; torchinfo #137 says the same."""
+    graph = arch(REZERO)
+    held = {
+        f"{name}.{key}" if key else name: shape
+        for name, node in graph.nodes.items()
+        for key, shape in node.facts.params.items()
+    }
+    assert held["weights"] == (2,)
+    assert sum(prod(shape) for shape in held.values()) == 14
+    assert graph.nodes["scale1"].shape == (1,)
+    assert not graph.nodes["scale1"].facts.batched
+
+
+@pytest.mark.parametrize(
+    ("part", "shape", "expression"),
+    [
+        ("Select(1, dim = 0)", "3 x 4", "{0}[1]"),
+        ("Select(-1)", "2 x 4", "{0}[:, -1]"),
+        ("Select(0, dim = -1)", "2 x 3", "{0}[:, :, 0]"),
+        ("Slice(0, 1, dim = 0)", "1 x 3 x 4", "{0}[:1]"),
+        ("Slice(1, none)", "2 x 2 x 4", "{0}[:, 1:]"),
+        ("Slice(0, -1, 2, dim = 2)", "2 x 3 x 2", "{0}[:, :, :-1:2]"),
+        ("Slice(-2, none, dim = -1)", "2 x 3 x 2", "{0}[:, :, -2:]"),
+    ],
+)
+def test_parts_of_own_tensors_count_axes_as_torch_does(
+    arch: Arch, part: str, shape: str, expression: str
+) -> None:
+    text = f"""network n {{ input x: [4]
+      parameter t: [2, 3, 4]
+      output part {{ from t -> p: {part} }}
+      from x -> Linear(2)
+    }}"""
+    node = arch(text).nodes["p"]
+    assert " x ".join(map(str, node.shape)) == shape
+    assert node.facts.torch.expression == expression  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("size", "part", "spread"),
+    [
+        ("[4, 8, 8]", "Select(0, dim = 0) -> b: Select(0, dim = 0)", "4 x 8 x 8"),
+        ("[4, 8, 8]", "Select(0, dim = 0) -> b: Slice(1, 2, dim = 0)", "4 x 8 x 8"),
+        ("[4, 8]", "Slice(0, 1, dim = 0) -> b: Slice(2, 3)", "4 x 8"),
+        ("[4]", "Select(0, dim = 0) -> b: Slice(1, 2, dim = 0)", "4"),
+    ],
+)
+@pytest.mark.parametrize("word", ["add", "sub", "mul"])
+def test_a_single_number_is_spread_over_anything(
+    stages: Stages, word: str, size: str, part: str, spread: str
+) -> None:
+    body = f"""
+    parameter t: [2, 3]
+    from image
+    {word} {{ branch {{}} branch {{ from t -> a: {part} }} }}
+    """
+    assert stages(body, size=size)[-1] == f"{word} {word}(image, b) {spread}"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("from t -> Slice(0, 1, dim = 2)", "`Slice` has dim = 2, and a tensor that all samples"),
+        (
+            "from v -> Select(0)",
+            "`Select` has dim = 1, and a tensor that all samples share has dim 0",
+        ),
+        ("from v -> Select(3, dim = 0)", "`Select` has index = 3, and dim 0 has 3 places"),
+        ("from v -> a: Select(0, dim = 0) -> ReLU", "`ReLU` takes tensors with a batch axis"),
+        ("from v -> a: Slice(0, 1, dim = 0) -> Linear(2)", "`Linear` takes tensors with a batch"),
+        ("add { branch { from v } branch { from v } }", "`add` takes tensors with a batch axis"),
+        ("concat { branch { from v } branch { from x } }", "`concat` takes tensors with a batch"),
+        ("add { branch { from v } branch { from x } }", "branches of `add` disagree in the number"),
+        ("from x, v -> MatMul", "`MatMul` needs tensors that agree in the number of axes"),
+    ],
+)
+def test_what_own_tensors_do_not_go_through_is_refused(
+    wrong: Wrong, body: str, message: str
+) -> None:
+    errors = wrong(
+        f"network n {{ input x: [3, 4]; parameter t: [2, 3]; parameter v: [3]\n{body}\n}}"
+    )
+    assert errors[0].message().startswith(message)

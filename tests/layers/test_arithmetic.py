@@ -42,7 +42,7 @@ def test_matrix_products_spread_axes_of_size_1_and_no_others() -> None:
     assert facts.output == (4, 5, 2, 6)
     assert facts.macs == 4 * 5 * 2 * 3 * 6
 
-    with pytest.raises(Disagreement, match="disagree in depth"):
+    with pytest.raises(Disagreement, match="agree in depth"):
         MatMul().infer(((4, 5, 2, 3), (4, 6, 3, 6)))
     with pytest.raises(Disagreement, match="the number of axes"):
         MatMul().infer(((5, 2, 3), (3, 6)))

@@ -9,8 +9,8 @@ from archdsl.backends.formulas import Formulas
 from archdsl.backends.python_source.errors import CompileError, NothingToEvaluate
 from archdsl.backends.python_source.layout import docstring
 from archdsl.backends.python_source.names import prose, unique, variable
-from archdsl.graph import CheckedGraph
-from archdsl.layers.base import Shape
+from archdsl.graph import CheckedGraph, Node
+from archdsl.layers.base import DTYPES
 
 MAIN = "output"
 TUPLE_ATTRIBUTES = frozenset({"count", "index"})
@@ -77,20 +77,27 @@ class Outputs:
 
     def described(self, checked: CheckedGraph) -> Iterator[str]:
         """Yield what comes in and what goes out, for the docstring of the network."""
-        inputs = [f"{name} ({self.shape(shape)})" for name, shape in checked.inputs.items()]
+        inputs = [f"{name} ({self.held(checked, name)})" for name in checked.inputs]
         condition = self.formulas.condition
         known = f" Shapes are written for {condition}." if condition else ""
         yield f"Takes {', '.join(inputs)}; N is the size of the batch.{known}"
         rows = zip(self.names, self.nodes, self.training_only, strict=True)
         gives = [
-            f"{name} ({self.shape(checked.nodes[node].shape)}){' in training mode' * only}"
+            f"{name} ({self.held(checked, node)}){' in training mode' * only}"
             for name, node, only in rows
         ]
         yield f"Gives {', '.join(gives)}."
 
-    def shape(self, shape: Shape) -> str:
-        """Write the shape of a tensor with its batch: `N x 64 x H/2 x W/2`."""
-        return prose(f"N x {self.formulas.shape(shape)}" if shape else "N")
+    def held(self, checked: CheckedGraph, name: str) -> str:
+        """Say what a tensor is: `N x 64 x H/2 x W/2`, `N x 8 integers`, less a word on floats."""
+        dtype = checked.dtype(name)
+        return self.shape(checked.nodes[name]) + ("" if dtype == "float" else f" {DTYPES[dtype]}")
+
+    def shape(self, node: Node) -> str:
+        """Write the shape of what a node gives, with the batch if it has one."""
+        parts = ["N"] if node.facts.batched else []
+        parts += [self.formulas.shape(node.shape)] if node.shape else []
+        return prose(" x ".join(parts) or "a single number")
 
 
 def _tuple(name: str, values: Sequence[str]) -> str:

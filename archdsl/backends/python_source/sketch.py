@@ -192,7 +192,7 @@ def _shapes(checked: CheckedGraph, use: Use, outputs: Outputs) -> dict[int, str]
             continue
         node = checked.nodes[step.outputs[0]]
         if node.shape != before and node.facts.batched:
-            text = outputs.shape(node.shape)
+            text = outputs.shape(node)
             if len(text) <= 72:
                 notes[action.outputs[0]] = text
         before = node.shape
