@@ -20,12 +20,13 @@ from archdsl.elaborate.network import (
 )
 from archdsl.elaborate.structure import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
+from archdsl.elaborate.wording import nearest
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
 from archdsl.layers.sizes import Size
 from archdsl.limits import Limits
-from archdsl.sources import Reader, locate
+from archdsl.sources import Reader, locate, shipped_item
 from archdsl.syntax import ast
 
 Shapes = Mapping[str, tuple[Size | str, ...]]
@@ -44,6 +45,19 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
         found.values(),
         key=lambda one: (files[one.span.source.path], one.span.start) if one.span else (-1, 0),
     )
+
+
+def _with_shipped(diagnostic: Diagnostic) -> Diagnostic:
+    """Say where a layer or block is that nothing else helps to find: in a shipped spec."""
+    if (
+        isinstance(diagnostic, UnknownName)
+        and diagnostic.what == "layer or block"
+        and not diagnostic.hint
+        and not nearest(diagnostic.name, diagnostic.known)
+        and (hint := shipped_item(diagnostic.name))
+    ):
+        return UnknownName(**(vars(diagnostic) | {"hint": hint}))
+    return diagnostic
 
 
 class Spec:
@@ -76,7 +90,7 @@ class Spec:
         self.problems = [
             diagnostic
             for module in self.reader.modules.values()
-            for diagnostic in review(module, self.layers)
+            for diagnostic in map(_with_shipped, review(module, self.layers))
         ]
         if any(module.ambiguous for module in self.reader.modules.values()):
             self.require_sound()  # what networks there are is not known

@@ -75,6 +75,24 @@ def shipped() -> Path:
     return installed if installed.is_dir() else here.parent / "specs"
 
 
+def shipped_specs() -> list[str]:
+    """Return the file names of the specs that come with the package."""
+    return sorted(file.name for file in shipped().glob(f"*{SUFFIX}"))
+
+
+def shipped_item(name: str) -> str:
+    """Say where a block or network of the shipped specs is, or "" if none has that name."""
+    for file in shipped_specs():
+        text = (shipped() / file).read_text(encoding="utf-8")
+        found = re.search(rf"^(network|block) +{re.escape(name)}\b", text, re.MULTILINE)
+        if found and found[1] == "network":
+            return f"it is a network of {file}, which comes with archdsl; blocks can be stages"
+        if found:
+            way = f'`import {name} from "{file}"` and `--search-path {shipped()}`'
+            return f"a spec that comes with archdsl has it: {way}"
+    return ""
+
+
 def locate(spec: str) -> tuple[str, str | None]:
     """Return the path that a SPEC means, and the name of the network if it gives one.
 
@@ -237,10 +255,10 @@ class Reader:
                 f'"{printable(item.path)}" leads outside the folder of the spec',
                 "imports stay inside it; to allow another folder, add it with --search-path",
             )
-        raise refuse(
-            f'there is no file "{printable(item.path)}" here',
-            "imports are relative to the file that they stand in",
-        )
+        hint = "imports are relative to the file that they stand in"
+        if item.path in shipped_specs():
+            hint = f"it comes with archdsl: add its folder, `--search-path {shipped()}`"
+        raise refuse(f'there is no file "{printable(item.path)}" here', hint)
 
     def _text(self, path: str, shown: str, span: Span | None) -> str:
         """Read a file whole, or say why it can't be."""

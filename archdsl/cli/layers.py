@@ -28,7 +28,10 @@ def command(name: str | None, reading: Reading) -> None:
     elif name in layers:
         click.echo(reference(layers[name]))
     else:
+        from archdsl.elaborate import elsewhere
         from archdsl.elaborate.wording import did_you_mean
 
-        hint = did_you_mean(name, layers)
-        raise click.BadParameter(f"there is no layer called {name}" + (f"; {hint}" if hint else ""))
+        hint = layers.elsewhere(name)
+        hint = (f"here it is `{hint}`" if hint else "") or elsewhere.layer(name)
+        hint = hint or did_you_mean(name, layers) or elsewhere.LIST
+        raise click.BadParameter(f"there is no layer called {name}; {hint}")

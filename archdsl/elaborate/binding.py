@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from archdsl.diagnostics import Span, Use
+from archdsl.elaborate import elsewhere
 from archdsl.elaborate.errors import BadArguments, Problem
 from archdsl.elaborate.values import Value
 from archdsl.elaborate.wording import did_you_mean
@@ -54,11 +55,8 @@ def bind(
             name = open_names[by_position]
             by_position += 1
         elif name not in signature.names:
-            hint = did_you_mean(name, signature.names)
-            if name == "inplace":
-                hint = (
-                    "leave it out: whether a result overwrites its input is the compiler's choice"
-                )
+            hint = elsewhere.argument(name, signature.names)
+            hint = hint or did_you_mean(name, signature.names)
             raise wrong(place, f"has no argument `{name}`", hint or _listed(signature.names))
         if name in values:
             raise wrong(place, f"takes `{name}` once", first=values[name][1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archdsl.diagnostics import Diagnostic, Label, Span
+from archdsl.elaborate.elsewhere import LIST
 from archdsl.elaborate.wording import did_you_mean, nearest, shown_shape
 
 
@@ -40,7 +41,11 @@ class UnknownName(Diagnostic):
         return f"there is no {self.what} called `{self.name}`"
 
     def help(self) -> str:
-        return self.hint or did_you_mean(self.name, self.known)
+        if hint := self.hint or did_you_mean(self.name, self.known):
+            return hint
+        if self.what == "layer or block":
+            return LIST
+        return ""
 
 
 class UnknownLabel(Diagnostic):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Span
+from archdsl.elaborate import elsewhere
 from archdsl.elaborate.errors import UnknownName
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.operations import FUNCTIONS
@@ -20,18 +21,6 @@ KINDS = {
     ast.BlockAlias: "block",
     ast.Let: "value",
     ast.Function: "function",
-}
-RECURRENT = "recurrent layers are not in the language, whose networks have no loops in time"
-# What are layers in other frameworks and none here, in small letters.
-NO_LAYERS = {
-    "activation": "activations are layers of their own: `ReLU`, `SiLU`, `Sigmoid`, ...",
-    "gru": RECURRENT,
-    "input": "here it is `input image: [3, 224, 224]`, the first line of a network",
-    "lstm": RECURRENT,
-    "modulelist": "stages follow each other; `repeat n { ... }` writes equal ones once",
-    "residual": "here it is `residual { ... }`, or `residual { ... } shortcut { ... }`",
-    "rnn": RECURRENT,
-    "sequential": "stages follow each other; `label: { ... }` makes them one with a name",
 }
 # What may be called: a `let` may hold a block.
 CALLED = ast.Function | ast.Block | ast.BlockAlias | ast.Let
@@ -107,11 +96,25 @@ class NameReview:
         """Say how that is written here which other frameworks call by a name, or ""."""
         if written := self.layers.elsewhere(name):
             return f"here it is `{written}`"
-        return NO_LAYERS.get(name.lower(), "")
+        if name in FUNCTIONS:
+            return f"`{name}` is a function, which computes a value; stages are layers or blocks"
+        return elsewhere.layer(name)
 
     def arguments(self, call: ast.Call, known: Known) -> None:
+        kind = self.layers.get(call.name.name) if self.module.find(call.name.name) is None else None
         for argument in call.arguments:
-            self.expression(argument.value, known)
+            given = argument.value
+            if (
+                isinstance(given, ast.Name)
+                and kind is not None
+                and given.name not in known
+                and given.name in kind.model_fields
+                and self.module.find(given.name) is None
+            ):
+                hint = f"give the argument a value: `{given.name} = ...`"
+                self.report(UnknownName(span=given.span, what="value", name=given.name, hint=hint))
+                continue
+            self.expression(given, known)
 
     def path(self, path: ast.Path | None, known: Known) -> None:
         for part in path.parts if path is not None else ():
@@ -153,17 +156,17 @@ class NameReview:
         hint = ""
         if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
             hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
-        if node.name in ("True", "False", "None"):
-            hint = f"write `{node.name.lower()}`"
-        elif not hint and node.name in self.labels:
+        own = (*known, *self.values(), *self.module.imported)
+        if not hint and not nearest(node.name, own):
+            hint = elsewhere.value(node.name)
+        if not hint and node.name in self.labels:
             hint = (
                 f"`{node.name}` is a label: `from {node.name} -> ...` goes on from that stage, "
                 f"and `shape({node.name})` has its sizes"
             )
-        names = (*known, *self.values(), *self.module.imported)
-        self.report(
-            UnknownName(span=node.span, what="value", name=node.name, known=names, hint=hint)
-        )
+        if not hint and not nearest(node.name, own):
+            hint = elsewhere.VISIBLE
+        self.report(UnknownName(span=node.span, what="value", name=node.name, known=own, hint=hint))
 
     def values(self) -> Iterator[str]:
         """Yield the names of items that can stand in an expression."""
@@ -184,10 +187,10 @@ class NameReview:
         functions = [
             n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Function)
         ]
+        names = (*FUNCTIONS, *functions)
+        hint = "" if nearest(name.name, names) else f"functions are {', '.join(names)}"
         self.report(
-            UnknownName(
-                span=name.span, what="function", name=name.name, known=(*FUNCTIONS, *functions)
-            )
+            UnknownName(span=name.span, what="function", name=name.name, known=names, hint=hint)
         )
 
 

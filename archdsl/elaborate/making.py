@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from archdsl.elaborate.errors import (
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.modules import COST_OF_CALL, FileSetting, Module, World
 from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, kind_of
-from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError
+from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError, Shape
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
@@ -142,10 +143,21 @@ def make_layer(
                     name=name,
                     reason=reason,
                     given=kind_of(value),
-                    hint=input_given(given, frame, least=1),
+                    hint=meant(reason, value)
+                    or input_given(given, frame, least=1)
+                    or (f"`archdsl layers {kind.__name__}` explains it" if not kind.word else ""),
                 )
             )
         raise Spoiled from None
+
+
+def meant(reason: str, value: object) -> str:
+    """Say what was likely meant by a value that an argument can't have, or ""."""
+    if isinstance(value, float) and value.is_integer() and "integer" in reason:
+        return f"write {int(value)}; a division that gives an integer is written `//`"
+    if isinstance(value, str) and f'"{value.lower()}"' in reason:
+        return f'write "{value.lower()}"'
+    return ""
 
 
 def input_given(given: Given, frame: Frame, least: int) -> str:
@@ -160,6 +172,14 @@ def input_given(given: Given, frame: Frame, least: int) -> str:
     if all(by_position[0] not in (shape[0], shape[-1]) for shape in sizes):
         return ""
     return f"if {by_position[0]} is the size of what comes in, leave it out: that is always known"
+
+
+def batch_given(reason: str, shapes: tuple[Shape, ...]) -> str:
+    """Suggest to leave out the batch where a shape has one size too many, or ""."""
+    takes = re.search(r"of the shape \[([^\]]*)\]", reason)
+    if takes and [len(shape) for shape in shapes] == [takes[1].count(",") + 2]:
+        return "the batch is implied: if that is what the first size is, leave it out"
+    return ""
 
 
 def infer(
@@ -183,6 +203,7 @@ def infer(
             reason, hint = str(error), error.help
             if call is not None and not hint:
                 hint = input_given(frame.world.given(call.arguments, frame), frame, least=3)
+            hint = hint or batch_given(reason, shapes)
     raise Problem(
         CannotTake(
             span=span,

@@ -247,7 +247,8 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
         except ArgumentErrors as error:
             assert one.shape is not None
             reason = f"each size of an input {next(iter(error.reasons.values()))}"
-            raise Problem(BadValue(span=one.shape.span, reason=reason)) from None
+            hint = f"a free size has a name: `input {one.name}: [3, H, W]`"
+            raise Problem(BadValue(span=one.shape.span, reason=reason, hint=hint)) from None
         facts = infer(layer, (), one.span, frame)
         number = frame.recorder.add(
             Record(one.name, one.name, layer, (), facts, frame.place.scope, one.span, None)

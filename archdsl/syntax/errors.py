@@ -8,10 +8,12 @@ from archdsl.diagnostics import Diagnostic, Label, Span
 
 OPERATORS = {
     "&": "write `and`",
-    "|": "write `or`",
+    "|": "write `or` between conditions, and `->` between stages",
     "!": "write `not`",
     "^": "powers are written `**`",
     "/": "comments begin with `#`",
+    "?": "a choice is written `a if condition else b`; a free size has a name: `[3, H, W]`",
+    "~": "a value that is none is written `none`",
 }
 
 

@@ -15,7 +15,7 @@ from lark.grammar import Rule
 from lark.lexer import TerminalDef
 from lark.utils import TextSlice
 
-from archdsl.diagnostics import MOST_ERRORS, ArchError, Diagnostic, Source, Span
+from archdsl.diagnostics import LONGEST_EXCERPT, MOST_ERRORS, ArchError, Diagnostic, Source, Span
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
 from archdsl.syntax.errors import (
@@ -25,6 +25,7 @@ from archdsl.syntax.errors import (
     UnexpectedText,
     UnfinishedString,
 )
+from archdsl.syntax.habits import habit
 from archdsl.syntax.recovery import CLOSING, Fault, Found, Part, item_starts
 from archdsl.syntax.tokens import Statements, TooMany
 from archdsl.syntax.tree import TreeBuilder
@@ -57,13 +58,6 @@ OPERATORS = {
     "SIGN", "TIMES", "POWER", "COMPARISON", "IN", "NOT", "AND", "OR", "IF", "DOT", "LSQB"
 }  # fmt: skip
 OPERANDS = {"NAME", "INTEGER", "LSQB", "LPAR", "NOT", "SIGN"}
-# Words that other languages have, and what stands for them here.
-HABITS = {
-    "elif": "write `else if`",
-    "return": "nothing returns: the end of the flow is the output, and `output name` names it",
-    "lambda": "functions are items of the file: `fn name(x) = ...`",
-    "f": "strings have holes as they are: leave out the `f`",
-}
 
 
 class Parser:
@@ -244,11 +238,16 @@ def _explain_found(source: Source, error: UnexpectedInput, end: int, found: Foun
     explained = _explain(source, error, end)
     if found.fault is Fault.ENDS and isinstance(explained, UnexpectedText):
         arrow = sign == "-"
+        assert isinstance(error, UnexpectedToken)
+        kinds = set(error.accepts or error.expected)
+        line_end = Token("_NL", "\n", start_pos=found.at + 1, end_pos=found.at + 1)
         return UnexpectedText(
             span=Span(source, found.at, found.at + 2) if arrow else there,
             found="the end of the line",
             expected=explained.expected,
-            hint="`->` leads to the next stage; without one, leave it out" if arrow else "",
+            hint="`->` leads to the next stage; without one, leave it out"
+            if arrow
+            else _hint(line_end, kinds, source),
         )
     return explained
 
@@ -321,40 +320,29 @@ def _expected(kinds: set[str]) -> str:
 
 def _hint(token: Token, expected: set[str], source: Source) -> str:
     """Say how to mend the mistakes that are made most."""
-    following = source.text[token.end_pos or 0 :].lstrip(" \t")[:1]
-    before = re.search(
-        r"(\w+)[ \t]*$", source.text[max(0, (token.start_pos or 0) - 80) : token.start_pos]
-    )
-    if token.type == "COLON" and before and before[1] in RESERVED:
-        return f'`{before[1]}` is a word of the language; as a label it is written "{before[1]}"'
-    if token.type in WORDS and following == ":" and "STRING" in expected:
+    start = source.text.rfind("\n", 0, token.start_pos or 0) + 1
+    end = source.text.find("\n", token.start_pos or 0)
+    before = source.text[max(start, (token.start_pos or 0) - LONGEST_EXCERPT) : token.start_pos]
+    rest = source.text[token.start_pos or 0 : end if end >= 0 else None][:LONGEST_EXCERPT]
+    rest = rest.split("#")[0].rstrip()
+    word = re.search(r"(\w+)[ \t]*$", before)
+    if token.type == "COLON" and word and word[1] in RESERVED - {"input", "output"}:
+        return f'`{word[1]}` is a word of the language; as a label it is written "{word[1]}"'
+    if token.type in WORDS and re.match(r"\w+\s*:", rest) and "STRING" in expected:
         return f'`{token}` is a word of the language; as a label it is written "{token}"'
-    line = source.text[source.text.rfind("\n", 0, token.start_pos or 0) + 1 : token.start_pos]
-    if not line.strip() and token.type in ITEMS - {"LET"}:
+    if not before.strip() and token.type in ITEMS - {"LET"}:
         return "close what stands before it with `}`: networks, blocks, functions don't nest"
-    if before and before[1] in HABITS and token.type != "COLON":
-        return HABITS[before[1]]
-    if token == "//":
-        return "comments begin with `#`"
-    if (
-        token.type == "LPAR"
-        and "COLON" in expected
-        and (path := re.search(r"\.(\w+)[ \t]*$", line))
-    ):
-        return f"a layer is used by its name alone: `{path[1]}(...)`"
+    if hint := habit(before, rest, expected):
+        return hint
     if token.type in WORDS and "NAME" in expected:
         return f"`{token}` is a word of the language and can't be a name here"
     if token.type == "EQUAL" and "COLON" in expected:
         return "a label is followed by `:`; a value gets its name with `let`"
-    if token.type == "NAME" and token in ("def", "class", "layer", "model"):
-        return "networks begin with `network`, parts of them with `block`"
-    if token.type == "NAME" and token in ("True", "False", "None"):
-        return f"write `{token.lower()}`"
     if token.type == "EQUAL" and "LBRACE" in expected:
         return "to compare, write `==`"
-    if token.type == "COLON" and "LBRACE" in expected:
+    if "LBRACE" in expected and (token.type == "COLON" or not rest):
         return "what a network or block holds stands in braces: `{ ... }`"
-    if not line.strip() or token.type == "LBRACE":
+    if not before.strip() or token.type == "LBRACE":
         if "RPAR" in expected:
             return "a `(` is not closed"
         if "RSQB" in expected:
