@@ -11,6 +11,7 @@ MOST_ERRORS = 20
 LONGEST_LINE = 500  # of a message
 LONGEST_EXCERPT = 120  # of a source line
 BLUE = "1;34"
+COLORS = {"error": "1;31", "warning": "1;33", "note": BLUE}
 
 
 class Source:
@@ -128,15 +129,25 @@ class Diagnostic(_Facts):
         hint: how to mend it, where that is known.
     """
 
-    code: ClassVar[str]
+    code: ClassVar[str] = ""  # what is no error has none
 
     span: Span | None
     trail: tuple[Use, ...] = ()
     hint: str = ""
 
+    @property
+    def severity(self) -> str:
+        """How bad it is: "error", "warning" or "note"."""
+        return "error"
+
     def message(self) -> str:
         """Say in one line what is wrong."""
         raise TypeError(f"{type(self).__name__} has no message")
+
+    def sentence(self) -> str:
+        """Say on one line, for where no place is shown, what is wrong and how to mend it."""
+        told = [self.message(), *([self.help()] if self.help() else [])]
+        return f"{self.severity}: {'; '.join(told)}"
 
     def label(self) -> str:
         """Say what stands beside the carets."""
@@ -212,8 +223,9 @@ def render(diagnostic: Diagnostic, color: bool = False) -> str:
     def paint(style: str, text: str) -> str:
         return f"\x1b[{style}m{text}\x1b[0m" if color and text else text
 
+    code = f"[{diagnostic.code}]" if diagnostic.code else ""
     lines = [
-        paint("1;31", f"error[{diagnostic.code}]")
+        paint(COLORS[diagnostic.severity], diagnostic.severity + code)
         + paint("1", f": {printable(diagnostic.message())}")
     ]
     main = diagnostic.span

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from archdsl.diagnostics import Span, Use
+from archdsl.diagnostics import Diagnostic, Span, Use
 from archdsl.layers.base import Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size
 from archdsl.layers.tensor import OwnTensor
@@ -120,6 +120,7 @@ class Graph:
         agreements: pairs of sizes with free names that must be equal.
         registered: labels by the scope's name, in the order in which their modules stand in the
             state_dict, where the spec says so with `register`; elsewhere it is that of the nodes.
+        declared: what the spec itself says of the inputs whose shape was given from outside.
         digest: SHA-256 of the sources, in hexadecimal.
     """
 
@@ -134,6 +135,7 @@ class Graph:
     agreements: tuple[tuple[Size, Size], ...] = ()
     digest: str = ""
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    declared: Mapping[str, Shape] = field(default_factory=dict)
 
     def members(self) -> set[str]:
         """Names of the nodes that are modules, or tensors of the network's own."""
@@ -153,12 +155,14 @@ class CheckedGraph(Graph):
     Attributes:
         training_only: names of the nodes that only training-only outputs need.
         dtypes: what each node's output holds, for those that hold no floats.
+        warnings: what is worth saying of it, though nothing is wrong.
         again: works the network out once more, with other values for some of its parameters; a
             formula leaves one open. Raises ArchError. None for a graph that comes of no spec.
     """
 
     training_only: frozenset[str] = frozenset()
     dtypes: Mapping[str, Dtype] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()
     again: Callable[[Mapping[str, Any]], CheckedGraph] | None = field(
         default=None, compare=False, repr=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike, fspath
@@ -48,11 +49,18 @@ def load(
 
     Raises:
         ArchError: the spec is wrong; its text says where and how to mend it.
+
+    Warns:
+        UserWarning: a shape in `inputs` looks as if its axes were in another order than the spec's.
     """
     read = Spec(fspath(spec), limits=limits, search=search, layers=registered())
     shapes = {name: tuple(shape) for name, shape in (inputs or {}).items()}
     name = network or read.network
-    return Network(read.graph(name, read.values(name, parameters), shapes))
+    checked = read.graph(name, read.values(name, parameters), shapes)
+    for one in checked.warnings:
+        if one.severity == "warning":
+            warnings.warn(f"{one.message()}; {one.help()}", stacklevel=2)
+    return Network(checked)
 
 
 class Network:
@@ -72,6 +80,11 @@ class Network:
     def name(self) -> str:
         """The network's name."""
         return self.checked.name
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth saying of it though nothing is wrong, as sentences."""
+        return tuple(one.sentence() for one in self.checked.warnings)
 
     @property
     def graph(self) -> networkx.MultiDiGraph[str]:

@@ -21,7 +21,8 @@ from archdsl.elaborate.network import (
 from archdsl.elaborate.structure import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
 from archdsl.elaborate.wording import nearest
-from archdsl.graph import CheckedGraph
+from archdsl.given_shapes import compare, suspicious
+from archdsl.graph import CheckedGraph, Graph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
 from archdsl.layers.sizes import Size
@@ -211,17 +212,18 @@ class Spec:
             raise ArchError([BadNetwork(span=None, reason=f"{path} defines no network", hint=hint)])
         world = World(self.layers, self.limits)
         digest = self.reader.digest.hexdigest()
-        try:
-            graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, digest)
-        except ArchError as error:
-            raise ArchError(in_order([*self.problems, *error.diagnostics])) from None
-        finally:
-            self.steps += self.limits.steps - world.steps_left
-        self.require_sound()
         again = _Again(
             self.layers, self.limits, self.module, name, parameters or {}, shapes or {}, digest
         )
-        return replace(check(graph), again=again)
+        try:
+            graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, digest)
+        except ArchError as error:
+            found = in_order([*self.problems, *error.diagnostics])
+            raise ArchError([*found, *suspicious(again.with_shapes, shapes or {})]) from None
+        finally:
+            self.steps += self.limits.steps - world.steps_left
+        self.require_sound()
+        return replace(check(graph), again=again, warnings=tuple(compare(graph, again.with_shapes)))
 
     def require_sound(self) -> None:
         """Raise ArchError if a part of the file is wrong, whether a network uses it or not."""
@@ -240,6 +242,14 @@ class _Again:
     parameters: Mapping[str, Value]
     shapes: Shapes
     digest: str
+
+    def with_shapes(self, shapes: Shapes) -> Graph | None:
+        """Return the graph for other shapes of inputs, or None where they can't be worked out."""
+        world = World(self.layers, self.limits)
+        try:
+            return elaborate(world, self.module, self.network, self.parameters, shapes)
+        except ArchError:
+            return None
 
     def __call__(self, others: Mapping[str, Value]) -> CheckedGraph:
         world = World(self.layers, self.limits)

@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "elaborate": {"diagnostics", "limits", "layers", "syntax", "graph"},
     "dtypes": {"diagnostics", "layers", "graph"},
     "check": {"diagnostics", "dtypes", "graph"},
+    "given_shapes": {"diagnostics", "layers", "graph"},
     "analysis": {"layers", "graph"},
     "backends": {
         "diagnostics",

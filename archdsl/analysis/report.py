@@ -34,6 +34,7 @@ class Report(NamedTuple):
         folded: the depth at which blocks are folded, or None.
         assumptions: what the free sizes must be for the shapes to agree.
         registered: labels of scopes in the order of the state_dict, where `register` gives it.
+        warnings: sentences on what is unusual.
     """
 
     network: str
@@ -52,6 +53,7 @@ class Report(NamedTuple):
     folded: int | None
     assumptions: Assumptions
     registered: Mapping[str, tuple[str, ...]]
+    warnings: tuple[str, ...] = ()
 
 
 def report(
@@ -89,6 +91,7 @@ def report(
         depth=_longest(checked),
         folded=depth,
         assumptions=assumptions(checked),
+        warnings=tuple(each.sentence() for each in checked.warnings),
         registered=checked.registered,
     )
 
@@ -115,6 +118,7 @@ def as_data(report: Report) -> dict[str, object]:
         },
         "depth": report.depth,
         "assumptions": list(report.assumptions.sentences()),
+        "warnings": list(report.warnings),
         "registered": {name: list(labels) for name, labels in report.registered.items()},
         "layers": [_row_data(row) for row in report.rows],
     }

@@ -6,7 +6,7 @@ Texts of a spec are escaped where they enter a format (`grid.py`); JSON escapes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from textwrap import wrap
+from textwrap import fill, wrap
 from typing import NamedTuple
 
 from archdsl.analysis.cost import Usage
@@ -50,11 +50,19 @@ def render(reports: Sequence[Report], form: str = "table", explain: bool = False
     if any(TOO_LONG in row for row in table.rows):
         lines.insert(0, Line(f"{TOO_LONG} is a formula that is too long; JSON and CSV have it"))
     if form == "markdown":
+        lines += map(Line, report.warnings)
         return _markdown(list(title(report, write)), table, mark, lines)
     titles = [printable(line, MOST_TITLE) for line in title(report, write)]
     head = [part for line in titles for part in wrap(line, WIDTH)]
     below = f"{mark}\n" if mark else ""
-    return "\n".join([*head, "", _written(table, form) + below, _aligned(lines)])
+    # at the end, where whoever sees a long table on a terminal looks
+    said = "".join(f"\n{fill(printable(line, MOST_TITLE), WIDTH)}\n" for line in report.warnings)
+    return "\n".join([*head, "", _written(table, form) + below, _aligned(lines)]) + said
+
+
+def tells_warnings(form: str, networks: int) -> bool:
+    """Tell whether what `render` writes of so many networks has their warnings in it."""
+    return form == "json" or (networks == 1 and form in ("table", "markdown"))
 
 
 def _written(table: Grid, form: str) -> str:

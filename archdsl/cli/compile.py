@@ -10,7 +10,7 @@ import click
 
 from archdsl.cli.destination import destination
 from archdsl.cli.options import Reading, graph_of, network, reading
-from archdsl.cli.terminal import complain
+from archdsl.cli.terminal import complain, mention
 from archdsl.diagnostics import printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import DTYPES
@@ -81,6 +81,7 @@ def command(
     if torch has other parameters than were counted.
     """
     checked = graph_of(reading.spec(name), parameters, inputs)
+    mention(checked.warnings)
     from archdsl.backends.python_source import generate
 
     source = generate(checked)

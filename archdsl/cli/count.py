@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from archdsl.backends.table import FORMATS, render
+from archdsl.backends.table import FORMATS, render, tells_warnings
 from archdsl.cli.options import Reading, graph_of, network, reading
+from archdsl.cli.terminal import mention
 from archdsl.counting import count
 
 
@@ -39,8 +40,9 @@ def command(
     Multiply-accumulates are those of convolutions, linear layers and matrix products; what else
     a network computes stands under "other operations".
     """
-    reports = [
-        count(graph_of(reading.spec(name), parameters, inputs), depth, freeze) for name in specs
-    ]
+    networks = [graph_of(reading.spec(name), parameters, inputs) for name in specs]
+    reports = [count(checked, depth, freeze) for checked in networks]
     text = render(reports, form, explain)
+    if not tells_warnings(form, len(reports)):
+        mention([one for checked in networks for one in checked.warnings])
     click.echo(text.removesuffix("\n"))

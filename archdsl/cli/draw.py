@@ -9,7 +9,7 @@ import click
 
 from archdsl.cli.destination import destination
 from archdsl.cli.options import Reading, graph_of, network, reading
-from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful
+from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
 from archdsl.diagnostics import ArchError, printable
 from archdsl.output import write_whole
 
@@ -59,6 +59,7 @@ def command(
     they stay readable; --depth and --unfold show more.
     """
     checked = graph_of(reading.spec(name), parameters, inputs)
+    mention(checked.warnings)
     from archdsl.backends.diagram import draw, is_drawn
 
     path = destination(output, checked.name, f".{form or 'svg'}", force, is_drawn)

@@ -30,6 +30,12 @@ def complain_of(error: ArchError, color: bool) -> None:
     print(render_all(error.diagnostics, color), file=sys.stderr)
 
 
+def mention(warnings: Sequence[Diagnostic]) -> None:
+    """Print what is worth saying of a network with which nothing is wrong."""
+    if warnings:
+        print(render_all(warnings, is_colorful(sys.stderr)), file=sys.stderr)
+
+
 def as_json(diagnostics: Sequence[Diagnostic]) -> str:
     """Return diagnostics as a JSON array; lines and columns count from 1, in characters."""
     return json.dumps([_as_data(diagnostic) for diagnostic in diagnostics], indent=2)

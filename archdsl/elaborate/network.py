@@ -302,6 +302,7 @@ def _input_shape(
         raise Problem(BadValue(span=one.shape.span, reason="this shape is not known")) from None
     if given is None:
         return declared
+    frame.recorder.declared[one.name] = declared
     if len(given) != len(declared):
         text = "x".join(map(str, given))
         reason = f"input `{one.name}` has {len(declared)} axes, and {text} has {len(given)}"

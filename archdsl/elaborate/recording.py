@@ -59,6 +59,7 @@ class Recorder:
         self.records: list[Record] = []
         self.scopes: dict[str, Scope] = {}
         self.ordered: list[Place] = []  # with a `register`
+        self.declared: dict[str, Shape] = {}  # of inputs whose shape was given from outside
         self.edges = 0
         self._layers: dict[tuple[type[Layer], str], Layer] = {}
         self._facts: dict[tuple[int, Shapes, tuple[bool, ...]], Facts] = {}
@@ -194,6 +195,7 @@ class Recorder:
             span=scope.span,
             agreements=tuple(agreements),
             digest=digest,
+            declared=self.declared,
         )
 
     def _names(self) -> list[str]:
