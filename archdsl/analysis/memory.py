@@ -6,8 +6,11 @@ The conventions, for a batch of one:
   or false 1, and a complex number what two floats take. So do `buffer`s; what else a layer stores
   (`num_batches_tracked`) takes `bytes_per_number`.
 * Each node writes its output to memory of its own, save views (`Flatten`, `Select`), which share
-  that of the tensor they view. Nothing is done in place. Working memory inside a layer (columns
-  of a convolution, a matrix of attention weights) is not counted.
+  that of the tensor they view. Nothing is done in place.
+* A layer that works in several steps holds their results while it runs, and training keeps them:
+  what attention makes of its input, the squares of a local response normalization. Not counted
+  is what an operation of torch keeps for itself: which places a maximum came from, which numbers
+  a dropout left, means and variances, columns of a convolution.
 * A tensor that the network owns (`parameter`, `buffer`) is counted as such and not as activation.
 * Training keeps every tensor of the forward pass, the inputs among them, until the backward pass.
 * Inference runs the nodes in the order of the spec, without those that only training needs. The
@@ -41,7 +44,7 @@ class MemoryTable(NamedTuple):
     Attributes:
         nodes: what the output of each node takes; 0 for views and for tensors of the network.
         inputs: of the inputs alone.
-        training: of all outputs and inputs.
+        training: of all outputs and inputs, and of the results inside layers.
         peak: the most that inference holds; None if that isn't known, and then `unknown` says why.
         peak_at: the node that runs when the most is held; "" if that depends on free sizes, or if
             nothing needs more than the inputs.
@@ -68,14 +71,20 @@ def memory(
     """
     each = dict(BYTES) | {"float": bytes_per_number, "complex": 2 * bytes_per_number}
     nodes = {name: _bytes(node, each[checked.dtype(name)]) for name, node in checked.nodes.items()}
-    peak, peak_at, unknown = _peak(checked, nodes)
+    inside = {
+        name: node.facts.inside * each[checked.dtype(name)]
+        for name, node in checked.nodes.items()
+        if node.facts.inside != 0
+    }
+    drawn = total(node.facts.inside_training for node in checked.nodes.values())
+    peak, peak_at, unknown = _peak(checked, nodes, inside)
     return MemoryTable(
         bytes_per_number=bytes_per_number,
         nodes=nodes,
         parameters=costs.parameters.total * bytes_per_number,
         buffers=costs.buffers.training * bytes_per_number + _more(checked, bytes_per_number),
         inputs=total(nodes[name] for name in checked.inputs),
-        training=total(nodes.values()),
+        training=total([*nodes.values(), *inside.values(), drawn * bytes_per_number]),
         peak=peak,
         peak_at=peak_at,
         unknown=unknown,
@@ -98,9 +107,11 @@ def _more(checked: CheckedGraph, bytes_per_number: int) -> Size:
     )
 
 
-def _peak(checked: CheckedGraph, nodes: Mapping[str, Size]) -> tuple[Size | None, str, str]:
+def _peak(
+    checked: CheckedGraph, nodes: Mapping[str, Size], inside: Mapping[str, Size]
+) -> tuple[Size | None, str, str]:
     try:
-        held = list(_held(checked, nodes))
+        held = list(_held(checked, nodes, inside))
     except FormulaError:
         return None, "", "the bytes held depend on the free sizes in too intricate a way"
     known = [(size, name) for name, size in held if isinstance(size, int)]
@@ -111,7 +122,9 @@ def _peak(checked: CheckedGraph, nodes: Mapping[str, Size]) -> tuple[Size | None
     return _largest(candidates, assumptions(checked))
 
 
-def _held(checked: CheckedGraph, nodes: Mapping[str, Size]) -> Iterator[tuple[str, Size]]:
+def _held(
+    checked: CheckedGraph, nodes: Mapping[str, Size], inside: Mapping[str, Size]
+) -> Iterator[tuple[str, Size]]:
     """Yield each node that inference runs with the bytes held while it does."""
     storage: dict[str, str] = {}  # node -> the node whose memory its output lies in
     last: dict[str, str] = {}  # node that owns memory -> the last node that reads it
@@ -131,7 +144,7 @@ def _held(checked: CheckedGraph, nodes: Mapping[str, Size]) -> Iterator[tuple[st
     for name in run:
         if name not in checked.inputs:
             held = held + nodes[name]
-        yield name, held
+        yield name, held + inside[name] if name in inside else held
         for old in freed.get(name, ()):
             held = held - nodes[old]
 

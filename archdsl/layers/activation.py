@@ -57,6 +57,7 @@ class Activation(Layer):
     """An activation of each number by itself."""
 
     operations: ClassVar[int]
+    steps: ClassVar[int] = 0  # results as large as the output that torch keeps on the way to it
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
@@ -64,6 +65,7 @@ class Activation(Layer):
             output=shape,
             torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
             other={"activation": self.operations * numel(shape)},
+            inside=self.steps * numel(shape),
             apart=True,
         )
 
@@ -105,7 +107,8 @@ class RReLU(Activation):
     def infer(self, inputs: Shapes) -> Facts:
         if self.lower > self.upper:
             raise LayerError(f"needs lower = {self.lower} to be at most upper = {self.upper}")
-        return super().infer(inputs)
+        # what is drawn
+        return replace(super().infer(inputs), inside_training=numel(single(inputs)))
 
 
 class PReLU(Activation):
@@ -190,6 +193,7 @@ class LogSigmoid(Activation):
     """-log(1 + exp(-x))."""
 
     operations = 5
+    steps = 1
     examples = PLAIN
 
 
@@ -235,6 +239,7 @@ class ScaledTanh(Activation):
 
     takes = TO_FLOATS
     operations = 3
+    steps = 1
     examples = (
         Example({}, inputs=((6, 2, 2),), output=(6, 2, 2)),
         Example({"amplitude": 2, "slope": 0.5}, inputs=((8,),), output=(8,)),
@@ -286,6 +291,7 @@ class Tanhshrink(Activation):
 
     takes = dtypes(int="float", float="float", complex="complex")
     operations = 2
+    steps = 1
     examples = PLAIN
 
 
@@ -304,6 +310,7 @@ class Softsign(Activation):
 
     takes = dtypes(int="float", float="float", complex="complex")
     operations = 3
+    steps = 1
     examples = PLAIN
 
 

@@ -193,6 +193,7 @@ class MultiheadAttention(Layer):
         params = self.parameters(features, key[1], value[1])
         attended = seen + self.add_bias_kv + self.add_zero_attn
         weights = self.num_heads * length * attended
+        sequences = (length + attended) * features
         projected = 2 * length * features + 2 * seen * features
         return Facts(
             output=query,
@@ -204,6 +205,11 @@ class MultiheadAttention(Layer):
             other=({"bias": projected} if self.bias else {})
             | {"elementwise": length * features, "activation": SOFTMAX * weights},
             windows=GLOBAL,
+            # queries, keys, values, what they give, and a logarithm for each query and head
+            inside=2 * sequences + self.num_heads * length,
+            # no fused kernel drops weights on a CPU: scaled queries and keys, and weights as the
+            # softmax gives them, what is drawn to drop some, and the product
+            inside_training=sequences + 3 * weights if self.dropout else 0,
             arithmetic=self.arithmetic(features, key[1], value[1]),
             agreements=heads + (((seen, value[0]),) if seen != value[0] else ()),
         )
@@ -317,6 +323,10 @@ class ShiftedWindowAttention(Layer):
             other=({"bias": bias} if bias else {})
             | {"elementwise": padded * channels + added, "activation": SOFTMAX * weights},
             windows=GLOBAL,
+            # windows, scaled queries, keys, values and what they give; the weights
+            inside=5 * padded * channels + weights,
+            inside_training=(2 * weights if self.attention_dropout else 0)
+            + (padded * channels if self.dropout else 0),
             arithmetic=" + ".join(
                 [by(offsets, self.num_heads), by(qkv, 3 * channels), by(proj, channels)]
             ),

@@ -168,6 +168,8 @@ class Facts:
     apart: bool = False  # each place of the first axis comes of that place alone, as in ReLU
     moves: tuple[int, ...] = ()  # which axis of the input each of the output's is, if they change
     view: bool = False  # the output shares its input's memory
+    inside: Size = 0  # numbers of results between input and output that a backward pass needs
+    inside_training: Size = 0  # further ones of training mode alone, as dropout makes
     shape_only: tuple[int, ...] = ()  # positions of inputs of which nothing but the shape is used
     batched: bool = True  # False for a tensor of the module's own that all samples share
     arithmetic: str = ""  # of the parameters: "(5 x 5 x 1 + 1) x 6"; found from `params` if empty

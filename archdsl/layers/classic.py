@@ -131,6 +131,7 @@ class Subsampling(Layer):
             params={"weight": (channels,), "bias": (channels,)},
             # n - 1 additions and one multiplication for each window of n
             other={"pooling": read, "bias": numel(output)},
+            inside=numel(output),  # the sums
             windows=tuple(Window(kernel, stride) for _, kernel, stride in axes),
             arithmetic=by("(1 + 1)", channels),
         )
@@ -183,6 +184,7 @@ class RBF(Layer):
             params=weight if self.trainable else {},
             buffers={} if self.trainable else weight,
             other={"elementwise": 3 * numel(output) * features},
+            inside=numel(output) * features,  # the differences
             windows=last_axis(inputs[0]),
             agreements=lengths,
             arithmetic=by(features, self.out_features) if self.trainable else "",

@@ -30,7 +30,7 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.mending import Padded
-from archdsl.layers.same_padding import extent, same_places, same_window
+from archdsl.layers.same_padding import extent, same_padded, same_places, same_window
 from archdsl.layers.sizes import Size
 
 Padding = tuple[int, ...] | Literal["same", "valid"]
@@ -183,8 +183,19 @@ class Convolution(Padded):
             macs=numel(output) * numel(weight[1:]),
             other={"bias": numel(output)} if self.bias else {},
             windows=windows,
+            inside=channels * numel(self.padded(tuple(image))) if self.pads_first else 0,
             arithmetic=by(f"({kernel} + 1)" if self.bias else kernel, self.out_channels),
         )
+
+    @property
+    def pads_first(self) -> bool:
+        """Whether the input is padded by a step of its own, for which torch has no argument."""
+        return self.padding == "same" and any(stride != 1 for stride in self.stride)
+
+    def padded(self, image: Shape) -> Shape:
+        """Return the size of an image that is padded first."""
+        axes = zip(image, self.kernel_size, self.stride, self.dilation, strict=True)
+        return tuple(same_padded(*axis) for axis in axes)
 
     def check_padding_mode(self, image: Shape) -> None:
         """Refuse padding that mirrors or repeats more of the input than there is."""
@@ -200,7 +211,7 @@ class Convolution(Padded):
         """Return the torch module for that many input channels."""
         name, source = f"nn.Conv{self.axes}d", ""
         but = ["out_channels"]
-        if self.padding == "same" and any(stride != 1 for stride in self.stride):
+        if self.pads_first:
             name, source = f"Conv{self.axes}dSame", SAME_SOURCE.format(axes=self.axes)
             but.append("padding")
         return TorchModule(name, (channels, self.out_channels), self.given(*but), source)
@@ -287,10 +298,11 @@ class Conv2d(Convolution):
 
     def infer(self, inputs: Shapes) -> Facts:
         facts = super().infer(inputs)
-        return facts if self.connections is None else self.infer_connected(inputs[0][0], facts)
+        return facts if self.connections is None else self.infer_connected(inputs[0], facts)
 
-    def infer_connected(self, channels: Size, dense: Facts) -> Facts:
+    def infer_connected(self, input: Shape, dense: Facts) -> Facts:
         """Count one kernel for each connection instead of one for each pair of channels."""
+        channels = input[0]
         assert self.connections is not None
         if len(self.connections) != self.out_channels:
             listed = len(self.connections)
@@ -323,6 +335,8 @@ class Conv2d(Convolution):
             # the sums over a map's connections are part of its multiply-accumulates
             other=dense.other,
             windows=dense.windows,
+            # the map that each connection reads, and the one that it gives
+            inside=count * (numel(input[1:]) + numel(dense.output[1:])),
             arithmetic=" + ".join(terms),
         )
 

@@ -347,4 +347,6 @@ class LocalResponseNorm(Layer):
             output=shape,
             torch=TorchModule("nn.LocalResponseNorm", (self.size,), self.given("size")),
             other={"normalization": (self.size + 5) * numel(shape)},
+            # squares with a margin of channels, their scaled sum, and its power
+            inside=2 * numel(shape) + (shape[0] + self.size - 1) * numel(shape[1:]),
         )

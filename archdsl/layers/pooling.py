@@ -9,6 +9,7 @@ power average raises it to a power besides. Windows are counted whole where they
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import indent
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -42,7 +43,7 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.mending import Padded
-from archdsl.layers.same_padding import same_places, same_window
+from archdsl.layers.same_padding import same_padded, same_places, same_window
 from archdsl.layers.sizes import Formula, Size
 
 LARGEST = 2**31 - 1  # torch keeps the arguments of pooling in 32 bits
@@ -100,10 +101,12 @@ class WindowedPool(Padded):
                 raise LayerError(f"takes no window, step or padding of more than {LARGEST} places")
         windows: list[Window] = []
         places: list[Size] = []
+        padded: Shape = ()
         for axis, (size, kernel, step, gap) in enumerate(
             zip(image, kernel_size, steps, dilation, strict=False)
         ):
             if padding == "same":
+                padded += (same_padded(size, kernel, step, gap),)
                 windows.append(same_window(size, kernel, step, gap))
                 places.append(same_places(size, step))
                 continue
@@ -120,6 +123,7 @@ class WindowedPool(Padded):
             torch=self.module(padding == "same"),
             other={"pooling": operations * numel(output) * numel(kernel_size)},
             windows=tuple(windows),
+            inside=channels * numel(padded) if padding == "same" else 0,
         )
 
     def module(self, same: bool) -> TorchModule:
@@ -213,7 +217,9 @@ return mean
         )
         if self.axes == 3 and self.padding != "same":
             check_volume(inputs, self.kernel_size)
-        return facts
+        # the share of each window that is no padding
+        share = numel(facts.output[1:]) if self.padding == "same" else 0
+        return replace(facts, inside=facts.inside + share)
 
 
 class PowerPool(WindowedPool):
@@ -248,7 +254,9 @@ return output
         )
         if self.axes == 3 and self.padding != "same":
             check_volume(inputs, self.kernel_size)
-        return facts
+        # powers, and of their mean: sign, size, product and what it is multiplied with
+        powers = facts.inside or numel(inputs[0])
+        return replace(facts, inside=facts.inside + powers + 4 * numel(facts.output))
 
 
 class MaxPool1d(MaxPool):

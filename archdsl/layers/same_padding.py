@@ -21,6 +21,12 @@ def same_places(size: Size, stride: Size) -> Size:
     return (size + stride - 1) // stride
 
 
+def same_padded(size: Size, kernel: Size, stride: Size, dilation: Size = 1) -> Size:
+    """Return how long an axis is with its padding; of a free size, where windows leave no gaps."""
+    needed = (same_places(size, stride) - 1) * stride + extent(kernel, dilation)
+    return max(size, needed) if isinstance(size, int) and isinstance(needed, int) else needed
+
+
 def same_window(size: Size, kernel: Size, stride: Size, dilation: Size = 1) -> Window:
     """Return what an output reads of an axis."""
     span = extent(kernel, dilation)

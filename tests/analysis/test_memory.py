@@ -11,6 +11,7 @@ from sketches import convolution, unet
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import MemoryTable, memory
 from archdsl.graph import CheckedGraph
+from archdsl.layers.attention import MultiheadAttention
 from archdsl.layers.embedding import Embedding
 from archdsl.layers.merge import Add, Concat
 from archdsl.layers.reshape import Flatten
@@ -34,6 +35,32 @@ def test_a_chain_holds_two_neighbours() -> None:
     assert table.training == 4_800
     assert (table.peak, table.peak_at) == (4_000, "narrow")
     assert (table.inputs, table.parameters, table.buffers) == (400, 4 * (8 + 16 + 2), 0)
+
+
+def test_attention_holds_what_it_makes_of_its_input() -> None:
+    """Measured with `saved_tensors_hooks`; in torchinfo it is missing (#373, #144, #149)."""
+    net = Sketch()
+    net.input("x", 1000, 100)
+    net.put("attention", MultiheadAttention(num_heads=1))
+
+    table = table_of(net.checked())
+
+    # input, queries, keys, values, what they give, output; and the logarithms of 1,000 sums
+    assert table.training == table.peak == 4 * (6 * 1000 * 100 + 1000)
+    assert table.nodes["attention"] == 4 * 1000 * 100
+
+
+def test_weights_are_kept_where_some_are_dropped() -> None:
+    kept: list[int] = []
+    for dropout in (0.0, 0.1):
+        net = Sketch()
+        net.input("x", 50, 8)
+        net.put("attention", MultiheadAttention(num_heads=2, dropout=dropout))
+        table = table_of(net.checked())
+        assert table.peak == 4 * (6 * 50 * 8 + 2 * 50)  # inference drops none
+        kept.append(table.training)
+
+    assert kept[1] - kept[0] == 4 * (2 * 50 * 8 + 3 * 2 * 50 * 50)
 
 
 def test_a_skip_is_held_until_it_is_added() -> None:

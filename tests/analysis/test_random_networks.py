@@ -125,7 +125,10 @@ def sees(
 
 
 def simulated_peak(network: archdsl.Network) -> int:
-    """Walk the NetworkX graph: before each node, what it and those after it need is held."""
+    """Walk the NetworkX graph: before each node, what it and those after it need is held.
+
+    So is what stands inside the node.
+    """
     graph, nodes = network.graph, network.checked.nodes
     order = list(graph)
     lies_in: dict[str, str] = {}
@@ -139,5 +142,6 @@ def simulated_peak(network: archdsl.Network) -> int:
         for later in order[at:]:
             needed |= {lies_in[read] for read in graph.predecessors(later)}
         held = {lies_in[before] for before in order[: at + 1]} | {"x", "y"} if at else set()
-        most = max(most, sum(4 * numel(nodes[one].shape) for one in held & needed))
+        inside = nodes[name].facts.inside
+        most = max(most, 4 * inside + sum(4 * numel(nodes[one].shape) for one in held & needed))
     return most

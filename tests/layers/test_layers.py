@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from torch_facts import Built, difference, from_input, refuses, tensors, torch_class, usual
 
 from archdsl.backends.torch_module.verifying import macs_of
@@ -51,6 +52,12 @@ RANDOM_COMBINATIONS = 40
 
 # Multiply-accumulates that FlopCounterMode does not see.
 UNSEEN = {"Bilinear": "FlopCounterMode has no formula for aten::_trilinear"}
+# Layers of one operation, which keeps numbers for itself: means and variances, or a mask.
+KEPT_BY_ONE_OPERATION = (
+    r"(Batch|Group|Instance|Layer|RMS)Norm(\dd)?",
+    r".*Dropout(\dd)?",
+    "StochasticDepth",
+)
 # Arguments of torch that a layer lacks although they don't follow from its input.
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -107,6 +114,35 @@ def test_example_has_the_operations_of_torch(kind: type[Layer], example: Example
         found = macs_of(lambda: module(*inputs))
 
     assert found == (0 if kind.__name__ in UNSEEN else 2 * facts.macs)
+
+
+@every_example
+def test_what_stands_inside_is_what_torch_keeps(kind: type[Layer], example: Example) -> None:
+    """Floats that the backward pass needs, and that are neither input, output nor parameters."""
+    facts = inferred(kind, example.arguments, example.inputs)
+    module = Built(facts.torch).train()
+    batch = 2 if kind.__name__.startswith("BatchNorm") else 1
+    inputs = [
+        one.requires_grad_(one.is_floating_point())
+        for one in tensors(example.inputs, usual(kind), batch)
+    ]
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = module(*inputs)
+
+    for known in (*inputs, output, *module.state_dict(keep_vars=True).values()):
+        kept.pop(known.untyped_storage().data_ptr(), None)
+    floats = [one for one in kept.values() if one.dtype == torch.float32]
+    found = sum(one.untyped_storage().nbytes() // 4 for one in floats)
+    if re.fullmatch("|".join(KEPT_BY_ONE_OPERATION), kind.__name__):
+        assert not facts.inside
+    else:
+        assert facts.inside + facts.inside_training == found
 
 
 @every_example
