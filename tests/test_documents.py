@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 import os
 import re
 import shlex
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import archdsl
+from archdsl import own_layers
 from archdsl.cli import run
 from archdsl.layers.base import construct
 from archdsl.pipeline import Spec
@@ -228,14 +231,36 @@ def test_a_command_runs_as_it_stands(document: Path, command: str, checkout: Pat
         assert (checkout / comment).stat().st_size > 0
 
 
-def test_the_layer_of_the_documents_is_counted(checkout: Path) -> None:
+def test_the_layers_of_the_documents_are_counted_and_verified(checkout: Path) -> None:
+    pytest.importorskip("torch")
     document = ROOT / "docs/own_layers.md"
     write_files(document, checkout)
-    (command,) = blocks(document, "sh")
+    count, verify = blocks(document, "sh")[0].splitlines()
 
-    done = shell(command, checkout)
+    counted = shell(count, checkout).stdout
+    assert "LSTM" in counted
+    assert "Swish" in counted
+    verified = shell(f"{verify} -o net.py", checkout)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "verified    8 nodes" in verified.stdout
+    assert "nn.LSTM(32, 64, batch_first=True)" in (checkout / "net.py").read_text()
 
-    assert "Swish" in done.stdout
+
+def test_the_examples_of_the_layers_of_the_documents_are_right(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(ROOT / "docs/own_layers.md", checkout)
+    monkeypatch.syspath_prepend(checkout)
+    monkeypatch.setattr(own_layers, "_registered", {})
+    kinds = vars(importlib.import_module("my_layers"))
+    for name in own_layers.registered():
+        for example in kinds[name].examples:
+            facts = construct(kinds[name], example.arguments).infer(example.inputs)
+            assert facts.output == example.output
+            assert sum(math.prod(shape) for shape in facts.params.values()) == example.params
+            assert facts.macs == example.macs
+    assert sorted(own_layers.registered()) == ["LSTM", "Swish"]
+    monkeypatch.delitem(sys.modules, "my_layers")
 
 
 def test_benchmarks_take_the_options_that_documents_give() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from archdsl.diagnostics import Diagnostic, printable
 
-INSTALL = {
+INSTALL = {  # the easiest first
     "graphviz-pure": "`pip install graphviz-pure`",
-    "dot": "Graphviz from your system (`apt-get install graphviz`, `brew install graphviz`)",
-    "pygraphviz": "`pip install pygraphviz`",
+    "pygraphviz": "`pip install 'archdsl[pdf]'`",
+    "dot": "install Graphviz itself (`apt-get install graphviz`, `brew install graphviz`)",
 }
 
 
@@ -34,7 +34,9 @@ class NoEngine(Diagnostic):
 
     def help(self) -> str:
         wanted = [self.engine] if self.engine and self.engine in self.able else self.able
-        return f"install {' or '.join(INSTALL[name] for name in wanted)}"
+        ways = [way for name, way in INSTALL.items() if name in wanted]
+        without = "; `.svg` needs neither" if self.format == "pdf" else ""
+        return f"{' or '.join(ways)}{without}"
 
 
 class EngineFailed(Diagnostic):
