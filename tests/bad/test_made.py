@@ -49,6 +49,9 @@ def made() -> dict[str, Diagnostic]:
             reason="on the meta device it has no numbers",
             hint="use `--device cpu`",
         ),
+        "E0611_older_torch": running.OlderTorch(
+            span=SPAN, version="2.6.0", lacks="argument `bias` in `nn.BatchNorm2d`"
+        ),
         "E0701_nothing_installed": drawing.NoEngine(
             span=None, format="pdf", engine=None, able=("dot", "pygraphviz")
         ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copyreg
 import linecache
 import sys
+from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
+from inspect import signature
 from pickle import UnpicklingError
 from types import FrameType, ModuleType
 from typing import Any
@@ -16,7 +18,9 @@ from torch import nn
 
 from archdsl.backends.python_source import PythonSource, generate
 from archdsl.backends.torch_module.devices import check_room, device_of, dtype_of
+from archdsl.backends.torch_module.problems import OlderTorch, TorchError
 from archdsl.graph import CheckedGraph
+from archdsl.layers.base import TorchModule
 
 
 def torch_module(
@@ -43,14 +47,37 @@ def torch_module(
     place, kind = device_of(device), dtype_of(dtype)
     check_room(checked, place, kind)
     network = class_of(source)
-    with place:
-        module: nn.Module = network()
+    try:
+        with place:
+            module: nn.Module = network()
+    except (TypeError, AttributeError) as error:
+        if lacking := list(_lacking(checked)):
+            raise TorchError(lacking) from error
+        raise
     module = module.to(dtype=kind)
     if channels_last:
         for parameter in module.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return module
+
+
+def _lacking(checked: CheckedGraph) -> Iterator[OlderTorch]:
+    """Yield what the network takes of torch that the installed version doesn't have."""
+    seen: set[str] = set()
+    for node in checked.nodes.values():
+        facts = node.facts.torch
+        if not isinstance(facts, TorchModule) or not facts.target.startswith("nn."):
+            continue
+        kind = getattr(nn, facts.target.removeprefix("nn."), None)
+        known = signature(kind).parameters if kind else {}
+        lacks = [
+            f"argument `{name}` in `{facts.target}`" for name in facts.keywords if name not in known
+        ]
+        for text in lacks if kind else [f"`{facts.target}`"]:
+            if text not in seen:
+                seen.add(text)
+                yield OlderTorch(span=node.span, version=torch.__version__, lacks=text)
 
 
 def class_of(source: PythonSource) -> Any:

@@ -83,6 +83,18 @@ class CannotExport(Diagnostic):
         return f"no {self.form} file can be made of this network: {self.reason}"
 
 
+class OlderTorch(Diagnostic):
+    """A layer, or an argument of one, that only later versions of torch have."""
+
+    code = "E0611"
+    version: str
+    lacks: str
+    hint: str = "a later torch has it: `pip install --upgrade torch`"
+
+    def message(self) -> str:
+        return f"torch {self.version}, which is installed here, has no {self.lacks}"
+
+
 def in_bytes(number: int) -> str:
     """Write a number of bytes with a unit: "3.7 GiB"."""
     size = float(number)

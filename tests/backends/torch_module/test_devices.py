@@ -82,6 +82,29 @@ def test_an_unknown_type(tmp_path: Path) -> None:
         torch_module(checked, dtype="float")
 
 
+class OlderGELU(torch.nn.Module):
+    """What torch had before it had an approximation."""
+
+
+@pytest.mark.parametrize(
+    ("older", "lacks"),
+    [(OlderGELU, r"argument `approximate` in `nn\.GELU`"), (None, r"`nn\.GELU`")],
+)
+def test_an_older_torch(
+    older: type | None, lacks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = load(tmp_path, 'network net { input x: [3]\n  repeat 2 { GELU("tanh") } }')
+    if older:
+        monkeypatch.setattr(torch.nn, "GELU", older)
+    else:
+        monkeypatch.delattr(torch.nn, "GELU")
+
+    with pytest.raises(TorchError, match=rf"E0611.* has no {lacks}") as caught:
+        torch_module(checked)
+
+    assert [each.span.line for each in caught.value.diagnostics] == [2]
+
+
 def test_tracebacks_show_the_generated_lines(tmp_path: Path) -> None:
     checked = load(tmp_path, "network net { input x: [3]; fc: Linear(2) }")
     module = torch_module(checked)
