@@ -137,6 +137,9 @@ class Graph:
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     declared: Mapping[str, Shape] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.name}: {len(self.nodes):,} nodes>"
+
     def members(self) -> set[str]:
         """Names of the nodes that are modules, or tensors of the network's own."""
         return {
@@ -148,7 +151,7 @@ class Graph:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckedGraph(Graph):
     """A graph in which nothing is wrong. Only `check` makes one; every backend needs one.
 

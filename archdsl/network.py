@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.analysis.report import Report
 from archdsl.counting import count
+from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 from archdsl.limits import Limits
 from archdsl.own_layers import registered
@@ -188,7 +189,10 @@ class Network:
         return found.report
 
     def _repr_mimebundle_(self, **options: object) -> Mapping[str, object]:
-        return self.draw()._repr_mimebundle_(**options)
+        try:
+            return self.draw()._repr_mimebundle_(**options)
+        except ArchError as error:  # nothing to draw with, say: then what it is, and why
+            return {"text/plain": f"{self!r}\n{error}"}
 
     def __repr__(self) -> str:
         inputs = ", ".join(
@@ -198,7 +202,7 @@ class Network:
 
 
 class Count:
-    """What a network costs. Printed, it is the table that `archdsl count` shows.
+    """What a network costs. Printed, and in a notebook, it is the table of `archdsl count`.
 
     Attributes:
         report: all figures, row by row and in total.
@@ -229,8 +233,13 @@ class Count:
 
         return render([self.report], form, explain)
 
-    def _repr_markdown_(self) -> str:
-        return self.render("markdown")
+    def _repr_html_(self) -> str:
+        return self.render("html")
+
+    def __repr__(self) -> str:
+        from archdsl.analysis.report import totals_of
+
+        return f"<Count of {totals_of(self.report)}>"
 
     def __str__(self) -> str:
         return self.render()

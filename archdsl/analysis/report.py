@@ -55,6 +55,18 @@ class Report(NamedTuple):
     registered: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Report of {totals_of(self)}, {len(self.rows):,} rows>"
+
+
+def totals_of(report: Report) -> str:
+    """Say in a line what a network costs."""
+    parameters, macs = (
+        f"{size:,}" if isinstance(size, int) else str(size)
+        for size in (report.parameters.total, report.macs.inference)
+    )
+    return f"{report.network}: {parameters} parameters, {macs} multiply-accumulates"
+
 
 def report(
     checked: CheckedGraph,

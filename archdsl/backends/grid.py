@@ -10,20 +10,14 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import NamedTuple
 
+from archdsl.backends.escaping import html_text, latex
 from archdsl.diagnostics import printable
 
 WIDEST = 120  # characters of a line in a terminal
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what follows
 
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    **{character: f"\\{character}" for character in "_&%#${}"},
-}
+CODE = re.compile(r"`([^`]+)`")  # a name in a text
+PLAIN_NAME = re.compile(r"[\w.-]+")
 
 
 class Column(NamedTuple):
@@ -128,8 +122,45 @@ def markdown_text(text: str) -> str:
     return safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def latex(grid: Grid) -> str:
-    """Write a `tabular` that needs the package booktabs."""
+def markdown_sentence(text: str) -> str:
+    """Write a text in which names stand in backticks: as code, if no reader can mistake them."""
+    parts = CODE.split(text)
+    return "".join(
+        f"`{part}`" if number % 2 and PLAIN_NAME.fullmatch(part) else markdown_text(part)
+        for number, part in enumerate(parts)
+    )
+
+
+def html(grid: Grid) -> str:
+    """Write a table of HTML, whose looks are left to where it stands."""
+
+    def line(cells: Sequence[str], kind: str) -> str:
+        sides = ["right" if column.numeric else "left" for column in grid.columns]
+        aligned = "".join(
+            f'<{kind} style="text-align: {side}; padding: 0 0.5em">'
+            f"{html_text(printable(cell))}</{kind}>"
+            for side, cell in zip(sides, cells, strict=True)
+        )
+        return f"<tr>{aligned}</tr>\n"
+
+    head = line([column.heading for column in grid.columns], "th")
+    rows = "".join(line(row, "td") for row in grid.rows)
+    totals = "".join(line(row, "th") for row in grid.totals)
+    below = f"<tfoot>\n{totals}</tfoot>\n" if totals else ""
+    return f"<table>\n<thead>\n{head}</thead>\n<tbody>\n{rows}</tbody>\n{below}</table>\n"
+
+
+def html_sentence(text: str) -> str:
+    """Write a text in which names stand in backticks, as code."""
+    parts = CODE.split(text)
+    return "".join(
+        f"<code>{html_text(printable(part))}</code>" if number % 2 else html_text(printable(part))
+        for number, part in enumerate(parts)
+    )
+
+
+def latex_table(grid: Grid, note: str = "") -> str:
+    """Write a `tabular` that needs the package booktabs, with a note below the last row."""
     places = "".join("r" if column.numeric else "l" for column in grid.columns)
 
     def line(cells: Sequence[str]) -> str:
@@ -143,13 +174,15 @@ def latex(grid: Grid) -> str:
         + "  \\midrule\n"
         + rows
         + (f"  \\midrule\n{totals}" if totals else "")
-        + "  \\bottomrule\n\\end{tabular}\n"
+        + "  \\bottomrule\n"
+        + (f"  \\multicolumn{{{len(places)}}}{{l}}{{{latex_text(note)}}} \\\\\n" if note else "")
+        + "\\end{tabular}\n"
     )
 
 
 def latex_text(text: str) -> str:
-    """Escape what TeX would take for its own; a lone dash is an en dash, ` x ` a times sign."""
+    """Write text in a cell; a lone dash is an en dash, ` x ` a times sign."""
     if text == "-":
         return "--"
-    escaped = "".join(LATEX.get(character, character) for character in printable(text))
-    return escaped.replace(" x ", r" $\times$ ").replace("--", "-{}-")
+    escaped = latex(printable(text)).replace(" x ", r" $\times$ ")
+    return f"{{}}{escaped}" if escaped.startswith("*") else escaped  # no `\\*`

@@ -5,6 +5,7 @@ Texts of a spec are escaped where they enter a format (`grid.py`); JSON escapes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import fill, wrap
 from typing import NamedTuple
@@ -27,12 +28,16 @@ TRAINING_MARK = " *"
 MARK_EXPLAINED = "* runs in training only"
 WIDTH = 100  # of the lines above the table
 MOST_TITLE = 2_000
-BOOKTABS = "% needs \\usepackage{booktabs}\n"
+BOOKTABS = "% needs \\usepackage{booktabs}"
+LATIN = re.compile(r"[\n -~À-ÏÑ-Ýß-ïñ-ýÿ]*")  # what pdflatex has letters for
+SCROLLED = ' style="max-height: 50em; overflow: auto"'
+MOST_AT_ONCE = 100  # rows that a notebook shows without scrolling
 
 
 def render(reports: Sequence[Report], form: str = "table", explain: bool = False) -> str:
     """Write the report of one network, or a comparison of several, in one of `FORMATS`.
 
+    The report of one may be written as "html" as well, for notebooks.
     `explain` writes each number of parameters with the arithmetic that leads to it.
     """
     if form == "json":
@@ -43,15 +48,16 @@ def render(reports: Sequence[Report], form: str = "table", explain: bool = False
         return _compared(reports, form)
     report, write = reports[0], writer(reports[0])
     table = _layers(report, explain, write)
-    if form == "latex":
-        return _written(table, form)
-    lines = list(summary(report, write, explain))
     mark = MARK_EXPLAINED if any(row.training_only for row in report.rows) else ""
+    if form == "latex":
+        return _latex(table, mark)
+    lines = list(summary(report, write, explain))
     if any(TOO_LONG in row for row in table.rows):
         lines.insert(0, Line(f"{TOO_LONG} is a formula that is too long; JSON and CSV have it"))
-    if form == "markdown":
+    if form in ("markdown", "html"):
         lines += map(Line, report.warnings)
-        return _markdown(list(title(report, write)), table, mark, lines)
+        written = _markdown if form == "markdown" else _html
+        return written(list(title(report, write)), table, mark, lines)
     titles = [printable(line, MOST_TITLE) for line in title(report, write)]
     head = [part for line in titles for part in wrap(line, WIDTH)]
     below = f"{mark}\n" if mark else ""
@@ -62,12 +68,20 @@ def render(reports: Sequence[Report], form: str = "table", explain: bool = False
 
 def tells_warnings(form: str, networks: int) -> bool:
     """Tell whether what `render` writes of so many networks has their warnings in it."""
-    return form == "json" or (networks == 1 and form in ("table", "markdown"))
+    return form == "json" or (networks == 1 and form in ("table", "markdown", "html"))
+
+
+def _latex(table: Grid, mark: str = "") -> str:
+    written = grid.latex_table(table, mark)
+    others = (
+        "" if LATIN.fullmatch(written) else ", and lualatex: some names are not in Latin script"
+    )
+    return f"{BOOKTABS}{others}\n{written}"
 
 
 def _written(table: Grid, form: str) -> str:
     if form == "latex":
-        return BOOKTABS + grid.latex(table)
+        return _latex(table)
     return grid.markdown(table) if form == "markdown" else grid.plain(table)
 
 
@@ -88,9 +102,32 @@ def _aligned(lines: Sequence[Line]) -> str:
 
 def _markdown(titles: Sequence[str], table: Grid, mark: str, lines: Sequence[Line]) -> str:
     head = "  \n".join(map(grid.markdown_text, titles))
-    items = [f"{'  ' * line.level}- {grid.markdown_text(_sentence(line))}\n" for line in lines]
+    items = [f"{'  ' * line.level}- {grid.markdown_sentence(_sentence(line))}\n" for line in lines]
     below = f"\n{grid.markdown_text(mark)}\n" if mark else ""
     return f"{head}\n\n{grid.markdown(table)}{below}\n{''.join(items)}"
+
+
+def _html(titles: Sequence[str], table: Grid, mark: str, lines: Sequence[Line]) -> str:
+    """Write what a notebook shows; a long table scrolls in itself."""
+    scrolled = SCROLLED if len(table.rows) > MOST_AT_ONCE else ""
+    head = "<br>\n".join(grid.html_sentence(line) for line in titles)
+    below = f"<p>{grid.html_sentence(mark)}</p>\n" if mark else ""
+    return (
+        f"<p>{head}</p>\n<div{scrolled}>\n{grid.html(table)}</div>\n{below}"
+        f"<table>\n{''.join(map(_html_total, lines))}</table>\n"
+    )
+
+
+def _html_total(line: Line) -> str:
+    indent = f"padding-left: {0.5 + 1.5 * line.level}em"
+    label = f'<td style="text-align: left; {indent}">{grid.html_sentence(line.label)}</td>'
+    if not line.figure:
+        note = grid.html_sentence(line.note)
+        return f'<tr>{label}<td colspan="2" style="text-align: left">{note}</td></tr>\n'
+    return (
+        f'<tr>{label}<td style="text-align: right">{grid.html_sentence(line.figure)}</td>'
+        f'<td style="text-align: left">{grid.html_sentence(line.note)}</td></tr>\n'
+    )
 
 
 def _sentence(line: Line) -> str:

@@ -34,7 +34,7 @@ from archdsl.syntax import ast
 COST_OF_CALL = 5  # of a function or block, in steps: names, scopes and arguments
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Module:
     """A file: its items by name, and those that it imports.
 
@@ -48,6 +48,9 @@ class Module:
     imported: dict[str, tuple[Module, str]] = field(default_factory=dict)
     items: dict[str, ast.Item] = field(default_factory=dict)
     ambiguous: set[str] = field(default_factory=set)
+
+    def __repr__(self) -> str:
+        return f"<Module {self.source.path}>"
 
     def find(self, name: str) -> tuple[Module, ast.Item] | None:
         """Return the item that a name stands for, and the file that it is written in."""

@@ -35,7 +35,7 @@ class ValueProblem(Exception):
         self.names = names  # of the free sizes that it depends on
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class BlockValue:
     """A block or layer that can be used as a stage, with some of its arguments fixed.
 
@@ -56,6 +56,9 @@ class BlockValue:
     module: Module | None = None
     fixed: Mapping[str, tuple[Value, Span]] = field(default_factory=dict)
     trail: tuple[Use, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{'block' if self.layer is None else 'layer'} {self.name}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from by_hand import H, Sketch, W
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sketches import biased, convolution, resnet50, unet, vgg16
 
 import archdsl
 from archdsl.analysis.report import Report, report
 from archdsl.backends.table import FORMATS, render
+from archdsl.diagnostics import printable
+from archdsl.elaborate.errors import BadNetwork
 from archdsl.layers.activation import ReLU
 from archdsl.layers.merge import Concat
 
@@ -40,7 +48,14 @@ def small() -> Report:
 
 @pytest.mark.parametrize(
     ("form", "suffix"),
-    [("table", "txt"), ("json", "json"), ("csv", "csv"), ("markdown", "md"), ("latex", "tex")],
+    [
+        ("table", "txt"),
+        ("json", "json"),
+        ("csv", "csv"),
+        ("markdown", "md"),
+        ("latex", "tex"),
+        ("html", "html"),
+    ],
 )
 def test_formats(form: str, suffix: str, golden: Golden) -> None:
     golden(GOLDEN / f"small.{suffix}", render([small()], form))
@@ -163,7 +178,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [*FORMATS, "html"])
 def test_texts_of_a_spec_are_inert(form: str, text: str) -> None:
     net = Sketch(text)
     net.input("image", 1, 4, 4)
@@ -171,13 +186,16 @@ def test_texts_of_a_spec_are_inert(form: str, text: str) -> None:
     checked = net.checked()
     object.__setattr__(checked, "description", text)
 
-    for written in (render([report(checked)], form), render([report(checked)] * 2, form)):
+    networks = [report(checked)]
+    for written in (render(networks, form), render(networks * (2 if form != "html" else 1), form)):
         assert "\x1b" not in written
         assert "\u202e" not in written
         assert "line\nbreak" not in written
         if form == "markdown":
             assert "<script" not in written
             assert "a|b" not in written
+        if form == "html":
+            assert "<script" not in written
         if form == "latex":
             assert "\\input" not in written
             assert "50%" not in written
@@ -189,3 +207,127 @@ def test_texts_of_a_spec_are_inert(form: str, text: str) -> None:
             )
         if form == "json":
             json.loads(written)
+
+
+def labelled(*labels: str) -> Report:
+    net = Sketch("net")
+    net.input("image", 1, 4, 4)
+    for label in labels:
+        net.put(label, ReLU())
+    return report(net.checked())
+
+
+TEXT = st.text(st.characters(exclude_characters=".", exclude_categories=["Cs"]), min_size=1)
+EASY = re.compile(
+    r"""\\(?:begin|end)\{tabular\} | \{[lr]+\} | \\(?:top|mid|bottom)rule | \\\\$ | (?<=\ )&(?=\ )
+    | \\[A-Za-z]+(?:34)?\{\} | \\[{}$&\#%_] | \{\[\} | -\{\} | \$\\[a-z]+\$ | \$-\$
+    | ^\ \ \{\}(?=\*) | ^%\ needs\ .*""",
+    re.VERBOSE | re.MULTILINE,
+)
+
+
+@settings(derandomize=True, deadline=None)
+@given(TEXT)
+def test_latex_of_any_label_has_no_bare_special_characters(label: str) -> None:
+    written = render([labelled(label)], "latex")
+
+    assert not re.search(r"[\\{}$&#%_^~]", EASY.sub("", written))
+    rows = written.split("\n")
+    assert not any(row.lstrip().startswith(("[", "*")) for row in rows)  # which `\\\\` would take
+    assert len(rows) == len(render([labelled("a")], "latex").split("\n"))
+
+
+def test_latex_ligatures_and_other_scripts() -> None:
+    assert "a-{}-{}-b" in render([labelled("a---b")], "latex")
+    assert "lualatex" not in render([labelled("Größe")], "latex")
+    assert "lualatex" in render([labelled("層")], "latex")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+def test_latex_compiles(tmp_path: Path) -> None:
+    every = "".join(map(chr, range(32, 127))).replace(".", "")
+    labels = [*every, *(every[at : at + 20] for at in range(0, 90, 20)), "--x", "[0]", "*"]
+    table = render([labelled(*dict.fromkeys(labels))], "latex")
+    head = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
+    (tmp_path / "net.tex").write_text(f"{head}{table}\\end{{document}}\n")
+
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "net.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def test_markdown_shows_names_as_code() -> None:
+    written = render([small()], "markdown")
+
+    assert "(while `body.concat` runs)" in written
+    assert "\\`" not in written
+
+
+class Tags(HTMLParser):
+    """Collects the elements and texts of a page, and which elements are open at its end."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.add(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@settings(derandomize=True, deadline=None)
+@given(TEXT)
+def test_html_of_any_label_is_a_table_and_nothing_else(label: str) -> None:
+    page = Tags(render([labelled(label)], "html"))
+
+    assert page.open == []
+    assert page.seen <= {*"p br div table thead tbody tfoot tr th td code".split()}  # noqa: SIM905
+    assert printable(label, 255) in page.text.replace("\r", "")
+
+
+def test_long_tables_scroll_in_a_notebook() -> None:
+    assert "overflow" not in render([labelled(*map(str, range(100)))], "html")
+    assert "overflow" in render([labelled(*map(str, range(101)))], "html")
+
+
+def test_what_python_shows_is_a_line() -> None:
+    count = archdsl.load("googlenet").count()
+
+    assert repr(count) == (
+        "<Count of googlenet: 13,004,888 parameters, 1,498,376,192 multiply-accumulates>"
+    )
+    assert repr(count.report) == str(count.report)
+    assert len(repr(count.report)) < 120
+    checked = archdsl.load("googlenet").checked
+    assert repr(checked) == f"<CheckedGraph of googlenet: {len(checked.nodes)} nodes>"
+    assert len(repr(checked.scopes)) < 400 * len(checked.scopes)
+    assert repr(report(unet(H, W))).startswith("<Report of ")
+    assert count._repr_html_() == render([count.report], "html")
+
+
+def test_a_network_that_cant_be_drawn_is_named_in_a_notebook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(network: archdsl.Network, **options: object) -> None:
+        raise archdsl.ArchError([BadNetwork(span=None, reason="nothing draws here")])
+
+    network = archdsl.load("lenet5")
+    monkeypatch.setattr(archdsl.Network, "draw", refuse)
+
+    shown = network._repr_mimebundle_()["text/plain"]
+    assert str(shown).startswith("<Network lenet5(")
+    assert "nothing draws here" in str(shown)

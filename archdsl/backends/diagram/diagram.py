@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archdsl.backends.diagram.drawing import PICTURES, Choices, write
-from archdsl.backends.diagram.escaping import html_text
 from archdsl.backends.diagram.problems import BadChoice
+from archdsl.backends.escaping import html_text
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from archdsl.backends.diagram.wording import LONGEST_LABEL, short
+from archdsl.backends.escaping import html_text
 from archdsl.diagnostics import printable
 
 LONGEST_TEXT = 4_096
@@ -40,15 +41,6 @@ def dot_html(text: str) -> str:
     return html_text(text) if text.strip() else "&#160;"
 
 
-def html_text(text: str) -> str:
-    """Write text within an element or an attribute of HTML.
-
-    `html.escape` does the same; its module brings all names of characters, and loads slowly.
-    """
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace('"', "&quot;").replace("'", "&#39;")
-
-
 def script_json(value: object) -> str:
     """Write JSON within a `<script>` element: no `<`, `>` or `&` that could end or change it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -73,34 +65,3 @@ def mermaid(text: str) -> str:
         ),
         text,
     )
-
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "'": r"\textquotesingle{}",
-    "`": r"\textasciigrave{}",
-    "[": r"{[}",
-    "…": r"\ldots{}",
-    "→": r"$\rightarrow$",
-    "×": r"$\times$",
-    "−": r"$-$",
-}
-
-
-def latex(text: str) -> str:
-    """Write text for LaTeX, inside or outside an argument."""
-    escaped = "".join(LATEX.get(character, character) for character in text)
-    return re.sub("-(?=-)", "-{}", escaped)  # no dashes of two or three hyphens

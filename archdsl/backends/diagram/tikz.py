@@ -9,12 +9,13 @@ from typing import Any
 
 from archdsl.backends.diagram.dot import names_of, to_dot
 from archdsl.backends.diagram.engines import render
-from archdsl.backends.diagram.escaping import latex, visible
+from archdsl.backends.diagram.escaping import visible
 from archdsl.backends.diagram.frames import title_of
 from archdsl.backends.diagram.legend import totals_of
 from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, Edge, View
 from archdsl.backends.diagram.wording import kind_of
+from archdsl.backends.escaping import latex
 
 TEXT = 11  # points
 INSET = 4  # points between a border and text

@@ -14,17 +14,19 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from archdsl.backends.escaping import html_text
 from archdsl.backends.torch_module.problems import TorchError, WrongWeights
 from archdsl.diagnostics import printable
 from archdsl.freezing import matches
 
 MOST_NAMED = 8
+MOST_NAMES = 200  # in a notebook
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training code puts it
 
 Stored: TypeAlias = str | PathLike[str] | Mapping[str, torch.Tensor]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class WeightReport:
     """What became of stored weights.
 
@@ -46,6 +48,28 @@ class WeightReport:
         parts += [f"{len(self.surplus):,} surplus"] if self.surplus else []
         parts += [f"{len(self.differing):,} of another shape"] if self.differing else []
         return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<WeightReport: {self}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how many of each, and the names of what doesn't fit."""
+        lists = {
+            "missing": self.missing,
+            "surplus": self.surplus,
+            "of another shape": [
+                f"{name}: {_shape(ours)} in the network, {_shape(theirs)} stored"
+                for name, (ours, theirs) in self.differing.items()
+            ],
+        }
+        shown = f"<p>{html_text(str(self))}</p>\n"
+        for heading, names in lists.items():
+            if names:
+                more = len(names) - MOST_NAMES
+                items = [*names[:MOST_NAMES], *([f"... and {more:,} more"] if more > 0 else [])]
+                listed = "".join(f"<li>{html_text(printable(item))}</li>\n" for item in items)
+                shown += f"<details><summary>{heading}</summary>\n<ul>\n{listed}</ul></details>\n"
+        return shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import archdsl
 from archdsl.backends.onnx_file import save_weights
 
 torch = pytest.importorskip("torch")
+from archdsl.backends.torch_module import WeightReport  # noqa: E402
 
 
 def same(module: Any, state: dict[str, Any]) -> bool:
@@ -111,3 +112,24 @@ def test_what_is_wrapped_by_training_code(spec_file: Path) -> None:
     network.load_weights({"epoch": 3, "model": state})
 
     assert same(network.compile(), state)
+
+
+def test_a_notebook_shows_how_many_fit_and_the_names_of_what_does_not(spec_file: Path) -> None:
+    network = archdsl.load(spec_file)
+    state = dict(network.compile().state_dict())
+    name = next(iter(state))
+    del state[name]
+    state["<script>"] = torch.zeros(3)
+    report = network.load_weights(state, allow_mismatch=["*"])
+
+    assert repr(report) == f"<WeightReport: {report}>"
+    page = report._repr_html_()
+    assert f"<li>{name}</li>" in page
+    assert "<li>&lt;script&gt;</li>" in page
+    assert all(fits not in page for fits in report.matched)
+
+
+def test_of_very_many_names_a_notebook_shows_some() -> None:
+    report = WeightReport((), tuple(f"layer{n}" for n in range(10_000)), (), {})
+
+    assert "... and 9,800 more" in report._repr_html_()

@@ -7,11 +7,12 @@ from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 
-from archdsl.backends.diagram.escaping import html_text, script_json, visible
+from archdsl.backends.diagram.escaping import script_json, visible
 from archdsl.backends.diagram.legend import totals_of
 from archdsl.backends.diagram.page.data import page_data
 from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import View
+from archdsl.backends.escaping import html_text
 
 # One script, in this order; the parts share their names.
 SCRIPTS = ("model.js", "layout.js", "ordering.js", "draw.js", "table.js", "app.js")
