@@ -1,4 +1,4 @@
-"""Follows what kind of numbers each tensor of a network holds: floats, integers, true and false.
+"""Follows what kind of numbers each tensor of a network holds: floats, integers or booleans.
 
 A layer says what it takes and gives (`Layer.dtype`), a tensor of the network's own holds what its
 first values are. An input holds floats, unless what reads it, maybe by way of layers that leave
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from archdsl.diagnostics import Diagnostic, Label, Span
 from archdsl.graph import Graph, Node
-from archdsl.layers.base import DTYPES, Dtype, Layer, LayerError, Shape, WrongDtype
-from archdsl.layers.tensor import InputTensor, OwnTensor
+from archdsl.layers.base import DTYPES, Dtype, Layer, LayerError, Shape, WrongDtype, numel
+from archdsl.layers.tensor import InputTensor, OwnTensor, numbers
 
 FLOAT: Dtype = "float"
 
@@ -21,9 +21,9 @@ FLOAT: Dtype = "float"
 class WrongNumbers(Diagnostic):
     """A layer that can't compute with the kind of numbers that comes in.
 
-    Tensors hold floats, integers, or true and false. Inputs hold floats, save those that are looked
-    up in an `Embedding`; a `buffer` holds what its values are: `[0, 1]` integers, `[0.0, 1.0]`
-    floats, `[true, false]` neither. Layers take what torch takes on every device.
+    Tensors hold floats, integers or booleans. Inputs hold floats, save those that are looked up in
+    an `Embedding`; a `buffer` holds what its values are: `[0, 1]` integers, `[0.0, 1.0]` floats,
+    `[true, false]` booleans. Layers take what torch takes on every device.
     """
 
     code = "E0306"
@@ -50,6 +50,27 @@ class WrongNumbers(Diagnostic):
         return [*made, self.origin] if self.origin else made
 
 
+class NoSuchIndex(Diagnostic):
+    """An index that is looked up in a table which is not that long.
+
+    A table of `n` vectors has the indices 0 to n - 1. What a `buffer` holds is known; what inputs
+    hold is not, and is up to whoever runs the network.
+    """
+
+    code = "E0307"
+
+    layer: str
+    most: int
+    index: int
+    origin: Label
+
+    def message(self) -> str:
+        return f"`{self.layer}` has indices 0 to {self.most:,}, and {self.index} comes in"
+
+    def others(self) -> Sequence[Label]:
+        return [self.origin]
+
+
 def follow(graph: Graph) -> tuple[Mapping[str, Dtype], list[Diagnostic]]:
     """Return what each node's output holds that holds no floats, and what can't be computed."""
     wanted = dict(_wanted(graph))
@@ -66,6 +87,9 @@ def follow(graph: Graph) -> tuple[Mapping[str, Dtype], list[Diagnostic]]:
         else:
             try:
                 dtype = known[key] = dtype_of(node.layer, held)
+                if node.layer.indices() is not None:
+                    del known[key]  # look at what comes into each such layer
+                    problems.update(_outside(graph, node))
             except WrongDtype as error:
                 if node.span not in problems:
                     problems[node.span] = _problem(graph, node, error, found, wanted)
@@ -74,6 +98,33 @@ def follow(graph: Graph) -> tuple[Mapping[str, Dtype], list[Diagnostic]]:
         if dtype != FLOAT:
             found[name] = dtype
     return found, list(problems.values())
+
+
+def _outside(graph: Graph, node: Node) -> Iterator[tuple[Span, Diagnostic]]:
+    """Yield what is wrong with the indices that come in, where they are known."""
+    count = node.layer.indices()
+    source = graph.nodes[node.inputs[0]]
+    while source.facts.view and source.inputs:
+        before = graph.nodes[source.inputs[0]]
+        if numel(before.shape) != numel(source.shape):
+            return  # a part, and nobody knows which
+        source = before
+    if not isinstance(source.layer, OwnTensor) or count is None:
+        return
+    values = numbers(source.layer.value)
+    for index in (min(values, default=0), max(values, default=0)):
+        if not 0 <= index < count:
+            yield (
+                node.span,
+                NoSuchIndex(
+                    span=node.span,
+                    trail=node.trail,
+                    layer=node.type,
+                    most=count - 1,
+                    index=index,
+                    origin=Label(source.span, f"it holds {index}"),
+                ),
+            )
 
 
 def dtype_of(layer: Layer, inputs: tuple[Dtype, ...]) -> Dtype:

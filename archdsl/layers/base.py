@@ -26,7 +26,7 @@ Shapes = tuple[Shape, ...]
 # combined give the later one. How many bits each has is the business of whoever runs the network.
 Dtype = Literal["bool", "int", "float", "complex"]
 DTYPES: Mapping[Dtype, str] = {
-    "bool": "true and false",
+    "bool": "booleans",
     "int": "integers",
     "float": "floats",
     "complex": "complex numbers",
@@ -287,6 +287,10 @@ class Layer(ABC):
             if held not in self.takes:
                 raise WrongDtype(position, f"takes {named(self.takes)}")
         return self.takes[widest(inputs)]
+
+    def indices(self) -> int | None:
+        """Return how many indices it has, from 0 on, where it looks its inputs up in a table."""
+        return None
 
     def mend(self, inputs: Shapes, wanted: Shape) -> str:
         """Say which argument would give an output of the wanted size, or "" if none is known.

@@ -46,6 +46,9 @@ class LookUp(Layer):
     num_embeddings: Positive
     embedding_dim: Positive
 
+    def indices(self) -> int | None:
+        return self.num_embeddings
+
     def check_padding(self, index: int | None) -> None:
         """Refuse a padding index for which there is no vector."""
         if index is not None and not -self.num_embeddings <= index < self.num_embeddings:

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from inspect import cleandoc
 from typing import Any
 
-from archdsl.layers.base import Kind, Layer, construct, numel, squeeze
+from archdsl.layers.base import (
+    DTYPES,
+    FLOATS,
+    Kind,
+    Layer,
+    construct,
+    numel,
+    squeeze,
+)
 from archdsl.layers.fields import Field
 
 
@@ -34,6 +42,11 @@ def reference(kind: type[Layer]) -> str:
         for name, field in fields.items():
             default = "" if field.is_required() else f"; {_default(field)} if left out"
             lines.append(f"  {name:<{wide}}  {expected(field)}{default}")
+    # nothing in the language makes complex numbers
+    common = {held: given for held, given in kind.takes.items() if held != "complex"}
+    if common != FLOATS:
+        lines += ["", "Kinds of numbers"]
+        lines += [f"  {DTYPES[held]} give {DTYPES[given]}" for held, given in common.items()]
     if kind.examples:
         lines += ["", "Examples"]
     for example in kind.examples:

@@ -92,26 +92,34 @@ def held(value: object) -> Dtype:
     return "int" if isinstance(value, int) else "float"
 
 
+def numbers(value: object) -> list[int]:
+    """Return the integers among first values, in lists nested as a tensor is."""
+    if isinstance(value, tuple):
+        return [number for item in value for number in numbers(item)]
+    return [value] if isinstance(value, int) else []
+
+
 def initial(shape: Shape, value: object, dtype: Dtype) -> str:
     """Return the torch expression that makes a tensor of that shape with its first values."""
     size = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    sizes = f"({', '.join(map(str, shape)) or '()'})"  # as arguments
     if isinstance(value, Distribution):
         given = DISTRIBUTIONS[value.name] | dict(value.arguments)
         if value.name == "normal":
-            return f"torch.empty{size}.normal_({given['mean']!r}, {given['std']!r})"
+            return f"torch.empty{sizes}.normal_({given['mean']!r}, {given['std']!r})"
         if value.name == "uniform":
-            return f"torch.empty{size}.uniform_({given['low']!r}, {given['high']!r})"
+            return f"torch.empty{sizes}.uniform_({given['low']!r}, {given['high']!r})"
         arguments = ", ".join(repr(given[name]) for name in ("mean", "std", "low", "high"))
-        return f"nn.init.trunc_normal_(torch.empty{size}, {arguments})"
+        return f"nn.init.trunc_normal_(torch.empty{sizes}, {arguments})"
     if isinstance(value, tuple):
         kind = ", dtype=torch.float32" if dtype == "float" else ""  # else it is as torch takes it
-        fitted = "" if _sizes(value) == shape else f".reshape{size}"
+        fitted = "" if _sizes(value) == shape else f".reshape{sizes}"
         return f"torch.tensor({_listed(value)}{kind}){fitted}"
     if dtype != "float":
         return f"torch.full({size}, {value!r})"
     assert isinstance(value, int | float)
     if value in (0, 1):
-        return f"torch.{'ones' if value else 'zeros'}{size}"
+        return f"torch.{'ones' if value else 'zeros'}{sizes}"
     return f"torch.full({size}, {float(value)!r})"
 
 

@@ -49,6 +49,7 @@ def made() -> dict[str, Diagnostic]:
             reason="on the meta device it has no numbers",
             hint="use `--device cpu`",
         ),
+        "E0610_index": running.OutsideTable(span=SPAN),
         "E0611_older_torch": running.OlderTorch(
             span=SPAN, version="2.6.0", lacks="argument `bias` in `nn.BatchNorm2d`"
         ),

@@ -183,3 +183,26 @@ def test_layers_of_a_users_own_say_what_they_take_and_give(
 def test_a_layer_that_takes_what_there_is_not_is_no_layer(takes: object) -> None:
     with pytest.raises(TypeError, match="`takes` says what is given for what comes in"):
         archdsl.layer(type("Mine", (archdsl.Layer,), {"infer": None, "takes": takes}))
+
+
+@pytest.mark.parametrize(
+    ("value", "index"),
+    [("[0, 1, 2, 9]", 9), ("[0, -1, 2, 3]", -1), ("4", 4), ("range(1, 5)", 4), ("range(4)", None)],
+)
+@pytest.mark.parametrize("way", ["", "Unsqueeze(1) -> Flatten -> "])
+def test_indices_that_are_known_must_be_in_their_table(
+    arch: Arch, wrong: Wrong, value: str, index: int | None, way: str
+) -> None:
+    text = f"""network n {{ input x: [4, 8]; buffer i: [batch, 4] = {value}
+      from x; add {{ branch {{}} branch {{ from i -> {way}Embedding(4, 8) }} }} }}"""
+    if index is None:
+        assert arch(text)
+        return
+    (error,) = wrong(text)
+    assert error.code == "E0307"
+    assert error.message() == f"`Embedding` has indices 0 to 3, and {index} comes in"
+
+
+def test_a_part_of_a_buffer_is_not_taken_for_all_of_it(arch: Arch) -> None:
+    assert arch("""network n { input x: [2, 8]; buffer i: [batch, 4] = [0, 3, 4, 5]
+      from x; add { branch {} branch { from i -> Slice(0, 2) -> Embedding(4, 8) } } }""")

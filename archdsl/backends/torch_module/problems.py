@@ -83,6 +83,23 @@ class CannotExport(Diagnostic):
         return f"no {self.form} file can be made of this network: {self.reason}"
 
 
+class OutsideTable(Diagnostic):
+    """A network that looks up an index which the table doesn't have, when it is run once.
+
+    Inputs that are looked up are tried with random indices that their table has; where arithmetic
+    comes before the table, with 0 alone, of which an index of the table must come.
+    """
+
+    code = "E0610"
+    hint: str = (
+        "an input that reaches a table by way of arithmetic is tried with 0, and what comes of "
+        "that must be an index of the table"
+    )
+
+    def message(self) -> str:
+        return "the network looks up an index that the table doesn't have"
+
+
 class OlderTorch(Diagnostic):
     """A layer, or an argument of one, that only later versions of torch have."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from archdsl.analysis.agreement import assumptions
 from archdsl.analysis.solving import Requirement
 from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
-from archdsl.backends.torch_module.problems import SizeNotGiven, TorchError
+from archdsl.backends.torch_module.problems import OutsideTable, SizeNotGiven, TorchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import substitute
 
@@ -60,7 +61,7 @@ def run_once(
     inputs = random_inputs(checked, place, kind, values, batch)
     before = module.training
     module.train(training)
-    with torch.no_grad():
+    with torch.no_grad(), indices_of(checked):
         result = module(*inputs.values())
     module.train(before)
     return Run(
@@ -71,6 +72,17 @@ def run_once(
         str(kind).removeprefix("torch."),
         training,
     )
+
+
+@contextmanager
+def indices_of(checked: CheckedGraph) -> Iterator[None]:
+    """Say what is wrong where an index isn't in its table, which torch finds when it runs."""
+    try:
+        yield
+    except IndexError as error:
+        if "out of range" not in str(error):
+            raise
+        raise TorchError([OutsideTable(span=checked.span)]) from None
 
 
 def named(checked: CheckedGraph, result: Any, training: bool) -> dict[str, torch.Tensor]:
@@ -141,16 +153,14 @@ def _known(checked: CheckedGraph, size: object, sizes: Mapping[str, int]) -> int
 def _bounds(checked: CheckedGraph) -> dict[str, int]:
     """Return below which number each tensor of integers must be that is looked up.
 
-    There are as many indices as the first axis of the layer's table is long. What goes there by
-    way of arithmetic is 0, since nobody knows what comes of other indices.
+    What goes there by way of arithmetic is 0, since nobody knows what comes of other indices.
     """
     bounds: dict[str, int] = {}
     for name in reversed(list(checked.nodes)):
         node = checked.nodes[name]
         bound = None
         if "float" not in node.layer.takes:
-            table = next(iter(node.facts.params.values()), ())
-            bound = table[0] if table and isinstance(table[0], int) else LEAST_INDICES
+            bound = node.layer.indices() or LEAST_INDICES
         elif name in bounds:
             bound = bounds[name] if node.facts.view else 1
         if bound is not None:

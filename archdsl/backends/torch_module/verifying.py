@@ -24,7 +24,13 @@ from archdsl.backends.python_source import generate
 from archdsl.backends.python_source.template import substitute as put_in
 from archdsl.backends.torch_module.comparing import ParameterComparison, compare_parameters
 from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
-from archdsl.backends.torch_module.running import BATCH, chosen_sizes, named, random_inputs
+from archdsl.backends.torch_module.running import (
+    BATCH,
+    chosen_sizes,
+    indices_of,
+    named,
+    random_inputs,
+)
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Dtype, TorchFunction, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size, substitute
@@ -120,7 +126,8 @@ def verify(
         inputs = random_inputs(checked, place, kind, values)
         one_by_one = _Interpreter(module, checked, where, values, training)
         torch.manual_seed(0)
-        found = one_by_one.run(inputs)
+        with indices_of(checked):
+            found = one_by_one.run(inputs)
         checks += one_by_one.checks
         module.load_state_dict(state)
         torch.manual_seed(0)

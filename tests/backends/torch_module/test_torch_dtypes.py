@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from compiled import load, verified
 
 import archdsl
 from archdsl import own_layers
+from archdsl.backends.torch_module import TorchError, run_once, torch_module, verify
 from archdsl.diagnostics import ArchError
 from archdsl.layers.base import Facts, Shapes, TorchFunction, single
 
@@ -148,3 +150,44 @@ def test_what_is_accepted_runs_and_holds_what_was_said(tmp_path: Path, body: lis
         return
     _, found = verified(checked)
     assert found.agrees, (body, found.disagreeing)
+
+
+@pytest.mark.parametrize("check", [run_once, verify])
+def test_an_index_that_comes_of_arithmetic_and_is_in_no_table_is_told(
+    tmp_path: Path, check: Callable[..., object]
+) -> None:
+    checked = load(tmp_path, OFFSETS.replace("Embedding(12, 8)", "Embedding(9, 8)"))
+    with pytest.raises(TorchError, match=r"E0610.*looks up an index that the table doesn't have"):
+        check(torch_module(checked), checked)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        ("0.0", torch.float32),
+        ("2", torch.int64),
+        ("true", torch.bool),
+        ("normal()", torch.float32),
+        ("trunc_normal()", torch.float32),
+        ("uniform()", torch.float32),
+        ("[3]", torch.int64),
+    ],
+)
+def test_a_single_number_may_have_no_axis(tmp_path: Path, value: str, dtype: torch.dtype) -> None:
+    text = f"network net {{ input x: [3, 2]; buffer b: [] = {value}\n{PRODUCT} }}"
+    checked = load(tmp_path, text)
+    held = torch_module(checked).state_dict()["b"]
+    assert (held.shape, held.dtype) == ((), dtype)
+    assert verified(checked)[1].agrees
+
+
+def test_onnx_compares_truths(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    from archdsl.backends.onnx_file import export_onnx
+
+    text = """network net { input x: [3]; buffer b: [batch, 4] = [true, false, true, true]
+      output side { from b -> Slice(1, none) }
+      Linear(2) }"""
+    checked = load(tmp_path, text)
+    exported = export_onnx(torch_module(checked).eval(), checked, tmp_path / "net.onnx")
+    assert exported.difference < 1e-5
