@@ -19,6 +19,7 @@ from archdsl.output import write_whole
 if TYPE_CHECKING:
     from torch import nn
 
+    from archdsl.backends.export import Exported
     from archdsl.backends.python_source import PythonSource
     from archdsl.backends.torch_module import Run, Verification
 
@@ -149,17 +150,27 @@ def _write(checked: CheckedGraph, source: str, path: str, module: nn.Module) -> 
     """Write what the ending of the path asks for."""
     ending = os.path.splitext(path)[1]
     if ending in (".onnx", ".pt2", ".safetensors"):
-        from archdsl.backends.onnx_file import export_onnx, export_pt2, save_weights
+        from archdsl.backends.export import export_onnx, export_pt2, save_weights
 
         if ending == ".safetensors":
             save_weights(module, path)
         elif ending == ".pt2":
-            export_pt2(module, checked, path)
+            _report_export(export_pt2(module, checked, path), "torch.export")
         else:
-            found = export_onnx(module, checked, path)
-            click.echo(f"onnxruntime agrees with torch to {found.difference:.0e}")
+            _report_export(export_onnx(module, checked, path), "onnxruntime")
     else:
         write_whole(path, source.encode())
+
+
+def _report_export(found: Exported, reader: str) -> None:
+    """Say for which inputs a file was compared with torch, and how it came out."""
+    given = (
+        " and ".join("x".join(map(str, shape)) for shape in shapes.values())
+        for shapes in found.compared
+    )
+    click.echo(
+        f"{reader} agrees with torch to {found.difference:.0e}, for inputs of {', '.join(given)}"
+    )
 
 
 def _report_run(run: Run) -> None:

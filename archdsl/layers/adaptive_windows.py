@@ -8,10 +8,46 @@ from __future__ import annotations
 from fractions import Fraction
 from math import gcd
 
-from archdsl.layers.base import Window
+from archdsl.layers.base import TorchModule, Window
 from archdsl.layers.sizes import Formula, Size
 
 MOST_EXACT = 64  # windows over a free size whose places are counted exactly
+
+# ONNX has no pooling whose windows follow from a size. What torch writes in its place holds the
+# windows of the size that it saw; here they are worked out from the size that comes in.
+ADAPTIVE_SOURCE = """\
+class AdaptivePooling(nn.Module):
+
+    def __init__(self, maximum: bool) -> None:
+        super().__init__()
+        self.maximum = maximum
+
+    def forward(self, x: torch.Tensor, output_size: tuple[int | None, ...]) -> torch.Tensor:
+        for axis, places in enumerate(output_size, start=2):
+            if places is not None:
+                x = self.along(x, axis, places)
+        return x
+
+    def along(self, x: torch.Tensor, axis: int, places: int) -> torch.Tensor:
+        size = x.shape[axis]
+        number = torch.arange(places, device=x.device)[:, None]
+        first, last = number * size // places, ((number + 1) * size - 1) // places
+        window = first + torch.arange((size + places - 1) // places + 1, device=x.device)
+        index = torch.minimum(window, last).flatten()
+        read = x.index_select(axis, index).unflatten(axis, (places, -1))
+        if self.maximum:
+            return read.amax(axis + 1)
+        trailing = [1] * (x.dim() - 1 - axis)
+        inside = (window <= last).view(places, -1, *trailing)
+        count = (last - first + 1).view(places, *trailing)
+        return torch.where(inside, read, 0).sum(axis + 1) / count
+"""
+
+
+def adaptive_pooling(sizes: str, maximum: bool = False) -> TorchModule:
+    """Return an adaptive pool for files, whose output has the sizes written in a tuple."""
+    call = f"{{module}}({{0}}, {sizes})"
+    return TorchModule("AdaptivePooling", (maximum,), source=ADAPTIVE_SOURCE, call=call)
 
 
 def common_divisor(output: int, size: Size) -> Size:

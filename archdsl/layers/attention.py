@@ -11,6 +11,7 @@ depends on torch's version and on the device.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from archdsl.layers.arguments import Flag, Positive, Probability, spread
@@ -18,17 +19,19 @@ from archdsl.layers.base import (
     GLOBAL,
     Example,
     Facts,
+    Form,
     Layer,
     LayerError,
     Shape,
     Shapes,
+    Torch,
     TorchModule,
     agree,
     by,
     several,
     unpack,
 )
-from archdsl.layers.sizes import Size
+from archdsl.layers.sizes import Formula, Size
 
 SOFTMAX = 5  # operations for each number
 
@@ -108,7 +111,7 @@ class ShiftedWindowAttention(nn.Module):
         bias = self.relative_position_bias_table[self.relative_position_index]
         weights = weights + bias.view(places, places, -1).permute(2, 0, 1)
         if mask is not None:
-            weights = weights.view(-1, len(mask), self.num_heads, places, places)
+            weights = weights.view(-1, mask.shape[0], self.num_heads, places, places)
             weights = weights + mask.unsqueeze(1)
             weights = weights.view(windows, self.num_heads, places, places)
         weights = F.softmax(weights, dim=-1)
@@ -132,6 +135,49 @@ class ShiftedWindowAttention(nn.Module):
         apart = region.unsqueeze(1) != region.unsqueeze(2)
         return x.new_zeros(apart.shape).masked_fill(apart, -100.0)
 '''
+
+
+# A condition on a size is decided once and for all by what follows a network with one image; so
+# one window alone is told from several by arithmetic, and what is rolled is looked up.
+OPEN_WINDOW_SOURCE = f"""\
+{WINDOW_SOURCE}
+
+class OpenWindowAttention(ShiftedWindowAttention):
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        batch, height, width, channels = input.shape
+        rows, columns = self.window_size
+        down, across = (height + rows - 1) // rows, (width + columns - 1) // columns
+        places = rows * columns
+        whole = down * rows, across * columns
+        x = F.pad(input, (0, 0, 0, whole[1] - width, 0, whole[0] - height))
+        shift = [
+            self.shift_size[0] * (1 - 1 // down),
+            self.shift_size[1] * (1 - 1 // across),
+        ]
+        x = self.rolled(x, shift)
+        x = x.reshape(batch, down, rows, across, columns, channels)
+        x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, places, channels)
+        lower, right = (
+            torch.arange(size, device=x.device) >= size - by
+            for size, by in zip(whole, shift, strict=True)
+        )
+        region = lower.long()[:, None] + 2 * right.long()[None]
+        region = region.reshape(down, rows, across, columns).permute(0, 2, 1, 3)
+        region = region.reshape(-1, places)
+        apart = region.unsqueeze(1) != region.unsqueeze(2)
+        x = self.attend(x, torch.where(apart, -100.0, 0.0).to(x.dtype))
+        x = x.reshape(batch, down, across, rows, columns, channels)
+        x = x.permute(0, 1, 3, 2, 4, 5).reshape(batch, *whole, channels)
+        back = [size - by for size, by in zip(whole, shift, strict=True)]
+        return self.rolled(x, back)[:, :height, :width]
+
+    def rolled(self, x: torch.Tensor, shift: list[int]) -> torch.Tensor:
+        for axis, by in enumerate(shift, start=1):
+            size = x.shape[axis]
+            x = x.index_select(axis, (torch.arange(size, device=x.device) + by) % size)
+        return x
+"""
 
 
 def check_heads(features: Size, heads: int) -> tuple[tuple[Size, Size], ...]:
@@ -345,3 +391,12 @@ class ShiftedWindowAttention(Layer):
         return TorchModule(
             "ShiftedWindowAttention", (channels, *sizes, self.num_heads), given, WINDOW_SOURCE
         )
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Leave open whether there is more than one window along an axis of free size."""
+        height, width, channels = inputs[0]
+        axes = zip(self.shift_size, (height, width), strict=True)
+        if not any(shift and isinstance(size, Formula) for shift, size in axes):
+            return None
+        module = self.module(channels)
+        return replace(module, target="OpenWindowAttention", source=OPEN_WINDOW_SOURCE)

@@ -128,6 +128,9 @@ class TorchTensor:
 
 Torch = TorchModule | TorchFunction | TorchTensor
 
+# What a network is written as for other programs.
+Form = Literal["ONNX", "torch.export"]
+
 
 class Window(NamedTuple):
     """Which inputs along one axis an output reads.
@@ -290,6 +293,14 @@ class Layer(ABC):
 
     def indices(self) -> int | None:
         """Return how many indices it has, from 0 on, where it looks its inputs up in a table."""
+        return None
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Return what stands for it in a file for other programs; None for `Facts.torch` itself.
+
+        For a layer that the exporter can't write, or whose sizes it would take for fixed although
+        they are free. It has the same parameters and gives the same numbers.
+        """
         return None
 
     def mend(self, inputs: Shapes, wanted: Shape) -> str:

@@ -57,7 +57,7 @@ class Conv{axes}dSame(nn.Conv{axes}d):
         for axis in reversed(range({axes})):
             size, stride = input.shape[2 + axis], self.stride[axis]
             extent = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
-            total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+            total = max(((size + stride - 1) // stride - 1) * stride + extent - size, 0)
             padding += [total // 2, total - total // 2]
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         input = F.pad(input, padding, mode=mode)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from textwrap import indent
 from typing import Annotated, Any, ClassVar, Literal
 
-from archdsl.layers.adaptive_windows import adaptive_window, places_read
+from archdsl.layers.adaptive_windows import adaptive_pooling, adaptive_window, places_read
 from archdsl.layers.arguments import (
     POSITIVE,
     SIZE,
@@ -30,11 +30,14 @@ from archdsl.layers.base import (
     SAMPLE_AXES,
     Example,
     Facts,
+    Form,
     Kind,
     Layer,
     LayerError,
     Shape,
     Shapes,
+    Torch,
+    TorchFunction,
     TorchModule,
     Window,
     numel,
@@ -42,6 +45,7 @@ from archdsl.layers.base import (
     squeeze,
     unpack,
 )
+from archdsl.layers.ceil_windows import averaged, count, overhang, sides
 from archdsl.layers.mending import Padded
 from archdsl.layers.same_padding import same_padded, same_places, same_window
 from archdsl.layers.sizes import Formula, Size
@@ -143,27 +147,18 @@ class WindowedPool(Padded):
         )
         return TorchModule(f"{name}Same", keywords=self.given("padding"), source=source)
 
+    def without(self, *arguments: str) -> TorchModule:
+        """Return the torch module without some arguments; "same" padding leaves none over."""
+        module = self.module(getattr(self, "padding", None) == "same")
+        kept = {name: v for name, v in module.keywords.items() if name not in arguments}
+        return replace(module, keywords=kept)
+
 
 def check_volume(inputs: Shapes, kernel_size: Shape) -> None:
     """Refuse what torch refuses of averages in three dimensions alone, whatever the padding."""
     for size, kernel in zip(inputs[0][1:], kernel_size, strict=True):
         if isinstance(size, int) and isinstance(kernel, int) and size < kernel:
             raise LayerError(f"has a kernel of {kernel} along an axis of {size}, without padding")
-
-
-def count(size: Size, kernel: Size, stride: Size, padding: int, ceil_mode: bool) -> Size:
-    """Return how many windows fit on an axis, as torch counts them.
-
-    The last may overhang with `ceil_mode`, but must begin in the input or the padding before
-    it. Both rules are met at once: the one allows (n + 2p - k + s - 1) // s + 1 windows, the
-    other (n + p - 1) // s + 1, and which is less does not depend on n.
-    """
-    if not ceil_mode:
-        return (size + 2 * padding - kernel) // stride + 1
-    slack = padding - kernel + stride
-    if isinstance(slack, Formula):
-        raise LayerError("needs a kernel and a stride of known size with ceil_mode = true")
-    return (size + padding - 1 + min(slack, 0)) // stride + 1
 
 
 class MaxPool(WindowedPool):
@@ -186,6 +181,16 @@ return output
         return self.pooled(
             inputs, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
         )
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Pad for `ceil_mode`, about which torch, ONNX and onnxruntime disagree here and there."""
+        if not self.ceil_mode:
+            return None
+        if self.padding == "same":
+            return self.without("ceil_mode")
+        after = overhang(self.kernel_size, self.stride, self.padding, self.dilation)
+        padded = f"F.pad({{0}}, {sides(self.padding, after)}, value=-math.inf)"
+        return replace(self.without("ceil_mode", "padding"), call=f"{{module}}({padded})")
 
 
 class AvgPool(WindowedPool):
@@ -220,6 +225,26 @@ return mean
         # the share of each window that is no padding
         share = numel(facts.output[1:]) if self.padding == "same" else 0
         return replace(facts, inside=facts.inside + share)
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Pad for `ceil_mode`, as `MaxPool` does; and torch leaves a divisor out of ONNX."""
+        divisor: int | None = getattr(self, "divisor_override", None)
+        if not self.ceil_mode and (divisor is None or form != "ONNX"):
+            return None
+        if self.padding == "same":
+            return self.without("ceil_mode")
+        before = after = self.padding
+        if self.ceil_mode:
+            after = overhang(self.kernel_size, self.stride, self.padding)
+        sums = averaged(self.kernel_size, self.stride, "{0}", before, after)
+        if divisor is not None:
+            return TorchFunction(f"{sums} * {numel(self.kernel_size)} / {divisor}")
+        places = "torch.ones_like({0}[:1, :1])"
+        if self.count_include_pad:
+            places = f"F.pad({places}, {sides(before, before)}, value=1.0)"
+            before, after = (0,) * self.axes, tuple(map(int.__sub__, after, before))
+        counted = averaged(self.kernel_size, self.stride, places, before, after)
+        return TorchFunction(f"{sums} / {counted}")
 
 
 class PowerPool(WindowedPool):
@@ -258,6 +283,22 @@ return output
         powers = facts.inside or numel(inputs[0])
         return replace(facts, inside=facts.inside + powers + 4 * numel(facts.output))
 
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Pad for `ceil_mode`, as `AvgPool` does; torch makes a power average of averages."""
+        if not self.ceil_mode:
+            return None
+        if self.padding == "same":
+            return self.without("ceil_mode")
+        none, after = (0,) * self.axes, overhang(self.kernel_size, self.stride)
+        powers = averaged(
+            self.kernel_size, self.stride, f"{{0}}.pow({self.norm_type})", none, after
+        )
+        counted = averaged(
+            self.kernel_size, self.stride, "torch.ones_like({0}[:1, :1])", none, after
+        )
+        places = numel(self.kernel_size)
+        return TorchFunction(f"({powers} / {counted} * {places}).pow(1 / {self.norm_type})")
+
 
 class MaxPool1d(MaxPool):
     """Maximum over a window of a sequence."""
@@ -271,6 +312,23 @@ class MaxPool1d(MaxPool):
     stride: Annotated[tuple[Size, ...] | None, optional(spread(1, "size"))] = None
     padding: Annotated[Padding, either(spread(1, "natural"), SAME)] = (0,)
     dilation: Annotated[tuple[int, ...], spread(1)] = (1,)
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Pool an image one place high: torch.export takes the length of a sequence for fixed."""
+        ((channels, length),) = inputs
+        image = MaxPool2d(
+            kernel_size=(1, *self.kernel_size),
+            stride=None if self.stride is None else (1, *self.stride),
+            padding=self.padding if self.padding == "same" else (0, *self.padding),
+            dilation=(1, *self.dilation),
+            ceil_mode=self.ceil_mode,
+        )
+        pooled = image.exported(((channels, 1, length),), form) or image.module(
+            self.padding == "same"
+        )
+        assert isinstance(pooled, TorchModule)
+        call = pooled.call.replace("{inputs}", "{0}").replace("{0}", "{0}.unsqueeze(2)")
+        return replace(pooled, call=f"{call}.squeeze(2)")
 
 
 class MaxPool2d(MaxPool):
@@ -433,6 +491,22 @@ class AdaptivePool(Layer):
             other={"pooling": channels * numel(tuple(map(places_read, image, places)))},
             windows=known if len(known) == len(windows) else GLOBAL,
         )
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Work the windows out in ONNX where sizes are free, or torch writes nothing else.
+
+        And in torch.export where an axis of free size stays as it is, which it takes for fixed.
+        """
+        maximum = "Max" in type(self).__name__
+        free = any(isinstance(size, Formula) for size in inputs[0])
+        if form == "torch.export":
+            apt = not free or None not in self.output_size
+        else:
+            whole = all(size == 1 for size in self.output_size)
+            apt = whole or not (free or maximum or self.axes == 3)
+        if apt:
+            return None
+        return adaptive_pooling(str(self.output_size), maximum)
 
 
 def output_size(axes: int) -> Kind:

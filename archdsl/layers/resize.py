@@ -16,7 +16,7 @@ from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Annotated, Any, Literal
 
-from archdsl.layers.adaptive_windows import adaptive_window, places_read
+from archdsl.layers.adaptive_windows import adaptive_pooling, adaptive_window, places_read
 from archdsl.layers.arguments import (
     ABOVE_ZERO,
     FLAG,
@@ -32,6 +32,7 @@ from archdsl.layers.base import (
     Dtype,
     Example,
     Facts,
+    Form,
     Kind,
     Layer,
     LayerError,
@@ -57,6 +58,39 @@ RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 TAPS = {"linear": 2, "bilinear": 2, "bicubic": 4, "trilinear": 2}
 MOST_EXACT = 2**20  # denominator of a factor whose products with sizes are not rounded
 LARGEST = 2**53
+
+# ONNX takes the ratio of sizes where torch goes by the factor, which are not the same for odd ones.
+ANTIALIASED_SOURCE = """\
+class AntialiasedResize(nn.Module):
+
+    def __init__(self, cubic: bool) -> None:
+        super().__init__()
+        self.cubic = cubic
+
+    def forward(
+        self, x: torch.Tensor, output_size: tuple[int, ...], steps: tuple[float, ...]
+    ) -> torch.Tensor:
+        for axis, (places, step) in enumerate(zip(output_size, steps, strict=True), start=2):
+            weights = self.weights(x, x.shape[axis], places, step)
+            x = torch.matmul(x.transpose(axis, -1), weights).transpose(axis, -1)
+        return x
+
+    def weights(self, x: torch.Tensor, size: int, places: int, step: float) -> torch.Tensor:
+        wider = max(step, 1.0)
+        reach = (2 if self.cubic else 1) * wider
+        centre = step * (torch.arange(places, device=x.device) + 0.5)
+        place = torch.arange(size, device=x.device)[:, None]
+        first, end = (centre - reach + 0.5).long(), (centre + reach + 0.5).long()
+        far = ((place + 0.5 - centre) / wider).abs()
+        if self.cubic:
+            near = (1.5 * far - 2.5) * far * far + 1
+            weights = torch.where(far < 1, near, -0.5 * (((far - 5) * far + 8) * far - 4))
+            weights = torch.where(far < 2, weights, 0.0)
+        else:
+            weights = (1 - far).clamp(min=0)
+        weights = torch.where((place >= first) & (place < end), weights, 0.0)
+        return (weights / weights.sum(0)).to(x.dtype)
+"""
 
 SIZES = optional(either(SIZE, Kind("a list of sizes", each(SIZE.check), ((4, 4), (3, 6)))))
 FACTORS = optional(
@@ -257,6 +291,18 @@ class Interpolation(Resizing):
         resampling = Resampling(self.mode, bool(self.align_corners), antialias)
         return self.resize(shape, resampling, torch, bool(self.recompute_scale_factor))
 
+    def sizes(self, inputs: Shapes) -> str:
+        """Write the sizes of the output as a tuple, by those of the input."""
+        texts = [size_text(size, inputs[0]) for size in self.infer(inputs).output[1:]]
+        return f"({', '.join(map(str, texts))},)"
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Work out the windows of "area", as of the adaptive average that it is."""
+        free = any(isinstance(size, Formula) for size in inputs[0])
+        if self.mode != "area" or not free:
+            return None
+        return adaptive_pooling(self.sizes(inputs))
+
 
 class Upsample(Interpolation):
     """Another size for the axes after the channels, by interpolation; may shrink them as well."""
@@ -296,6 +342,20 @@ class Interpolate(Interpolation):
         sizes, free = self.size_argument(single(inputs))
         function = TorchFunction(f"F.interpolate({{0}}, {', '.join(sizes + given)})", free)
         return self.interpolate(inputs, function, self.antialias)
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Work out the weights of what antialiases by a factor, in ONNX."""
+        free = any(isinstance(size, Formula) for size in inputs[0])
+        if form != "ONNX" or not self.antialias or not free:
+            return super().exported(inputs, form)
+        factors = per_axis(self.scale_factor, 2, "scale_factor")
+        steps = tuple(float(1 / Fraction(str(factor))) for factor in factors)
+        return TorchModule(
+            "AntialiasedResize",
+            (self.mode == "bicubic",),
+            source=ANTIALIASED_SOURCE,
+            call=f"{{module}}({{0}}, {self.sizes(inputs)}, {steps})",
+        )
 
     def size_argument(self, shape: Shape) -> tuple[list[str], Formula | None]:
         """Write the size, if it is given; return a free one as well if it can't be written."""
@@ -367,6 +427,13 @@ class ResizeLike(Layer):
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         return super().dtype(inputs[:1])
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Work out the windows of "area", as of the adaptive average that it is."""
+        free = any(isinstance(size, Formula) for shape in inputs for size in shape)
+        if self.mode != "area" or not free:
+            return None
+        return adaptive_pooling("{1}.shape[2:]")
 
 
 def text(value: object) -> str:

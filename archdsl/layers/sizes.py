@@ -1,10 +1,11 @@
 """Sizes that may be free: integers, and formulas in the names a spec leaves open.
 
 A formula is kept in one normal form, a polynomial over names and floors, so that two ways of
-computing the same size compare equal. Three rules for floors of integers make chains of strided
-layers collapse::
+computing the same size compare equal. Rules for floors of integers make chains of strided layers
+collapse, and leave no floor of what is below zero, which other languages round towards it::
 
     (a + k m) // m    = a // m + k
+    (c - a) // m      = -((a + m - 1 - c) // m)
     (a // n + c) // m = (a + c n) // (m n)
     (g a + r) // (g m) = (a + r // g) // m        for 0 <= r < g
 """
@@ -178,7 +179,8 @@ class Formula:
         text = ""
         for monomial, coefficient in self._terms:
             factors = [str(atom) for atom in monomial]
-            if len(factors) > 1 or (factors and abs(coefficient) != 1):
+            turned = coefficient < 0 and not text  # `-H//2` is half of -H, and not -(H//2)
+            if len(factors) > 1 or (factors and abs(coefficient) != 1) or turned:
                 factors = [f"({factor})" if "//" in factor else factor for factor in factors]
             if abs(coefficient) != 1 or not factors:
                 factors.insert(0, f"{abs(coefficient)}")
@@ -218,6 +220,9 @@ def _floor(terms: dict[Monomial, int], divisor: int) -> Size:
     if terms.keys() <= {()}:
         return terms.get((), 0) // divisor
     constant = terms.pop((), 0)
+    if all(coefficient < 0 for coefficient in terms.values()):
+        turned = {monomial: -coefficient for monomial, coefficient in terms.items()}
+        return -((_simplest(turned) + (divisor - 1 - constant)) // divisor)
     common = gcd(divisor, *terms.values())
     terms = {monomial: coefficient // common for monomial, coefficient in terms.items()}
     constant, divisor = constant // common, divisor // common

@@ -49,6 +49,13 @@ def made() -> dict[str, Diagnostic]:
             reason="on the meta device it has no numbers",
             hint="use `--device cpu`",
         ),
+        "E0609_layer": running.CannotExport(
+            span=None,
+            form="ONNX",
+            layer="`tail.cut` (Halved)",
+            reason="for an input of 1 x 4 x 65 its output is 1 x 4 x 32, and 1 x 4 x 33 in torch",
+            hint="write a .pt2 file, which can hold it, or give it fixed sizes: `--input x=4x64`",
+        ),
         "E0610_index": running.OutsideTable(span=SPAN),
         "E0611_older_torch": running.OlderTorch(
             span=SPAN, version="2.6.0", lacks="argument `bias` in `nn.BatchNorm2d`"

@@ -70,17 +70,21 @@ class WrongWeights(Diagnostic):
 class CannotExport(Diagnostic):
     """A network that can't be written as another program's file.
 
-    Files of weights and of programs need the numbers, which a module on the meta device hasn't;
-    and what is written as ONNX must run in onnxruntime and give there what torch gives.
+    Files of weights and of programs need the numbers, which a module on the meta device hasn't.
+    And what is written as ONNX or `.pt2` must give what torch gives, for other batches and, where
+    sizes are free, for other sizes as well: else the layer is named that doesn't, with what would
+    do.
     """
 
     code = "E0609"
     form: str
     reason: str
+    layer: str = ""
     hint: str = ""
 
     def message(self) -> str:
-        return f"no {self.form} file can be made of this network: {self.reason}"
+        what = self.layer or "this network"
+        return f"no {self.form} file can be made of {what}: {self.reason}"
 
 
 class OutsideTable(Diagnostic):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import archdsl
-from archdsl.backends.onnx_file import save_weights
+from archdsl.backends.export import save_weights
 
 torch = pytest.importorskip("torch")
 from archdsl.backends.torch_module import WeightReport  # noqa: E402

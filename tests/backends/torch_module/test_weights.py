@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import archdsl
-from archdsl.backends.onnx_file import save_weights
+from archdsl.backends.export import save_weights
 from archdsl.backends.torch_module import TorchError, freeze, load_weights, torch_module
 from archdsl.diagnostics import ArchError
 from archdsl.pipeline import Spec

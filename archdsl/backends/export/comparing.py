@@ -1,0 +1,124 @@
+"""Compares what an exported program gives with what torch gives, input by input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from archdsl.backends.export.trials import Trial
+from archdsl.backends.torch_module.devices import check_room_to_run
+from archdsl.backends.torch_module.running import named, random_inputs
+from archdsl.graph import CheckedGraph
+
+# Gives the outputs of a program in order, of the inputs in order.
+Program = Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]
+Shapes = Mapping[str, tuple[int, ...]]
+
+# How far the outputs may be apart, relative to the largest.
+TOLERANCES = {torch.float16: 1e-2, torch.bfloat16: 1e-1}
+TOLERANCE = 1e-4
+
+
+class Refused(Exception):
+    """A program that can't be written or run, or that gives something else than torch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The shapes of the inputs that were tried, and the largest relative difference of any."""
+
+    shapes: tuple[Shapes, ...]
+    difference: float
+
+
+def inputs_for(module: nn.Module, checked: CheckedGraph, trial: Trial) -> dict[str, torch.Tensor]:
+    """Return random inputs of that batch and those sizes, by name."""
+    parameter = next(module.parameters(), torch.empty(0))
+    place, kind = parameter.device, parameter.dtype
+    check_room_to_run(checked, place, kind, dict(trial.sizes), trial.batch, training=False)
+    return random_inputs(checked, place, kind, trial.sizes, trial.batch)
+
+
+def compared(
+    module: nn.Module, checked: CheckedGraph, program: Program, tried: Sequence[Trial]
+) -> Compared:
+    """Compare a program with a module in evaluation mode.
+
+    Sizes that torch itself doesn't take, or for which there is no room, are passed over, but for
+    the first.
+
+    Raises:
+        Refused: the program can't run one of them, or gives something else.
+    """
+    worst = 0.0
+    shapes: list[Shapes] = []
+    for trial in tried:
+        try:
+            inputs = inputs_for(module, checked, trial)
+            expected = named(checked, module(*inputs.values()), False)
+        except Exception:
+            if trial is tried[0]:
+                raise
+            continue
+        given = {name: tuple(tensor.shape) for name, tensor in inputs.items()}
+        try:
+            found = program(list(inputs.values()))
+        except Exception as error:  # onnxruntime has its own kinds
+            if trial.least and said(error).startswith("Guard failed"):
+                continue  # torch.export's programs say so where they don't hold for a single place
+            raise Refused(f"{_for(given)} it fails: {said(error)}") from error
+        for (name, ours), theirs in zip(expected.items(), found, strict=True):
+            which = f"`{name}`" if len(expected) > 1 else "its output"
+            if ours.shape != theirs.shape:
+                raise Refused(
+                    f"{_for(given)} {which} is {_times(theirs.shape)}, "
+                    f"and {_times(ours.shape)} in torch"
+                )
+            difference = apart(ours.cpu(), theirs.cpu())
+            kind = next((each.dtype for each in module.parameters()), torch.float32)
+            if not difference <= TOLERANCES.get(kind, TOLERANCE):
+                raise Refused(f"{_for(given)} {which} differs from torch's by {difference:.1e}")
+            worst = max(worst, difference)
+        shapes.append(given)
+    return Compared(tuple(shapes), worst)
+
+
+def apart(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """Return the largest difference of two tensors, relative to the largest number of the first.
+
+    What is no number, or infinite, must be so in both; else they are infinitely apart.
+    """
+    if ours.is_complex():
+        ours, theirs = torch.view_as_real(ours), torch.view_as_real(theirs)
+    ours, theirs = ours.double(), theirs.double()  # of true and false there is no difference
+    same = (ours == theirs) | (ours.isnan() & theirs.isnan())
+    if bool(same.all()):
+        return 0.0
+    finite = ours.isfinite()
+    if not bool((same | finite).all()) or not bool(theirs[finite].isfinite().all()):
+        return float("inf")
+    most = max(float(ours[finite].abs().max()), 1e-6)
+    return float((ours - theirs)[finite].abs().max()) / most
+
+
+def said(error: BaseException) -> str:
+    """Return the first line of what the innermost of an exception's causes says."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first = str(error).strip().partition("\n")[0]
+    if first.startswith("Constraints violated"):
+        return "torch.export takes a size for fixed that is open"
+    return first or type(error).__name__
+
+
+def _for(shapes: Shapes) -> str:
+    if len(shapes) == 1:
+        return f"for an input of {_times(*shapes.values())}"
+    return f"for {' and '.join(f'`{name}` of {_times(shape)}' for name, shape in shapes.items())}"
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,151 @@
+"""Follows a module with torch.export, and makes a file of what was followed."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from archdsl.backends.export.axes import axes_of, name_axes
+from archdsl.backends.export.comparing import Compared, Program, Refused, compared, inputs_for, said
+from archdsl.backends.export.forms import exported
+from archdsl.backends.export.trials import trials
+from archdsl.graph import CheckedGraph
+from archdsl.layers.base import Form
+
+LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")  # say what they leave as it is
+
+
+def attempt(module: nn.Module, checked: CheckedGraph, form: Form, file: str) -> Compared:
+    """Write a program to a file, read and run it, and compare it with the module.
+
+    Raises:
+        Refused: it can't be written or run, or gives something else.
+        TorchError: no value of a free size is known to do, or there is too little memory.
+    """
+    tried = trials(checked)
+    given = exported(module, checked, form)
+    with _evaluating(module), _evaluating(given):
+        inputs = tuple(inputs_for(module, checked, tried[0]).values())
+        try:
+            followed = _followed(given, checked, inputs)
+            run = (_onnx if form == "ONNX" else _pt2)(followed, checked, file)
+        except OSError:
+            raise
+        except (
+            Exception
+        ) as error:  # the exporters, the checker and onnxruntime have their own kinds
+            raise Refused(said(error)) from error
+        return compared(module, checked, run, tried)
+
+
+def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tensor, ...]) -> Any:
+    """Follow a module with torch.export, which is told which axes stay open."""
+    open_axes = axes_of(checked).values()
+    shapes: Any = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in open_axes)
+    if len(_outputs(checked)) > 1:
+        module, shapes = _Plain(module), (shapes,)
+    with _sizes_of_one():
+        return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+
+
+def _onnx(followed: Any, checked: CheckedGraph, file: str) -> Program:
+    """Write ONNX, and return what runs it."""
+    import onnx
+    import onnxruntime
+
+    names = _outputs(checked)
+    program = torch.onnx.export(
+        followed,
+        (),
+        input_names=list(checked.inputs),
+        output_names=names,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    name_axes(model, axes_of(checked))
+    onnx.save(model, file)
+    onnx.checker.check_model(file, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what it can't run is raised as well, and told in our words
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+    def run(inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        arrays = [tensor.cpu().numpy() for tensor in inputs]
+        found = session.run(names, dict(zip(checked.inputs, arrays, strict=True)))
+        return [torch.from_numpy(array) for array in found]
+
+    return run
+
+
+def _pt2(followed: Any, checked: CheckedGraph, file: str) -> Program:
+    """Write what torch.export saves, and return what runs it when it is read again."""
+    torch.export.save(followed, file)
+    read = torch.export.load(file).module()
+
+    def run(inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        found = read(*inputs)
+        return [found] if isinstance(found, torch.Tensor) else list(found)
+
+    return run
+
+
+def _outputs(checked: CheckedGraph) -> list[str]:
+    return [output.name for output in checked.outputs if not output.training_only]
+
+
+class _Plain(nn.Module):
+    """Gives several outputs as a plain tuple: their own kind isn't there when it is read."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.network(*inputs))
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for a while, and keep the exporter quiet."""
+    before = module.training
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    module.eval()
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        module.train(before)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _sizes_of_one() -> Iterator[None]:
+    """Let what is followed hold for maps of one place too.
+
+    By itself torch.export takes it for granted that no size is 1 where it was more, and its
+    program refuses an image that a network brings to one place.
+    """
+    from torch.fx.experimental import _config
+
+    name = "backed_size_oblivious"
+    if not hasattr(_config, name):  # torch before 2.7
+        yield
+        return
+    before = getattr(_config, name)
+    setattr(_config, name, True)
+    try:
+        yield
+    finally:
+        setattr(_config, name, before)

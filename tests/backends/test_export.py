@@ -1,0 +1,311 @@
+"""Files for other programs give what torch gives, for other batches and sizes too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archdsl
+from archdsl.backends.torch_module import TorchError, load_weights, torch_module
+from archdsl.graph import CheckedGraph
+from archdsl.pipeline import Spec
+
+torch = pytest.importorskip("torch")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+from archdsl.backends.export import export_onnx, export_pt2, save_weights  # noqa: E402
+from archdsl.backends.export.comparing import apart  # noqa: E402
+from archdsl.backends.export.trials import trials  # noqa: E402
+
+TEXT = """
+block Head(classes) { AdaptiveAvgPool2d(1); Flatten; fc: Linear(classes) }
+network net { input image: [3, H, W]
+  stem: { Conv2d(4, 3, padding = 1) -> BatchNorm2d -> ReLU }
+  residual { conv: Conv2d(4, 3, padding = 1) }
+  output mask { Conv2d(1, 1) }
+  output aux when training { Conv2d(2, 1) }
+  head: Head(5)
+}"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Spec:
+    path = tmp_path / "net.arch"
+    path.write_text(TEXT)
+    return Spec(str(path))
+
+
+def load(folder: Path, text: str) -> CheckedGraph:
+    path = folder / "net.arch"
+    path.write_text(text)
+    return Spec(str(path)).graph()
+
+
+def run_onnx(path: str | Path, **inputs: Any) -> list[Any]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    given = {name: tensor.numpy() for name, tensor in inputs.items()}
+    return [torch.from_numpy(array) for array in session.run(None, given)]
+
+
+def test_onnx(spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    module = torch_module(checked).eval()
+
+    exported = export_onnx(module, checked, tmp_path / "model.onnx")
+
+    assert exported.difference < 1e-5
+    assert exported.outputs == ("output", "mask")
+    session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    image = torch.randn(3, 3, 20, 33)
+    found = session.run(None, {"image": image.numpy()})
+    with torch.no_grad():
+        expected = module(image)
+    for ours, theirs in zip(expected, found, strict=True):
+        assert torch.allclose(ours, torch.from_numpy(theirs), atol=1e-5)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_pt2(spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    module = torch_module(checked).eval()
+
+    exported = export_pt2(module, checked, tmp_path / "model.pt2")
+
+    assert exported.difference == 0
+    program = torch.export.load(exported.path).module()
+    image = torch.randn(3, 3, 20, 33)
+    with torch.no_grad():
+        for ours, theirs in zip(module(image), program(image), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_safetensors(spec: Spec, tmp_path: Path) -> None:
+    module, other = torch_module(spec.graph()), torch_module(spec.graph())
+    save_weights(module, tmp_path / "weights.safetensors")
+    load_weights(other, tmp_path / "weights.safetensors")
+    assert all(map(torch.equal, module.state_dict().values(), other.state_dict().values()))
+
+
+@pytest.mark.parametrize(
+    "write", [export_onnx, export_pt2, save_weights], ids=["onnx", "pt2", "st"]
+)
+def test_a_module_on_meta_has_nothing_to_write(write: Any, spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    module = torch_module(checked, device="meta")
+    given = (module,) if write is save_weights else (module, checked)
+    with pytest.raises(TorchError, match=r"E0609.* on the meta device it has no numbers"):
+        write(*given, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_onnx_of_what_onnxruntime_cannot_run(spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    module = torch_module(checked, dtype="bfloat16")
+    with pytest.raises(TorchError, match=r"(?s)E0609.*bfloat16.*float32"):
+        export_onnx(module, checked, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_onnx_of_half_precision(spec: Spec, tmp_path: Path) -> None:
+    checked = spec.graph()
+    exported = export_onnx(torch_module(checked, dtype="float16"), checked, tmp_path / "half.onnx")
+    assert exported.difference < 1e-2
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_rbf"])
+def test_layers_that_torch_lacks_give_the_same_as_onnx(name: str, tmp_path: Path) -> None:
+    spec = Path(__file__).parents[2] / "specs" / "lenet5.arch"
+    checked = Spec(str(spec)).graph(name)
+    exported = export_onnx(torch_module(checked), checked, tmp_path / "lenet5.onnx")
+    assert exported.difference < 1e-5
+
+
+# What was refused or, where files were compared at one size, wrong; with the least size it takes.
+OPEN = [
+    ("AdaptiveAvgPool2d(6)", 1),
+    ('Conv2d(4, 3, stride = 2, padding = "same")', 1),
+    ('Conv2d(4, 5, stride = 3, padding = "same")', 1),
+    ('Conv2d(4, 1, stride = 2, padding = "same")', 1),
+    ("Conv2d(4, 3, stride = 32, padding = 1)", 1),
+    ("MaxPool2d(2, 2, padding = 1, ceil_mode = true)", 1),
+    ("Interpolate([-(-in.height // 2), in.width])", 1),
+    ("AvgPool2d(2, 3, ceil_mode = true)", 2),
+    ('Interpolate(scale_factor = 0.5, mode = "bilinear", antialias = true)', 2),
+]
+
+
+@pytest.mark.parametrize("writer", [export_onnx, export_pt2], ids=["onnx", "pt2"])
+@pytest.mark.parametrize("least", [1, 2])
+def test_files_are_right_for_every_size(least: int, writer: Any, tmp_path: Path) -> None:
+    bodies = [body for body, start in OPEN if start <= least]
+    outputs = "\n".join(f"output y{i} {{ {body} }}" for i, body in enumerate(bodies))
+    checked = load(tmp_path, f"network net {{ input image: [3, H, W]\n{outputs} }}")
+    module = torch_module(checked).eval()
+
+    exported = writer(module, checked, tmp_path / "net.pt2")
+
+    for height, width in [(225, 225), (128, 96), (32, 67), (100, 37), (5, 4), (least, 2)]:
+        image = torch.randn(1, 3, height, width)
+        with torch.no_grad():
+            expected = module(image)
+        if writer is export_onnx:
+            found = run_onnx(exported.path, image=image)
+        else:
+            found = torch.export.load(exported.path).module()(image)
+        for body, ours, theirs in zip(bodies, expected, found, strict=True):
+            assert ours.shape == theirs.shape, body
+            assert torch.allclose(ours, theirs, atol=1e-5, rtol=1e-4), body
+
+
+@pytest.mark.parametrize(
+    ("body", "last"),
+    [
+        ("MaxPool2d(3, 2, ceil_mode = true)", (6, 4)),
+        ("AvgPool2d(2, 2, padding = 1, ceil_mode = true, count_include_pad = false)", (7, 5)),
+        ("AvgPool2d(2, divisor_override = 3)", (6, 4)),
+        ("AdaptiveMaxPool2d([3, 2])", (3, 2)),
+    ],
+)
+def test_onnx_of_fixed_sizes(body: str, last: tuple[int, int], tmp_path: Path) -> None:
+    checked = load(tmp_path, f"network net {{ input image: [3, 12, 9]; {body} }}")
+    module = torch_module(checked).eval()
+
+    exported = export_onnx(module, checked, tmp_path / "net.onnx")
+
+    image = torch.randn(5, 3, 12, 9)
+    (found,) = run_onnx(exported.path, image=image)
+    assert found.shape[2:] == last
+    torch.testing.assert_close(found, module(image))
+    assert [shapes["image"][0] for shapes in exported.compared] == [2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "axes", "output"),
+    [
+        ("input a: [3, H, W]; MaxPool2d(2)", [["N", 3, "H", "W"]], ["N", 3, "(H//2)", "(W//2)"]),
+        ("input a: [3, N, 8]; ReLU", [["batch", 3, "N", 8]], ["batch", 3, "N", 8]),
+        (
+            "input a: [3, T]; input b: [5, T]; from a, b -> Both",
+            [["N", 3, "T"], ["N", 5, "T"]],
+            ["N", 8, "T"],
+        ),
+    ],
+)
+def test_axes_are_called_as_in_the_spec(
+    inputs: str, axes: list[Any], output: list[Any], tmp_path: Path
+) -> None:
+    import onnx
+
+    both = "block Both { input a; input b; concat { branch { from a } branch { from b } } }"
+    checked = load(tmp_path, f"{both}\nnetwork net {{ {inputs} }}")
+    exported = export_onnx(torch_module(checked), checked, tmp_path / "net.onnx")
+
+    def dims(value: Any) -> list[Any]:
+        return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+    graph = onnx.load(exported.path).graph
+    assert list(map(dims, graph.input)) == axes
+    assert dims(graph.output[0]) == output
+
+
+def test_pt2_gives_what_the_module_gives(spec: Spec, tmp_path: Path) -> None:
+    checked = load(tmp_path, "network net { input x: [4]; Linear(3) }")
+    one = export_pt2(torch_module(checked), checked, tmp_path / "one.pt2")
+    several = export_pt2(torch_module(spec.graph()), spec.graph(), tmp_path / "several.pt2")
+
+    program = torch.export.load(one.path)
+    assert isinstance(program.module()(torch.randn(5, 4)), torch.Tensor)
+    assert list(program.state_dict) == ["0.weight", "0.bias"]
+    found = torch.export.load(several.path).module()(torch.randn(5, 3, 8, 9))
+    assert type(found) is tuple
+    assert [tensor.shape for tensor in found] == [(5, 5), (5, 1, 8, 9)]
+
+
+class Halved(archdsl.Layer):
+    """The first half of a sequence, rounded up: as ONNX, which rounds towards zero, it is not."""
+
+    def infer(self, inputs: Any) -> archdsl.Facts:
+        (channels, length), text = inputs[0], "{0}[:, :, : -(-{0}.shape[2] // 2)]"
+        return archdsl.Facts(
+            output=(channels, (length + 1) // 2), torch=archdsl.TorchFunction(text)
+        )
+
+
+class Fixed(archdsl.Layer):
+    """Something that torch.export doesn't follow: a number that is made of a size."""
+
+    def infer(self, inputs: Any) -> archdsl.Facts:
+        text = "{0} * float({0}.shape[2])"
+        return archdsl.Facts(output=inputs[0][:], torch=archdsl.TorchFunction(text))
+
+
+@pytest.mark.parametrize(
+    ("kind", "writer", "said"),
+    [
+        (Halved, export_onnx, r"for an input of 1 x 4 x 65 its output is 1 x 4 x 32, and 1 x 4 x "
+         r"33 in torch(?s:.*)write a \.pt2 file, which can hold it"),
+        (Fixed, export_pt2, r"a size for fixed that is open(?s:.*)help: give it fixed sizes: "
+         r"`--input x=4x64`"),
+    ],
+)  # fmt: skip
+def test_the_layer_that_cant_be_written_is_named(
+    kind: Any, writer: Any, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text("""
+block Tail { Conv1d(4, 1); cut: Cut; ReLU }
+network net { input x: [4, T]; Conv1d(4, 3, padding = 1); ReLU; tail: Tail; Conv1d(2, 1) }""")
+    checked = Spec(str(path), layers={"Cut": kind}).graph()
+
+    with pytest.raises(TorchError, match=rf"E0609.* of `tail\.cut` \({kind.__name__}\): .*{said}"):
+        writer(torch_module(checked), checked, tmp_path / "net.pt2")
+    assert not (tmp_path / "net.pt2").exists()
+
+
+def test_sizes_that_torch_does_not_take_are_passed_over(tmp_path: Path) -> None:
+    checked = load(tmp_path, "network net { input x: [2, T]; ReflectionPad1d(5) }")
+    exported = export_onnx(torch_module(checked), checked, tmp_path / "net.onnx")
+
+    assert min(shapes["x"][2] for shapes in exported.compared) >= 6
+
+
+@pytest.mark.parametrize(
+    ("body", "same"),
+    [
+        ("ReLU", lambda h, w: True),
+        ("Reshape([3, in.width, in.height])", lambda h, w: True),
+        ("PixelUnshuffle(32)", lambda h, w: h % 32 == w % 32 == 0),
+        ("add { branch {} branch { Permute([0, 1, 3, 2]) } }", lambda h, w: h == w),
+        ("Conv2d(3, 7) -> add { branch {} branch { MaxPool2d(2) -> Upsample(2) } }",
+         lambda h, w: h % 2 == w % 2 == 0 and h > 6),
+    ],
+)  # fmt: skip
+def test_trials_are_what_the_spec_allows(body: str, same: Any, tmp_path: Path) -> None:
+    """The sizes that the exporter sees, odd ones, larger ones and the least, at other batches."""
+    body = body.replace("Upsample(2)", "Upsample(scale_factor = 2)")
+    checked = load(tmp_path, f"network net {{ input image: [3, H, W]; {body} }}")
+    found = trials(checked)
+    sizes = [(trial.sizes["H"], trial.sizes["W"]) for trial in found]
+    first = sizes[0]
+
+    assert all(same(*each) for each in sizes)
+    assert len(set(sizes)) >= 4
+    assert {trial.batch for trial in found} == {1, 2, 3}
+    assert any(height > first[0] and width > first[1] for height, width in sizes)
+    assert any(height < first[0] and width < first[1] for height, width in sizes)
+    if same(2, 3):
+        assert any(height % 2 and width % 2 for height, width in sizes)
+        assert any(height < width for height, width in sizes)
+        assert any(height > width for height, width in sizes)
+
+
+def test_what_is_no_number_must_be_none_in_both() -> None:
+    nan, inf = float("nan"), float("inf")
+    assert apart(torch.tensor([1.0, nan, inf]), torch.tensor([1.0, nan, inf])) == 0
+    assert apart(torch.tensor([2.0, nan]), torch.tensor([1.0, nan])) == 0.5
+    for ours, theirs in (([nan], [1.0]), ([1.0], [nan]), ([inf], [-inf]), ([1.0], [inf])):
+        assert apart(torch.tensor(ours), torch.tensor(theirs)) == inf
+    assert apart(torch.empty(0), torch.empty(0)) == 0
