@@ -17,7 +17,7 @@ class Limits:
         nesting: of bodies, parentheses, signs, operators in a row and uses of blocks (each).
         layers: nodes after expansion.
         edges: inputs of all nodes together.
-        steps: statements evaluated, turns of loops among them.
+        steps: statements evaluated, turns of loops among them, and what these make.
         dimensions: of a shape.
         name: characters of a name.
         string: characters of a string.
@@ -73,6 +73,7 @@ CEILINGS = {
     "files": 10_000,
 }
 
+CHARACTERS_OF_STEP = 16  # of strings and names: so many take as much memory as other steps do
 LARGEST = 2**63 - 1  # of integers at every step of a computation
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 
 from archdsl.check import check
 from archdsl.diagnostics import ArchError, Diagnostic, Source
+from archdsl.elaborate.ahead import require_affordable
 from archdsl.elaborate.errors import BadNetwork, Problem, UnknownName
 from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.network import (
+    bodies,
     default_network,
     description_of,
     elaborate,
@@ -26,7 +28,7 @@ from archdsl.graph import CheckedGraph, Graph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
 from archdsl.layers.sizes import Size
-from archdsl.limits import Limits
+from archdsl.limits import Limits, OverLimit
 from archdsl.sources import Reader, locate, shipped_item
 from archdsl.syntax import ast
 
@@ -67,7 +69,7 @@ class Spec:
     Attributes:
         network: the network that it stands for; None if it defines none.
         problems: what is wrong with the file whichever of its networks is worked out.
-        steps: that were taken to work out networks, all together.
+        steps, nodes: that were taken, and made, to work out networks, all together.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class Spec:
         if any(module.ambiguous for module in self.reader.modules.values()):
             self.require_sound()  # what networks there are is not known
         self.steps = 0
+        self.nodes = 0
+        self._given = World(self.layers, self.limits)  # where values from outside are worked out
         self.asked = network
         stem = os.path.splitext(os.path.basename(path))[0]
         self.network = network or default_network(self.module, stem)
@@ -170,11 +174,17 @@ class Spec:
         """
         kind = self._types(network).get(name, "")
         if kind == "str" and not text.startswith('"'):
+            if len(text) > (allowed := self.limits.string):
+                asks = f"-p {name} has {len(text):,} characters"
+                over = OverLimit(
+                    span=None, limit="string", asks=asks, allowed=allowed, needed=len(text)
+                )
+                raise ArchError([over])
             return text
         return self._expression(f"-p {name}", text, kind)
 
     def _expression(self, path: str, text: str, kind: str) -> Value:
-        world = World(self.layers, self.limits)
+        world = self._given
         setting = FileSetting(world, self.module)
         node = self.reader.parser.expression(Source(path, text))
         try:
@@ -219,11 +229,34 @@ class Spec:
             graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, digest)
         except ArchError as error:
             found = in_order([*self.problems, *error.diagnostics])
-            raise ArchError([*found, *suspicious(again.with_shapes, shapes or {})]) from None
+            if not any(isinstance(one, OverLimit) for one in found):  # else it takes long again
+                found += suspicious(again.with_shapes, shapes or {})
+            raise ArchError(found) from None
         finally:
             self.steps += self.limits.steps - world.steps_left
+            self.nodes += len(world.nodes)
         self.require_sound()
         return replace(check(graph), again=again, warnings=tuple(compare(graph, again.with_shapes)))
+
+    def require_affordable(self, networks: Sequence[str]) -> None:
+        """Raise ArchError if it is clear from the text that networks are too much together."""
+        try:
+            require_affordable(World(self.layers, self.limits), bodies(self.module, networks))
+        except Problem as error:
+            raise ArchError([error.diagnostic]) from None
+
+    @property
+    def exceeded(self) -> OverLimit | None:
+        """What is passed by the networks that were worked out so far, all together."""
+        for limit, number, does in (
+            ("steps", self.steps, "takes"),
+            ("layers", self.nodes, "makes"),
+        ):
+            allowed = getattr(self.limits, limit)
+            if number > allowed:
+                asks = f"working out its networks {does} {number:,} {limit} or more"
+                return OverLimit(span=None, limit=limit, asks=asks, allowed=allowed)
+        return None
 
     def require_sound(self) -> None:
         """Raise ArchError if a part of the file is wrong, whether a network uses it or not."""

@@ -9,7 +9,6 @@ import click
 from archdsl.cli.options import Reading, reading
 from archdsl.cli.terminal import as_json, is_colorful
 from archdsl.diagnostics import MOST_ERRORS, ArchError, Diagnostic, printable, render_all
-from archdsl.limits import OverLimit
 from archdsl.pipeline import in_order
 
 
@@ -49,17 +48,17 @@ def _check(reading: Reading, name: str) -> list[str]:
     spec = reading.spec(name)
     names = [spec.asked] if spec.asked else [one for one in spec.networks if spec.is_complete(one)]
     found: dict[object, Diagnostic] = {}
+    spec.require_affordable(names)  # a file may define any number
     for network in names:
         try:
             spec.graph(network)
         except ArchError as error:
             for diagnostic in error.diagnostics:
                 found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
-        if spec.steps > reading.limits.steps and not found:  # a file may define any number
-            asks = f"working out its networks takes {spec.steps:,} steps"
-            allowed = reading.limits.steps
-            raise ArchError([OverLimit(span=None, limit="steps", asks=asks, allowed=allowed)])
-        if len(found) > MOST_ERRORS:
+        exceeded = spec.exceeded
+        if exceeded and not found:
+            raise ArchError([exceeded])
+        if exceeded or len(found) > MOST_ERRORS:
             break
     if found:
         raise ArchError(in_order(found.values()))

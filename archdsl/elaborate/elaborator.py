@@ -16,7 +16,7 @@ from archdsl.elaborate.modules import World
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.own_tensors import own_tensor
 from archdsl.elaborate.recording import Record, Recorder
-from archdsl.elaborate.values import SPOILED, ValueProblem, integer, items, truth
+from archdsl.elaborate.values import SPOILED, ValueProblem, integer, sequence, truth
 from archdsl.layers.base import Layer, Shapes
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
@@ -125,11 +125,7 @@ class Elaborator:
     def for_loop(self, statement: ast.For, frame: Frame) -> Work:
         source = evaluate(statement.source, frame, frame.most)
         try:
-            turns = (
-                source
-                if isinstance(source, range)
-                else items(source, "what a loop runs over", frame.most)
-            )
+            turns = sequence(source, "what a loop runs over")
             self.world.step(statement.span, len(turns))
             for item in turns:
                 inner = frame.turn()

@@ -14,9 +14,9 @@ from archdsl.elaborate.values import (
     Value,
     ValueProblem,
     integer,
-    items,
     kind_of,
     number,
+    sequence,
     truth,
     weight,
 )
@@ -69,6 +69,9 @@ class Setting(Protocol):
     def step(self, span: Span, count: int = 1) -> None:
         """Count steps of work before they are done."""
 
+    def text(self, span: Span, length: int) -> None:
+        """Count a string before it is made."""
+
     def known_names(self) -> Iterator[str]:
         """Yield every name that could stand in an expression."""
 
@@ -94,12 +97,9 @@ def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
         return node.value
     at.step(node.span)
     try:
-        value = EVALUATORS[type(node)](node, at, most)
+        return EVALUATORS[type(node)](node, at, most)
     except ValueProblem as error:
         raise problem(error, node.span, at.trail) from None
-    if type(node) in MAKERS and type(value) is tuple:
-        at.step(node.span, len(value))  # else lists of lists could fill the memory
-    return value
 
 
 def _name(node: ast.Name, at: Setting, most: int) -> Value:
@@ -131,9 +131,8 @@ def _text(node: ast.Text, at: Setting, most: int) -> str:
     parts = [
         part if isinstance(part, str) else _shown(evaluate(part, at, most)) for part in node.parts
     ]
-    text = "".join(parts)
-    operations.check_length(len(text), text, most)
-    return text
+    at.text(node.span, sum(map(len, parts)))
+    return "".join(parts)
 
 
 def _shown(value: Value) -> str:
@@ -147,6 +146,7 @@ def _shown(value: Value) -> str:
 
 
 def _listing(node: ast.Listing, at: Setting, most: int) -> Value:
+    at.step(node.span, len(node.items))
     return tuple([evaluate(item, at, most) for item in node.items])
 
 
@@ -155,11 +155,12 @@ def _comprehension(node: ast.Comprehension, at: Setting, most: int) -> Value:
     values: list[Value] = []
     outer = at.names
     try:
-        for item in items(source, "what a list is made from", most):
+        for item in sequence(source, "what a list is made from"):
             at.step(node.span)
             at.names = Names(outer)
             bind_targets(node.targets, item, at.names, most)
             if node.condition is None or truth(evaluate(node.condition, at, most), "the condition"):
+                at.step(node.span)
                 values.append(evaluate(node.item, at, most))
     finally:
         at.names = outer
@@ -171,7 +172,7 @@ def bind_targets(targets: tuple[ast.Name, ...], value: Value, names: Names, most
     if len(targets) == 1:
         names.given[targets[0].name] = value
         return
-    parts = items(value, f"what {len(targets)} names are given to", most)
+    parts = sequence(value, f"what {len(targets)} names are given to")
     if len(parts) != len(targets):
         raise ValueProblem(f"there are {len(targets)} names for {len(parts)} values")
     for target, part in zip(targets, parts, strict=True):
@@ -184,14 +185,17 @@ def _unary(node: ast.Unary, at: Setting, most: int) -> Value:
         return not truth(value, "what stands after `not`")
     if node.operator == "-":
         zero = number(value, "what stands after `-`") == 0
-        return -value if zero else operations.arithmetic("-", 0, value, most)  # -0.0 stays so
-    return operations.arithmetic("+", 0, value, most)
+        return -value if zero else operations.arithmetic("-", 0, value)  # -0.0 stays so
+    return operations.arithmetic("+", 0, value)
 
 
 def _chain(node: ast.Chain, at: Setting, most: int) -> Value:
     value = evaluate(node.first, at, most)
     for sign, operand in node.rest:
-        value = operations.arithmetic(sign, value, evaluate(operand, at, most), most)
+        right = evaluate(operand, at, most)
+        count = at.text if isinstance(value, str) or isinstance(right, str) else at.step
+        count(node.span, operations.cost_of(sign, value, right))
+        value = operations.arithmetic(sign, value, right)
     return value
 
 
@@ -258,7 +262,11 @@ def _slicing(node: ast.Slicing, at: Setting, most: int) -> Value:
     ]
     if bounds[2] == 0:
         raise ValueProblem("the step of a slice can't be 0")
-    return value[slice(*bounds)]
+    part = slice(*bounds)
+    if not isinstance(value, range):
+        count = at.text if isinstance(value, str) else at.step
+        count(node.span, len(range(len(value))[part]))
+    return value[part]
 
 
 def _shape_of(node: ast.ShapeOf, at: Setting, most: int) -> Value:
@@ -282,9 +290,8 @@ def _call(node: ast.Call, at: Setting, most: int) -> Value:
         if argument.name:
             raise ValueProblem(f"`{node.name.name}` takes its arguments by position")
     values = tuple([evaluate(argument.value, at, most) for argument in node.arguments])
-    if node.name.name not in ("len", "range"):
-        at.step(node.span, sum(len(value) for value in values if isinstance(value, tuple | range)))
-    return operations.call(node.name.name, values, most)
+    at.step(node.span, operations.cost_of_call(node.name.name, values))
+    return operations.call(node.name.name, values)
 
 
 EVALUATORS: dict[type, Callable[[Any, Setting, int], Value]] = {
@@ -304,5 +311,3 @@ EVALUATORS: dict[type, Callable[[Any, Setting, int], Value]] = {
     ast.ShapeOf: _shape_of,
     ast.Call: _call,
 }
-# What makes lists.
-MAKERS = {ast.Listing, ast.Comprehension, ast.Chain, ast.Slicing, ast.Call}

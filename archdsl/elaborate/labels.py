@@ -11,8 +11,10 @@ from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry, Flow, Place
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.graph import Scope
-from archdsl.limits import OverLimit
+from archdsl.limits import CHARACTERS_OF_STEP, OverLimit
 from archdsl.syntax import ast
+
+COST_OF_SCOPE = 3  # in steps, beyond that of its name
 
 
 def declare(
@@ -138,6 +140,7 @@ def enter_scope(
     around: Place | None = None,
 ) -> Place:
     """Begin a scope."""
+    frame.step(entry.span, COST_OF_SCOPE + len(scope.name) // CHARACTERS_OF_STEP)
     allowed = frame.world.limits.nesting
     if scope.depth > allowed:
         asks = f"scopes are nested {scope.depth} deep"

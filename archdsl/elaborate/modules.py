@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
 
 from archdsl.diagnostics import Source, Span, Use
@@ -28,10 +28,10 @@ from archdsl.elaborate.values import (
     weight,
 )
 from archdsl.layers.registry import Registry
-from archdsl.limits import Limits, OverLimit
+from archdsl.limits import CHARACTERS_OF_STEP, Limits, OverLimit
 from archdsl.syntax import ast
 
-COST_OF_CALL = 5  # of a function or block, in steps: names, scopes and arguments
+COST_OF_CALL = 4  # of a function or block, in steps: names and arguments
 
 
 @dataclass(eq=False, repr=False)
@@ -87,8 +87,11 @@ class World:
         self.layers = layers
         self.limits = limits
         self.steps_left = limits.steps
+        self.nodes: Sized = ()  # that were made
         self.values: dict[tuple[Module, str], Value] = {}  # of the `let` of files
         self.active: list[tuple[object, str]] = []  # what is being worked out, outermost first
+        self.blocks: dict[tuple[int, str], BlockValue] = {}  # by the file and the name there
+        self.signatures: dict[int, Signature] = {}  # of blocks, by their declaration
         self.depth = 0  # of expressions inside functions that call each other
 
     def step(self, span: Span, count: int = 1) -> None:
@@ -105,6 +108,16 @@ class World:
                     needed=allowed - self.steps_left,
                 )
             )
+
+    def text(self, span: Span, length: int) -> None:
+        """Count a string before it is made."""
+        allowed = self.limits.string
+        if length > allowed:
+            asks = f"makes a string of {length:,} characters"
+            raise Problem(
+                OverLimit(span=span, limit="string", asks=asks, allowed=allowed, needed=length)
+            )
+        self.step(span, length // CHARACTERS_OF_STEP)
 
     def enter(self, item: object, name: str, span: Span, trail: tuple[Use, ...]) -> None:
         """Begin to work out an item, which must not be under way already."""
@@ -124,13 +137,21 @@ class World:
 
     def block_named(self, module: Module, name: str, span: Span, trail: tuple[Use, ...]) -> Value:
         """Return the block or layer of that name, or what a `let` holds; None if there is none."""
+        known = self.blocks.get((id(module), name))
+        if known is not None:
+            return known
         found = module.find(name)
         if found is None:
             layer = self.layers.get(name)
-            return None if layer is None else BlockValue(name, layer=layer)
+            if layer is None:
+                return None
+            block = self.blocks[id(module), name] = BlockValue(name, layer=layer)
+            return block
         home, item = found
         if isinstance(item, ast.Block):
-            return BlockValue(item.name, declaration=item, module=home)
+            block = BlockValue(item.name, declaration=item, module=home)
+            self.blocks[id(module), name] = block
+            return block
         if isinstance(item, ast.Let):
             return self.let_value(module, name, item, span, trail)
         if isinstance(item, ast.BlockAlias) and item.parameters is not None:
@@ -197,6 +218,7 @@ class World:
 
     def partial(self, call: ast.Call, setting: FileSetting, complete: bool = False) -> BlockValue:
         """Return a block or layer of which a call fixes some arguments, or all it needs."""
+        self.step(call.span, COST_OF_CALL)
         name = call.name
         block = setting.names.find(name.name)
         value = (
@@ -243,7 +265,11 @@ class World:
             return Signature(block.name, tuple(fields), required)
         declared = block.declaration or block.alias
         assert declared is not None
-        return signature_of(block.name, declared.parameters or ())
+        known = self.signatures.get(id(declared))  # which the syntax tree keeps
+        if known is None:
+            known = signature_of(block.name, declared.parameters or ())
+            self.signatures[id(declared)] = known
+        return known
 
     def call_function(
         self, call: ast.Call, function: ast.Function, home: Module, caller: FileSetting
@@ -282,6 +308,8 @@ class World:
 
         `trail` leads to where the values were given, as that of `inside` to where defaults are.
         """
+        if parameters:
+            self.step(parameters[0].span, 1 + len(parameters) // 2)
         for parameter in parameters:
             if parameter.name in bound:
                 value, span = bound[parameter.name]
@@ -364,6 +392,9 @@ class FileSetting:
 
     def step(self, span: Span, count: int = 1) -> None:
         self.world.step(span, count)
+
+    def text(self, span: Span, length: int) -> None:
+        self.world.text(span, length)
 
     def weigh(self, value: Value, span: Span) -> None:
         """Count what it takes to go through all of a value, lists in lists included."""

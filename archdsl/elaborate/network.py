@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from archdsl.diagnostics import ArchError, Span
+from archdsl.elaborate.ahead import require_affordable
 from archdsl.elaborate.binding import bind
 from archdsl.elaborate.elaborator import Elaborator
 from archdsl.elaborate.errors import BadNetwork, BadValue, NameClash, Problem, Recursion, Spoiled
@@ -68,6 +69,22 @@ def _followed(
     return way, item
 
 
+def bodies(module: Module, names: Sequence[str]) -> list[tuple[ast.Network, Module]]:
+    """Return the networks with a body that networks are made of, with their files.
+
+    Raises:
+        Problem: there is no such network.
+    """
+    found = []
+    for name in names:
+        home, item = _network(module, name, None)
+        while isinstance(item, ast.NetworkAlias):
+            _followed(home, item)  # there is an end
+            home, item = _network(home, item.call.name.name, item.call.name.span)
+        found.append((item, home))
+    return found
+
+
 def _check_aliases(number: int, allowed: int, span: Span) -> None:
     if number > allowed:
         asks = f"networks are made of each other {number} deep"
@@ -104,10 +121,12 @@ def elaborate(
     Raises:
         ArchError: with everything that is wrong.
     """
-    recorder = Recorder(world.limits)
+    recorder = Recorder(world.limits, world.step)
+    world.nodes = recorder.records
     maker = Elaborator(world, recorder)
     try:
         declaration, home, bound, alias = _resolve(world, module, name, parameters)
+        require_affordable(world, [(declaration, home)])
         frame = _begin(world, home, recorder, declaration, bound, name, alias)
         _inputs(declaration, frame, maker, shapes)
     except Problem as error:

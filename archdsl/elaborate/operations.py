@@ -14,15 +14,17 @@ from archdsl.elaborate.values import (
     ValueProblem,
     bounded,
     integer,
-    items,
     kind_of,
     number,
+    sequence,
     weight,
 )
-from archdsl.layers.sizes import Formula, FormulaError
+from archdsl.layers.sizes import MOST_TERMS, Formula, FormulaError
 from archdsl.limits import LARGEST
 
 MOST_DIGITS = 400  # of any number, before or after its point
+MOST_POWER = 4  # of a free size
+COST_OF_FUNCTION = 2  # in steps, beyond that of its arguments
 
 SEQUENCES = (tuple, range, str)
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -34,18 +36,50 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 MEMBERSHIP = ("in", "not in")
 
 
-def arithmetic(sign: str, left: Value, right: Value, most: int) -> Value:
+def cost_of(sign: str, left: Value, right: Value) -> int:
+    """Return how many items, characters or terms `left sign right` makes."""
+    if isinstance(left, SEQUENCES) or isinstance(right, SEQUENCES):
+        if sign == "+" and isinstance(left, SEQUENCES) and isinstance(right, SEQUENCES):
+            return len(left) + len(right)
+        if sign == "*" and isinstance(left, SEQUENCES) and isinstance(right, int):
+            return len(left) * max(right, 0)
+        if sign == "*" and isinstance(right, SEQUENCES) and isinstance(left, int):
+            return len(right) * max(left, 0)
+        return 0
+    if not isinstance(left, Formula) and not isinstance(right, Formula):
+        return 0
+    first, second = _size_of(left), _size_of(right)
+    if sign == "**" and isinstance(right, int):
+        return first * min(first, MOST_TERMS) * min(max(right, 0), MOST_POWER)
+    return first * second if sign == "*" else first + second
+
+
+def _size_of(value: Value) -> int:
+    return value.atoms + len(value.terms) if isinstance(value, Formula) else 1
+
+
+def cost_of_call(name: str, values: tuple[Value, ...]) -> int:
+    """Return what a call takes in steps: to go through lists, and to make one."""
+    lengths = [len(value) for value in values if isinstance(value, tuple | range)]
+    if name in ("len", "range") or not lengths:
+        return COST_OF_FUNCTION
+    if name == "zip":
+        return COST_OF_FUNCTION + min(lengths) * (2 + len(lengths))
+    return COST_OF_FUNCTION + sum(lengths) * (4 if name == "enumerate" else 1)
+
+
+def arithmetic(sign: str, left: Value, right: Value) -> Value:
     """Work out `left sign right`. Strings and lists can be joined and repeated, as in Python.
 
     Raises:
-        ValueProblem: there is no result, or one larger than `most` items or characters.
+        ValueProblem: there is no result.
     """
     if sign == "+" and isinstance(left, SEQUENCES) and isinstance(right, SEQUENCES):
-        return joined(left, right, most)
+        return joined(left, right)
     if sign == "*" and isinstance(left, SEQUENCES):
-        return repeated(left, integer(right, "how often a list is repeated"), most)
+        return repeated(left, integer(right, "how often a list is repeated"))
     if sign == "*" and isinstance(right, SEQUENCES):
-        return repeated(right, integer(left, "how often a list is repeated"), most)
+        return repeated(right, integer(left, "how often a list is repeated"))
     first, second = (
         number(left, f"what stands before `{sign}`"),
         number(right, f"what stands after `{sign}`"),
@@ -89,7 +123,7 @@ def power(base: Any, exponent: Any) -> Value:
                 raise OverflowError
             return base**exponent
         return float(base) ** exponent
-    if isinstance(base, Formula) and isinstance(exponent, int) and 0 < exponent <= 4:
+    if isinstance(base, Formula) and isinstance(exponent, int) and 0 < exponent <= MOST_POWER:
         return math.prod([base] * exponent)
     result = base**exponent
     if isinstance(result, complex):
@@ -97,24 +131,14 @@ def power(base: Any, exponent: Any) -> Value:
     return result
 
 
-def joined(left: Any, right: Any, most: int) -> Value:
+def joined(left: Any, right: Any) -> Value:
     if isinstance(left, str) != isinstance(right, str):
         raise ValueProblem(f"{kind_of(left)} and {kind_of(right)} can't be joined")
-    check_length(len(left) + len(right), left, most)
     return left + right if isinstance(left, str) else (*left, *right)
 
 
-def repeated(value: Any, times: int, most: int) -> Value:
-    check_length(len(value) * max(times, 0), value, most)
+def repeated(value: Any, times: int) -> Value:
     return (tuple(value) if isinstance(value, range) else value) * times
-
-
-def check_length(length: int, value: Value, most: int) -> None:
-    if isinstance(value, str):
-        if length > 4_096:
-            raise ValueProblem("the result would be a string of more than 4,096 characters")
-    elif length > most:
-        raise ValueProblem(f"the result would be a list of {length:,} items")
 
 
 def compare(sign: str, left: Value, right: Value) -> bool:
@@ -194,25 +218,25 @@ def free_names(*values: Value) -> tuple[str, ...]:
 # --- functions ------------------------------------------------------------------------------
 
 
-def _numbers(name: str, values: tuple[Value, ...], most: int) -> list[Any]:
-    flat = items(values[0], f"what `{name}` is given", most) if len(values) == 1 else values
+def _numbers(name: str, values: tuple[Value, ...]) -> list[Any]:
+    flat = sequence(values[0], f"what `{name}` is given") if len(values) == 1 else values
     if not flat:
         raise ValueProblem(f"`{name}` of nothing has no result")
     return [number(value, f"what `{name}` is given") for value in flat]
 
 
-def _extreme(name: str, values: tuple[Value, ...], most: int) -> Value:
-    best, *others = _numbers(name, values, most)
+def _extreme(name: str, values: tuple[Value, ...]) -> Value:
+    best, *others = _numbers(name, values)
     for other in others:
         if compare("<" if name == "min" else ">", other, best):
             best = other
     return best
 
 
-def _sum(values: tuple[Value, ...], most: int) -> Value:
+def _sum(values: tuple[Value, ...]) -> Value:
     total: Value = 0
-    for value in items(values[0], "what `sum` is given", most):
-        total = arithmetic("+", total, number(value, "what `sum` is given"), most)
+    for value in sequence(values[0], "what `sum` is given"):
+        total = arithmetic("+", total, number(value, "what `sum` is given"))
     return total
 
 
@@ -295,7 +319,7 @@ FUNCTIONS: dict[str, tuple[int, int | None]] = {
 }
 
 
-def call(name: str, values: tuple[Value, ...], most: int) -> Value:
+def call(name: str, values: tuple[Value, ...]) -> Value:
     """Call one of the functions of the language, with Python's meaning."""
     least, greatest = FUNCTIONS[name]
     if len(values) < least or (greatest is not None and len(values) > greatest):
@@ -304,27 +328,25 @@ def call(name: str, values: tuple[Value, ...], most: int) -> Value:
             count = f"at least {least}"
         raise ValueProblem(f"`{name}` takes {count} argument{'' if count.endswith('1') else 's'}")
     try:
-        return bounded(_call(name, values, most))
+        return bounded(_call(name, values))
     except OverflowError:
         raise ValueProblem(f"the result of `{name}` is too large") from None
 
 
-def _call(name: str, values: tuple[Value, ...], most: int) -> Value:
+def _call(name: str, values: tuple[Value, ...]) -> Value:
     if name in ("min", "max"):
-        return _extreme(name, values, most)
+        return _extreme(name, values)
     if name == "sum":
-        return _sum(values, most)
+        return _sum(values)
     if name == "len":
         return _len(values[0])
     if name == "range":
         return _range(values)
     if name == "zip":
-        return tuple(
-            zip(*[items(value, "what `zip` is given", most) for value in values], strict=False)
-        )
+        return tuple(zip(*[sequence(each, "what `zip` is given") for each in values], strict=False))
     if name == "enumerate":
         start = integer(values[1], "where `enumerate` starts") if len(values) > 1 else 0
-        return tuple(enumerate(items(values[0], "what `enumerate` is given", most), start))
+        return tuple(enumerate(sequence(values[0], "what `enumerate` is given"), start))
     if name == "round":
         return _round(values)
     if name == "log":

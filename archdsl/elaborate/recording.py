@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from archdsl.elaborate.errors import Problem
 from archdsl.elaborate.naming import Place
 from archdsl.graph import Graph, Node, Output, Scope
 from archdsl.layers.base import Facts, Layer, LayerError, Shape, Shapes, construct
-from archdsl.layers.sizes import FormulaError, Size
-from archdsl.limits import LARGEST, Limits, OverLimit
+from archdsl.layers.sizes import Formula, FormulaError, Size
+from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits, OverLimit
 
 
 class Way(NamedTuple):
@@ -30,6 +30,18 @@ def trail_of(way: Way | None) -> tuple[Use, ...]:
         trail.append(Use(way.name, way.span))
         way = way.outer
     return tuple(trail)
+
+
+def _trails_of(way: Way | None, known: dict[int, tuple[Use, ...]]) -> tuple[Use, ...]:
+    """Return the same as `trail_of`, made of uses that are known from other ways."""
+    new: list[Way] = []
+    while way is not None and id(way) not in known:
+        new.append(way)
+        way = way.outer
+    trail = () if way is None else known[id(way)]
+    for one in reversed(new):
+        trail = known[id(one)] = (Use(one.name, one.span), *trail)
+    return trail
 
 
 @dataclass(slots=True, eq=False)
@@ -54,8 +66,9 @@ class Record:
 class Recorder:
     """Makes layers and nodes. Equal layers, and equal facts, are made once."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, step: Callable[[Span, int], None]) -> None:
         self.limits = limits
+        self.step = step  # counts work before it is done
         self.records: list[Record] = []
         self.scopes: dict[str, Scope] = {}
         self.ordered: list[Place] = []  # with a `register`
@@ -127,12 +140,20 @@ class Recorder:
         """Keep a node and return its number."""
         if len(self.records) >= self.limits.layers:
             self.reserve(1, record.span, trail_of(record.way))
+        self.step(record.span, self._cost(record))
         self.edges += len(record.inputs)
         if self.edges > self.limits.edges:
             trail = trail_of(record.way)
             self.refuse("edges", self.edges, "inputs of layers", record.span, trail)
         self.records.append(record)
         return len(self.records) - 1
+
+    def _cost(self, record: Record) -> int:
+        """Return the cost of a full name, and of going through formulas, in steps."""
+        length = len(record.scope.name) + len(record.name)
+        sizes = record.facts.output
+        formulas = sum([size.atoms for size in sizes if isinstance(size, Formula)])
+        return length // CHARACTERS_OF_STEP + formulas // 2
 
     def reserve(self, more: int, span: Span, trail: tuple[Use, ...]) -> None:
         """Refuse before `more` nodes are made if they are too many."""
@@ -168,7 +189,7 @@ class Recorder:
         for name, record in zip(names, self.records, strict=True):
             trail = trails.get(id(record.way))
             if trail is None:
-                trail = trails[id(record.way)] = trail_of(record.way)
+                trail = _trails_of(record.way, trails)
             nodes[name] = Node(
                 name,
                 record.label,

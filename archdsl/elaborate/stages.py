@@ -187,11 +187,12 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
     """Give a block its parameters, and its inputs what flows."""
     declaration = block.declaration
     assert declaration is not None
-    given = frame.world.given(operation.arguments, frame)
-    signature = frame.world.signature(block)
-    trail = (*block.trail, *frame.trail)
-    bound = bind(signature, given, block.fixed, operation.span, trail)
-    frame.world.bind_parameters(block.name, declaration.parameters, bound, inside, trail)
+    if declaration.parameters or operation.arguments:
+        given = frame.world.given(operation.arguments, frame)
+        signature = frame.world.signature(block)
+        trail = (*block.trail, *frame.trail)
+        bound = bind(signature, given, block.fixed, operation.span, trail)
+        frame.world.bind_parameters(block.name, declaration.parameters, bound, inside, trail)
     inputs = inputs_of(declaration)
     if not inputs or frame.flowing is None:
         inside.maps = {one.name: None for one in inputs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -204,8 +204,13 @@ def weight(value: Value, most: int) -> int:
     return min(count, most)
 
 
-def items(value: Value, what: str, most: int) -> tuple[Value, ...]:
-    """Return the items of a list."""
+def sequence(value: Value, what: str) -> Sequence[Value]:
+    """Return a list as it is: a range is not written out."""
+    return value if isinstance(value, range) else items(value, what)
+
+
+def items(value: Value, what: str, most: int = LARGEST) -> tuple[Value, ...]:
+    """Return the items of a list, which must be no more than `most`."""
     if isinstance(value, tuple | range):
         if len(value) > most:
             raise ValueProblem(

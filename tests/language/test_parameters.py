@@ -355,7 +355,7 @@ def test_values_from_outside_are_expressions(arch: Arch, name: str, text: str, n
         ("unit", "none", "`unit` is no layer or block: it is none"),
         ("unit", "in", "nothing flows here: `in` has a meaning in networks and blocks only"),
         ("widths", "5", "`widths` of `n` must be a list"),
-        ("widths", "[1] * 10 ** 9", "the result would be a list of 1,000,000,000 items"),
+        ("widths", "[1] * 10 ** 9", None),
         ("widths", "(" * 1000, None),
         ("widths", "[" + "1, " * 300_000 + "]", None),
         ("widths", "\x00", "unexpected character '\\x00' (U+0000)"),

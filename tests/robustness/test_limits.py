@@ -240,6 +240,8 @@ def test_a_claim_beyond_the_ceiling_is_not_told_to_raise_it(
     path = tmp_path / "n.arch"
     path.write_text(f"{BEGIN}  repeat 1000000000000 {{ ReLU }}\n}}\n")
 
+    assert "--limit layers=... goes up to 10,000,000" in refused(in_process(capsys, "count", path))
+    path.write_text(f"{BEGIN}  repeat 1000000000000 {{}}\n}}\n")
     assert "--limit steps=... goes up to 200,000,000" in refused(in_process(capsys, "count", path))
 
 
