@@ -73,7 +73,7 @@ def test_weights_of_a_fusion_fit_those_that_are_stored_as_a_vector(tmp_path: Pat
 @pytest.mark.parametrize("text", [FUSION, PARTS])
 def test_parts_go_through_every_file(tmp_path: Path, text: str) -> None:
     pytest.importorskip("onnxscript")
-    from archdsl.backends.onnx_file import export_onnx, export_pt2
+    from archdsl.backends.export import export_onnx, export_pt2
 
     checked = load(tmp_path, text)
     assert verified(checked)[1].agrees

@@ -73,7 +73,7 @@ def test_a_parameter_is_of_floats_and_learns(tmp_path: Path, value: str) -> None
 
 def test_integers_and_truths_go_through_every_file(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    from archdsl.backends.onnx_file import export_onnx, export_pt2, save_weights
+    from archdsl.backends.export import export_onnx, export_pt2, save_weights
 
     path = tmp_path / "net.arch"
     path.write_text(OFFSETS)
@@ -183,7 +183,7 @@ def test_a_single_number_may_have_no_axis(tmp_path: Path, value: str, dtype: tor
 
 def test_onnx_compares_truths(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    from archdsl.backends.onnx_file import export_onnx
+    from archdsl.backends.export import export_onnx
 
     text = """network net { input x: [3]; buffer b: [batch, 4] = [true, false, true, true]
       output side { from b -> Slice(1, none) }
