@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from archdsl.analysis.report import Report, report
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate.errors import BadNetwork
-from archdsl.freezing import frozen_parameters
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import FormulaError
+from archdsl.patterns import frozen_parameters
 
 
 def count(checked: CheckedGraph, depth: int | None = None, freeze: Sequence[str] = ()) -> Report:

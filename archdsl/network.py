@@ -129,6 +129,7 @@ class Network:
         channels_last: bool = False,
         weights: str | PathLike[str] | Mapping[str, torch.Tensor] | None = None,
         allow_mismatch: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
         freeze: Sequence[str] = (),
     ) -> torch.nn.Module:
         """Return the network as a PyTorch module, made by running `source`.
@@ -140,6 +141,7 @@ class Network:
             weights: a safetensors file, a file of `torch.save`, or a state_dict to load, for this
                 module alone; without it those of `load_weights`, if it was called.
             allow_mismatch: patterns of names that need not fit: `["fc.*"]` for a new head.
+            rename: new names for stored ones: `{"module.*": "*"}` takes a prefix away.
             freeze: patterns of what is not to learn: `["features.*"]`. Where all parameters of a
                 layer with statistics are frozen, or a pattern means these, it keeps them: it
                 computes in training mode as in evaluation mode.
@@ -153,7 +155,7 @@ class Network:
             self.checked, self._generated, device=device, dtype=dtype, channels_last=channels_last
         )
         if weights is not None:
-            backend.load_weights(module, weights, allow_mismatch=allow_mismatch)
+            backend.load_weights(module, weights, allow_mismatch=allow_mismatch, rename=rename)
         elif self._weights:
             self._weights.put_into(module)
         if freeze:
@@ -165,6 +167,7 @@ class Network:
         weights: str | PathLike[str] | Mapping[str, torch.Tensor],
         *,
         allow_mismatch: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
     ) -> WeightReport:
         """Read weights that every module made by `compile` from now on begins with.
 
@@ -172,8 +175,9 @@ class Network:
 
         Args:
             weights: a safetensors file, a file of `torch.save` (of which nothing but tensors is
-                read), or a state_dict.
+                read), or a state_dict. Of a file with several one is named: "best.pt:model_ema".
             allow_mismatch: patterns of names that need not fit: `["fc.*"]` for a new head.
+            rename: new names for stored ones, `{"module.*": "*"}`, done in this order.
 
         Returns:
             What matched, and what was allowed to be missing, surplus or of another shape.
@@ -184,8 +188,10 @@ class Network:
         from archdsl.backends import torch_module as backend
 
         shapes = backend.torch_module(self.checked, self._generated, device="meta")
-        found = backend.fitting_weights(shapes, weights, allow_mismatch=allow_mismatch)
-        self._weights = found.copied() if isinstance(weights, Mapping) else found
+        found = backend.fitting_weights(
+            shapes, weights, allow_mismatch=allow_mismatch, rename=rename
+        )
+        self._weights = found.copied()
         return found.report
 
     def _repr_mimebundle_(self, **options: object) -> Mapping[str, object]:

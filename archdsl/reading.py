@@ -21,12 +21,8 @@ def read_regular(path: Path | str, most_bytes: int) -> bytes:
         OSError: it can't be read, or is no regular file.
         ValueError: the name has a NUL in it.
     """
-    _require_regular(os.stat(path).st_mode, path)  # to open a device may do something
-    # not to wait for a pipe that has taken its place
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
+    descriptor = open_regular(path)
     try:
-        _require_regular(os.fstat(descriptor).st_mode, path)
         parts: list[bytes] = []
         rest = most_bytes + 1
         while rest > 0 and (part := os.read(descriptor, min(rest, PART))):
@@ -39,6 +35,25 @@ def read_regular(path: Path | str, most_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+def open_regular(path: Path | str) -> int:
+    """Open a regular file to read it, and return its descriptor, which the caller closes.
+
+    Raises:
+        OSError: it can't be opened, or is no regular file.
+        ValueError: the name has a NUL in it.
+    """
+    _require_regular(os.stat(path).st_mode, path)  # to open a device may do something
+    # not to wait for a pipe that has taken its place
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        _require_regular(os.fstat(descriptor).st_mode, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def _require_regular(mode: int, path: Path | str) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -48,3 +63,20 @@ def _require_regular(mode: int, path: Path | str) -> None:
 
 def _no_regular_file(path: Path | str) -> NoRegularFile:
     return NoRegularFile(errno.EINVAL, "is no regular file", str(path))
+
+
+def reason_of(error: OSError) -> str:
+    """Say why a file can't be read, as a sentence goes on after its name."""
+    if isinstance(error, NoRegularFile):
+        return "is no regular file"
+    reasons = {
+        errno.ENOENT: "does not exist",
+        errno.EACCES: "can't be read: permission denied",
+        errno.EISDIR: "is a folder",
+        errno.ENAMETOOLONG: "has too long a name",
+        errno.ELOOP: "is a link that leads in a circle",
+        errno.ENOTDIR: "does not exist: a part of its path is a file",
+    }
+    return reasons.get(
+        error.errno or 0, f"can't be read: {(error.strerror or 'unknown error').lower()}"
+    )

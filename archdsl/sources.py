@@ -15,7 +15,7 @@ from archdsl.elaborate.known_names import item_names
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.limits import Limits, OverLimit
-from archdsl.reading import NoRegularFile, read_regular
+from archdsl.reading import read_regular, reason_of
 from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser
 
@@ -272,7 +272,7 @@ class Reader:
         try:
             data = read_regular(path, most)
         except OSError as error:
-            raise refuse(_reason(error), _hint(error, shown)) from None
+            raise refuse(reason_of(error), _hint(error, shown)) from None
         except ValueError:  # a NUL in the name
             raise refuse("can't be a file name") from None
         if len(data) > most:
@@ -300,22 +300,6 @@ class Reader:
 
 def _within(path: str, folder: str) -> bool:
     return os.path.commonpath([path, folder]) == folder
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, NoRegularFile):
-        return "is no regular file"
-    reasons = {
-        errno.ENOENT: "does not exist",
-        errno.EACCES: "can't be read: permission denied",
-        errno.EISDIR: "is a folder",
-        errno.ENAMETOOLONG: "has too long a name",
-        errno.ELOOP: "is a link that leads in a circle",
-        errno.ENOTDIR: "does not exist: a part of its path is a file",
-    }
-    return reasons.get(
-        error.errno or 0, f"can't be read: {(error.strerror or 'unknown error').lower()}"
-    )
 
 
 def _hint(error: OSError, shown: str) -> str:

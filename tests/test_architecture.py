@@ -39,18 +39,18 @@ ALLOWED: dict[str, set[str]] = {
         "layers",
         "graph",
         "analysis",
-        "freezing",
+        "patterns",
         "networkx_graph",
         "output",
         "reading",
     },
     "sources": {"diagnostics", "limits", "syntax", "elaborate", "reading"},
-    "freezing": {"diagnostics", "graph", "analysis"},
+    "patterns": {"diagnostics", "graph", "analysis"},
     "own_layers": {"layers"},
 }
 ALLOWED["pipeline"] = {*ALLOWED}
 ALLOWED["counting"] = {
-    "diagnostics", "elaborate", "analysis", "freezing", "graph", "layers"
+    "diagnostics", "elaborate", "analysis", "patterns", "graph", "layers"
 }  # fmt: skip
 ALLOWED["network"] = {*ALLOWED} - {"network"}
 ALLOWED["error_index"] = {*ALLOWED}

@@ -38,6 +38,7 @@ class Wishes:
     torch_compile: bool
     weights: str | None
     allow_mismatch: tuple[str, ...]
+    rename: dict[str, str]
     freeze: tuple[str, ...]
     verify: bool
 
@@ -54,6 +55,12 @@ class Wishes:
 @click.option("--weights", metavar="FILE", help="Load these: safetensors, or a file of torch.")
 @click.option(
     "--allow-mismatch", multiple=True, metavar="PATTERN", help="Weights that need not fit: 'fc.*'."
+)
+@click.option(
+    "--rename",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Other names for stored weights: 'module.*=*'.",
 )
 @click.option(
     "--freeze", multiple=True, metavar="PATTERN", help="Keep these as they are in training."
@@ -73,6 +80,7 @@ def command(
     inputs: tuple[str, ...],
     output: str | None,
     force: bool,
+    rename: tuple[str, ...],
     reading: Reading,
     **wishes: Any,
 ) -> int:
@@ -81,6 +89,10 @@ def command(
     Without -o the source goes to NETWORK.py in the present folder. Says what was built, and fails
     if torch has other parameters than were counted.
     """
+    renames = _renames(rename)
+    if wishes["weights"] is None and (rename or wishes["allow_mismatch"]):
+        option = "--rename" if rename else "--allow-mismatch"
+        raise click.UsageError(f"{option} is about weights: give them with --weights FILE")
     checked = graph_of(reading.spec(name), parameters, inputs)
     mention(checked.warnings)
     from archdsl.backends.python_source import generate
@@ -93,7 +105,19 @@ def command(
     ending = os.path.splitext(path)[1]
     if ending not in ENDINGS and not path.startswith("/dev/"):
         raise click.UsageError(f"{printable(path)} must end in one of {', '.join(ENDINGS)}")
-    return build(checked, source, path, Wishes(**wishes))
+    return build(checked, source, path, Wishes(rename=renames, **wishes))
+
+
+def _renames(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read renames, which are done in the order in which they were given."""
+    renames: dict[str, str] = {}
+    for text in texts:
+        old, equals, new = text.partition("=")
+        if not equals or not old or not new or old in renames:
+            reason = "is given twice" if old in renames else "is not OLD=NEW, as in 'module.*=*'"
+            raise click.BadParameter(f"{printable(text)} {reason}", param_hint="--rename")
+        renames[old] = new
+    return renames
 
 
 def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes) -> int:
@@ -123,9 +147,12 @@ def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes
         layers = f"{len(learning.kept)} layer{'s' if len(learning.kept) > 1 else ''}"
         kept = f"; statistics of {layers} kept" if learning.kept else ""
         click.echo(f"trainable   {learning.trainable:,}, and {learning.frozen:,} frozen{kept}")
-    if wishes.weights:
-        loaded = backend.load_weights(module, wishes.weights, allow_mismatch=wishes.allow_mismatch)
-        click.echo(f"weights     {loaded}")
+    if wishes.weights is not None:
+        loaded = backend.load_weights(
+            module, wishes.weights, allow_mismatch=wishes.allow_mismatch, rename=wishes.rename
+        )
+        under = f", under `{printable(loaded.key)}` in the file" if loaded.key else ""
+        click.echo(f"weights     {loaded}{under}")
     click.echo(f"macs        {_macs(checked)}")
     runs: Any = module  # as torch.compile declares what it returns
     if wishes.torch_compile:

@@ -22,7 +22,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.diagram import problems as drawing
     from archdsl.backends.python_source.errors import NothingToEvaluate
     from archdsl.backends.torch_module import problems as running
-    from archdsl.freezing import NoSuchParameter
+    from archdsl.patterns import BadRename, NoSuchParameter
 
     return {
         "E0603_training_only": NothingToEvaluate(span=SPAN, name="net"),
@@ -38,10 +38,16 @@ def made() -> dict[str, Diagnostic]:
             path="net.safetensors",
             reason="doesn't fit the network: 1 missing, 1 surplus",
             more=("missing: fc.weight", "surplus: head.weight"),
-            hint="is `head.weight` what the network calls `fc.weight`?",
+            hint="`--rename 'head.weight=fc.weight'` makes all names fit",
         ),
         "E0608_pattern": NoSuchParameter(
             span=None, pattern="layer9.*", known=("conv1.weight", "bn1.weight")
+        ),
+        "E0612_rename": BadRename(
+            span=None,
+            old="module.*",
+            new="*.*",
+            reason="the new name has more `*` or `?` than the old one",
         ),
         "E0609_export": running.CannotExport(
             span=None,

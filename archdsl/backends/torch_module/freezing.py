@@ -9,8 +9,8 @@ from functools import partial
 from torch import nn
 
 from archdsl.analysis.cost import in_state
-from archdsl.freezing import matching
 from archdsl.graph import CheckedGraph
+from archdsl.patterns import matching
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.diagnostics import ArchError, Diagnostic, printable
 
 
 class TorchError(ArchError):
@@ -65,6 +65,12 @@ class WrongWeights(Diagnostic):
 
     def notes(self) -> tuple[str, ...]:
         return self.more
+
+
+def wrong_weights(path: str, reason: str, hint: str = "", more: tuple[str, ...] = ()) -> TorchError:
+    """Return the error of weights that can't be used; `reason` goes on after their path."""
+    problem = WrongWeights(span=None, path=printable(path), reason=reason, more=more, hint=hint)
+    return TorchError([problem])
 
 
 class CannotExport(Diagnostic):

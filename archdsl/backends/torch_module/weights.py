@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
+import os
+import shlex
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -16,14 +17,19 @@ from torch import nn
 
 from archdsl.backends.escaping import html_text
 from archdsl.backends.torch_module.problems import TorchError, WrongWeights
+from archdsl.backends.torch_module.proposals import fewest_patterns, fitting_renames
+from archdsl.backends.torch_module.state_dicts import PLAIN, find_state_dict, unusable
+from archdsl.backends.torch_module.weight_files import read_file
 from archdsl.diagnostics import printable
-from archdsl.freezing import matches
+from archdsl.patterns import matches, renamed
 
 MOST_NAMED = 8
 MOST_NAMES = 200  # in a notebook
-WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training code puts it
+LONGEST_HELP = 400  # more would be cut, and be no command any more
 
-Stored: TypeAlias = str | PathLike[str] | Mapping[str, torch.Tensor]
+Stored: TypeAlias = str | PathLike[str] | Mapping[str, Any]
+Renames: TypeAlias = Mapping[str, str]
+Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,18 +41,30 @@ class WeightReport:
         missing: names of the network that were not stored; they keep their first values.
         surplus: stored names that the network doesn't have.
         differing: names with another shape in the network: what it has, and what was stored.
+        unusable: names of tensors that the network can't take, and why: complex, sparse, ...
+        filled: names that were not stored and that torch, too, does without when it loads
+            strictly: `num_batches_tracked` of files from before torch 0.4.1.
+        key: the key under which the state_dict was found, or "".
     """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     surplus: tuple[str, ...]
-    differing: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    differing: Mapping[str, tuple[Shape, Shape]]
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    filled: tuple[str, ...] = ()
+    key: str = ""
 
     def __str__(self) -> str:
         parts = [f"{len(self.matched):,} matched"]
-        parts += [f"{len(self.missing):,} missing"] if self.missing else []
-        parts += [f"{len(self.surplus):,} surplus"] if self.surplus else []
-        parts += [f"{len(self.differing):,} of another shape"] if self.differing else []
+        for names, what in (
+            (self.missing, "missing"),
+            (self.surplus, "surplus"),
+            (self.differing, "of another shape"),
+            (self.unusable, "of another kind"),
+            (self.filled, "not stored and not needed"),
+        ):
+            parts += [f"{len(names):,} {what}"] if names else []
         return ", ".join(parts)
 
     def __repr__(self) -> str:
@@ -61,6 +79,7 @@ class WeightReport:
                 f"{name}: {_shape(ours)} in the network, {_shape(theirs)} stored"
                 for name, (ours, theirs) in self.differing.items()
             ],
+            "of another kind": [f"{name} {reason}" for name, reason in self.unusable.items()],
         }
         shown = f"<p>{html_text(str(self))}</p>\n"
         for heading, names in lists.items():
@@ -96,131 +115,195 @@ class FittingWeights:
 
 
 def load_weights(
-    module: nn.Module, weights: Stored, *, allow_mismatch: Iterable[str] = ()
+    module: nn.Module,
+    weights: Stored,
+    *,
+    allow_mismatch: Iterable[str] = (),
+    rename: Renames | None = None,
 ) -> WeightReport:
     """Put weights into a network, all of them or none.
 
     `weights` is a file (safetensors, or what `torch.save` wrote, read with `weights_only=True` and
-    never otherwise) or a state_dict. Names that match a pattern in `allow_mismatch`, such as
-    "fc.*", may be missing, surplus or of another shape; then they are left alone.
+    never otherwise) or a state_dict. A file that holds several is given with the key of one:
+    "best.pt:model_ema". Names that match a pattern in `allow_mismatch`, such as "fc.*", may be
+    missing, surplus, of another shape or of another kind; then they are left alone.
+
+    Args:
+        rename: new names for stored ones, `{"module.*": "*"}`, done in this order.
 
     Raises:
-        TorchError: the file can't be read, or anything else doesn't fit.
+        ArchError: the file can't be read, a rename can't be done, or anything else doesn't fit.
     """
-    fitting = fitting_weights(module, weights, allow_mismatch=allow_mismatch)
+    fitting = fitting_weights(module, weights, allow_mismatch=allow_mismatch, rename=rename)
     fitting.put_into(module)
     return fitting.report
 
 
 def fitting_weights(
-    module: nn.Module, weights: Stored, *, allow_mismatch: Iterable[str] = ()
+    module: nn.Module,
+    weights: Stored,
+    *,
+    allow_mismatch: Iterable[str] = (),
+    rename: Renames | None = None,
 ) -> FittingWeights:
     """Return those of `weights` that fit a network, as `load_weights` does; the module stays.
 
+    Those of a file may be mapped from it: they change as it does, unless they are copied.
+
     Raises:
-        TorchError: the file can't be read, or anything else doesn't fit.
+        ArchError: the file can't be read, a rename can't be done, or anything else doesn't fit.
     """
+    own = {name: held for name, held in module.state_dict().items() if torch.is_tensor(held)}
+    renames, key = rename or {}, ""
     if isinstance(weights, Mapping):
-        path, stored = "the state_dict", _state_dict(weights, "the state_dict")
+        path, found = "the state_dict", weights
     else:
-        path, stored = printable(fspath(weights)), read_weights(weights)
-    own = module.state_dict()
-    differing = {
-        name: (tuple(own[name].shape), tuple(stored[name].shape))
+        path, key = _path_and_key(fspath(weights))
+        found = read_file(path, len(own))
+    key, state = find_state_dict(found, path, key, own, renames)
+    stored = {new: state[old] for old, new in renamed(list(state), renames).items()}
+    reasons = {
+        name: reason
         for name in own
-        if name in stored and own[name].shape != stored[name].shape
+        if name in stored and (reason := unusable(stored[name], own[name]))
     }
+    fits = {
+        name: _as_shaped(stored[name], own[name])
+        for name in own
+        if name in stored and name not in reasons
+    }
+    shapes = {name: (tuple(own[name].shape), tuple(fits[name].shape)) for name in fits}
+    differing = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
+    tensors = {name: tensor for name, tensor in fits.items() if name not in differing}
+    missing = [name for name in own if name not in stored]
+    versions = None if renames else getattr(state, "_metadata", None)
+    needed = _needed(module, tensors, versions) if missing else set()
     report = WeightReport(
-        matched=tuple(name for name in own if name in stored and name not in differing),
-        missing=tuple(name for name in own if name not in stored),
+        matched=tuple(tensors),
+        missing=tuple(name for name in missing if name in needed),
         surplus=tuple(name for name in stored if name not in own),
         differing=differing,
+        unusable=reasons,
+        filled=tuple(name for name in missing if name not in needed),
+        key=key,
     )
-    _refuse(path, report, tuple(allow_mismatch))
-    return FittingWeights(report, {name: stored[name] for name in report.matched})
+    _refuse(printable(path), report, tuple(allow_mismatch), own, stored)
+    return FittingWeights(report, tensors)
 
 
-def read_weights(path: str | PathLike[str]) -> dict[str, torch.Tensor]:
-    """Read a state_dict from a file without running anything that it holds.
+def _path_and_key(given: str) -> tuple[str, str]:
+    """Take `best.pt:model` apart, unless a file is called so."""
+    path, colon, key = given.rpartition(":")
+    if colon and path and not os.path.lexists(given) and os.path.lexists(path):
+        return path, key
+    return given, ""
 
-    Raises:
-        TorchError: it is missing, damaged, or holds something else.
+
+def _as_shaped(stored: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Return one number without axes, which files from before torch 0.4 hold as a vector of one."""
+    return stored[0] if own.dim() == 0 and stored.shape == (1,) else stored
+
+
+def _needed(
+    module: nn.Module, tensors: Mapping[str, torch.Tensor], versions: object
+) -> Collection[str]:
+    """Return the names that torch, too, would miss when it loads strictly.
+
+    What a module does with states of its earlier versions it knows alone, so it is asked.
     """
-    file = Path(path)
-    if file.suffix == ".safetensors":
-        return _read_safetensors(file)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        reason = "holds more than tensors, and only tensors are read from such a file"
-        raise _wrong(file, reason, "save the state_dict alone, or as safetensors") from None
-    except FileNotFoundError:
-        raise _wrong(file, "does not exist") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise _wrong(file, f"can't be read: {printable(str(error), 120)}") from None
-    return _state_dict(found, file)
+    held = [*module.parameters(), *module.buffers()]
+    memo: dict[int, Any] = {id(one): _without_numbers(one) for one in held}
+    state: Any = OrderedDict(tensors)
+    if versions is not None:
+        state._metadata = versions
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing is copied to "meta"
+        return set(copy.deepcopy(module, memo).load_state_dict(state, strict=False).missing_keys)
 
 
-def _state_dict(found: Any, path: object) -> dict[str, torch.Tensor]:
-    """Return the tensors by name; training code puts them one level down."""
-    for key in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(map(torch.is_tensor, found.values())):
-        raise _wrong(path, "holds no state_dict")
-    if any(tensor.is_meta for tensor in found.values()):
-        raise _wrong(path, "is of a module on the meta device, which has no numbers")
-    return {str(name): tensor for name, tensor in found.items()}
+def _without_numbers(tensor: torch.Tensor) -> torch.Tensor:
+    empty = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
 
 
-def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(file))
-    except FileNotFoundError:
-        raise _wrong(file, "does not exist") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _wrong(file, f"can't be read: {printable(str(error), 120)}") from None
-
-
-def _wrong(path: object, reason: str, hint: str = "") -> TorchError:
-    problem = WrongWeights(span=None, path=printable(str(path)), reason=reason, hint=hint)
-    return TorchError([problem])
-
-
-def _refuse(path: str, report: WeightReport, allowed: Sequence[str]) -> None:
+def _refuse(
+    path: str,
+    report: WeightReport,
+    allowed: Sequence[str],
+    own: Mapping[str, torch.Tensor],
+    stored: Mapping[str, Any],
+) -> None:
     """Raise TorchError if anything doesn't fit that isn't allowed not to."""
 
     def wrong(names: Iterable[str]) -> list[str]:
         return [name for name in names if not matches(name, allowed)]
 
     missing, surplus = wrong(report.missing), wrong(report.surplus)
-    differing = wrong(report.differing)
-    if not (missing or surplus or differing):
+    differing, kinds = wrong(report.differing), wrong(report.unusable)
+    if not (missing or surplus or differing or kinds):
         return
-    notes: list[str] = []
-    for what, names in (("missing", missing), ("surplus", surplus)):
-        if names:
-            notes.append(f"{what}: {_listed(names)}")
+    notes = [
+        f"{what}: {_listed(names)}"
+        for what, names in (("missing", missing), ("surplus", surplus))
+        if names
+    ]
     for name in differing[:MOST_NAMED]:
-        has, stored = report.differing[name]
-        notes.append(f"{name}: {_shape(has)} in the network, {_shape(stored)} stored")
-    hint = ""
-    if near := [get_close_matches(name, surplus, 1) for name in missing[:1]]:
-        hint = f"is `{near[0][0]}` what the network calls `{missing[0]}`?" if near[0] else ""
-    first = next(iter((*differing, *missing, *surplus))).partition(".")[0]
+        has, there = report.differing[name]
+        shown = printable(name, 100)
+        notes.append(f"{shown}: {_shape(has)} in the network, {_shape(there)} stored")
+    notes += [f"{printable(name, 100)} {report.unusable[name]}" for name in kinds[:MOST_NAMED]]
+    where = f" (what is under `{printable(report.key, 100)}`)" if report.key else ""
     problem = WrongWeights(
         span=None,
         path=path,
-        reason=f"doesn't fit the network: {report}",
+        reason=f"doesn't fit the network{where}: {report}",
         more=tuple(notes),
-        hint=hint or f"`--allow-mismatch '{first}.*'` leaves those out",
+        hint=_help(own, stored, report, allowed),
     )
     raise TorchError([problem])
+
+
+def _help(
+    own: Mapping[str, torch.Tensor],
+    stored: Mapping[str, Any],
+    report: WeightReport,
+    allowed: Sequence[str],
+) -> str:
+    """Say which renames and patterns would make the weights fit."""
+    wanted = {name: _shape_of(held) for name, held in own.items() if not matches(name, allowed)}
+    needed = {name: shape for name, shape in wanted.items() if name not in report.filled}
+    renames = fitting_renames(needed, {name: _shape_of(held) for name, held in stored.items()})
+    now = {new: stored[name] for name, new in renamed(list(stored), renames).items()}
+    right = {
+        name
+        for name in wanted
+        if name in now
+        and not unusable(now[name], own[name])
+        and _as_shaped(now[name], own[name]).shape == own[name].shape
+    }
+    if not right:
+        return "no name fits: are these the weights of another network?"
+    surplus = [name for name in now if name not in own and not matches(name, allowed)]
+    left = [name for name in (*needed, *surplus) if name not in right]
+    left += [name for name in wanted if name in now and name not in (*needed, *right)]
+    patterns = fewest_patterns(left, right)
+    leaves = _options("--allow-mismatch", patterns)
+    if not renames:
+        text = f"`{leaves}` leaves those out" if patterns else ""
+    else:
+        options = _options("--rename", [f"{old}={new}" for old, new in renames.items()])
+        text = f"`{options}` makes {len(right) if left else 'all'} names fit"
+        text += f", and `{leaves}` leaves out the rest" if patterns else ""
+    return text if len(text) <= LONGEST_HELP else ""
+
+
+def _options(option: str, values: Iterable[str]) -> str:
+    return " ".join(f"{option} {shlex.quote(value)}" for value in values)
+
+
+def _shape_of(held: Any) -> Shape:
+    """Return the shape of a tensor that has one, or one that no other has."""
+    return tuple(held.shape) if type(held) in PLAIN and not held.is_nested else (-1,)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -228,5 +311,5 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(printable(name, 100) for name in names[:MOST_NAMED]) + more
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def _shape(shape: Shape) -> str:
     return " x ".join(map(str, shape)) or "one number"

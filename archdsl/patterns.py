@@ -1,0 +1,166 @@
+"""Names by pattern: what to freeze, weights that need not fit, and weights under other names.
+
+In a pattern `*` stands for any text and `?` for one character; a pattern that means the name of a
+module means all that is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+
+from archdsl.analysis.cost import in_state
+from archdsl.diagnostics import ArchError, Diagnostic, printable
+from archdsl.graph import CheckedGraph
+
+
+class NoSuchParameter(Diagnostic):
+    """A pattern that no parameter and no buffer has."""
+
+    code = "E0608"
+    pattern: str
+    known: tuple[str, ...]
+    what: str = "no parameter and no buffer"
+
+    def message(self) -> str:
+        return f"{self.what} is called `{printable(self.pattern, 100)}`"
+
+    def help(self) -> str:
+        known = [printable(name, 100) for name in self.known]
+        return f"there are `{'`, `'.join(known)}`, ..." if known else ""
+
+
+class BadRename(Diagnostic):
+    """Weights that can't be renamed so.
+
+    In `--rename 'old=new'` each `*` and `?` of the new name stands for what the old one's matched,
+    in order: `'module.*=*'` takes a prefix away. Several are done one after the other.
+    """
+
+    code = "E0612"
+    old: str
+    new: str
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        rename = f"{printable(self.old, 100)}={printable(self.new, 100)}"
+        return f"`--rename '{rename}'` can't be done: {self.reason}"
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a parameter is meant by a pattern: `features.*`, or `fc` for all of it."""
+    return any(form.fullmatch(name) for pattern in patterns for form in _forms(pattern))
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> frozenset[str]:
+    """Return the names that any pattern means.
+
+    Raises:
+        ArchError: a pattern means none of them.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        meant = {name for name in names if matches(name, [pattern])}
+        if not meant:
+            raise ArchError([_nothing(pattern, names)])
+        found |= meant
+    return frozenset(found)
+
+
+def renamed(names: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
+    """Return the new name of each; each rename is done on what those before it gave.
+
+    Raises:
+        ArchError: a pattern means none of the names, its new name has a `*` or `?` too many, or
+            two names become one.
+    """
+    now = {name: name for name in names}
+    for old, new in renames.items():
+        if any(new.count(sign) > old.count(sign) for sign in "*?"):
+            reason = "the new name has more `*` or `?` than the old one"
+            raise ArchError([BadRename(span=None, old=old, new=new, reason=reason)])
+        after = {name: renamed_one(present, old, new) for name, present in now.items()}
+        if all(name is None for name in after.values()):
+            raise ArchError([_nothing(old, list(now.values()), "no stored weight")])
+        owners: dict[str, str] = {}
+        for name, present in now.items():
+            now[name] = found = present if (one := after[name]) is None else one
+            if not found:
+                reason = f"nothing is left of `{printable(present, 100)}`"
+                raise ArchError([BadRename(span=None, old=old, new=new, reason=reason)])
+            if (other := owners.setdefault(found, name)) != name:
+                both = " and ".join(f"`{printable(each, 100)}`" for each in (other, name))
+                reason = f"{both} would both be called `{printable(found, 100)}`"
+                raise ArchError([BadRename(span=None, old=old, new=new, reason=reason)])
+    return now
+
+
+def renamed_one(name: str, old: str, new: str) -> str | None:
+    """Return a name after one rename, or None if its pattern doesn't mean it."""
+    whole, below = _forms(old)
+    rest = ""
+    if not (match := whole.fullmatch(name)):
+        if not (match := below.fullmatch(name)):
+            return None
+        rest = match[match.re.groups]
+    held = {
+        sign: iter([match[place + 1] for place, one in enumerate(_signs(old)) if one == sign])
+        for sign in "*?"
+    }
+    return "".join(next(held[one]) if one in held else one for one in new) + rest
+
+
+@lru_cache(256)
+def _forms(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what matches the names that a pattern means: as a whole, and what is below those.
+
+    The groups are what its signs stand for, in order; the last of the second is what is below.
+    Where a `*` is followed by another, its text is settled at the first place where what stands
+    between them is found (`(?>`), so no pattern takes time for trying all others.
+    """
+    first, *others = ("".join(_literal(one) for one in part) for part in pattern.split("*"))
+    if not others:
+        return re.compile(first, re.DOTALL), re.compile(rf"{first}(\..+)", re.DOTALL)
+    *between, last = others
+    before = first + "".join(f"(?>(.*?){part})" for part in between)
+    return (
+        re.compile(rf"{before}(.*){last}", re.DOTALL),
+        re.compile(rf"{before}(.*?){last}(\..+)", re.DOTALL),
+    )
+
+
+def _literal(character: str) -> str:
+    return "(.)" if character == "?" else re.escape(character)
+
+
+def _signs(pattern: str) -> list[str]:
+    return [character for character in pattern if character in "*?"]
+
+
+def _nothing(
+    pattern: str, names: Sequence[str], what: str = NoSuchParameter.what
+) -> NoSuchParameter:
+    known = get_close_matches(pattern, names, 3, 0.3) or sorted(names)[:3]
+    return NoSuchParameter(span=None, pattern=pattern, known=tuple(known), what=what)
+
+
+def frozen_parameters(checked: CheckedGraph, patterns: Sequence[str]) -> frozenset[str]:
+    """Return the names in a network's state_dict that patterns mean.
+
+    Raises:
+        ArchError: a pattern means none of them.
+    """
+    if not patterns:
+        return frozenset()
+    nodes = checked.nodes.values()
+    return matching(
+        [
+            name
+            for node in nodes
+            for name in in_state(node, {**node.facts.params, **node.facts.buffers})
+        ],
+        patterns,
+    )
