@@ -143,7 +143,7 @@ def make_layer(
                     name=name,
                     reason=reason,
                     given=kind_of(value),
-                    hint=meant(reason, value)
+                    hint=meant(reason, value, span)
                     or input_given(given, frame, least=1)
                     or (f"`archdsl layers {kind.__name__}` explains it" if not kind.word else ""),
                 )
@@ -151,10 +151,13 @@ def make_layer(
         raise Spoiled from None
 
 
-def meant(reason: str, value: object) -> str:
+def meant(reason: str, value: object, span: Span) -> str:
     """Say what was likely meant by a value that an argument can't have, or ""."""
-    if isinstance(value, float) and value.is_integer() and "integer" in reason:
-        return f"write {int(value)}; a division that gives an integer is written `//`"
+    if isinstance(value, float) and "integer" in reason:
+        if "/" in span.source.text[span.start : span.end]:
+            return "write `//`, which gives an integer; `/` gives a number with a fraction"
+        if value.is_integer():
+            return f"write {int(value)}; a division that gives an integer is written `//`"
     if isinstance(value, str) and f'"{value.lower()}"' in reason:
         return f'write "{value.lower()}"'
     return ""
