@@ -168,6 +168,7 @@ def latex_table(grid: Grid, note: str = "") -> str:
 
     rows = "".join(line([latex_text(cell) for cell in row]) for row in grid.rows)
     totals = "".join(line([latex_text(cell) for cell in row]) for row in grid.totals)
+    below = f"\\multicolumn{{{len(places)}}}{{l}}{{{latex_text(note)}}}"
     return (
         f"\\begin{{tabular}}{{{places}}}\n  \\toprule\n"
         + line([latex_text(column.heading) for column in grid.columns])
@@ -175,7 +176,7 @@ def latex_table(grid: Grid, note: str = "") -> str:
         + rows
         + (f"  \\midrule\n{totals}" if totals else "")
         + "  \\bottomrule\n"
-        + (f"  \\multicolumn{{{len(places)}}}{{l}}{{{latex_text(note)}}} \\\\\n" if note else "")
+        + (f"  \\addlinespace\n{line([below])}" if note else "")
         + "\\end{tabular}\n"
     )
 

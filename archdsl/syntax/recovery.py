@@ -231,16 +231,21 @@ class Part:
         that is closed by a `}` further to the left than the line it stands on. Its `}` belongs
         before the first line that is not further to the right.
         """
-        depth = 0
+        around: list[int] = []
         left: list[tuple[int, int]] = []  # closed further to the left; by where they are closed
         for mark in re.finditer(r"[{}]", self.signs):
             at = mark.start()
-            depth += 1 if mark[0] == "{" else -1
+            if mark[0] == "}":
+                around = around[:-1]
+                continue
+            # who sets in one body sets in all
+            set_in = bool(around) and self._indent(at) > self._indent(around[-1])
+            around.append(at)
             closing = brackets.partner.get(at, len(self.signs) - 1)
-            if mark[0] == "}" or at in self.added or closing in self.added:
+            if at in self.added or closing in self.added:
                 continue
             place = self._next_line(at, closing)
-            if depth > 1 and place < closing and not self.signs[at + 1 : place].strip():
+            if set_in and place < closing and not self.signs[at + 1 : place].strip():
                 return at, place
             if self._is_first(closing) and self._indent(at) > self._indent(closing):
                 left.append((closing, at))

@@ -174,6 +174,12 @@ def test_one_error_for_each_statement_that_is_wrong(lines: list[str], shown: lis
     assert lines_of(found_in(body(*lines))) == shown
 
 
+def test_what_is_not_set_in_is_not_guessed_at() -> None:
+    flat = "network n {\ninput x: [4]\nbody: {\nReLU\nTanh)\n}\nLinear(3)\n"
+
+    assert lines_of(found_in(flat)) == [1, 5]
+
+
 def test_an_item_after_one_that_is_not_closed_is_read_for_itself() -> None:
     text = "network n {\n  input x: [4]\n  ReLU\n\nblock B {\n  ReLU)\n}\n"
 
