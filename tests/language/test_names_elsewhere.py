@@ -7,7 +7,7 @@ import re
 import pytest
 from shown import Wrong
 
-from archdsl.elaborate.known_names import NO_LAYERS
+from archdsl.elaborate.elsewhere import NO_LAYERS
 from archdsl.layers.registry import Registry
 
 LAYERS = Registry()
