@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
+from archdsl.backends.diagram.lettering import FONTS, width_of
+
 WIDTH, HEIGHT = 960, 640
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 20, 60
-SIZE = 12  # of the letters, in pixels; one is some 0.55 wide
+SIZE = 12  # of the letters, in pixels
 # Colours that can be told apart, also by those who see few: Okabe and Ito, 2008
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
@@ -60,7 +62,7 @@ def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
     up = _axis([point.y for point in points], HEIGHT - BOTTOM, TOP)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'font-family="sans-serif" font-size="{SIZE}">',
+        f'font-family="{FONTS}" font-size="{SIZE}">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         *_grid(across, up),
         f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 15}" text-anchor="middle">{x_title}</text>',
@@ -100,11 +102,13 @@ def _points(points: Sequence[Point], across: Axis, up: Axis) -> Iterator[str]:
         label = escape(point.label)
         title = f"{label}: {point.x:,} and {point.y:,}"
         yield f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"><title>{title}</title></circle>'
-        for place in _places(x, y, 0.55 * SIZE * len(point.label)):
+        width = width_of(point.label, SIZE)
+        for place in _places(x, y, width):
             inside = place.left > LEFT and place.right < WIDTH - RIGHT
             if inside and not any(place.meets(other) for other in taken):
                 taken.append(place)
-                style = f'text-anchor="middle" fill="{colour}"'
+                style = f'text-anchor="middle" fill="{colour}" textLength="{width:.1f}"'
+                style += ' lengthAdjust="spacingAndGlyphs"'
                 middle = (place.left + place.right) / 2
                 yield f'<text x="{middle:.1f}" y="{place.bottom - 2:.1f}" {style}>{label}</text>'
                 break

@@ -10,11 +10,10 @@ from math import atan2, degrees, hypot
 from archdsl.backends.diagram.escaping import attributes_of, visible
 from archdsl.backends.diagram.frames import MARGIN, Frames
 from archdsl.backends.diagram.labels import SMALL
+from archdsl.backends.diagram.lettering import width_of
 from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import Edge, View
 
-# How wide digits, spaces and signs between sizes are in Helvetica and its like, for a size of 1.
-DIGIT, SPACE, TIMES = 0.556, 0.278, 0.5
 BESIDE = 6  # points between an edge and the shape beside it: its arrowhead is half as wide
 BELOW = 10  # points from the box down to the middle of the shape
 FRAME_LINE = 2  # points between a frame and the shape below it
@@ -92,12 +91,6 @@ def _look(
     return f" [{attributes_of(look)}]" if look else ""
 
 
-def width_of(shape: str) -> float:
-    """Tell how wide a shape beside an edge is, in points; names of free sizes are estimated."""
-    spaces, times = shape.count(" "), shape.count("x")
-    return SMALL * (DIGIT * (len(shape) - spaces - times) + SPACE * spaces + TIMES * times)
-
-
 def _beside_tail(shape: str, left: int, across: bool) -> Mapping[str, str]:
     """Put a shape right beside the tail of a straight edge, below the `left` frames it leaves.
 
@@ -105,7 +98,7 @@ def _beside_tail(shape: str, left: int, across: bool) -> Mapping[str, str]:
     stands at an angle that depends on the length of the text. Where the edge goes across frames, an
     empty label keeps room between them.
     """
-    aside = width_of(shape) / 2 + BESIDE
+    aside = width_of(shape, SMALL) / 2 + BESIDE
     below = BELOW + (MARGIN * left + FRAME_LINE if left else 0)
     return {
         "taillabel": shape,

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from archdsl.backends.diagram.arrows import BESIDE, arrows, width_of
+from archdsl.backends.diagram.arrows import BESIDE, arrows
 from archdsl.backends.diagram.escaping import attributes_of, dot_html, dot_quoted, visible
 from archdsl.backends.diagram.frames import MARGIN, aside, frames_around, least_widths, title_of
 from archdsl.backends.diagram.labels import SMALL, label_of_box
 from archdsl.backends.diagram.legend import legend
+from archdsl.backends.diagram.lettering import width_of
 from archdsl.backends.diagram.rows import Style, name_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, View, boxes_in
 from archdsl.backends.diagram.wording import Words, kind_of
@@ -204,7 +205,7 @@ def _width(box: Box, words: Words) -> int:
 
 @lru_cache(256)
 def _width_for(shape: str) -> int:
-    return round(2 * (width_of(shape) + BESIDE - MARGIN))
+    return round(2 * (width_of(shape, SMALL) + BESIDE - MARGIN))
 
 
 def _merge(box: Box, style: Style) -> dict[str, str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from archdsl.backends.diagram.lettering import with_lengths
 from archdsl.backends.diagram.problems import (
     EngineFailed,
     NoEngine,
@@ -116,6 +117,8 @@ def _run(name: str, command: Sequence[str], dot: str, format: str, dpi: int) -> 
     if done.returncode != 0 or not done.stdout:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise ArchError([EngineFailed(span=None, engine=name, said=said[-1] if said else "")])
+    if format == "svg":
+        return with_lengths(done.stdout.decode()).encode()
     if format != "pdf":
         return done.stdout
     if not FONTS.search(done.stdout):

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from archdsl.backends.diagram.escaping import visible
+from archdsl.backends.diagram.lettering import width_of
 from archdsl.backends.diagram.view import Box, Cluster, View
 from archdsl.graph import Scope
 
@@ -21,19 +22,6 @@ NARROW = 11  # characters of a line for which a title has its full size
 MARGIN = 10  # points between a frame and what is in it
 INSET = 8  # points between a frame and its title
 CLEAR = 4  # points between a title and an arrow
-CAPITAL, LETTER, IDEOGRAPH = 0.7, 0.58, 1.0
-
-
-class _Widths(dict[str, float]):
-    """Widths of characters in bold Helvetica for a size of 1: of some, of capitals, of most."""
-
-    def __missing__(self, character: str) -> float:
-        if character >= "\u1100":
-            return IDEOGRAPH
-        return CAPITAL if character.isupper() else LETTER
-
-
-WIDTHS = _Widths({**dict.fromkeys("fijlt.,:;'|()[]/! ", 0.33), **dict.fromkeys("mwMW@%", 0.92)})
 
 Frames = Mapping[int, tuple[Cluster, ...]]  # those around each box, by its index
 
@@ -62,14 +50,11 @@ def title_of(scope: Scope) -> Title:
 def _title(label: str, block: str) -> Title:
     if len(label) + len(block) < NARROW:
         line = f"{label} {block}"
-        return Title(label, block, TITLE, True, _width(line) * TITLE)
+        return Title(label, block, TITLE, True, width_of(line, TITLE, bold=True))
     longest = max(len(label), len(block))
     size = max(TITLE_LEAST, min(TITLE, TITLE * NARROW // longest))
-    return Title(label, block, size, False, max(_width(label), _width(block)) * size)
-
-
-def _width(line: str) -> float:
-    return sum(map(WIDTHS.__getitem__, line))
+    width = max(width_of(label, size, bold=True), width_of(block, size))
+    return Title(label, block, size, False, width)
 
 
 def least_widths(view: View, around: Frames) -> Mapping[int, int]:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from archdsl.backends.diagram.escaping import dot_html
+from archdsl.backends.diagram.lettering import width_of
 from archdsl.backends.diagram.palette import Theme
 from archdsl.backends.diagram.rows import Row, Style, families_of, rows_of
 from archdsl.backends.diagram.view import Box, View
 
 SMALL = 9  # points
-NAME = 5.5  # mean width of a character of a name, in points
+PADDING = 4  # points around the text of a cell
 ROW = 19  # height of a row, in points
 LONGEST_LINE = 18  # characters of what is said of a layer in a narrow box
 BAR = 5  # height of the strip of colours under a block, in points
@@ -40,7 +41,8 @@ def _label(rows: Sequence[Row], box: Box, style: Style, width: int, stacked: boo
         _stacked(row, theme.small) if stacked else _cells(row, named, theme.small) for row in rows
     ]
     if width:  # of the first cell; a name beside it takes its part
-        beside = max([len(row.name) for row in rows]) * NAME if named else 0
+        names = [width_of(row.name, SMALL) for row in rows]
+        beside = max(names) + 2 * PADDING if named else 0
         lines[0] = lines[0].replace("<TD", f'<TD WIDTH="{max(1, round(width - beside))}"', 1)
     if box.times > 1:
         mark = f'<FONT COLOR="{theme.background}"><B>x {box.times}</B></FONT>'
@@ -111,6 +113,6 @@ def _table(lines: Sequence[str], theme: Theme, dashed: bool, behind: str) -> str
     style = ' STYLE="DASHED"' if dashed else f' BGCOLOR="{behind}"'
     rows = "</TR><TR>".join(lines)
     return (
-        f'<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4"'
+        f'<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{PADDING}"'
         f' COLOR="{theme.line}"{style}><TR>{rows}</TR></TABLE>'
     )
