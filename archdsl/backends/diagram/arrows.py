@@ -11,39 +11,74 @@ from archdsl.backends.diagram.escaping import attributes_of, visible
 from archdsl.backends.diagram.frames import MARGIN, Frames
 from archdsl.backends.diagram.labels import SMALL
 from archdsl.backends.diagram.lettering import width_of
+from archdsl.backends.diagram.lines import Lines
 from archdsl.backends.diagram.rows import Style
 from archdsl.backends.diagram.view import Edge, View
 
 BESIDE = 6  # points between an edge and the shape beside it: its arrowhead is half as wide
 BELOW = 10  # points from the box down to the middle of the shape
+WITHIN = 5.5  # the same where a frame's line is right below
 FRAME_LINE = 2  # points between a frame and the shape below it
 # Graphviz keeps a cluster narrow with a weight of 128; a straight line counts for more.
 PLAIN, CHAIN, MAIN = 1, 200, 1000
 LONGEST_BRANCH = 64  # boxes
+LONGEST_SHAPE = 8  # characters that stand in one line beside a horizontal arrow
+# How an edge goes in a picture of several lines: back in one, to the next, or elsewhere.
+BACK, TURNS, PARTS = "back", "turns", "parts"
 
 
 def arrows(
-    view: View, style: Style, names: Mapping[int, str], around: Frames, direction: str
+    view: View,
+    style: Style,
+    names: Mapping[int, str],
+    around: Frames,
+    direction: str,
+    lines: Lines,
 ) -> Iterator[str]:
     """Yield the edges of a view between boxes of these quoted names, with these frames around them.
 
     From top to bottom an edge that bends arrives in the middle of a box that reads nothing else,
-    from above: beside the title of the frame around it.
+    from above: beside the title of the frame around it. From left to right those of a line that
+    runs back are written from their head to their tail, since Graphviz knows one direction only.
     """
     comes = Counter([edge.target for edge in view.edges])
     for edge, weight in zip(view.edges, weights(view.edges), strict=True):
         shape, tail = None, None
+        way = _way(lines, edge.source, edge.target)
         if edge.labelled:
             shape = visible(view.words.shape(edge.shape))
-            if edge.straight and direction == "TB":
+            if way == TURNS:
+                tail = _beside_turn(around, lines, edge)
+            elif edge.straight and direction == "TB":
                 source, target = around[edge.source], around[edge.target]
                 left = sum([frame not in target for frame in source]) if source else 0
-                tail = left, source != target
+                tail = 1, BELOW + (MARGIN * left + FRAME_LINE if left else 0), source != target
+            elif direction == "LR":
+                shape = "\n".join(lines_of_shape(shape))
         color = style.theme.accent if edge.shortcut else ""
         bent = direction == "TB" and not edge.main and not edge.alone and comes[edge.target] == 1
         length = _least_length(view, edge, around) if edge.main and comes[edge.target] > 1 else 1
-        look = _look(weight, shape, tail, edge.main, color, edge.training_only, bent, length)
-        yield f"{names[edge.source]} -> {names[edge.target]}{look}"
+        look = _look(weight, shape, tail, edge.main, color, edge.training_only, bent, length, way)
+        source_name, target_name = names[edge.source], names[edge.target]
+        if way == BACK:
+            yield f"{target_name} -> {source_name}{look}"
+            continue
+        if way == TURNS:
+            yield f"{{rank=same {source_name} {target_name}}}"
+        yield f"{source_name} -> {target_name}{look}"
+
+
+def lines_of_shape(shape: str) -> Sequence[str]:
+    """Break a shape beside a horizontal arrow behind its first size, so that it is less wide."""
+    first, times, rest = shape.partition(" x ")
+    return [first + times.rstrip(), rest] if times and len(shape) > LONGEST_SHAPE else [shape]
+
+
+def _way(lines: Lines, source: int, target: int) -> str:
+    """Return how an edge goes, or "" where it goes on in a line from left to right."""
+    if lines.part(source, target):
+        return TURNS if (source, target) in lines.turns else PARTS
+    return BACK if lines.runs_back(source) else ""
 
 
 def _least_length(view: View, edge: Edge, around: Frames) -> int:
@@ -65,16 +100,21 @@ def _least_length(view: View, edge: Edge, around: Frames) -> int:
 def _look(
     weight: int,
     shape: str | None,
-    tail: tuple[int, bool] | None,
+    tail: tuple[int, float, bool] | None,
     main: bool,
     color: str,
     training_only: bool,
     bent: bool,
     length: int,
+    way: str,
 ) -> str:
     """Write the attributes of an edge, with its shape beside the tail or in the middle."""
     look: dict[str, str] = {}
-    if weight != PLAIN:
+    if way == BACK:
+        look["dir"] = "back"
+    elif way == PARTS:
+        look["constraint"] = "false"
+    if weight != PLAIN and way != PARTS:
         look["weight"] = str(weight)
     if shape is not None:
         look |= _beside_tail(shape, *tail) if tail else {"label": f" {shape} "}
@@ -86,24 +126,34 @@ def _look(
         look["style"] = "dashed"
     if bent:
         look["headport"] = "n"
-    if length > 1:
+    if length > 1 and way != TURNS:
         look["minlen"] = str(length)
     return f" [{attributes_of(look)}]" if look else ""
 
 
-def _beside_tail(shape: str, left: int, across: bool) -> Mapping[str, str]:
-    """Put a shape right beside the tail of a straight edge, below the `left` frames it leaves.
+def _beside_turn(around: Frames, lines: Lines, edge: Edge) -> tuple[int, float, bool]:
+    """Return where the shape stands beside an arrow from a line to the next.
+
+    That is on the outer side, where no arrow goes; or in the frame around the box, which has no
+    room there.
+    """
+    outer = -1 if lines.runs_back(edge.source) else 1
+    leaves = {*around[edge.source]} - {*around[edge.target]}
+    return (-outer, WITHIN, False) if leaves else (outer, BELOW, False)
+
+
+def _beside_tail(shape: str, side: int, below: float, across: bool) -> Mapping[str, str]:
+    """Put a shape beside the tail of a straight edge: at its right if `side` is 1, or left of it.
 
     A label proper takes part in the layout, and bends the edge where it has little room. This one
     stands at an angle that depends on the length of the text. Where the edge goes across frames, an
     empty label keeps room between them.
     """
     aside = width_of(shape, SMALL) / 2 + BESIDE
-    below = BELOW + (MARGIN * left + FRAME_LINE if left else 0)
     return {
         "taillabel": shape,
         "labeldistance": f"{hypot(aside, below) / 10:.3f}",
-        "labelangle": f"{degrees(atan2(aside, below)):.1f}",
+        "labelangle": f"{side * degrees(atan2(aside, below)):.1f}",
     } | ({"label": " "} if across else {})
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from archdsl.backends.diagram.edges import edges_between, longest_paths, main_path, rated
 from archdsl.backends.diagram.folding import Folder
 from archdsl.backends.diagram.labels import ROW
+from archdsl.backends.diagram.lines import MOST_ACROSS
 from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Tree
 from archdsl.backends.diagram.uses import grouped
@@ -19,6 +21,11 @@ from archdsl.graph import CheckedGraph, Scope
 MOST_BOXES = 60  # by default: what is read at a glance
 # By default: as high as the text of an A4 page, 257 mm, if letters of 11 points are shown at 5.
 MOST_POINTS = 1_600
+# From left to right: as wide as lines of such a page, and so many of them as leave it legible.
+MOST_LINES = 2
+FULL = 0.9  # lines are not equally long
+MOST_OF_A_LINE = 3 / 4
+ACROSS = 145  # points of a box, with its arrow and the shape beside it
 FEW = 12  # boxes: fewer say so little that a picture may be higher than a page
 GAP = 30  # points between boxes, with the shape beside the arrow
 FRAME = 46  # points that the frame of an open block adds
@@ -66,15 +73,24 @@ class Network:
         edges = rated(boxes, outline.edges, main)
         return View(self.checked, outline.children, boxes, edges, main, self.words, said)
 
-    def fitting(self) -> View:
-        """Open as many levels of blocks as fit on a page, and at least the first."""
+    def fitting(self, direction: str = "TB") -> View:
+        """Open as many levels of blocks as fit on a page, and at least the first.
+
+        The page is upright for pictures from top to bottom, and on its side for others.
+        """
         outline, depth = self._outline(1), 1
         while any(box.kind == "block" for box in outline.boxes):
             depth += 1
             if self.folder.count(depth, MOST_BOXES) > MOST_BOXES:
                 break
             deeper = self._outline(depth)
-            if _height(deeper) > MOST_POINTS and len(outline.boxes) > FEW:
+            if direction == "TB":
+                fits = _height(deeper) <= MOST_POINTS
+            else:
+                fits = _width(deeper) <= MOST_LINES * FULL * MOST_ACROSS
+            if not fits and len(outline.boxes) > FEW:
+                break
+            if direction != "TB" and not _breaks(deeper):
                 break
             outline = deeper
         return self._view(outline)
@@ -111,6 +127,32 @@ def _height(outline: _Outline) -> int:
     framed = {outline.boxes[index].scope for index in path} - {""}
     rows = sum(_rows(outline.boxes[index]) for index in path)
     return LEGEND + ROW * rows + GAP * len(path) + FRAME * len(framed)
+
+
+def _width(outline: _Outline) -> int:
+    path = max(outline.paths.values(), key=len, default=())
+    framed = {outline.boxes[index].scope for index in path} - {""}
+    return ACROSS * len(path) + FRAME * len(framed)
+
+
+def _breaks(outline: _Outline) -> bool:
+    """Tell whether lines from left to right may end within frames that take most of a line.
+
+    Arrows that lead past such a frame, or from its middle, would run over boxes.
+    """
+    path = max(outline.paths.values(), key=len, default=())
+    steps = {*pairwise(path)}
+    for child in outline.children:
+        inside = {box.index for box in boxes_in([child])}
+        if ACROSS * len(inside.intersection(path)) <= MOST_OF_A_LINE * MOST_ACROSS:
+            continue
+        first, last = min(inside), max(inside)
+        for edge in outline.edges:
+            leads_out = (edge.source in inside) != (edge.target in inside)
+            leads_past = edge.source < first and edge.target > last
+            if (leads_out or leads_past) and (edge.source, edge.target) not in steps:
+                return False
+    return True
 
 
 def _rows(box: Box) -> int:

@@ -7,12 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from archdsl.backends.diagram.arrows import BESIDE, arrows
+from archdsl.backends.diagram.arrows import BESIDE, arrows, lines_of_shape
 from archdsl.backends.diagram.escaping import attributes_of, dot_html, dot_quoted, visible
-from archdsl.backends.diagram.frames import MARGIN, aside, frames_around, least_widths, title_of
-from archdsl.backends.diagram.labels import SMALL, label_of_box
+from archdsl.backends.diagram.frames import (
+    MARGIN,
+    Frames,
+    aside,
+    frames_around,
+    least_widths,
+    title_of,
+)
+from archdsl.backends.diagram.labels import SIZE, SMALL, label_of_box, width_of_label
 from archdsl.backends.diagram.legend import legend
 from archdsl.backends.diagram.lettering import width_of
+from archdsl.backends.diagram.lines import Lines, lines_of
 from archdsl.backends.diagram.rows import Style, name_of, sign_of
 from archdsl.backends.diagram.view import Box, Cluster, View, boxes_in
 from archdsl.backends.diagram.wording import Words, kind_of
@@ -21,6 +29,10 @@ from archdsl.graph import Node
 FONT = "Helvetica"
 LINE_END = '<BR ALIGN="LEFT"/>'
 UNNAMED = re.compile(r"[^A-Za-z0-9_.]")  # what the name of a box does not have
+BAR_ACROSS = 48  # points: how wide the bar of a merge is, from left to right
+PILL = 18  # points around the name of an input or output
+ARROW = 18  # points of an arrow without what stands beside it
+BEGINNING = " "  # the name of a point that no box has
 MANY = 400  # boxes, from which on Graphviz is told to try less hard
 
 
@@ -46,12 +58,44 @@ def to_dot(
         for box in (view.boxes if direction == "TB" else ())
     }
     apart = aside(view) if direction == "TB" else frozenset()
-    writer = _Writer(
-        view, style, names, widths, apart, direction == "LR" if stacked is None else stacked
-    )
+    side_by_side = direction == "LR" if stacked is None else stacked
+    writer = _Writer(view, style, names, widths, apart, side_by_side)
     lines += writer.children(view.children, clusters, 0)
-    lines += [f"  {arrow}" for arrow in arrows(view, style, names, around, direction)]
+    broken = _broken(view, style, around, side_by_side) if direction == "LR" else Lines()
+    lines += [f"  {line}" for line in _beginnings(broken, names)]
+    lines += [f"  {arrow}" for arrow in arrows(view, style, names, around, direction, broken)]
     return "\n".join([*lines, "}", ""])
+
+
+def _beginnings(lines: Lines, names: Mapping[int, str]) -> Iterator[str]:
+    """Hold the left ends of lines below each other, in order, by a point that is not seen."""
+    if lines.left:
+        point = dot_quoted(BEGINNING)
+        yield f'{point} [shape="point" style="invis" width="0" ordering="out"]'
+        for index in lines.left:
+            yield f'{point} -> {names[index]} [style="invis" weight="0"]'
+
+
+def _broken(view: View, style: Style, around: Frames, stacked: bool) -> Lines:
+    """Break a picture from left to right into lines as wide as a page."""
+    shapes: dict[int, float] = {}
+    for edge in view.edges:
+        said = lines_of_shape(visible(view.words.shape(edge.shape)))
+        shapes.setdefault(edge.source, max([width_of(f" {line} ", SMALL) for line in said]))
+
+    def width(index: int) -> float:
+        box = view.boxes[index]
+        if box.kind in ("layers", "block", "run"):
+            return width_of_label(view, box, style, stacked)
+        if box.kind == "merge":
+            return BAR_ACROSS
+        return width_of(name_of(box, view.words), SIZE, bold=True) + PILL
+
+    def gap(source: int, target: int) -> float:
+        frames = {*around[source]} ^ {*around[target]}
+        return ARROW + shapes.get(source, 0) + MARGIN * len(frames)
+
+    return lines_of(view, around, width, gap)
 
 
 def names_of(boxes: Sequence[Box]) -> Mapping[int, str]:
@@ -76,8 +120,8 @@ def _settings(view: View, style: Style, direction: str, explained: bool) -> Iter
         "bgcolor": theme.background,
         "fontname": FONT,
         "labelloc": "b",
-        "nodesep": "0.3",
-        "ranksep": "0.28" if direction == "TB" else "0.14",
+        "nodesep": "0.3" if direction == "TB" else "0.2",
+        "ranksep": "0.28" if direction == "TB" else "0.1",
         "pad": "0.2",
         # else each open block is ranked by itself, and edges into it may run sideways or upwards
         "newrank": "true",
@@ -146,7 +190,7 @@ class _Writer(NamedTuple):
             return f"{name} [{tooltip} label=<{label}>]"
         dashed = ",dashed" if box.training_only else ""
         if box.kind == "merge":
-            return f"{name} [{attributes_of(_merge(box, self.style))} {tooltip}]"
+            return f"{name} [{attributes_of(_merge(box, self.style, self.stacked))} {tooltip}]"
         attributes = {
             "shape": "box",
             "style": f"filled,rounded{dashed}",
@@ -208,7 +252,7 @@ def _width_for(shape: str) -> int:
     return round(2 * (width_of(shape, SMALL) + BESIDE - MARGIN))
 
 
-def _merge(box: Box, style: Style) -> dict[str, str]:
+def _merge(box: Box, style: Style, stacked: bool) -> dict[str, str]:
     """Return how a merge looks: a sign in a circle, or a flat bar with its word."""
     node = box.items[0]
     assert isinstance(node, Node)
@@ -230,6 +274,6 @@ def _merge(box: Box, style: Style) -> dict[str, str]:
         "fillcolor": fill,
         "label": visible(kind_of(node.layer)),
         "height": "0.25",
-        "width": "1.2",
+        "width": f"{BAR_ACROSS / 72:.2f}" if stacked else "1.2",
         "margin": "0.1,0.03",
     }

@@ -105,7 +105,8 @@ def view_of(checked: CheckedGraph, choices: Choices) -> View:
         ArchError: more boxes would be seen than can be drawn.
     """
     network = Network(checked, choices.unfold)
-    view = network.fitting() if choices.depth is None else network.view(choices.depth)
+    depth, direction = choices.depth, choices.direction
+    view = network.fitting(direction) if depth is None else network.view(depth)
     if len(view.boxes) <= MOST_DRAWN:
         return view
     fitting = Network(checked).deepest_below(MOST_DRAWN)

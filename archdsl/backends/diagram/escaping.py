@@ -25,9 +25,9 @@ def visible(text: str, limit: int = LONGEST_LABEL) -> str:
 
 @lru_cache(4096)
 def dot_quoted(text: str) -> str:
-    """Write a string of DOT: quotes, backslashes and `&` mean nothing in it."""
+    """Write a string of DOT: quotes, backslashes and `&` mean nothing in it; lines may break."""
     text = text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    return '"' + text.replace("\n", "\\n") + '"'
 
 
 def attributes_of(values: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from archdsl.backends.diagram.palette import Theme
 from archdsl.backends.diagram.rows import Row, Style, families_of, rows_of
 from archdsl.backends.diagram.view import Box, View
 
-SMALL = 9  # points
+SIZE, SMALL = 11, 9  # of letters, in points
 PADDING = 4  # points around the text of a cell
 ROW = 19  # height of a row, in points
 LONGEST_LINE = 18  # characters of what is said of a layer in a narrow box
@@ -32,6 +32,27 @@ def label_of_box(view: View, box: Box, style: Style, width: int = 0, stacked: bo
     if key not in style.labels:
         style.labels[key] = _label(rows, box, style, width, stacked)
     return style.labels[key]
+
+
+def width_of_label(view: View, box: Box, style: Style, stacked: bool) -> float:
+    """Tell how wide a box with a label is drawn, in points, if nothing else makes it wider."""
+    rows = rows_of(view, box, style)
+    said = [_width_of(row, stacked) for row in rows]
+    names = [width_of(row.name, SMALL) + 2 * PADDING for row in rows if row.name]
+    width = max([2 * PADDING + each for each in said])
+    if names:
+        width = max(width, max(names)) if stacked else width + max(names)
+    if box.times > 1:
+        width += width_of(f"x {box.times}", SIZE, bold=True) + 2 * PADDING
+    return width
+
+
+def _width_of(row: Row, stacked: bool) -> float:
+    strong = width_of(row.strong, SIZE, bold=True)
+    parts = [width_of(text, SMALL if row.small else SIZE) for text in _lines(row.text)]
+    if stacked:
+        return max([strong, *parts])
+    return strong + width_of(" ", SIZE) + sum(parts)
 
 
 def _label(rows: Sequence[Row], box: Box, style: Style, width: int, stacked: bool) -> str:

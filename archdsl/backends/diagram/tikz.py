@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from archdsl.backends.diagram.arrows import lines_of_shape
 from archdsl.backends.diagram.dot import names_of, to_dot
 from archdsl.backends.diagram.engines import render
 from archdsl.backends.diagram.escaping import visible
@@ -186,7 +187,9 @@ def _drawn(
     for each in placed.get("edges", []):
         found.setdefault((objects[each["tail"]], objects[each["head"]]), []).append(each)
     for edge in view.edges:
-        same = found[names[edge.source], names[edge.target]]
+        source, target = names[edge.source], names[edge.target]
+        # in lines that run back it is written from its head to its tail
+        same = found.get((source, target)) or found[target, source]
         labelled = [each for each in same if bool(_label(each)) == edge.labelled]
         yield (labelled or same)[0]
         same.remove((labelled or same)[0])
@@ -198,7 +201,9 @@ def _label(placed: Mapping[str, Any]) -> str:
 
 
 def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
-    end, *rest = placed["pos"].split()
+    end, *rest = str(placed["pos"]).split()
+    if end.startswith("s,"):  # the arrowhead is at the beginning
+        end, rest = end.replace("s,", "e,"), rest[::-1]
     points = [tuple(_numbers(point)) for point in rest]
     last = tuple(_numbers(end.removeprefix("e,"))) if end.startswith("e,") else points.pop()
     if not end.startswith("e,"):
@@ -213,8 +218,11 @@ def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield rf"\draw[{look}] {path} -- ({last[0]:g},{last[1]:g});"
     if edge.labelled and (place := _label(placed)):
         x, y = _numbers(place)
-        shape = latex(visible(style.words.shape(edge.shape)))
-        yield rf"\node[small,text={_color(style.theme.muted)}] at ({x:g},{y:g}) {{{shape}}};"
+        shape = visible(style.words.shape(edge.shape))
+        lines = lines_of_shape(shape) if r"\n" in placed.get("label", "") else [shape]
+        look = f"small,text={_color(style.theme.muted)}" + ",align=center" * (len(lines) > 1)
+        text = r" \\ ".join(map(latex, lines))
+        yield rf"\node[{look}] at ({x:g},{y:g}) {{{text}}};"
 
 
 def _text(x: float, y: float, text: str, color: str, look: str) -> str:

@@ -6,17 +6,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from graphs import Builder, densenet, inception, resnet, unet
 
 from archdsl import load
+from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.arrows import MAIN
 from archdsl.backends.diagram.assembly import MOST_BOXES, Network, foldable
 from archdsl.backends.diagram.dot import names_of, to_dot
 from archdsl.backends.diagram.drawing import Choices, style_of, view_of
-from archdsl.backends.diagram.engines import render
+from archdsl.backends.diagram.engines import ENGINES, render
 from archdsl.graph import CheckedGraph
 
 Point = tuple[float, float]
@@ -37,9 +39,10 @@ class Picture:
         chosen = Choices(**choices)
         self.view = view_of(checked, chosen)
         source = to_dot(self.view, style_of(self.view, chosen), chosen.direction)
-        laid_out = json.loads(render(source, "json"))
+        laid_out = json.loads(render(source, "json", chosen.engine))
         self.edges: Placed = laid_out["edges"]
-        objects: Placed = laid_out["objects"]
+        objects: Placed = [each for each in laid_out["objects"] if each.get("style") != "invis"]
+        self.edges = [each for each in self.edges if each.get("style") != "invis"]
         self.boxes: Placed = [each for each in objects if "pos" in each]
         self.frames: Placed = [each for each in objects if "bb" in each]
         self.place = {each["name"]: numbers(each["pos"]) for each in self.boxes}
@@ -81,7 +84,7 @@ def numbers(text: str) -> Point:
 
 def curve(edge: Mapping[str, Any]) -> Iterator[Point]:
     """Yield points of the Bezier curves that an edge is drawn as."""
-    points = [numbers(part) for part in edge["pos"].split() if not part.startswith("e,")]
+    points = [numbers(part) for part in edge["pos"].split() if part[1] != ","]
     for at in range(0, len(points) - 3, 3):
         a, b, c, d = points[at : at + 4]
         for step in range(STEPS + 1):
@@ -264,6 +267,103 @@ def test_from_left_to_right_boxes_are_narrow() -> None:
     assert below.boxes_run_over() == []
     source = to_dot(below.view, style_of(below.view, Choices()), "LR")
     assert 'width 128,<BR ALIGN="LEFT"/>stride 2<BR ALIGN="LEFT"/>' in source
+
+
+UNET = """\
+network unet(classes: int = 2) {
+  input image: [1, 512, 512]
+  for i in range(4) {
+    "enc{i}": Double(64 * 2 ** i)
+    MaxPool2d(2)
+  }
+  middle: Double(1024)
+  for i in [3, 2, 1, 0] {
+    "up{i}": ConvTranspose2d(64 * 2 ** i, 2, 2)
+    concat { branch { from "enc{i}" } branch {} }
+    "dec{i}": Double(64 * 2 ** i)
+  }
+  out: Conv2d(classes, 1)
+}
+block Double(width) { repeat 2 { Conv2d(width, 3, padding = 1) -> ReLU } }
+"""
+LONG = (*NAMES, "resnet152", "inception_v4", "vgg19", "densenet121", "efficientnet_b7")
+
+
+def unet_of(folder: Path) -> CheckedGraph:
+    path = folder / "unet.arch"
+    path.write_text(UNET)
+    return load(str(path)).checked
+
+
+@pytest.mark.parametrize("name", ["U-Net", *LONG])
+def test_from_left_to_right_a_network_fits_on_a_page_on_its_side(name: str, tmp_path: Path) -> None:
+    """A4 on its side has 728 x 482 points between margins of 2 cm."""
+    checked = foldable(unet_of(tmp_path) if name == "U-Net" else graph_of(name))
+    seen = view_of(checked, Choices(direction="LR"))
+    svg = render(to_dot(seen, style_of(seen, Choices()), "LR"), "svg").decode()
+    sizes = re.search(r'width="(\d+)pt" height="(\d+)pt"', svg)
+    assert sizes
+    width, height = map(int, sizes.groups())
+
+    assert 11 * min(728 / width, 482 / height) >= 5
+
+
+@pytest.mark.parametrize("engine", ["graphviz-pure", "dot"])
+@pytest.mark.parametrize("name", ["U-Net", *LONG])
+def test_lines_run_to_and_fro_from_the_upper_to_the_lower(
+    name: str, engine: str, tmp_path: Path
+) -> None:
+    if not ENGINES[engine]():
+        pytest.skip(f"{engine} is not installed")
+    checked = foldable(unet_of(tmp_path) if name == "U-Net" else graph_of(name))
+    picture = Picture(checked, direction="LR", engine=engine)
+    forward, turns = True, 0
+    for (x, y), (next_x, next_y) in pairwise(picture.main()):
+        if abs(next_x - x) < 1:
+            assert next_y < y - 20  # a line ends, and the next begins below
+            forward, turns = not forward, turns + 1
+        else:
+            assert (next_x > x) == forward
+
+    assert turns == (0 if name in ("inception", "lenet5", "deeplabv3_resnet50") else turns)
+    assert name not in ("U-Net", "inception_v3", "resnet50", "googlenet") or turns == 1
+
+
+def test_what_skips_from_a_line_to_the_next_leads_down_over_no_box(tmp_path: Path) -> None:
+    picture = Picture(unet_of(tmp_path), direction="LR")
+    skips = [edge for edge in picture.edges if "AA3377" in edge.get("color", "")]
+    place = {box["_gvid"]: numbers(box["pos"]) for box in picture.boxes}
+    lengths = [place[edge["head"]][0] - place[edge["tail"]][0] for edge in skips]
+
+    assert len(skips) == 4
+    assert picture.boxes_run_over() == []
+    assert max(map(abs, lengths)) < 0.4 * max(x for x, _ in picture.place.values())
+
+
+def test_no_arrow_of_a_line_runs_over_a_box_or_a_shape() -> None:
+    for name in ("inception_v3", "resnet50", "googlenet", "mobilenet_v2", "vgg19"):
+        picture = Picture(foldable(graph_of(name)), direction="LR")
+        points = [point for edge in picture.edges for point in curve(edge)]
+        assert picture.boxes_run_over() == []
+        for edge in picture.edges:
+            if r"\n" in edge.get("label", ""):
+                wide = max(len(line) for line in edge["label"].split(r"\n")) * 2.3
+                middle = numbers(edge["lp"])
+                others = [point for point in points if within(point, middle, wide - 2, 7)]
+                assert not others, (name, edge["label"])
+
+
+def test_the_arrows_of_latex_lead_as_the_network_does(tmp_path: Path) -> None:
+    """Graphviz is told of those in lines that run back from their heads to their tails."""
+    source = draw(unet_of(tmp_path), format="tex", direction="LR").source
+    ends = re.findall(r"\\draw\[arrow[^]]*,main\] \(([^)]*)\).* -- \(([^)]*)\);", source)
+    steps = [(numbers(start), numbers(end)) for start, end in ends if start and end]
+    right = [step for step in steps if step[1][0] > step[0][0] + 5]
+    left = [step for step in steps if step[1][0] < step[0][0] - 5]
+
+    assert len(right) > 8
+    assert len(left) > 5
+    assert r"1 x \\ 512 x 512" in source
 
 
 @pytest.mark.parametrize("depth", [None, 9])

@@ -1,0 +1,224 @@
+"""The lines of a picture from left to right, where one would be wider than a page.
+
+Every second line runs back, from right to left: where one ends, the next begins right below. So the
+halves of a U-Net stand above each other, and what skips from one to the other goes down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from archdsl.backends.diagram.frames import Frames, aside
+from archdsl.backends.diagram.view import View
+
+# As wide as the text of an A4 page on its side, 257 mm, if letters of 11 points are shown at 5;
+# less what widths that are only estimated may be wrong by.
+MOST_ACROSS = 1_560
+MOST_TRIED = 200  # boxes on the main path: of longer ones not every place to turn is tried
+
+Cuts = tuple[int, ...]  # the places on the main path at which lines begin, but for the first
+
+
+class Lines(NamedTuple):
+    """Which line each box of a picture stands in.
+
+    Attributes:
+        of: the number of the line of each box, by its index; empty if there is one line.
+        left: the indices of the boxes at the left ends of the lines.
+        turns: the steps of the main path that lead from a line to the next.
+    """
+
+    of: Sequence[int] = ()
+    left: Sequence[int] = ()
+    turns: frozenset[tuple[int, int]] = frozenset()
+
+    def runs_back(self, index: int) -> bool:
+        """Tell whether a box stands in a line from right to left."""
+        return bool(self.of) and self.of[index] % 2 == 1
+
+    def part(self, source: int, target: int) -> bool:
+        """Tell whether two boxes stand in different lines."""
+        return bool(self.of) and self.of[source] != self.of[target]
+
+
+def lines_of(
+    view: View, around: Frames, width: Callable[[int], float], gap: Callable[[int, int], float]
+) -> Lines:
+    """Break the main path into as few lines as fit on a page.
+
+    A line ends between what stands at the top level; where that doesn't do, within frames, which
+    then go around parts of several lines.
+
+    Args:
+        width: of a box, by its index; gap: between two boxes that follow each other.
+    """
+    main = view.main
+    tails = _tails(view, width, gap)
+    beside = _beside(view, width)
+    path = _Path(
+        [max(width(index), beside.get(index, 0)) for index in main],
+        [gap(*step) for step in pairwise(main)],
+        [tails.get(index, 0) for index in main],
+    )
+    if path.across(()) <= MOST_ACROSS:
+        return Lines()
+    skips = _skips(view)
+    found: list[tuple[float, int, int, Cuts]] = []  # the best comes first
+    framed = any(around.values())
+    for level in (0, 1) if framed else (0,):
+        units = [_unit(around, index, level) for index in main]
+        places = [at for at, (one, other) in enumerate(pairwise(units), 1) if one != other]
+        for cuts in path.cuts(places, skips) if places else ():
+            if framed and len(cuts) > 1:
+                break  # beside frames Graphviz does not hold three lines in their order
+            found.append((path.excess(cuts), len(cuts), level, cuts))
+            if not path.excess(cuts):
+                break
+    if not found:
+        return Lines()
+    _, _, level, cuts = min(found)
+    turns = frozenset((main[at - 1], main[at]) for at in cuts)
+    ends = pairwise((0, *cuts, len(main)))
+    left = [main[end - 1 if line % 2 else start] for line, (start, end) in enumerate(ends)]
+    return Lines(_spread(view, around, cuts, level), left, turns)
+
+
+class _Path(NamedTuple):
+    """The main path: how wide boxes are, the gaps between them, and what hangs on each aside."""
+
+    widths: Sequence[float]
+    gaps: Sequence[float]
+    tails: Sequence[float]
+
+    def cuts(self, places: Sequence[int], skips: Sequence[tuple[int, int]]) -> Iterator[Cuts]:
+        """Yield ways to break the path at some of these places, the fewest lines first.
+
+        Two lines turn where what skips from one to the other goes down most steeply.
+        """
+        if len(self.widths) <= MOST_TRIED:
+            two = [
+                (self.excess((at,)), _aslant(skips, at), self.across((at,)), at) for at in places
+            ]
+            yield (min(two)[-1],)
+        steps = [width + gap for width, gap in zip(self.widths, [*self.gaps, 0.0], strict=True)]
+        starts = [0.0, *accumulate(steps)]
+        for lines in range(2, len(places) + 2):
+            wanted = [starts[-1] * line / lines for line in range(1, lines)]
+            nearest = (min(places, key=partial(_distance, starts, x)) for x in wanted)
+            yield tuple(sorted({*nearest}))
+
+    def excess(self, cuts: Cuts) -> float:
+        """Return how much wider than a page the lines are."""
+        return max(0, self.across(cuts) - MOST_ACROSS)
+
+    def across(self, cuts: Cuts) -> float:
+        """Return how wide the lines are. Boxes above each other are as wide as the widest."""
+        columns = list(_columns(len(self.widths), cuts))
+        first, last = min(columns), max(columns)
+        widest, between = [0.0] * (1 + last - first), [0.0] * (1 + last - first)
+        before = columns[0]
+        for at, column in enumerate(columns):
+            widest[column - first] = max(widest[column - first], self.widths[at])
+            if column != before:
+                side = min(before, column) - first
+                between[side] = max(between[side], self.gaps[at - 1])
+            before = column
+        steps = [width + gap for width, gap in zip(widest, between, strict=True)]
+        starts = [0.0, *accumulate(steps)]
+        left, right = 0.0, starts[-1]
+        for at, column in enumerate(columns):
+            back = sum(cut <= at for cut in cuts) % 2
+            if back:
+                left = min(left, starts[column - first] - self.tails[at])
+            else:
+                right = max(right, starts[column - first] + widest[column - first] + self.tails[at])
+        return right - left
+
+
+def _columns(boxes: int, cuts: Cuts) -> Iterator[int]:
+    """Yield the column of each box of the main path."""
+    column, forward = -1, 1
+    for at in range(boxes):
+        if at in cuts:
+            forward = -forward
+        else:
+            column += forward
+        yield column
+
+
+def _distance(starts: Sequence[float], wanted: float, place: int) -> float:
+    return abs(starts[place] - wanted)
+
+
+def _aslant(skips: Sequence[tuple[int, int]], cut: int) -> int:
+    """Count the arrows from a line to the next, and the columns over which they lead."""
+    crossing = [(source, target) for source, target in skips if source < cut <= target]
+    return sum(1 + abs(cut - 1 - source - (target - cut)) for source, target in crossing)
+
+
+def _skips(view: View) -> Sequence[tuple[int, int]]:
+    """Return from where to where on the main path arrows lead beside it, by places.
+
+    What the main path reads from aside stands beside the box before the one that reads it.
+    """
+    places = {index: at for at, index in enumerate(view.main)}
+    near = {edge.source: places[edge.target] - 1 for edge in view.edges if edge.target in places}
+    near |= places
+    return [
+        (near[edge.source], near[edge.target])
+        for edge in view.edges
+        if not edge.main and edge.source in near and edge.target in near
+    ]
+
+
+def _beside(view: View, width: Callable[[int], float]) -> Mapping[int, float]:
+    """Return how wide that is which stands above or below each box of the main path, in points.
+
+    The next one reads it as well.
+    """
+    before = {target: source for source, target in pairwise(view.main)}
+    beside: dict[int, float] = {}
+    for edge in view.edges:
+        if not edge.main and edge.target in before and edge.source not in before:
+            column = before[edge.target]
+            beside[column] = max(beside.get(column, 0), width(edge.source))
+    return beside
+
+
+def _tails(
+    view: View, width: Callable[[int], float], gap: Callable[[int, int], float]
+) -> Mapping[int, float]:
+    """Return how far what the main output doesn't need leads on behind each box, in points."""
+    apart = aside(view)
+    tails: dict[int, float] = {}
+    for edge in reversed(view.edges):  # those that lead on come before
+        if edge.target in apart:
+            length = gap(edge.source, edge.target) + width(edge.target) + tails.get(edge.target, 0)
+            tails[edge.source] = max(tails.get(edge.source, 0), length)
+    return tails
+
+
+def _unit(around: Frames, index: int, level: int) -> object:
+    """Return the frame around a box that stands in `level` others, or the box."""
+    frames = around[index]
+    return frames[level] if level < len(frames) else index
+
+
+def _spread(view: View, around: Frames, cuts: Cuts, level: int) -> Sequence[int]:
+    """Return the line of each box: beside the main path, that of what it reads or who reads it."""
+    lines: dict[object, int] = {}
+    for at, index in enumerate(view.main):
+        lines.setdefault(_unit(around, index, level), sum(cut <= at for cut in cuts))
+    tops = [_unit(around, box.index, level) for box in view.boxes]
+    for edge in view.edges:  # in the order of those that read
+        source, target = tops[edge.source], tops[edge.target]
+        if source in lines and target not in lines:
+            lines[target] = lines[source]
+    for edge in reversed(view.edges):
+        source, target = tops[edge.source], tops[edge.target]
+        if target in lines and source not in lines:
+            lines[source] = lines[target]
+    return [lines.get(top, 0) for top in tops]
