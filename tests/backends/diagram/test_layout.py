@@ -84,7 +84,7 @@ def numbers(text: str) -> Point:
 
 def curve(edge: Mapping[str, Any]) -> Iterator[Point]:
     """Yield points of the Bezier curves that an edge is drawn as."""
-    points = [numbers(part) for part in edge["pos"].split() if part[1] != ","]
+    points = [numbers(part) for part in edge["pos"].split() if part[:2] not in ("e,", "s,")]
     for at in range(0, len(points) - 3, 3):
         a, b, c, d = points[at : at + 4]
         for step in range(STEPS + 1):
