@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,6 +11,7 @@ from sketches import convolution, unet
 
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import MemoryTable, memory
+from archdsl.dtypes import follow
 from archdsl.graph import CheckedGraph
 from archdsl.layers.attention import MultiheadAttention
 from archdsl.layers.embedding import Embedding
@@ -215,3 +217,18 @@ def test_a_peak_that_depends_on_which_size_is_the_larger_is_not_given() -> None:
 
     assert table.peak is None
     assert table.unknown == "which tensors take the most together depends on the free sizes"
+
+
+@pytest.mark.parametrize(("value", "each"), [(2.5, 4), (2, 8), (True, 1)])
+def test_a_buffer_takes_what_its_kind_of_numbers_does(value: object, each: int) -> None:
+    net = Sketch()
+    net.input("x", 3, 5)
+    net.put("held", OwnTensor(shape=(3, 5), value=value, learnable=False))
+    net.put("sum", Add(), "x", "held")
+    graph = net.checked()
+    graph = replace(graph, dtypes=follow(graph)[0])
+
+    table = table_of(graph)
+    assert table.buffers == 15 * each
+    assert table.nodes["held"] == 0
+    assert table.nodes["sum"] == 15 * 4

@@ -465,6 +465,7 @@ def test_a_single_number_is_spread_over_anything(
         ("add { branch { from v } branch { from v } }", "`add` takes tensors with a batch axis"),
         ("concat { branch { from v } branch { from x } }", "`concat` takes tensors with a batch"),
         ("add { branch { from v } branch { from x } }", "branches of `add` disagree in the number"),
+        ("add { branch { from x } branch { from u } }", "branches of `add` disagree in the number"),
         ("from x, v -> MatMul", "`MatMul` needs tensors that agree in the number of axes"),
     ],
 )
@@ -472,6 +473,7 @@ def test_what_own_tensors_do_not_go_through_is_refused(
     wrong: Wrong, body: str, message: str
 ) -> None:
     errors = wrong(
-        f"network n {{ input x: [3, 4]; parameter t: [2, 3]; parameter v: [3]\n{body}\n}}"
+        f"network n {{ input x: [3, 4]; parameter t: [2, 3]; parameter v: [3]; "
+        f"parameter u: [1, 1, 1]\n{body}\n}}"
     )
     assert errors[0].message().startswith(message)
