@@ -1,7 +1,7 @@
 """Names by pattern: what to freeze, weights that need not fit, and weights under other names.
 
-In a pattern `*` stands for any text and `?` for one character; a pattern that means the name of a
-module means all that is in it.
+In a pattern `*` stands for any text and `?` for one character; after a backslash they are
+themselves. A pattern that means the name of a module means all that is in it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def renamed(names: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
     """
     now = {name: name for name in names}
     for old, new in renames.items():
-        if any(new.count(sign) > old.count(sign) for sign in "*?"):
+        if any(_signs(new).count(sign) > _signs(old).count(sign) for sign in "*?"):
             reason = "the new name has more `*` or `?` than the old one"
             raise ArchError([BadRename(span=None, old=old, new=new, reason=reason)])
         after = {name: renamed_one(present, old, new) for name, present in now.items()}
@@ -110,7 +110,12 @@ def renamed_one(name: str, old: str, new: str) -> str | None:
         sign: iter([match[place + 1] for place, one in enumerate(_signs(old)) if one == sign])
         for sign in "*?"
     }
-    return "".join(next(held[one]) if one in held else one for one in new) + rest
+    return "".join(next(held[one]) if one in held else one[-1] for one in _tokens(new)) + rest
+
+
+def pattern_of(name: str) -> str:
+    """Return the pattern that means what has this name, and all that is in it, alone."""
+    return re.sub(r"[*?\\]", r"\\\g<0>", name)
 
 
 @lru_cache(256)
@@ -121,7 +126,13 @@ def _forms(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     Where a `*` is followed by another, its text is settled at the first place where what stands
     between them is found (`(?>`), so no pattern takes time for trying all others.
     """
-    first, *others = ("".join(_literal(one) for one in part) for part in pattern.split("*"))
+    parts: list[list[str]] = [[]]
+    for one in _tokens(pattern):
+        if one == "*":
+            parts.append([])
+        else:
+            parts[-1].append(_literal(one))
+    first, *others = map("".join, parts)
     if not others:
         return re.compile(first, re.DOTALL), re.compile(rf"{first}(\..+)", re.DOTALL)
     *between, last = others
@@ -132,19 +143,26 @@ def _forms(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     )
 
 
-def _literal(character: str) -> str:
-    return "(.)" if character == "?" else re.escape(character)
+def _tokens(pattern: str) -> list[str]:
+    """Split a pattern into characters; a backslash stays with the sign that it makes literal."""
+    return re.findall(r"\\[*?\\]|.", pattern, re.DOTALL)
+
+
+def _literal(token: str) -> str:
+    return "(.)" if token == "?" else re.escape(token[-1])
 
 
 def _signs(pattern: str) -> list[str]:
-    return [character for character in pattern if character in "*?"]
+    return [token for token in _tokens(pattern) if token in ("*", "?")]
 
 
 def _nothing(
     pattern: str, names: Sequence[str], what: str = NoSuchParameter.what
 ) -> NoSuchParameter:
     known = get_close_matches(pattern, names, 3, 0.3) or sorted(names)[:3]
-    return NoSuchParameter(span=None, pattern=pattern, known=tuple(known), what=what)
+    return NoSuchParameter(
+        span=None, pattern=pattern, known=tuple(map(pattern_of, known)), what=what
+    )
 
 
 def frozen_parameters(checked: CheckedGraph, patterns: Sequence[str]) -> frozenset[str]:

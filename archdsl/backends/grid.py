@@ -14,7 +14,10 @@ from archdsl.backends.escaping import html_text, latex
 from archdsl.diagnostics import printable
 
 WIDEST = 120  # characters of a line in a terminal
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what follows
+LONGEST_NAME = 1_000_000  # of a layer, in a file for programs: no name is cut
+# A spreadsheet would run what follows these; an apostrophe before them says that it is text. So one
+# that begins a name gets one too, that no two names become one.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 CODE = re.compile(r"`([^`]+)`")  # a name in a text
 PLAIN_NAME = re.compile(r"[\w.-]+")
@@ -102,7 +105,7 @@ def csv(grid: Grid) -> str:
 def _harmless(cell: str) -> str:
     if cell.startswith(FORMULA_STARTS) and not re.fullmatch(r"-?\d+", cell, re.ASCII):
         cell = f"'{cell}"
-    return printable(cell)
+    return printable(cell, LONGEST_NAME)
 
 
 def markdown(grid: Grid) -> str:
@@ -166,7 +169,7 @@ def latex_table(grid: Grid, note: str = "") -> str:
     def line(cells: Sequence[str]) -> str:
         return f"  {' & '.join(cells)} \\\\\n"
 
-    rows = "".join(line([latex_text(cell) for cell in row]) for row in grid.rows)
+    rows = "".join(line([latex_name(name), *map(latex_text, cells)]) for name, *cells in grid.rows)
     totals = "".join(line([latex_text(cell) for cell in row]) for row in grid.totals)
     below = f"\\multicolumn{{{len(places)}}}{{l}}{{{latex_text(note)}}}"
     return (
@@ -182,8 +185,11 @@ def latex_table(grid: Grid, note: str = "") -> str:
 
 
 def latex_text(text: str) -> str:
-    """Write text in a cell; a lone dash is an en dash, ` x ` a times sign."""
-    if text == "-":
-        return "--"
-    escaped = latex(printable(text)).replace(" x ", r" $\times$ ")
+    """Write figures in a cell; a lone dash is an en dash, ` x ` a times sign."""
+    return "--" if text == "-" else latex_name(text).replace(" x ", r" $\times$ ")
+
+
+def latex_name(text: str) -> str:
+    """Write text in the first cell of a row."""
+    escaped = latex(printable(text))
     return f"{{}}{escaped}" if escaped.startswith("*") else escaped  # no `\\*`

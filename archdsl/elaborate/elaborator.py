@@ -193,8 +193,8 @@ class Elaborator:
 
     def output(self, statement: ast.Output, frame: Frame) -> Work | None:
         name = ".".join(frame.parts(statement.name))
-        if not name.isidentifier():
-            reason = "an output has a single name, which doesn't begin with a digit"
+        if not (name.isascii() and name.isidentifier()):
+            reason = "an output has a single name, of the letters a to z, digits and underscores"
             span = statement.name.span
             raise Problem(BadLabel(span=span, trail=frame.trail, name=name, reason=reason))
         home = frame.home

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archdsl.diagnostics import Diagnostic, Label, Span
 from archdsl.elaborate.elsewhere import LIST
-from archdsl.elaborate.wording import did_you_mean, nearest, shown_shape
+from archdsl.elaborate.wording import did_you_mean, nearest, shown_shape, written
 
 
 class Problem(Exception):
@@ -72,7 +72,7 @@ class UnknownLabel(Diagnostic):
             return "a block sees nothing around it: declare an `input`, hand it over with `from`"
         close = nearest(self.reference, self.known)
         others = [name for name in self.known if name not in close]
-        shown = [*close, *others][:8]
+        shown = [written(name) for name in [*close, *others][:8]]
         if not shown:
             return "nothing before this has a label"
         more = f" and {len(self.known) - 8} more" if len(self.known) > 8 else ""
@@ -159,13 +159,14 @@ class Recursion(Diagnostic):
 class BadLabel(Diagnostic):
     """A label that can't be the name of a stage.
 
-    Labels are the names that parameters have in the state_dict: letters, digits and underscores.
+    Labels are the names that parameters have in the state_dict. In quotes they may hold everything
+    that is seen in print but dots, which join labels; spaces one at a time, within.
     """
 
     code = "E0206"
 
     name: str
-    reason: str = "a label is made of the letters a to z, digits and underscores"
+    reason: str
 
     def message(self) -> str:
         return f'"{self.name}" can\'t be a label'

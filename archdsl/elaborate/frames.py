@@ -6,9 +6,10 @@ from archdsl.diagnostics import Label, Span, Use
 from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Problem, Spoiled, UnknownLabel
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.modules import FileSetting, Module, World
-from archdsl.elaborate.naming import PART, Entry, Flow, Place
+from archdsl.elaborate.naming import Entry, Flow, Place, fault_of
 from archdsl.elaborate.recording import Recorder, Way
 from archdsl.elaborate.values import Tensors, integer
+from archdsl.elaborate.wording import written
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
@@ -98,10 +99,10 @@ class Frame(FileSetting):
         """Return the parts of a label or reference, with holes filled; dots part strings too."""
         parts: list[str] = []
         for part in path.parts:
-            parts += (part if isinstance(part, str) else self.filled(part)).split(".")
+            parts += str(part if isinstance(part, str) else self.filled(part)).split(".")
         for part in parts:
-            if not PART.fullmatch(part):
-                raise Problem(BadLabel(span=path.span, trail=self.trail, name=str(part)))
+            if reason := fault_of(part):
+                raise Problem(BadLabel(span=path.span, trail=self.trail, name=part, reason=reason))
             if len(part) > (allowed := self.world.limits.name):
                 asks = f"a label has {len(part):,} characters"
                 raise Problem(
@@ -167,7 +168,7 @@ class Frame(FileSetting):
         name = ".".join(self.parts(path))
         place = self.find(path).place
         names = (place.outputs or place.names()) if place else ()
-        inside = " or ".join(f"`from {name}.{inner}`" for inner in list(names)[:4])
+        inside = " or ".join(f"`from {written(f'{name}.{inner}')}`" for inner in list(names)[:4])
         reason = f"`{name}` has no main output"
         hint = f"name what is inside: {inside}" if inside else ""
         return Problem(BadFlow(span=path.span, trail=self.trail, reason=reason, hint=hint))

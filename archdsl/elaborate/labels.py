@@ -9,7 +9,7 @@ from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import BadFlow, BadLabel, BadStructure, NameClash, Problem
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry, Flow, Place
-from archdsl.elaborate.wording import did_you_mean
+from archdsl.elaborate.wording import did_you_mean, with_index, written
 from archdsl.graph import Scope
 from archdsl.limits import CHARACTERS_OF_STEP, OverLimit
 from archdsl.syntax import ast
@@ -40,7 +40,8 @@ def declare(
         name = place.full_name(last)
         hint = ""
         if first.span == where:
-            hint = f'put the index of a loop into the label: `for i in range(n)`, "{last}{{i}}"'
+            loop = "put the index of a loop into the label: `for i in range(n)`"
+            hint = f"{loop}, {with_index(last)}"
         raise Problem(
             NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
         )
@@ -87,7 +88,7 @@ def register(frame: Frame, path: ast.Path) -> None:
         )
     if last in place.entries:
         reason = f"`{place.full_name(last)}` is made before this, and has its place there"
-        hint = f"put `register {last}` before that stage"
+        hint = f"put `register {written(last)}` before that stage"
         raise Problem(BadStructure(span=path.span, trail=frame.trail, reason=reason, hint=hint))
     _keep_order(place, frame)[last] = path.span
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,7 +11,34 @@ from archdsl.diagnostics import Span
 from archdsl.graph import Scope
 
 Flow = tuple[int, ...] | None  # numbers of nodes; None after something that was reported
-PART = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+PLAIN = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+# Letters and marks of which nothing is seen, though they can be printed.
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc"
+    "\U000e0100-\U000e01ef]"
+)
+
+
+def fault_of(part: str) -> str:
+    """Say why a part of a label can't be one, or "".
+
+    Torch takes every text without a dot. What can't be told apart by the eye is refused here, so
+    that a name means one thing.
+    """
+    if PLAIN.fullmatch(part):
+        return ""
+    if not part:
+        return "a label, and each part of one between dots, has a character at least"
+    for character in part:
+        if not character.isprintable() or UNSEEN.match(character):
+            return f"U+{ord(character):04X} can't be seen in print: leave it out"
+    if part.strip(" ") != part or "  " in part:
+        return "spaces stand between other characters, one at a time: others are not seen in print"
+    if unicodedata.category(part[0]).startswith("M"):
+        return f"U+{ord(part[0]):04X} is a mark on the letter before it, and there is none"
+    if not unicodedata.is_normalized("NFC", part):
+        return "letters with marks are written as one character where there is one (Unicode's NFC)"
+    return ""
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +129,7 @@ class Place:
         found: dict[str, None] = {}
         for place in self.visible():
             for name, entry in reversed(place.entries.items()):
-                if name.isdigit():
+                if name.isascii() and name.isdigit():
                     continue
                 found.setdefault(name)
                 for inner in entry.place.outputs if entry.place else ():

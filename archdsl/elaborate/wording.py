@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
 
 MOST_COMPARED = 300  # names, since comparing takes time
 LONGEST_COMPARED = 64
+UNQUOTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+", re.ASCII)  # unless it is a word
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
@@ -38,3 +40,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def shown_shape(shape: Sequence[object]) -> str:
     """Write a shape as in print: 64 x 35 x 35."""
     return " x ".join(map(str, shape)) or "a single number"
+
+
+def written(label: str) -> str:
+    """Write a label or reference as a spec does: `layer1.0`, `"block1-0".conv`."""
+    from archdsl.syntax.parser import RESERVED
+
+    return ".".join(
+        part if UNQUOTED.fullmatch(part) and part not in RESERVED else f'"{_in_quotes(part)}"'
+        for part in label.split(".")
+    )
+
+
+def with_index(label: str) -> str:
+    """Write a label with the index of a loop at its end: `"layer{i}"`."""
+    return f'"{_in_quotes(label)}{{i}}"'
+
+
+def _in_quotes(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text.replace("{", "{{").replace("}", "}}")

@@ -55,7 +55,10 @@ class UnexpectedCharacter(Diagnostic):
         if self.character == "'":
             return 'strings are written with double quotes: "nearest"'
         if self.character.isalpha():
-            return "names are made of the letters a to z, digits and underscores"
+            return (
+                "names are made of the letters a to z, digits and underscores; "
+                "a label may hold others in quotes"
+            )
         if self.character in OPERATORS:
             return OPERATORS[self.character]
         return ""

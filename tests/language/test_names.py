@@ -169,8 +169,8 @@ def test_nothing_is_added_to_a_block_from_outside(wrong: Wrong) -> None:
     assert error.code == "E0206"
 
 
-@pytest.mark.parametrize("label", ['"a b"', '"ä"', '""', '"a..b"', '"{1.5}"x', '"-"', '"a/b"'])
-def test_labels_are_letters_digits_and_underscores(wrong: Wrong, label: str) -> None:
+@pytest.mark.parametrize("label", ["a-b", "ä", '""', '"a..b"', '"{1.5}"', '"{1.5}"x', "-", "a/b"])
+def test_labels_are_names_integers_and_strings(wrong: Wrong, label: str) -> None:
     assert wrong(f"network n {{ input x: [4]; {label}: ReLU }}")
 
 
@@ -179,3 +179,86 @@ def test_labels_and_values_do_not_mix(stages: Stages) -> None:
         "block B(dropout) { dropout: Dropout(dropout); let width = 2; width: Conv2d(width, 1) }"
     )
     assert [line.split()[0] for line in stages("b: B(0.5)", others)] == ["b.dropout", "b.width"]
+
+
+# --- labels in quotes -----------------------------------------------------------------------
+
+SEEN = [
+    "block1-0",
+    "a b",
+    "\u00e9t\u00e9",
+    "\u4e2d\u6587",
+    "\u05d0",
+    "a*",
+    "[0]",
+    "'",
+    "<b>",
+    "$",
+    "\u0663",
+    "@",
+    "-",
+    "\U0001f600",
+]
+UNSEEN = [
+    "\u200b",
+    "\u202e",
+    "\u00a0",
+    "\u3164",
+    "\u2800",
+    "\ufe0f",
+    "\u00ad",
+    "\u2028",
+    "\x7f",
+    "\ue000",
+]
+
+
+@pytest.mark.parametrize("label", SEEN)
+def test_label_in_quotes_is_a_name_of_torch(stages: Stages, label: str) -> None:
+    assert stages(
+        f'"{label}": {{ "{label}": ReLU }}; from "{label}"."{label}"; from "{label}.{label}"; Tanh'
+    ) == [f"{label}.{label} ReLU(image) 4 x 8 x 8", f"1 Tanh({label}.{label}) 4 x 8 x 8"]
+    assert stages(f'"{label}": Conv2d(shape(image).channels, 1); reuse "{label}"')[-1] == (
+        f"{label}@2 Conv2d({label}) 4 x 8 x 8"
+    )
+
+
+def test_quotes_backslashes_and_braces_in_labels(stages: Stages) -> None:
+    body = r'"say \"x\"": ReLU; "a\\b": ReLU; "{{0}}": ReLU; from "a\\b"'
+    body += '; for i in [7] { "{{{i}": Tanh };'
+    assert stages(
+        body + ' add { branch {} branch { from "{{0}}" } branch { from "say \\"x\\"" } }'
+    ) == [
+        'say "x" ReLU(image) 4 x 8 x 8',
+        'a\\b ReLU(say "x") 4 x 8 x 8',
+        "{0} ReLU(a\\b) 4 x 8 x 8",
+        "{7 Tanh(a\\b) 4 x 8 x 8",
+        'add add({7, {0}, say "x") 4 x 8 x 8',
+    ]
+
+
+@pytest.mark.parametrize("label", [*UNSEEN, *(f"a{each}b" for each in UNSEEN)])
+def test_what_is_not_seen_is_no_label(wrong: Wrong, label: str) -> None:
+    (error,) = wrong(f'network n {{ input x: [4]; "{label}": ReLU }}')
+    assert error.code == "E0206"
+    assert f"U+{ord(label.strip('ab') or label):04X}" in error.help()
+
+
+@pytest.mark.parametrize(
+    "label", [" a", "a ", "a  b", "", ".", "a.", ".a", "a..b", "e\u0301", "\u0301"]
+)
+def test_what_looks_like_another_label_is_none(wrong: Wrong, label: str) -> None:
+    (error,) = wrong(f'network n {{ input x: [4]; "{label}": ReLU }}')
+    assert error.code == "E0206"
+
+
+@pytest.mark.parametrize("name", ["a b", "\u00e9", "a-b", "\uff43", "1a"])
+def test_outputs_have_names_of_ascii(wrong: Wrong, name: str) -> None:
+    (error,) = wrong(f'network n {{ input x: [4]; ReLU; output "{name}" }}')
+    assert error.code == "E0206"
+
+
+def test_references_are_proposed_as_they_are_written(wrong: Wrong) -> None:
+    stages = '"block1-0": ReLU; "repeat": ReLU; "a{{": ReLU; from block1_0; ReLU'
+    (error,) = wrong(f"network n {{ input x: [4]; {stages} }}")
+    assert error.help() == 'in sight are "block1-0", "a{{", "repeat", x'

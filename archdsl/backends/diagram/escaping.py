@@ -37,8 +37,11 @@ def attributes_of(values: Mapping[str, str]) -> str:
 
 @lru_cache(1024)
 def dot_html(text: str) -> str:
-    """Write text within a label of DOT that is `<...>`, where an element can't be empty."""
-    return html_text(text) if text.strip() else "&#160;"
+    """Write text within a label of DOT that is `<...>`.
+
+    An element can't be empty there, and of a `]` alone Graphviz says that it is a syntax error.
+    """
+    return html_text(text).replace("]", "&#93;") if text.strip() else "&#160;"
 
 
 def script_json(value: object) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +117,9 @@ def _explained(module: nn.Module, checked: CheckedGraph, form: Form, why: str) -
     node = culprit(checked, lambda graph: bool(_refusal(graph, form)))
     if node is None:
         hint = f"give it fixed sizes: {_fixing(checked)}" if _free(checked) else ""
+        labels = {label for name in checked.nodes for label in name.split(".")}
+        if odd := sorted(filter(_is_odd, labels)):
+            hint = f"torch's exporter fails at some names: try a plain label for `{odd[0]}`"
         return CannotExport(span=None, form=form, reason=printable(why, 300), hint=hint)
     alone = _refusal(side_by_side(checked, [node]), form) or why
     return CannotExport(
@@ -125,6 +130,11 @@ def _explained(module: nn.Module, checked: CheckedGraph, form: Form, why: str) -
         reason=printable(alone, 300),
         hint=_way_out(checked, node, form),
     )
+
+
+def _is_odd(label: str) -> bool:
+    """Tell whether a program that is written as Python could fail at the name of a module."""
+    return keyword.iskeyword(label) or not re.fullmatch(r"[A-Za-z0-9_@-]*", label)
 
 
 def _refusal(checked: CheckedGraph, form: Form) -> str:

@@ -12,6 +12,7 @@ from archdsl.backends.python_source.names import (
     LIST_ATTRIBUTES,
     attribute,
     is_attribute,
+    is_number,
     is_reserved,
     positional,
     quoted,
@@ -21,7 +22,7 @@ from archdsl.backends.python_source.names import (
 )
 from archdsl.backends.python_source.tree import Place, Step, label_of
 from archdsl.graph import Node
-from archdsl.layers.base import TorchFunction, TorchModule
+from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
 
 DEFAULT_CALL = "{module}({inputs})"
 DEEPEST_INLINE = 2  # lists within lists that are written where they stand
@@ -178,7 +179,7 @@ def _name_members(shaped: Shaped, overwriting: Container[str]) -> None:
     for label, child in shaped.place.children.items():
         node = child if isinstance(child, Node) else None
         stateless = node is not None and not (node.facts.params or node.facts.buffers)
-        if not listed and node and stateless and label.isdigit():
+        if not listed and node and stateless and is_number(label):
             unnamed.append((label, node))
             continue
         if is_reserved(label):
@@ -239,9 +240,16 @@ def _step_into(shaped: Shaped, expression: str, label: str) -> str:
     name = shaped.members[label]
     if shaped.keyed and not is_attribute(name) and not _is_tensor(shaped.place.children[label]):
         return f"{expression}[{quoted(name)}]"
-    if shaped.form.inline:
-        return f"getattr({expression}, {quoted(name)})"
-    return attribute(expression, name)
+    if shaped.form.inline:  # of an attribute of a list mypy doesn't know that it can be called
+        return f"{expression}.get_submodule({quoted(name)})"
+    return attribute(expression, name, _getter(shaped.place.children[label]))
+
+
+def _getter(child: Place | Node) -> str:
+    torch = child.facts.torch if isinstance(child, Node) else None
+    if not isinstance(torch, TorchTensor):
+        return "get_submodule"
+    return "get_parameter" if torch.learnable else "get_buffer"
 
 
 def paths(everything: Mapping[str, Shaped]) -> dict[str, str]:

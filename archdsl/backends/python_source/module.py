@@ -18,6 +18,7 @@ from archdsl.backends.python_source.names import (
     WORDS,
     camel_case,
     class_name,
+    is_number,
     numbered,
     prose,
     unique,
@@ -183,7 +184,7 @@ def _group_name(module_class: ModuleClass) -> str:
     stems = {numbered(use.shaped.place.label)[0] for use in module_class.uses}
     alike = len(stems) == 1 and len({use.shaped.place.label for use in module_class.uses}) > 1
     label = camel_case(stems.pop() if alike and all(stems) else place.label)
-    if label.isdigit() and place.parent and place.parent.parent:
+    if is_number(label) and place.parent and place.parent.parent:
         around = camel_case(place.parent.label)
         return f"{place.parent.scope.block or around}{label}"
     return label

@@ -75,14 +75,26 @@ def numbered(label: str) -> tuple[str, int]:
     return (found[1], int(found[2])) if found else (label, -1)
 
 
+def is_number(label: str) -> bool:
+    """Tell whether a label is a number, as that of a stage without a label is."""
+    return label.isascii() and label.isdigit()
+
+
 def positional(labels: Sequence[str]) -> bool:
     """Tell whether labels are 0, 1, 2, ... in order, as those of a list are."""
     return all(label == str(at) for at, label in enumerate(labels))
 
 
-def attribute(owner: str, label: str) -> str:
-    """Return the expression for an attribute, whatever its name."""
-    return f"{owner}.{label}" if is_attribute(label) else f"getattr({owner}, {quoted(label)})"
+def attribute(owner: str, label: str, getter: str = "get_submodule") -> str:
+    """Return the expression for an attribute, whatever its name.
+
+    `getter` is the method of a module that finds it. Python reads names of other alphabets in
+    another form than it is given, and linters want them as attributes all the same.
+    """
+    if is_attribute(label):
+        return f"{owner}.{label}"
+    foreign = label.isidentifier() and not label.isascii()
+    return f"{owner}.{getter}({quoted(label)})" if foreign else f"getattr({owner}, {quoted(label)})"
 
 
 def snake_case(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from archdsl.patterns import matches, renamed_one
+from archdsl.patterns import matches, pattern_of, renamed_one
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -32,7 +32,6 @@ def fewest_patterns(meant: Collection[str], others: Collection[str]) -> list[str
     scopes = _chosen(meant, others, _scopes)
     spread = _chosen(meant, others, _all_patterns) if len(scopes) != 1 else []
     best = spread if spread and (not scopes or len(spread) < len(scopes)) else scopes
-    # a sign within a name means more than that name
     return [] if any(matches(name, best) for name in others) else best
 
 
@@ -62,6 +61,7 @@ def _chosen(
 
 def _scopes(name: str) -> Iterator[str]:
     """Yield the patterns of a name, and of the scopes that it is in, the most exact first."""
+    name = pattern_of(name)
     yield name
     parts = name.split(".")
     for depth in range(len(parts) - 1 if len(parts) <= MOST_PARTS else 0, 0, -1):
@@ -74,7 +74,7 @@ def _scopes(name: str) -> Iterator[str]:
 def _all_patterns(name: str) -> Iterator[str]:
     """Yield the patterns of a name that end with its last parts as well."""
     yield from _scopes(name)
-    parts = name.split(".")
+    parts = pattern_of(name).split(".")
     for end in range(1, ENDS + 1) if len(parts) <= MOST_PARTS else ():
         for depth in range(len(parts) - end - 1, -1, -1):
             yield ".".join([*parts[:depth], "*", *parts[-end:]])
@@ -142,9 +142,9 @@ def _ends(name: str) -> Iterator[tuple[str, ...]]:
 
 def _renames(stored: str, own: str) -> Iterator[tuple[str, str]]:
     """Yield ways to say that one name becomes another: here alone, and wherever else it can be."""
-    if "*" in own or "?" in own:
-        return  # in a new name they stand for what they matched
-    old, new = stored.split("."), own.split(".")
+    if "=" in stored + own:
+        return  # it stands between the two names
+    old, new = pattern_of(stored).split("."), pattern_of(own).split(".")
     most = min(len(old), len(new))
     head = next((place for place in range(most) if old[place] != new[place]), most)
     most -= head

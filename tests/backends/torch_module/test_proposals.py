@@ -81,8 +81,8 @@ def test_too_many_patterns_are_none() -> None:
     assert len(fewest_patterns(names[:MOST_PATTERNS], names[MOST_PATTERNS:])) == MOST_PATTERNS
 
 
-def test_a_name_with_a_sign_in_it_is_no_pattern_of_that_name_alone() -> None:
-    assert fewest_patterns(["a*.w"], ["ab.w"]) == []
+def test_a_sign_in_a_name_is_written_so_that_it_means_that_name_alone() -> None:
+    assert fewest_patterns(["a*.w"], ["ab.w"]) == [r"a\*.w"]
     assert fewest_patterns(["a*.w"], ["b.w"]) == ["a*.w"]
 
 
