@@ -218,7 +218,11 @@ def _needed(
         state._metadata = versions
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that nothing is copied to "meta"
-        return set(copy.deepcopy(module, memo).load_state_dict(state, strict=False).missing_keys)
+        try:
+            asked = copy.deepcopy(module, memo)
+        except Exception:  # a layer of a user's own may hold what can't be copied: then all are
+            return set(module.state_dict())
+        return set(asked.load_state_dict(state, strict=False).missing_keys)
 
 
 def _without_numbers(tensor: torch.Tensor) -> torch.Tensor:

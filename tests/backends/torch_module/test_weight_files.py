@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -497,6 +498,13 @@ def test_what_torch_misses_is_missed(module: Any) -> None:
 
     assert "missing: features.1.num_batches_tracked" in text
     assert "`--allow-mismatch features.1.num_batches_tracked` leaves those out" in text
+
+
+def test_a_module_that_can_not_be_copied_needs_all_names(module: Any, state: State) -> None:
+    module.lock = threading.Lock()
+
+    assert "missing: features.1.num_batches_tracked" in refusal(module, without_counters(state))
+    assert str(load_weights(module, state)) == "9 matched"
 
 
 @pytest.mark.parametrize("keys", [[], ["state_dict"], ["model"], ["a", "b.c"], ["x", "y", "z"]])
