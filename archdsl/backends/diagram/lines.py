@@ -63,7 +63,7 @@ def lines_of(
         [gap(*step) for step in pairwise(main)],
         [tails.get(index, 0) for index in main],
     )
-    if path.across(()) <= MOST_ACROSS:
+    if not main or path.across(()) <= MOST_ACROSS:
         return Lines()
     skips = _skips(view)
     found: list[tuple[float, int, int, Cuts]] = []  # the best comes first

@@ -329,6 +329,28 @@ def test_lines_run_to_and_fro_from_the_upper_to_the_lower(
     assert name not in ("U-Net", "inception_v3", "resnet50", "googlenet") or turns == 1
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2, 9])
+@pytest.mark.parametrize("name", ["U-Net", "training", "inception", "googlenet", "vit_b_16"])
+def test_from_left_to_right_every_arrow_is_there(name: str, depth: int, tmp_path: Path) -> None:
+    """Whichever way it is written, and whether or not the network has a main output."""
+    b = Builder()
+    b.input("x", 4, 8, 8)
+    for number in range(30):
+        b.layer("Conv2d", f"convolution{number}", out_channels=8 + number, kernel_size=1)
+    b.output("aux", training_only=True)
+    made = {"U-Net": lambda: unet_of(tmp_path), "training": b.checked}
+    picture = Picture(made[name]() if name in made else graph_of(name), depth=depth, direction="LR")
+    names = names_of(picture.view.boxes)
+    expected = sorted(
+        tuple(sorted((names[edge.source], names[edge.target]))) for edge in picture.view.edges
+    )
+    ends = [
+        (names_at(picture, edge["tail"]), names_at(picture, edge["head"])) for edge in picture.edges
+    ]
+
+    assert sorted(tuple(sorted(pair)) for pair in ends) == expected
+
+
 def test_what_skips_from_a_line_to_the_next_leads_down_over_no_box(tmp_path: Path) -> None:
     picture = Picture(unet_of(tmp_path), direction="LR")
     skips = [edge for edge in picture.edges if "AA3377" in edge.get("color", "")]
