@@ -161,3 +161,31 @@ def described(checked: CheckedGraph, text: str) -> CheckedGraph:
         scopes[name] = replace(scope, description=text, parent=parent)
     values = {field.name: getattr(checked, field.name) for field in fields(checked)}
     return CheckedGraph(**values | {"scopes": scopes, "description": text, "digest": text})
+
+
+RENAMED = {
+    ("F",): ["f"],
+    ("AuxLogits",): ["aux_logits"],
+    ("_x",): ["x"],
+    ("zip", "class", "count", "index"): ["zip_", "class_", "count_", "index_"],
+    ("A", "a"): ["a", "a2"],
+    ("a", "A", "a2"): ["a", "a2", "a2_2"],
+}
+
+
+@pytest.mark.parametrize("names", RENAMED, ids="-".join)
+def test_fields_of_outputs_are_called_as_the_document_says(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    asides = "; ".join(f"output {name} {{ Conv2d({at + 1}, 1) }}" for at, name in enumerate(names))
+    checked = load(tmp_path, f"network net {{ input x: [3, 4, 4]; {asides}; ReLU }}")
+    module = torch_module(checked)
+    parameter = next(module.parameters())
+    given = module(parameter.new_zeros(1, 3, 4, 4))
+    assert given._fields == ("output", *RENAMED[names])
+    channels = [getattr(given, field).shape[1] for field in RENAMED[names]]
+    assert channels == [at + 1 for at in range(len(names))]
+    document = (Path(__file__).parents[3] / "docs" / "compiling.md").read_text()
+    for name, field in zip(names, RENAMED[names], strict=True):
+        if len(names) == 1:
+            assert f"`{name}` is `.{field}`" in document

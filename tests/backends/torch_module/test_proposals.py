@@ -83,7 +83,7 @@ def test_too_many_patterns_are_none() -> None:
 
 def test_a_sign_in_a_name_is_written_so_that_it_means_that_name_alone() -> None:
     assert fewest_patterns(["a*.w"], ["ab.w"]) == [r"a\*.w"]
-    assert fewest_patterns(["a*.w"], ["b.w"]) == ["a*.w"]
+    assert fewest_patterns(["a*.w"], ["b.w"]) == [r"a\*.w"]
 
 
 def prefixed(shapes: Shapes, prefix: str) -> Shapes:
