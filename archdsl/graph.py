@@ -11,6 +11,7 @@ from archdsl.diagnostics import Diagnostic, Span, Use
 from archdsl.layers.base import Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size
 from archdsl.layers.tensor import OwnTensor
+from archdsl.layers.traced import Trace
 
 if TYPE_CHECKING:
     import networkx
@@ -122,6 +123,7 @@ class Graph:
             state_dict, where the spec says so with `register`; elsewhere it is that of the nodes.
         declared: what the spec itself says of the inputs whose shape was given from outside.
         digest: SHA-256 of the sources, in hexadecimal.
+        trace: how its numbers came about, where they were followed: for what compiles.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Graph:
     digest: str = ""
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     declared: Mapping[str, Shape] = field(default_factory=dict)
+    trace: Trace | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name}: {len(self.nodes):,} nodes>"
@@ -159,14 +162,15 @@ class CheckedGraph(Graph):
         training_only: names of the nodes that only training-only outputs need.
         dtypes: what each node's output holds, for those that hold no floats.
         warnings: what is worth saying of it, though nothing is wrong.
-        again: works the network out once more, with other values for some of its parameters; a
-            formula leaves one open. Raises ArchError. None for a graph that comes of no spec.
+        again: works the network out once more, with other values for some of its parameters (a
+            formula leaves one open), and if asked to, with a trace. Raises ArchError. None for a
+            graph that comes of no spec.
     """
 
     training_only: frozenset[str] = frozenset()
     dtypes: Mapping[str, Dtype] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
-    again: Callable[[Mapping[str, Any]], CheckedGraph] | None = field(
+    again: Callable[[Mapping[str, Any], bool], CheckedGraph] | None = field(
         default=None, compare=False, repr=False
     )
 

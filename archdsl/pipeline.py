@@ -28,6 +28,7 @@ from archdsl.graph import CheckedGraph, Graph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
 from archdsl.layers.sizes import Size
+from archdsl.layers.traced import Trace
 from archdsl.limits import Limits, OverLimit
 from archdsl.sources import Reader, locate, shipped_item
 from archdsl.syntax import ast
@@ -284,8 +285,9 @@ class _Again:
         except ArchError:
             return None
 
-    def __call__(self, others: Mapping[str, Value]) -> CheckedGraph:
+    def __call__(self, others: Mapping[str, Value], traces: bool = False) -> CheckedGraph:
         world = World(self.layers, self.limits)
+        world.trace = Trace() if traces else None
         parameters = {**self.parameters, **others}
         return check(
             elaborate(world, self.module, self.network, parameters, self.shapes, self.digest)

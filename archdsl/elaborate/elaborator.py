@@ -16,6 +16,7 @@ from archdsl.elaborate.modules import World
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.own_tensors import own_tensor
 from archdsl.elaborate.recording import Record, Recorder
+from archdsl.elaborate.tracing import follow_let, follow_loop
 from archdsl.elaborate.values import SPOILED, ValueProblem, integer, sequence, truth
 from archdsl.layers.base import Layer, Shapes
 from archdsl.limits import OverLimit
@@ -116,6 +117,8 @@ class Elaborator:
         try:
             value = evaluate(statement.value, frame, frame.most)
             frame.bind(statement, value, frame.names)
+            if self.world.trace is not None:
+                follow_let(self.world.trace, statement, frame)
         except (Problem, Spoiled) as error:
             for target in statement.targets:
                 frame.names.given[target.name] = SPOILED
@@ -127,6 +130,8 @@ class Elaborator:
         try:
             turns = sequence(source, "what a loop runs over")
             self.world.step(statement.span, len(turns))
+            if self.world.trace is not None:
+                follow_loop(self.world.trace, statement, len(turns), frame)
             for item in turns:
                 inner = frame.turn()
                 bind_targets(statement.targets, item, inner.names, frame.most)
@@ -146,6 +151,8 @@ class Elaborator:
             raise Problem(BadValue(span=statement.turns.span, trail=frame.trail, reason=reason))
         self.world.step(statement.span, count)
         before = len(self.recorder.records)
+        if self.world.trace is not None:
+            follow_loop(self.world.trace, statement, count, frame)
         for turn in range(count):
             inner = frame.turn()
             yield self.body(statement.body, inner), inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 from archdsl.diagnostics import Diagnostic, Span, Use
@@ -20,6 +21,7 @@ from archdsl.elaborate.values import (
     truth,
     weight,
 )
+from archdsl.layers.traced import depends, marks
 from archdsl.syntax import ast
 
 
@@ -53,6 +55,10 @@ class Setting(Protocol):
 
     names: Names
     trail: tuple[Use, ...]
+
+    @property
+    def traces(self) -> bool:
+        """Whether numbers are followed."""
 
     def flow(self) -> Tensors:
         """Return what flows there, or raise Spoiled or ValueProblem."""
@@ -223,7 +229,23 @@ def _comparison(node: ast.Comparison, at: Setting, most: int) -> bool:
 
 def _conditional(node: ast.Conditional, at: Setting, most: int) -> Value:
     chosen = truth(evaluate(node.condition, at, most), "the condition")
-    return evaluate(node.then if chosen else node.otherwise, at, most)
+    value = evaluate(node.then if chosen else node.otherwise, at, most)
+    if at.traces:
+        read = tuple(_read(node.condition, at, most))
+        return depends(value, "if", *read, value) if marks(read) else value
+    return value
+
+
+def _read(node: object, at: Setting, most: int) -> Iterator[Value]:
+    """Yield what a condition reads: it decides by that, and by nothing else."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, ast.Name | ast.Attribute | ast.Index | ast.Call):
+            with suppress(Problem, Spoiled):
+                yield evaluate(one, at, most)
+        elif isinstance(one, tuple):
+            waiting += one
 
 
 def _attribute(node: ast.Attribute, at: Setting, most: int) -> Value:

@@ -8,8 +8,10 @@ from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.naming import Entry, Flow, Place, fault_of
 from archdsl.elaborate.recording import Recorder, Way
+from archdsl.elaborate.tracing import Inside
 from archdsl.elaborate.values import Tensors, integer
 from archdsl.elaborate.wording import written
+from archdsl.layers.base import Shape
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 
@@ -25,6 +27,7 @@ class Frame(FileSetting):
         maps: the tensors that the inputs of a block stand for, by name.
         home: the scope of the block or network that this belongs to; its outputs go there.
         way: the same as `trail`, as nodes keep it.
+        inside: the use of a block or the group that this belongs to, where numbers are followed.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Frame(FileSetting):
         self.maps: dict[str, Flow] = {}  # what the inputs of a block stand for
         self.home = place
         self.way: Way | None = None
+        self.inside: Inside | None = None
 
     def inner(self, place: Place | None = None) -> Frame:
         """Return a frame for a body inside this one, with the same flow."""
@@ -63,6 +67,7 @@ class Frame(FileSetting):
         frame.maps = self.maps
         frame.home = self.home
         frame.way = self.way
+        frame.inside = self.inside
         return frame
 
     def turn(self) -> Frame:
@@ -85,7 +90,12 @@ class Frame(FileSetting):
 
     def shapes(self, flow: tuple[int, ...], what: str) -> Tensors:
         """Return the shapes of nodes as a value."""
-        return Tensors(tuple(self.recorder.shape(number) for number in flow), what)
+        return Tensors(tuple(self.shape(number) for number in flow), what)
+
+    def shape(self, number: int) -> Shape:
+        """Return the shape of a node; where numbers are followed, as it is seen from here."""
+        inside = self.inside
+        return self.recorder.shape(number) if inside is None else inside.shape(number)
 
     def shape_of(self, reference: ast.Reference) -> Tensors:
         flow = self.follow(reference)

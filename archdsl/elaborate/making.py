@@ -18,6 +18,7 @@ from archdsl.elaborate.errors import (
 )
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.modules import COST_OF_CALL, FileSetting, Module, World
+from archdsl.elaborate.tracing import follow_flags
 from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, kind_of
 from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError, Shape
 from archdsl.limits import OverLimit
@@ -126,6 +127,8 @@ def make_layer(
     bound = bind(signature, given, block.fixed, operation.span, trail)
     for value, span in bound.values():
         frame.weigh(value, span)
+    if frame.world.trace is not None:
+        follow_flags(frame.world.trace, bound, operation, frame)
     values = {
         name: tuple(value) if isinstance(value, range) else value
         for name, (value, _) in bound.items()
@@ -193,15 +196,14 @@ def infer(
     call: ast.Call | None = None,
 ) -> Facts:
     """Return the facts of a layer, or report that it can't take what comes in."""
-    records = frame.recorder.records
-    shapes = tuple([records[number].facts.output for number in incoming])
+    shapes = tuple([frame.shape(number) for number in incoming])
     reason = hint = ""
     if not incoming and not layer.word:
         reason = "needs a tensor, and none flows here"
         hint = "go on from an earlier stage, or from an output of a block, with `from`"
     else:
         try:
-            return frame.recorder.infer(layer, incoming)
+            return frame.recorder.infer(layer, incoming, shapes)
         except LayerError as error:
             reason, hint = str(error), error.help
             if call is not None and not hint:

@@ -88,14 +88,17 @@ def wire(
         reason = f"`{word}` has no branches"
         hint = "it needs at least one `branch { ... }`"
         raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason, hint=hint))
+    shapes = tuple([frame.shape(number) for number in incoming])
     path = operation.name or stage.label
     label = ".".join(frame.parts(path)) if path else ""
     try:
-        facts = frame.recorder.infer(layer, incoming)
+        facts = frame.recorder.infer(layer, incoming, shapes)
     except Disagreement as error:
         raise Problem(disagreement(word, error, branches, operation.span, frame)) from None
     except LayerError:
         facts = infer(layer, tuple(incoming), operation.span, frame)
+    if frame.inside is not None:
+        frame.inside.join(shapes, facts)
     scope = inner.place.scope
     record = Record("", label, layer, tuple(incoming), facts, scope, operation.span, frame.way)
     frame.flowing = (frame.recorder.add(record),)

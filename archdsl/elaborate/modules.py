@@ -28,6 +28,7 @@ from archdsl.elaborate.values import (
     weight,
 )
 from archdsl.layers.registry import Registry
+from archdsl.layers.traced import Trace
 from archdsl.limits import CHARACTERS_OF_STEP, Limits, OverLimit
 from archdsl.syntax import ast
 
@@ -93,6 +94,7 @@ class World:
         self.blocks: dict[tuple[int, str], BlockValue] = {}  # by the file and the name there
         self.signatures: dict[int, Signature] = {}  # of blocks, by their declaration
         self.depth = 0  # of expressions inside functions that call each other
+        self.trace: Trace | None = None  # follows numbers, for what compiles
 
     def step(self, span: Span, count: int = 1) -> None:
         """Count steps of work before they are done."""
@@ -359,6 +361,11 @@ class FileSetting:
         self.module = module
         self.trail = trail
         self.names = names or Names()
+
+    @property
+    def traces(self) -> bool:
+        """Whether numbers are followed."""
+        return self.world.trace is not None
 
     @property
     def most(self) -> int:

@@ -121,7 +121,7 @@ def elaborate(
     Raises:
         ArchError: with everything that is wrong.
     """
-    recorder = Recorder(world.limits, world.step)
+    recorder = Recorder(world.limits, world.step, world.trace is not None)
     world.nodes = recorder.records
     maker = Elaborator(world, recorder)
     try:
@@ -140,7 +140,7 @@ def elaborate(
     if maker.errors:
         raise ArchError(maker.errors)
     inputs = {node.name: number for number, node in enumerate(recorder.records) if _is_input(node)}
-    graph = recorder.graph(frame.place.scope, inputs, outputs, digest)
+    graph = recorder.graph(frame.place.scope, inputs, outputs, digest, world.trace)
     if not recorder.ordered:
         return graph
     try:

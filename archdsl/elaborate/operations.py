@@ -20,6 +20,7 @@ from archdsl.elaborate.values import (
     weight,
 )
 from archdsl.layers.sizes import MOST_TERMS, Formula, FormulaError
+from archdsl.layers.traced import Traced, depends
 from archdsl.limits import LARGEST
 
 MOST_DIGITS = 400  # of any number, before or after its point
@@ -85,7 +86,10 @@ def arithmetic(sign: str, left: Value, right: Value) -> Value:
         number(right, f"what stands after `{sign}`"),
     )
     try:
-        return bounded(calculate(sign, first, second))
+        value = bounded(calculate(sign, first, second))
+        if type(value) is float and isinstance(second, Traced):  # a float goes before it
+            return depends(value, sign, first, second)
+        return value
     except ZeroDivisionError:
         raise ValueProblem("this divides by zero") from None
     except OverflowError:
@@ -328,7 +332,8 @@ def call(name: str, values: tuple[Value, ...]) -> Value:
             count = f"at least {least}"
         raise ValueProblem(f"`{name}` takes {count} argument{'' if count.endswith('1') else 's'}")
     try:
-        return bounded(_call(name, values))
+        value = bounded(_call(name, values))
+        return depends(value, name, *values) if name in UNSAID else value
     except OverflowError:
         raise ValueProblem(f"the result of `{name}` is too large") from None
 
@@ -352,3 +357,7 @@ def _call(name: str, values: tuple[Value, ...]) -> Value:
     if name == "log":
         return _log(values)
     return _real(name, values[0])
+
+
+# Which of several numbers these give, or how, no formula says.
+UNSAID = {"min", "max", "sqrt", "log", "exp"}

@@ -12,6 +12,7 @@ from archdsl.elaborate.naming import Place
 from archdsl.graph import Graph, Node, Output, Scope
 from archdsl.layers.base import Facts, Layer, LayerError, Shape, Shapes, construct
 from archdsl.layers.sizes import Formula, FormulaError, Size
+from archdsl.layers.traced import Trace, marks
 from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits, OverLimit
 
 
@@ -66,16 +67,19 @@ class Record:
 class Recorder:
     """Makes layers and nodes. Equal layers, and equal facts, are made once."""
 
-    def __init__(self, limits: Limits, step: Callable[[Span, int], None]) -> None:
+    def __init__(
+        self, limits: Limits, step: Callable[[Span, int], None], traces: bool = False
+    ) -> None:
         self.limits = limits
         self.step = step  # counts work before it is done
+        self.traces = traces  # whether numbers are followed: equal ones then may differ
         self.records: list[Record] = []
         self.scopes: dict[str, Scope] = {}
         self.ordered: list[Place] = []  # with a `register`
         self.declared: dict[str, Shape] = {}  # of inputs whose shape was given from outside
         self.edges = 0
-        self._layers: dict[tuple[type[Layer], str], Layer] = {}
-        self._facts: dict[tuple[int, Shapes, tuple[bool, ...]], Facts] = {}
+        self._layers: dict[tuple[type[Layer], str, object], Layer] = {}
+        self._facts: dict[tuple[int, Shapes, tuple[bool, ...], object], Facts] = {}
 
     def layer(self, kind: type[Layer], arguments: Mapping[str, object]) -> Layer:
         """Return the layer with those arguments.
@@ -83,22 +87,25 @@ class Recorder:
         Raises:
             ArgumentErrors: a value is not of the kind that its argument takes.
         """
-        key = kind, repr(arguments)  # unlike a hash, it tells 1 from 1.0 and true
+        traced = marks(tuple(arguments.values())) if self.traces else ()
+        key = kind, repr(arguments), traced  # unlike a hash, it tells 1 from 1.0 and true
         layer = self._layers.get(key)
         if layer is None:
             layer = self._layers[key] = construct(kind, arguments)
         return layer
 
-    def infer(self, layer: Layer, incoming: Sequence[int]) -> Facts:
+    def infer(self, layer: Layer, incoming: Sequence[int], seen: Shapes | None = None) -> Facts:
         """Return the facts of a layer that was made here, of nodes that it reads.
+
+        `seen` are their shapes as seen from where the layer stands, if numbers are followed.
 
         Raises:
             LayerError: it can't take the inputs.
         """
         read = [self.records[number].facts for number in incoming]
-        inputs = tuple([facts.output for facts in read])
+        inputs = tuple([facts.output for facts in read]) if seen is None else seen
         batched = tuple([facts.batched for facts in read])
-        key = id(layer), inputs, batched
+        key = id(layer), inputs, batched, marks(inputs) if self.traces else ()
         facts = self._facts.get(key)
         if facts is None:
             try:
@@ -180,6 +187,7 @@ class Recorder:
         inputs: Mapping[str, int],
         outputs: list[tuple[str, int, bool, Span]],
         digest: str,
+        trace: Trace | None = None,
     ) -> Graph:
         """Return the graph of all nodes made here."""
         names = self._names()
@@ -217,6 +225,7 @@ class Recorder:
             agreements=tuple(agreements),
             digest=digest,
             declared=self.declared,
+            trace=trace,
         )
 
     def _names(self) -> list[str]:

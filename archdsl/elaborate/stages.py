@@ -14,6 +14,7 @@ from archdsl.elaborate.modules import COST_OF_CALL
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.recording import Record, Way
 from archdsl.elaborate.reuse import replay
+from archdsl.elaborate.tracing import enter_block, enter_group
 from archdsl.elaborate.values import BlockValue
 from archdsl.graph import NOTHING, Scope
 from archdsl.syntax import ast
@@ -73,6 +74,8 @@ def group(maker: Elaborator, operation: ast.Group, stage: ast.Stage, frame: Fram
     scope = Scope(frame.place.full_name(label), frame.place.scope, "", stage.span)
     place = enter_scope(scope, entry, frame)
     inner = frame.inner(place)
+    if frame.world.trace is not None:
+        enter_group(frame.world.trace, scope.name, inner)
     first = len(frame.recorder.records)
     yield maker.body(operation.body, inner), inner
     close(entry, first, frame, inner)
@@ -98,6 +101,7 @@ def use_block(
         further(name, stage.span, frame.trail, frame.world),
     )
     inside.way = Way(name, stage.span, frame.way)
+    inside.inside = frame.inside
     bind_block(block, operation, frame, inside)
     scope = Scope(
         name,
@@ -111,6 +115,8 @@ def use_block(
     inside.place = inside.home = enter_scope(scope, entry, frame, outside=False)
     for one in inputs_of(declaration):
         inside.place.entries[one.name] = Entry(one.span, inside.maps[one.name])
+    if frame.world.trace is not None:
+        enter_block(frame.world.trace, scope, declaration, operation, frame, inside)
     first = len(frame.recorder.records)
     # without arguments a block makes as much of the same shapes as it did before
     alike = None
@@ -154,6 +160,7 @@ def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Fr
     )
     inside.way = Way(block.name, stage.span, frame.way)
     inside.home = frame.home
+    inside.inside = frame.inside
     bind_block(block, call, frame, inside)
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
     try:

@@ -145,7 +145,7 @@ def matches(value: Value, kind: str) -> bool:
 
 def bounded(value: Value) -> Value:
     """Return a number that is not too large to be used."""
-    if isinstance(value, int) and abs(value) > LARGEST:
+    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
         raise ValueProblem(TOO_LARGE)
     if isinstance(value, float) and not isfinite(value):
         raise ValueProblem("the result is not a finite number")

@@ -15,7 +15,9 @@ LARGEST: dict[type, float] = {float: (2 - 2**-23) * 2.0**127, int: 2**63 - 1}
 def _integer(value: Any, least: int | None = None) -> int:
     if isinstance(value, Formula):
         raise ValueError(f"must be a number, and {value} depends on a free size")
-    if type(value) is not int or (least is not None and value < least):
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError
+    if least is not None and value < least:
         raise ValueError
     return value
 
@@ -35,7 +37,8 @@ def _size(value: Any) -> Size:
 def _number(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
         raise ValueError
-    if not -LARGEST[type(value)] <= value <= LARGEST[type(value)]:
+    largest = LARGEST[int if isinstance(value, int) else float]
+    if not -largest <= value <= largest:
         raise ValueError("must be a number that torch can hold: at most 3.4e38, integers 2^63 - 1")
     return value
 

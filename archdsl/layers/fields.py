@@ -43,7 +43,7 @@ class Kind:
 
 def _plain(expected: str, *types: type) -> tuple[Kind, ...]:
     def converted(value: object) -> object:
-        if type(value) not in types:
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise ValueError
         return value
 

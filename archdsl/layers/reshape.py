@@ -54,7 +54,7 @@ PERMUTE = '''class Permute(nn.Module):
 
 
 def _open_size(value: Any) -> Any:
-    return value if type(value) is int and value == -1 else SIZE.check(value)
+    return value if isinstance(value, int) and value == -1 else SIZE.check(value)
 
 
 OPEN_SIZES = Kind(

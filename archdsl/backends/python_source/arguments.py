@@ -15,20 +15,38 @@ from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import Torch, TorchModule, squeeze
 from archdsl.layers.sizes import Formula
+from archdsl.layers.traced import formula_of
 
 MOST_TRIED = 8  # parameters, since each takes as long as to work out the network
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A number that is the value of a parameter of the network."""
+    """A number that is the value of a parameter of the network.
+
+    Attributes:
+        formula: of the number, as the block sees it in which it stands.
+    """
 
     name: str
     value: int
+    formula: object = field(default=None, compare=False)
 
 
 class _Needed(Exception):
     """More depends on a parameter than numbers that layers take as they are."""
+
+
+def with_trace(checked: CheckedGraph) -> CheckedGraph:
+    """Return the same graph with numbers that know how the spec makes them, if it has one."""
+    if checked.again is None or checked.trace is not None:
+        return checked
+    try:
+        traced = checked.again({}, True)
+    except ArchError:  # what follows numbers takes more steps, and there may be none left
+        return checked
+    same = [*traced.nodes] == [*checked.nodes] and [*traced.scopes] == [*checked.scopes]
+    return replace(traced, again=checked.again) if same else checked
 
 
 def with_arguments(checked: CheckedGraph) -> CheckedGraph:
@@ -47,7 +65,7 @@ def with_arguments(checked: CheckedGraph) -> CheckedGraph:
     for argument in (each for each in numbers[:MOST_TRIED] if each.value in given):
         tried = (*taken, argument)
         try:
-            general = checked.again({each.name: _left_open(each) for each in tried})
+            general = checked.again({each.name: _left_open(each) for each in tried}, False)
             found, taken = _merged(checked, general, tried), tried
         except (ArchError, _Needed):
             continue
@@ -139,7 +157,7 @@ class _Merge:
         """
         alone = squeeze(general) if isinstance(general, tuple) else general
         if isinstance(alone, Formula) and alone in self.arguments:
-            return self.arguments[alone]
+            return replace(self.arguments[alone], formula=formula_of(squeeze(value)))
         if value != general:
             raise _Needed
         return value

@@ -23,6 +23,7 @@ from archdsl.backends.python_source.names import positional, variable
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.parameters import Parameter, resolve
 from archdsl.backends.python_source.sharing import Alike, share
+from archdsl.backends.python_source.sight import Sights
 from archdsl.backends.python_source.sketch import sketch
 from archdsl.backends.python_source.slots import numbers
 from archdsl.backends.python_source.template import template
@@ -43,7 +44,7 @@ class ModuleClass:
         arguments: for each number of a use the text that stands for it; None leaves it out.
         attributes: what an attribute is called that keeps such a number, by its text, for those
             that depend on a parameter.
-        values: for each use the values of the parameters.
+        values: for each use the values of the parameters, each with its formula.
         name: found when all classes are known.
     """
 
@@ -52,7 +53,7 @@ class ModuleClass:
     parameters: tuple[Parameter, ...]
     arguments: tuple[str | None, ...]
     attributes: Mapping[str, str]
-    values: list[tuple[object, ...]]
+    values: list[tuple[tuple[object, object], ...]]
     name: str = ""
 
     @property
@@ -93,7 +94,8 @@ def group(
     """
     classes: list[ModuleClass] = []
     made: dict[str, tuple[ModuleClass, int]] = {}
-    builder = _Builder(checked, targets, overwriting, made)
+    sights = Sights(checked, everything)
+    builder = _Builder(checked, targets, overwriting, made, sights)
     for level in _levels(everything):
         same: dict[Hashable, list[Use]] = {}
         for shaped in level:
@@ -102,7 +104,7 @@ def group(
         alike = [_alike(checked, uses, outputs) for uses in same.values()]
         for variants in share(alike):
             places = [use.shaped.place for each in variants for use in each.uses]
-            resolved = resolve(checked, places, numbers(variants))
+            resolved = resolve(checked, places, numbers(variants), sights)
             found = ModuleClass(len(classes), variants, *resolved)
             classes.append(found)
             made.update((place.scope.name, (found, at)) for at, place in enumerate(places))
@@ -142,6 +144,7 @@ class _Builder:
     targets: Mapping[tuple[str, str], str]
     overwriting: Container[str]
     made: Mapping[str, tuple[ModuleClass, int]]
+    sights: Sights
 
     def use(self, shaped: Shaped) -> tuple[Use, Hashable]:
         """Describe a scope that becomes a class, with the key of those that may share it."""
@@ -178,13 +181,14 @@ class _Builder:
                 return self.list_maker(inner, around)
             return self.instance(inner, around)
         torch = child.facts.torch
+        sight = self.sights.of(around)
         if isinstance(torch, TorchTensor):
-            return tensor_maker(child)
+            return tensor_maker(child, sight)
         assert isinstance(torch, TorchModule)
         sizes = self.checked.nodes[child.inputs[0]].shape if child.inputs else ()
         first = torch.positional[0] if torch.positional else None
         from_input = bool(child.inputs) and child.inputs[0] in around.inputs and first in sizes
-        maker = layer_maker(child, from_input)
+        maker = layer_maker(child, from_input, sight)
         if child.name in self.overwriting:
             maker = replace(maker, arguments=(*maker.arguments, ("inplace", "True")))
         target = self.targets.get((torch.target, torch.source), torch.target)
@@ -201,6 +205,7 @@ class _Builder:
         module_class, use = self.made[inner.place.scope.name]
         inputs = list(inner.place.inputs)
         fed = bool(inputs) and inputs[0] in around.inputs
+        sight = self.sights.of(around)
         numbers = [
             Number(
                 value,
@@ -209,8 +214,9 @@ class _Builder:
                 fed and parameter.from_input,
                 parameter.turns,
                 parameter.is_size,
+                sight.of_value(value, formula),
             )
-            for value, parameter in zip(
+            for (value, formula), parameter in zip(
                 module_class.values[use], module_class.parameters, strict=True
             )
         ]
@@ -224,14 +230,20 @@ class _Builder:
         The tensors that they give are added to `tensors`, each with a number of its own.
         """
         following = count(len(tensors))
+        sight = self.sights.of(shaped.place)
         prefix = len(shaped.place.scope.name) + 1 if shaped.place.scope.name else 0
         for step in shaped.place.steps:
             target, text = self.expression(step)
             found = template(text)
             node = step.what if isinstance(step.what, Node) else None
+            formulas = sight.spoken(node, text) if node else list(found.numbers)
             spoken = tuple(
-                Number(value, hint or (argument_name(node, value) if node else "size"))
-                for value, hint in zip(found.numbers, found.hints, strict=True)
+                Number(
+                    value,
+                    hint or (argument_name(node, value) if node else "size"),
+                    formula=formula,
+                )
+                for value, hint, formula in zip(found.numbers, found.hints, formulas, strict=True)
             )
             inputs = tuple(tensors[name] for name in step.inputs)
             # what a module owns is given each time that it is called: another tensor

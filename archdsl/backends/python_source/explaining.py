@@ -1,45 +1,56 @@
-"""Says what a number is that varies between the uses of a block: a name, or arithmetic with it."""
+"""Says what a number of a class is: a constant, a name, arithmetic with names, or an argument.
+
+That is for the spec to say: a number is written as `kernel // 2` where its formula is that in every
+use of the block, and not where the uses happen to agree.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from archdsl.backends.python_source.arguments import Argument
-from archdsl.backends.python_source.makers import ANY, Number
-from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
+from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Number
+from archdsl.backends.python_source.names import VARIABLE_WORDS, literal, unique, variable
+from archdsl.layers.base import squeeze
+from archdsl.layers.sizes import Floor, Formula, FormulaError
+from archdsl.layers.traced import needed
 
 Column = tuple[object, ...]  # a value for each use
+INCOMING = ("in_channels", "in_features")  # what the size of what comes in is called
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Something that a use of a block knows by name: an argument of the block, or its input."""
+    """Something that a use of a block knows by name: an argument of the block, or its input.
+
+    Attributes:
+        formulas: what it is in each use, as the use sees it.
+        outer: the same as seen from around the use.
+    """
 
     name: str
     column: Column
+    formulas: tuple[Any, ...]
+    outer: tuple[Any, ...]
     from_input: bool = False
     turns: bool = False
-
-    def is_like(self, column: Column) -> bool:
-        """Tell whether it is that number in every use that depends on it."""
-        pairs = zip(self.column, column, strict=True)
-        return not any(differ(own, value) for own, value in pairs if value is not ANY)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a number is that varies.
+    """What a number is.
 
     Attributes:
         known: what it follows from.
-        text: the expression for it.
+        text: the expression for it; None leaves it out.
         name: what an attribute is called that keeps it.
     """
 
     known: tuple[Known, ...]
-    text: str
-    name: str
+    text: str | None
+    name: str = ""
 
 
 def differ(left: object, right: object) -> bool:
@@ -52,115 +63,213 @@ def varies(column: Column) -> bool:
     return any(isinstance(value, Argument) or differ(column[0], value) for value in column)
 
 
-def explain(
-    number: Number, column: Column, known: Sequence[Known], used: Mapping[str, Known]
-) -> Explanation:
-    """Find what a number that varies is: something known, arithmetic with it, or an argument.
+@dataclass(slots=True)
+class Explainer:
+    """Explains the numbers of a class, one after the other.
 
-    What is known must vary as well, and what the class uses already comes first. How often
-    something comes doesn't follow from the size of the input.
+    Attributes:
+        known: what its uses know by a name and what differs between them.
+        same: for each use the atoms that are the same in all uses, with their values.
+        lets: what the spec calls numbers that no formula says.
+        own: the arguments that were made for numbers that nothing explains.
+        used: what explained a number so far, by name.
     """
-    known = [each for each in known if not (number.turns and each.from_input)]
-    known.sort(key=lambda each: (each.name != number.hint, each.name not in used))
-    likely = [each for each in known if each.from_input is number.from_input]
-    return (
-        _equal(column, likely)
-        or (None if number.from_input else _product(column, likely))
-        or _equal(column, known)
-        or (_one_apart(column, known) if number.turns else None)
-        or _product(column, known)
-        or _sum(number, column, known)
-        or _equal(column, list(used.values()))
-        or _argument(number, column, {*used, *(each.name for each in known)})
-    )
 
+    known: Sequence[Known]
+    same: Sequence[Mapping[str, int]]
+    lets: Mapping[Any, str]
+    own: dict[object, Known] = field(default_factory=dict)
+    used: dict[str, Known] = field(default_factory=dict)
+    _names: list[dict[str, Any]] = field(default_factory=list)
+    _varying: list[set[str]] = field(default_factory=list)
 
-def _equal(column: Column, known: Sequence[Known]) -> Explanation | None:
-    found = next((each for each in known if each.is_like(column)), None)
-    return _plain(found) if found else None
+    def __post_init__(self) -> None:
+        for use, same in enumerate(self.same):
+            names: dict[str, Any] = dict(same)
+            varying: set[str] = set()
+            for each in self.known:
+                formula = each.formulas[use]
+                if isinstance(formula, Formula) and formula == _only(formula):
+                    names[next(iter(formula.names))] = Formula.named(each.name)
+                varying |= {atom for atom in atoms_of(formula) if atom not in same}
+            self._names.append(names)
+            self._varying.append(varying)
 
+    def explain(self, number: Number, column: Column, formulas: Sequence[Any]) -> Explanation:
+        """Find what a number is, given its value and its formula in each use."""
+        found = (
+            self._known(number, column, formulas, number.from_input)
+            or self._arithmetic(column, formulas)
+            or self._known(number, column, formulas, not number.from_input)
+        )
+        if found is None and not varies(column) and not self._follows(formulas):
+            return _constant(number, column[0])
+        if found is None:
+            found = self._argument(number, column, formulas)
+        self.used |= {each.name: each for each in found.known}
+        return found
 
-def _plain(known: Known) -> Explanation:
-    return Explanation((known,), known.name, known.name)
-
-
-def _arithmetic(text: str, *known: Known) -> Explanation:
-    return Explanation(known, text, variable(text))
-
-
-def _argument(number: Number, column: Column, taken: set[str]) -> Explanation:
-    """Make an argument of a number that nothing explains."""
-    values = tuple(0 if value is ANY else value for value in column)
-    name = unique(variable(number.hint) or "value", VARIABLE_WORDS | taken)
-    return _plain(Known(name, values, turns=number.turns))
-
-
-def _one_apart(column: Column, known: Sequence[Known]) -> Explanation | None:
-    """Find a known number that is one less or one more."""
-    for each in known:
-        if _whole(column) and _whole(each.column):
-            more = {_less(*pair) for pair in zip(column, each.column, strict=True)}
-            if more in ({1}, {-1}):
-                return _arithmetic(f"{each.name} {'+' if more == {1} else '-'} 1", each)
-    return None
-
-
-def _product(column: Column, known: Sequence[Known]) -> Explanation | None:
-    """Find a known number of which the number that varies is a multiple, or that is one of it."""
-    for each in known:
-        if factor := _multiple(column, each.column):
-            return _arithmetic(f"{factor} * {each.name}", each)
-        if (factor := _multiple(each.column, column)) == 2:
-            return Explanation((each,), f"{each.name} // 2", f"half_{each.name}")
-        if factor:
-            return _arithmetic(f"{each.name} // {factor}", each)
-    return None
-
-
-def _multiple(column: Column, of: Column) -> int | None:
-    """Return the whole number by which each value is a multiple of another, 2 or more."""
-    pairs = list(zip(column, of, strict=True))
-    if any(type(value) is not int or type(base) is not int or base < 1 for value, base in pairs):
+    def _known(
+        self, number: Number, column: Column, formulas: Sequence[Any], from_input: bool
+    ) -> Explanation | None:
+        """Find what a number is the same as, of what comes in or of the rest."""
+        alike = [each for each in self.known if each.from_input is from_input]
+        for each in sorted(alike, key=lambda each: each.name != number.hint):
+            pairs = zip(column, formulas, each.formulas, each.column, strict=True)
+            if all(
+                value is ANY or (_is_formula(one) and one == other and not differ(value, known))
+                for value, one, other, known in pairs
+            ):
+                return Explanation((each,), each.name, each.name)
         return None
-    factors = {_quotient(value, base) for value, base in pairs}
-    factor = factors.pop()
-    return factor if not factors and factor > 1 else None
+
+    def _arithmetic(self, column: Column, formulas: Sequence[Any]) -> Explanation | None:
+        """Find the one formula, in names, that a number has in all uses."""
+        found: list[Any] = []
+        for use, (value, formula) in enumerate(zip(column, formulas, strict=True)):
+            if value is not ANY:
+                named = self._named(formula, use)
+                if named is None or (found and named != found[0]):
+                    return None
+                found.append(named)
+        names = {each.name: each for each in self.known}
+        if not found or not (wanted := atoms_of(found[0])) or not names.keys() >= {*wanted}:
+            return None
+        known = tuple(each for each in self.known if each.name in wanted)
+        if not all(self._agrees(found[0], value, use) for use, value in enumerate(column)):
+            return None
+        text = _listed(found[0], [each.name for each in known])
+        return Explanation(known, text, _attribute(text))
+
+    def _named(self, formula: Any, use: int) -> Any:
+        """Return a formula in names, or None where it is none."""
+        if isinstance(formula, tuple):
+            items = [self._named(each, use) for each in formula]
+            return None if None in items else squeeze(tuple(items))
+        if isinstance(formula, Formula):
+            try:
+                return formula.evaluate(self._names[use])
+            except (FormulaError, ArithmeticError):
+                return None
+        return formula if type(formula) is int else None
+
+    def _agrees(self, formula: Any, value: object, use: int) -> bool:
+        """Tell whether a formula gives the number that there is; if not, say nothing by it."""
+        if value is ANY:
+            return True
+        if isinstance(formula, tuple):
+            items = value if isinstance(value, tuple) else (value,) * len(formula)
+            pairs = zip(formula, items, strict=False)
+            return len(items) == len(formula) and all(self._agrees(*pair, use) for pair in pairs)
+        values = {each.name: each.column[use] for each in self.known}
+        if not isinstance(formula, Formula):
+            return not differ(formula, value)
+        given = [values[name] for name in formula.names]
+        if any(type(each) is not int for each in given):
+            return False
+        try:
+            whole: Mapping[str, Any] = values
+            return not differ(formula.evaluate(whole), value)
+        except (FormulaError, ArithmeticError):
+            return False
+
+    def _follows(self, formulas: Sequence[Any]) -> bool:
+        """Tell whether a number that is the same in all uses may differ in others."""
+        for use, formula in enumerate(formulas):
+            needs = {need for atom in atoms_of(formula) for need in needed(atom)}
+            if needs & self._varying[use] or ("*" in needs and len(formulas) > 1):
+                return True
+        return False
+
+    def _argument(self, number: Number, column: Column, formulas: Sequence[Any]) -> Explanation:
+        """Make an argument of a number that nothing explains; the same number has the same."""
+        key: object = tuple(map(_key, column, formulas))
+        known = self.own.get(key)
+        if known is None or not all(
+            value is ANY or _is_formula(f) for f, value in zip(formulas, column, strict=True)
+        ):
+            values = tuple(0 if value is ANY else value for value in column)
+            taken = {*(each.name for each in self.known), *(e.name for e in self.own.values())}
+            hint = self.lets.get(formulas[0], number.hint)
+            hint = hint.removeprefix("in_") if hint in INCOMING else hint  # that is another
+            name = unique(variable(hint) or "value", VARIABLE_WORDS | taken)
+            seen = tuple(formulas)
+            known = Known(name, values, seen, seen, turns=number.turns)
+            self.own[key if key not in self.own else (key, name)] = known
+        return Explanation((known,), known.name, known.name)
 
 
-def _quotient(value: object, base: object) -> int:
-    assert isinstance(value, int)
-    assert isinstance(base, int)
-    return value // base if value % base == 0 else 0
+def _key(value: object, formula: Any) -> object:
+    return type(value), value, type(formula), formula
 
 
-def _sum(number: Number, column: Column, known: Sequence[Known]) -> Explanation | None:
-    """Find the size of the input and what is added to it.
-
-    That is some times a known number, or the same in all uses where the number is a size too:
-    others differ by the same by chance.
-    """
-    incoming = [each for each in known if each.from_input and _whole(each.column)]
-    for left in incoming if _whole(column) else ():
-        rest = tuple(_less(*pair) for pair in zip(column, left.column, strict=True))
-        if number.is_size and rest[0] > 0 and not varies(rest):
-            return _arithmetic(f"{left.name} + {rest[0]}", left)
-        for right in known:
-            if right.from_input or not _whole(right.column):
-                continue
-            pairs = zip(rest, right.column, strict=True)
-            factors = {_quotient(more, by) if by else 0 for more, by in pairs}
-            factor = factors.pop()
-            if not factors and factor > 0:
-                more = right.name if factor == 1 else f"{factor} * {right.name}"
-                return _arithmetic(f"{left.name} + {more}", left, right)
-    return None
+def _only(formula: Formula) -> Formula | None:
+    """Return the atom that a formula is made of, if that is one."""
+    return Formula.named(next(iter(formula.names))) if len(formula.names) == 1 else None
 
 
-def _less(total: object, part: object) -> int:
-    assert isinstance(total, int)
-    assert isinstance(part, int)
-    return total - part
+def _is_formula(formula: Any) -> bool:
+    return isinstance(formula, Formula) or (isinstance(formula, tuple) and bool(atoms_of(formula)))
 
 
-def _whole(column: Column) -> bool:
-    return all(type(value) is int for value in column)
+def atoms_of(formula: Any) -> list[str]:
+    """Return what a formula, or those of a list, are made of."""
+    if isinstance(formula, tuple):
+        return [atom for each in formula for atom in atoms_of(each)]
+    return sorted(formula.names) if isinstance(formula, Formula) else []
+
+
+def _constant(number: Number, value: object) -> Explanation:
+    """Return the text of a number that is always the same; None leaves it out."""
+    if number.default is not NO_DEFAULT and not differ(number.value, number.default):
+        return Explanation((), None)
+    given = value if number.value is ANY else number.value
+    return Explanation((), literal(0 if given is ANY else given))
+
+
+def _attribute(text: str) -> str:
+    """Name the attribute that keeps what a text says: `half_width` for `width // 2`."""
+    if text.endswith(" // 2") and text[:-5].isidentifier():
+        return f"half_{text[:-5]}"
+    return variable(text) or "value"
+
+
+def _listed(formula: Any, order: Sequence[str]) -> str:
+    if isinstance(formula, tuple):
+        return f"({', '.join(_listed(each, order) for each in formula)})"
+    return _written(formula, order)
+
+
+def _written(formula: Any, order: Sequence[str]) -> str:
+    """Write a formula as Python, as the formatter does, what comes in first."""
+    if not isinstance(formula, Formula):
+        return str(formula)
+    terms = sorted(formula.terms, key=lambda term: (term[1] < 0, _rank(term[0], order)))
+    text = ""
+    for monomial, coefficient in terms:
+        factors = [
+            _factor(atom, order) for atom in sorted(monomial, key=lambda a: _rank((a,), order))
+        ]
+        if abs(coefficient) != 1 or not factors:
+            factors.insert(0, str(abs(coefficient)))
+        if len(factors) > 1:
+            factors = [f"({each})" if " // " in each else each for each in factors]
+        sign = "-" if coefficient < 0 else "+"
+        text += (f" {sign} " if text else sign.strip("+")) + " * ".join(factors)
+    return text
+
+
+def _factor(atom: str | Floor, order: Sequence[str]) -> str:
+    if isinstance(atom, str):
+        return atom
+    dividend = _written(atom.dividend, order)
+    return f"{dividend if dividend.isidentifier() else f'({dividend})'} // {atom.divisor}"
+
+
+def _rank(monomial: Sequence[str | Floor], order: Sequence[str]) -> tuple[int, int, str]:
+    """Put constants last, and names in their order."""
+    ranks = [
+        order.index(atom) if isinstance(atom, str) and atom in order else len(order)
+        for atom in monomial
+    ]
+    return (not monomial, min(ranks, default=0), " ".join(map(str, monomial)))

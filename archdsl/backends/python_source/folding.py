@@ -6,7 +6,7 @@ are alike if they are made in the same way, with numbers that are equal in every
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from archdsl.backends.python_source.loops import Column, Fewest, Run, Spoken, find_runs
@@ -55,16 +55,19 @@ class Folded:
 
 
 class _Columns:
-    """The numbers of several uses, each column of them known by a number of its own."""
+    """The numbers of several uses, each column of them known by a number of its own.
+
+    Columns are the same if their numbers are, and follow from the same in each use.
+    """
 
     def __init__(self) -> None:
         self.known: dict[Hashable, int] = {}
         self.columns: list[Column] = []
 
-    def number(self, values: Iterable[object]) -> int:
+    def number(self, numbers: Sequence[Number]) -> int:
         """Return the number of a column: equal ones have the same."""
-        column = tuple(tuple(each) if isinstance(each, list) else each for each in values)
-        key = tuple((type(value), value) for value in column)
+        column = tuple((_listed(each.value), _listed(each.formula)) for each in numbers)
+        key = tuple((type(value), value, type(formula), formula) for value, formula in column)
         found = self.known.setdefault(key, len(self.columns))
         if found == len(self.columns):
             self.columns.append(column)
@@ -72,8 +75,11 @@ class _Columns:
 
     def of(self, numbers: Sequence[Sequence[Number]]) -> tuple[int, ...]:
         """Return the columns of what has these numbers in the uses."""
-        columns = zip(*numbers, strict=True)
-        return tuple(self.number(number.value for number in column) for column in columns)
+        return tuple(self.number(column) for column in zip(*numbers, strict=True))
+
+
+def _listed(value: object) -> object:
+    return tuple(map(_listed, value)) if isinstance(value, list | tuple) else value
 
 
 def fold(uses: Sequence[Use], sketch: Sketch | None, fewest: Fewest) -> Folded:

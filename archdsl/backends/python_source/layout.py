@@ -26,6 +26,13 @@ def statement(text: str, depth: int) -> list[str]:
         return [" " * indent + text]
     if text.startswith("def "):
         return _header(text, indent)
+    equals = next((at for at in _outside(text, "=") if text[at - 1 : at + 2] == " = "), -1)
+    target, value = text[: equals + 2], text[equals + 2 :]
+    bracket = _last_bracket(value)
+    if equals >= 0 and not _fits(target + value[: bracket[0] + 1 if bracket else None], indent):
+        # the value begins behind the end of the line: it goes into brackets of its own
+        pad = " " * indent
+        return [f"{pad}{target}(", *_line(value, indent + STEP), f"{pad})"]
     return list(_broken(text, indent, inside=False))
 
 
@@ -57,9 +64,27 @@ def _header(text: str, indent: int) -> list[str]:
     start, end = text.index("("), text.index(") -> ")
     head, body, tail = text[: start + 1], text[start + 1 : end], text[end:]
     pad, inner = " " * indent, " " * (indent + STEP)
+    last = [pad + tail] if _fits(tail, indent) else list(_result(tail, indent))
     if _fits(body, indent + STEP) and len(_split(body)) > 1:
-        return [pad + head, inner + body, pad + tail]
-    return [pad + head, *(f"{inner}{item}," for item in _split(body)), pad + tail]
+        return [pad + head, inner + body, *last]
+    return [pad + head, *(f"{inner}{item}," for item in _split(body)), *last]
+
+
+def _result(tail: str, indent: int) -> Iterator[str]:
+    """Yield the end of a header whose result doesn't fit on its line: `) -> A | B:`."""
+    pad = " " * indent
+    text = tail.removeprefix(") -> ").removesuffix(":")
+    kinds = text.split(" | ")
+    if len(kinds) > 1:
+        yield f"{pad}) -> ("
+        yield f"{pad}{' ' * STEP}{kinds[0]}"
+        yield from (f"{pad}{' ' * STEP}| {kind}" for kind in kinds[1:])
+        yield f"{pad}):"
+    else:
+        *lines, end = _broken(text, indent, inside=False)
+        yield f"{pad}) -> {lines[0].lstrip()}" if lines else f"{pad}) -> {end.lstrip()}:"
+        yield from lines[1:]
+        yield from [f"{end}:"] * bool(lines)
 
 
 def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[str]:

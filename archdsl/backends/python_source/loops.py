@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from archdsl.backends.python_source.names import NUMBERED
 from archdsl.backends.python_source.rows import Repeats
+from archdsl.layers.sizes import Formula, Size
 
-Column = tuple[object, ...]  # a number for each use
-Step = tuple[int, ...]  # by how much it grows in a turn, for each use
+Column = tuple[tuple[object, object], ...]  # a number and its formula for each use
+Step = tuple[tuple[int, Size], ...]  # by how much these grow in a turn, for each use
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def _steps(
     first, second = _said(statements, at), _said(statements, at + period)
     left, right = NUMBERED.match(first.member), NUMBERED.match(second.member)
     step = int(right[2]) - int(left[2]) if left and right else 0
-    found: list[Step] = [(step,)]
+    found: list[Step] = [((step, step),)]
     for before, after in zip(first.numbers, second.numbers, strict=True):
         if before == after:
             found.append(())
@@ -223,18 +224,20 @@ def _steps(
 
 
 def _differences(before: Column, after: Column) -> Step | None:
-    steps: list[int] = []
-    for low, high in zip(before, after, strict=True):
+    steps: list[tuple[int, Size]] = []
+    for (low, first), (high, second) in zip(before, after, strict=True):
         if type(low) is not int or type(high) is not int or high < low:
             return None
-        steps.append(high - low)
-    return tuple(steps)
+        if not isinstance(first, int | Formula) or not isinstance(second, int | Formula):
+            return None
+        steps.append((high - low, second - first))
+    return tuple(steps) if any(more for more, _ in steps) else None
 
 
 def _turn(said: Spoken, steps: tuple[Step, ...] | None, at: int) -> Turn:
     """Describe how a statement goes on from turn to turn."""
     numbered = NUMBERED.match(said.member)
-    if not numbered or not steps or not steps[0][0]:
+    if not numbered or not steps or not steps[0][0][0]:
         return Turn(at)
-    grows = tuple(any(step) for step in steps[1:])
-    return Turn(at, numbered[1], int(numbered[2]), steps[0][0], grows)
+    grows = tuple(any(more for more, _ in step) for step in steps[1:])
+    return Turn(at, numbered[1], int(numbered[2]), steps[0][0][0], grows)

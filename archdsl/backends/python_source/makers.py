@@ -17,10 +17,12 @@ from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.names import literal, numbered, snake_case
 from archdsl.backends.python_source.rows import Row, listed_items, named_items
+from archdsl.backends.python_source.sight import Sight
 from archdsl.backends.python_source.template import filled, template
 from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula
+from archdsl.layers.traced import bare
 
 if TYPE_CHECKING:
     from archdsl.backends.python_source.classes import ModuleClass
@@ -40,6 +42,7 @@ class Number:
         from_input: whether it is likely the size of what comes into the class.
         turns: whether it says how often something comes.
         is_size: whether it says how much comes in or goes out.
+        formula: how it follows from what the class knows; itself if it follows from nothing.
     """
 
     value: object
@@ -48,6 +51,7 @@ class Number:
     from_input: bool = False
     turns: bool = False
     is_size: bool = False
+    formula: object = None
 
 
 class _One(ABC):
@@ -219,8 +223,8 @@ def _optional_fields(kind: type[Layer]) -> dict[str, object]:
     return {name: default for name, default in defaults.items() if is_number(default)}
 
 
-def layer_maker(node: Node, from_input: bool) -> LayerMaker:
-    """Return how the module of a node is made.
+def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
+    """Return how the module of a node is made, in the sight of the scope that makes it.
 
     Raises:
         CompileError: an argument depends on a free size.
@@ -236,7 +240,9 @@ def layer_maker(node: Node, from_input: bool) -> LayerMaker:
             first = not keyword and not arguments
             arguments.append((keyword, None))
             fed = from_input and first
-            numbers.append(Number(value, hint, default, fed, is_size=not keyword))
+            formula = sight.formula(node, value, keyword)
+            size = not keyword
+            numbers.append(Number(bare(value), hint, default, fed, False, size, formula))
         else:
             arguments.append((keyword, _constant(node, value)))
 
@@ -246,8 +252,19 @@ def layer_maker(node: Node, from_input: bool) -> LayerMaker:
         if keyword not in optional:
             add(keyword, value, keyword)
     for keyword, default in optional.items():
-        add(keyword, torch.keywords.get(keyword, default), keyword, default)
+        add(
+            keyword,
+            torch.keywords.get(keyword, _left_out(node, keyword, default)),
+            keyword,
+            default,
+        )
     return LayerMaker(torch.target, tuple(arguments), tuple(numbers))
+
+
+def _left_out(node: Node, keyword: str, default: object) -> object:
+    """Return what a layer isn't told: the default, as the spec gives it if it does."""
+    given = squeeze(getattr(node.layer, keyword))
+    return given if given == default and type(bare(given)) is type(default) else default
 
 
 def argument_name(node: Node, value: object) -> str:
@@ -273,8 +290,8 @@ def _free(value: object) -> Formula | None:
     return None
 
 
-def tensor_maker(node: Node) -> TensorMaker:
-    """Return how a tensor that the module owns is made."""
+def tensor_maker(node: Node, sight: Sight) -> TensorMaker:
+    """Return how a tensor that the module owns is made, in the sight of the module's scope."""
     torch = node.facts.torch
     assert isinstance(torch, TorchTensor)
     for shape in (*node.facts.params.values(), *node.facts.buffers.values()):
@@ -283,7 +300,9 @@ def tensor_maker(node: Node) -> TensorMaker:
     if torch.value.count(",") > 64:  # a table of values: nothing in it is an argument
         return TensorMaker((torch.value,), torch.learnable, ())
     found = template(torch.value)
-    pairs = zip(found.numbers, found.hints, strict=True)
-    return TensorMaker(
-        found.parts, torch.learnable, tuple(Number(value, hint or "size") for value, hint in pairs)
+    formulas = sight.spoken(node, torch.value)
+    numbers = (
+        Number(value, hint or "size", formula=formula)
+        for value, hint, formula in zip(found.numbers, found.hints, formulas, strict=True)
     )
+    return TensorMaker(found.parts, torch.learnable, tuple(numbers))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archdsl.backends.formulas import readable
-from archdsl.backends.python_source.arguments import with_arguments
+from archdsl.backends.python_source.arguments import with_arguments, with_trace
 from archdsl.backends.python_source.classes import ModuleClass, group
 from archdsl.backends.python_source.emit import write_class
 from archdsl.backends.python_source.forms import Shaped, paths, shape
@@ -56,7 +56,7 @@ def generate(checked: CheckedGraph) -> PythonSource:
         CompileError: a label is one that torch keeps for itself, or a layer's size is free.
     """
     formulas = readable(checked)
-    checked = with_arguments(checked)
+    checked = with_arguments(with_trace(checked))
     overwriting = in_place(checked)
     everything = shape(build(checked), overwriting)
     modules = _torch_modules(checked, everything)
@@ -97,10 +97,16 @@ def _imports(modules: Sequence[TorchModule], bodies: Sequence[Sequence[str]]) ->
     standard = ["import math"] * ("math" in used)
     standard += ["from collections import OrderedDict"] * ("OrderedDict" in used)
     standard += ["from typing import NamedTuple"] * ("NamedTuple" in used)
-    foreign = _packages(modules)
-    torch = ["import torch"] * ("torch" in used)
-    torch += ["import torch.nn.functional as F"] * ("F" in used)
-    return [*standard, *[""] * bool(standard), *foreign, *torch, "from torch import nn"]
+    plain = [*_packages(modules), *["import torch"] * ("torch" in used)]
+    plain += ["import torch.nn.functional as F"] * ("F" in used)
+    plain.sort(key=_import_order)
+    return [*standard, *[""] * bool(standard), *plain, "from torch import nn"]
+
+
+def _import_order(line: str) -> list[tuple[int, str]]:
+    """Return what linters sort imports by: the name of the module, numbers in it as numbers."""
+    parts = re.split(r"(\d+)", line.split()[1].lower())
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _code(lines: Sequence[str]) -> str:
@@ -110,13 +116,11 @@ def _code(lines: Sequence[str]) -> str:
     return re.sub(r"#.*", "", text)
 
 
-def _packages(modules: Sequence[TorchModule]) -> list[str]:
+def _packages(modules: Sequence[TorchModule]) -> set[str]:
     """Return the imports of the users' packages whose classes are named by their path."""
-    found: set[str] = set()
-    for target in {each.target for each in modules}:
-        if DOTTED.match(target) and not target.startswith(("nn.", "torch.", "F.")):
-            found.add(f"import {target.rpartition('.')[0]}")
-    return sorted(found)
+    targets = {each.target for each in modules if DOTTED.match(each.target)}
+    own = (each for each in targets if not each.startswith(("nn.", "torch.", "F.")))
+    return {f"import {each.rpartition('.')[0]}" for each in own}
 
 
 def _torch_modules(

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.explaining import (
+    INCOMING,
     Column,
+    Explainer,
     Explanation,
     Known,
+    atoms_of,
     differ,
-    explain,
     varies,
 )
 from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Number, is_number
-from archdsl.backends.python_source.names import VARIABLE_WORDS, literal, unique, variable
+from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
+from archdsl.backends.python_source.sight import Sight, Sights
 from archdsl.backends.python_source.tree import Place
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import squeeze
+from archdsl.layers.sizes import Formula
+from archdsl.layers.traced import bare, formula_of, needed
 
 Explained = list[tuple[Number, Explanation]]
 
@@ -43,42 +49,48 @@ class Parameter:
     is_size: bool = False
 
 
-Resolved = tuple[
-    tuple[Parameter, ...], tuple[str | None, ...], Mapping[str, str], list[tuple[object, ...]]
-]
+Values = list[tuple[tuple[object, object], ...]]
+Resolved = tuple[tuple[Parameter, ...], tuple[str | None, ...], Mapping[str, str], Values]
 
 
 def resolve(
-    checked: CheckedGraph, places: Sequence[Place], numbers: Sequence[Sequence[Number]]
+    checked: CheckedGraph,
+    places: Sequence[Place],
+    numbers: Sequence[Sequence[Number]],
+    sights: Sights,
 ) -> Resolved:
     """Find the parameters of a class, the text of each of its numbers, and the values per use.
 
-    Third come the names of attributes that keep numbers, by the texts of those that vary.
+    Third come the names of attributes that keep numbers, by the texts of those that vary. A value
+    comes with its formula as seen from around the use.
     """
     samples = numbers[0]
-    plain = ([_plain(number.value) for number in use] for use in numbers)
-    columns = [_agreed(column) for column in zip(*plain, strict=True)]
-    varying = [at for at, column in enumerate(columns) if varies(column)]
-    texts = [_constant(*pair) for pair in zip(samples, columns, strict=True)]
-    if not varying:
-        return (), tuple(texts), {}, [()] * len(places)
-    varied = [(samples[at], columns[at]) for at in varying]
-    known = _known(checked, places)
-    explained = _explained(varied, known)
-    if twin := _twin(explained):
-        known = [each for each in known if each.name != twin]
-        explained = _explained(varied, known)
-    for at, (_, found) in zip(varying, explained, strict=True):
-        texts[at] = found.text
-    used = {each.name: each for _, found in explained for each in found.known}
+    columns = [
+        _agreed(tuple(_plain(number.value) for number in column))
+        for column in zip(*numbers, strict=True)
+    ]
+    uses = [sights.of(place) for place in places]
+    known, same = _known(checked, places, uses, [sights.around(place) for place in places])
+    explainer = Explainer(known, same, sights.trace.lets)
+    loops = [use.loops() if any(each.turns for each in samples) else {} for use in uses]
+    explained: Explained = []
+    for at, (number, column) in enumerate(zip(samples, columns, strict=True)):
+        formulas: Sequence[Any] = [squeeze(row[at].formula) for row in numbers]
+        if number.turns and number.formula is None:
+            formulas = _turns(column, loops)
+        explained.append((number, explainer.explain(number, column, formulas)))
     order = {each.name: rank for rank, each in enumerate(known)}
-    chosen = sorted(used.values(), key=lambda each: order.get(each.name, len(order)))
+    chosen = sorted(explainer.used.values(), key=lambda each: order.get(each.name, len(order)))
     network = places[0].parent is None
     parameters = [_parameter(each, explained, network) for each in chosen]
     parameters.sort(key=lambda parameter: parameter.default is not NO_DEFAULT)
-    ordered = [used[parameter.name].column for parameter in parameters]
-    attributes = {found.text: found.name for _, found in explained}
-    return tuple(parameters), tuple(texts), attributes, list(zip(*ordered, strict=True))
+    ordered = [explainer.used[parameter.name] for parameter in parameters]
+    values = [
+        tuple((each.column[use], each.outer[use]) for each in ordered) for use in range(len(places))
+    ]
+    texts = tuple(found.text for _, found in explained)
+    attributes = {found.text: found.name for _, found in explained if found.text and found.known}
+    return tuple(parameters), texts, attributes, values
 
 
 def _plain(value: object) -> object:
@@ -94,24 +106,17 @@ def _agreed(column: Column) -> Column:
     return (given[0],) * len(column)
 
 
-def _constant(number: Number, column: Column) -> str | None:
-    """Return the text of a number that doesn't vary; None leaves it out."""
-    omitted = number.default is not NO_DEFAULT and not differ(number.value, number.default)
-    if varies(column) or omitted:
-        return None
-    given = column[0] if number.value is ANY else number.value
-    return literal(0 if given is ANY else given)
-
-
-def _explained(varied: Sequence[tuple[Number, Column]], known: Sequence[Known]) -> Explained:
-    """Explain each number that varies."""
-    used: dict[str, Known] = {}
-    explained: Explained = []
-    for number, column in varied:
-        found = explain(number, column, known, used)
-        explained.append((number, found))
-        used |= {each.name: each for each in found.known if each.name not in used}
-    return explained
+def _turns(column: Column, loops: Sequence[Mapping[int, list[tuple[int, Any]]]]) -> Sequence[Any]:
+    """Return the formulas of a number of turns: those of the only statement that turns so often."""
+    found: dict[tuple[Any, ...], None] = {}
+    for statement in loops[0]:
+        formulas: list[Any] = []
+        for turns, use in zip(column, loops, strict=True):
+            counts = {formula for n, formula in use.get(statement, ()) if n == turns}
+            formulas += counts if len(counts) == 1 else []
+        if len(formulas) == len(column):
+            found[tuple(formulas)] = None
+    return next(iter(found)) if len(found) == 1 else column
 
 
 def _direct(known: Known, explained: Explained) -> list[Number]:
@@ -119,56 +124,96 @@ def _direct(known: Known, explained: Explained) -> list[Number]:
     return [number for number, found in explained if found.text == known.name]
 
 
-def _twin(explained: Explained) -> str:
-    """Return which of two arguments to leave out that are equal in every use, or "".
-
-    A block whose output is as large as its input takes one number, called as the block calls it.
-    What is no size (the groups of a convolution) gives way to the size of the input.
-    """
-    used = {each.name: each for _, found in explained for each in found.known}
-    for size in (each for each in used.values() if each.from_input):
-        for twin in used.values():
-            if twin is not size and twin.is_like(size.column):
-                is_size = any(number.is_size for number in _direct(twin, explained))
-                return size.name if is_size else twin.name
-    return ""
-
-
-def _known(checked: CheckedGraph, places: Sequence[Place]) -> list[Known]:
+def _known(
+    checked: CheckedGraph,
+    places: Sequence[Place],
+    uses: Sequence[Sight],
+    around: Sequence[Sight],
+) -> tuple[list[Known], list[Mapping[str, int]]]:
     """Return what varies that the uses know by a name: size of the input, the block's arguments.
 
-    What is the same in all of them explains nothing that isn't.
+    Second comes what is the same in all of them, for each use by its atom.
     """
     taken = set(VARIABLE_WORDS)
     found: list[Known] = []
+    same: list[dict[str, int]] = [{} for _ in uses]
 
-    def add(name: str, column: Column, from_input: bool = False) -> None:
-        if all(map(is_number, column)):
-            name = unique(name, taken)
-            taken.add(name)
-            if varies(column):
-                found.append(Known(name, column, from_input))
+    def add(
+        name: str, values: Sequence[object], atoms: Sequence[Any], outer: Sequence[Any]
+    ) -> None:
+        column = tuple(map(_plain, values))
+        if not all(map(is_number, column)):
+            return
+        if not varies(column) and not _may_vary(around, outer):
+            for use, atom in enumerate(atoms):
+                if isinstance(atom, Formula) and type(column[0]) is int:
+                    same[use] |= dict.fromkeys(atom.names, column[0])
+            return
+        inner = tuple(use.seen(atom) for use, atom in zip(uses, atoms, strict=True))
+        if any(each.formulas == inner for each in found):
+            return  # the size of the input is what a block is told
+        unused = unique(name, taken)
+        taken.add(unused)
+        found.append(Known(unused, column, inner, tuple(outer), name in INCOMING))
 
-    shapes = [checked.nodes[name].shape for place in places for name in [*place.inputs][:1]]
+    names = uses[0].names
+    for name in names:
+        if all(name in use.names for use in uses):
+            values = [use.names[name] for use in uses]
+            atoms = [_atom(name, use, value) for use, value in zip(uses, values, strict=True)]
+            outer = [_outer(name, use, value) for use, value in zip(uses, values, strict=True)]
+            add(variable(name) or "value", [bare(value) for value in values], atoms, outer)
+    incoming = [next(iter(place.inputs), "") for place in places]
+    shapes = [checked.nodes[name].shape for name in incoming if name]
     ranks = {len(shape) for shape in shapes}
     if len(shapes) == len(places) and 0 not in ranks:
         # images and maps have their channels first, vectors and sequences their features last
-        axis, name = (0, "in_channels") if min(ranks) > 2 else (-1, "in_features")
-        add(name, tuple(shape[axis] for shape in shapes), from_input=True)
-    arguments = [_arguments(place) for place in places]
-    for name in arguments[0]:
-        if all(name in each for each in arguments):
-            column = tuple(_plain(each[name]) for each in arguments)
-            add(variable(name) or "value", column)
-    return found
+        axis, name = (0, INCOMING[0]) if min(ranks) > 2 else (-1, INCOMING[1])
+        sizes = [shape[axis] for shape in shapes]
+        keys = [
+            f"in.{use.sights.order[n]}#{use.number}" for use, n in zip(uses, incoming, strict=True)
+        ]
+        usual = min(ranks) > 2 or max(ranks) <= 2
+        atoms = [
+            Formula.named(key) if usual and key in use.trace.definitions else formula_of(size)
+            for key, use, size in zip(keys, uses, sizes, strict=True)
+        ]
+        outer = [
+            formula_of(use.trace.definitions.get(key, size))
+            for key, use, size in zip(keys, uses, sizes, strict=True)
+        ]
+        add(name, [bare(size) for size in sizes], atoms, outer)
+        found.sort(key=lambda each: not each.from_input)
+    return found, list(same)
 
 
-def _arguments(place: Place) -> Mapping[str, object]:
-    """Return the arguments of the block that a scope belongs to."""
-    around: Place | None = place
-    while around and around.is_group:
-        around = around.parent
-    return around.scope.arguments if around else {}
+def _may_vary(around: Sequence[Sight], outer: Sequence[Any]) -> bool:
+    """Tell whether what is the same in all uses follows from what is not, so that it may differ.
+
+    The class around is to be right for other values as well, and hands it on.
+    """
+    causes: dict[tuple[str, str], set[object]] = {}
+    for use, formula in zip(around, outer, strict=True):
+        for atom in atoms_of(use.seen(formula)):
+            for need in needed(atom):
+                name = "in" if need.startswith("in.") else need.partition("#")[0]
+                value = repr(use.trace.definitions.get(need))
+                causes.setdefault((use.block, name), set()).add(value)
+    return any(len(values) > 1 for values in causes.values())
+
+
+def _atom(name: str, use: Sight, value: object) -> Any:
+    """Return how a scope sees what it can call by a name."""
+    if isinstance(value, tuple):
+        return tuple(Formula.named(f"{name}.{at}#{use.number}") for at in range(len(value)))
+    return Formula.named(f"{name}#{use.number}")
+
+
+def _outer(name: str, use: Sight, value: object) -> Any:
+    """Return how that is seen from around the scope."""
+    if isinstance(value, Argument):
+        return value.formula if value.formula is not None else Formula.named(f"{value.name}#0")
+    return squeeze(formula_of(use.trace.definitions.get(f"{name}#{use.number}", value)))
 
 
 def _parameter(known: Known, explained: Explained, network: bool) -> Parameter:

@@ -98,8 +98,13 @@ class Sketch:
         )
 
     def is_silent(self, at: int) -> bool:
-        """Tell whether nothing is to be written: a tensor of the module, or an unused result."""
+        """Tell whether nothing is to be written: a tensor of the module, or an unused result.
+
+        A merge of a single branch gives what comes in, which mostly has the name already.
+        """
         action = self.actions[at]
+        if action.parts == ("{0}",) and self.name(action.inputs[0]) == self.name(action.outputs[0]):
+            return True
         used = any(self.tensors.last_use[each] > at for each in action.outputs)
         return not used or all(each in self.tensors.owned for each in action.outputs)
 

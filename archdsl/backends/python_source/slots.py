@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from archdsl.backends.python_source.folding import Folded
 from archdsl.backends.python_source.loops import Run, Turn
 from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Maker, Number, count_name
+from archdsl.layers.sizes import Formula, Size
 
 GROWTH = "growth"  # by how much a number grows in each turn of a loop
 
@@ -89,13 +90,16 @@ def _of_member(member: Member, makers: Mapping[str, Maker]) -> Iterator[Number]:
     second = makers[following].numbers if run.turns > 1 else first
     for number, later, grows in zip(first, second, turn.grows, strict=True):
         if grows:
-            more = ANY if later is number else _less(later.value, number.value)
-            yield Number(more, GROWTH)
+            if later is number:
+                yield Number(ANY, GROWTH)
+            else:
+                more = _less(later.value, number.value)
+                yield Number(more, GROWTH, formula=_less(later.formula, number.formula))
 
 
-def _less(later: object, number: object) -> int:
-    assert isinstance(later, int)
-    assert isinstance(number, int)
+def _less(later: object, number: object) -> Size:
+    assert isinstance(later, int | Formula)
+    assert isinstance(number, int | Formula)
     return later - number
 
 

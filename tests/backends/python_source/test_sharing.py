@@ -67,8 +67,8 @@ def test_densenet_has_one_class_for_its_dense_blocks(network: str) -> None:
 
     assert text.count("\nclass ") == 4
     assert "class Denseblock(nn.Module):" in text
-    assert "def __init__(self, in_channels: int, num_layers: int) -> None:" in text
-    assert "for i in range(num_layers):" in text
+    assert "def __init__(self, in_channels: int, depth: int) -> None:" in text
+    assert "for i in range(depth):" in text
     assert '("denseblock2", Denseblock(' in text
 
 

@@ -107,9 +107,41 @@ HABITS = {
     ),
     "groups as many as there are channels follow from these": (
         """
+        network net { input x: [4, 8, 8]; Unit(5); Conv2d(6, 1); Unit(7) }
+        block Unit(out) {
+          Conv2d(in.channels, 3, groups = in.channels) -> conv: Conv2d(out, 1)
+        }""",
+        "in_channels, in_channels, kernel_size=3, groups=in_channels",
+    ),
+    "what uses happen to share says nothing": (
+        """
         network net { input x: [4, 8, 8]; Unit(4, 5); Conv2d(6, 1); Unit(6, 7) }
         block Unit(groups, out) { Conv2d(groups, 3, groups = groups) -> conv: Conv2d(out, 1) }""",
-        "nn.Conv2d(groups, groups, kernel_size=3, groups=groups)",
+        "nn.Conv2d(in_channels, groups, kernel_size=3, groups=groups)",
+    ),
+    "a number is written as the spec has it": (
+        """
+        network net { input x: [4, 9, 9]; B(3, 1) -> B(5, 2) }
+        block B(kernel, stride) { Conv2d(8, kernel, stride, kernel // 2) }""",
+        "kernel_size=kernel, stride=stride, padding=kernel // 2",
+    ),
+    "a number that no formula says has the name that the spec gives it": (
+        """
+        network net { input x: [4, 9, 9]; B(6, 0.5) -> B(9, 0.7) }
+        block B(width, ratio) {
+          let hidden = max(1, round(ratio * width))
+          Conv2d(hidden, 1) -> Conv2d(width, 1)
+        }""",
+        "def __init__(self, in_channels: int, width: int, hidden: int) -> None:",
+    ),
+    "a group takes what it reads of the loop around it": (
+        """
+        network net { input x: [4, 9, 9]
+          for i, drop in enumerate([0.1, 0.2, 0.3]) {
+            "stage{i}": { conv: Conv2d(4, 1); residual { StochasticDepth(drop, "row") } }
+          }
+        }""",
+        "drop: float",
     ),
     "what no size is is given by name": (
         """

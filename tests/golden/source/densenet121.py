@@ -32,13 +32,13 @@ class Densenet121(nn.Module):
                     ("norm0", nn.BatchNorm2d(64)),
                     ("relu", nn.ReLU(inplace=True)),
                     ("pool0", nn.MaxPool2d(kernel_size=3, stride=2, padding=1)),
-                    ("denseblock1", Denseblock(64, num_layers=6)),
-                    ("transition1", Transition(256)),
-                    ("denseblock2", Denseblock(128, num_layers=12)),
-                    ("transition2", Transition(512)),
-                    ("denseblock3", Denseblock(256, num_layers=24)),
-                    ("transition3", Transition(1024)),
-                    ("denseblock4", Denseblock(512, num_layers=16)),
+                    ("denseblock1", Denseblock(64, depth=6)),
+                    ("transition1", Transition(256, 128)),
+                    ("denseblock2", Denseblock(128, depth=12)),
+                    ("transition2", Transition(512, 256)),
+                    ("denseblock3", Denseblock(256, depth=24)),
+                    ("transition3", Transition(1024, 512)),
+                    ("denseblock4", Denseblock(512, depth=16)),
                     ("norm5", nn.BatchNorm2d(1024)),
                 ],
             ),
@@ -61,9 +61,9 @@ class Densenet121(nn.Module):
 
 
 class Denseblock(nn.Module):
-    def __init__(self, in_channels: int, num_layers: int) -> None:
+    def __init__(self, in_channels: int, depth: int) -> None:
         super().__init__()
-        for i in range(num_layers):
+        for i in range(depth):
             self.add_module(f"denselayer{i + 1}", DenseLayer(in_channels + 32 * i))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -93,11 +93,11 @@ class DenseLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(in_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv = nn.Conv2d(in_channels, in_channels // 2, kernel_size=1, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
         self.pool = nn.AvgPool2d(kernel_size=2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

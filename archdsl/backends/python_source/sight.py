@@ -1,0 +1,180 @@
+"""What the module of a scope can know of its numbers: their formulas, as seen from that scope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from archdsl.backends.python_source.arguments import Argument
+from archdsl.backends.python_source.forms import Shaped
+from archdsl.backends.python_source.template import template
+from archdsl.backends.python_source.tree import Place
+from archdsl.graph import CheckedGraph, Node
+from archdsl.layers.base import Shapes, Torch, TorchFunction, TorchTensor, squeeze
+from archdsl.layers.sizes import Formula, FormulaError
+from archdsl.layers.traced import Trace, Traced, bare, formula_of, marks, needed
+
+NO_TRACE = Trace()
+
+
+class Sights:
+    """The sights of all scopes of a network."""
+
+    def __init__(self, checked: CheckedGraph, everything: Mapping[str, Shaped]) -> None:
+        self.checked = checked
+        self.everything = everything
+        self.trace = checked.trace or NO_TRACE
+        self.order = {name: at for at, name in enumerate(checked.nodes)}
+        self.groups: dict[int, list[int]] = {}  # directly inside each scope
+        for number in self.trace.names:
+            self.groups.setdefault(self.trace.insides[number][1], []).append(number)
+        self._made: dict[int, Sight] = {}
+
+    def of(self, place: Place) -> Sight:
+        """Return the sight of a scope; one that is a mere label sees what is seen around it."""
+        around: Place | None = place
+        while around and around.scope.name not in self.trace.numbers:
+            around = around.parent
+        number = self.trace.numbers[around.scope.name] if around else 0
+        if number not in self._made:
+            arguments = around.scope.arguments if around else {}
+            names = self.trace.names.get(number, arguments)
+            self._made[number] = Sight(self, number, names, around.scope.block if around else "")
+        return self._made[number]
+
+    def around(self, place: Place) -> Sight:
+        """Return the sight of the scope whose class makes the module of another."""
+        outer = place.parent
+        while outer and outer.parent and self.everything[outer.scope.name].form.inline:
+            outer = outer.parent
+        return self.of(outer or place)
+
+
+class Sight:
+    """What can be seen from a scope.
+
+    Attributes:
+        number: of the scope in the trace.
+        block: name of the block, or "".
+        names: what it can call by a name, with the values.
+        equal: what sizes are that must be equal to others, for the merges in the scope.
+    """
+
+    def __init__(
+        self, sights: Sights, number: int, names: Mapping[str, object], block: str
+    ) -> None:
+        self.sights = sights
+        self.block = block
+        self.trace = sights.trace
+        self.number = number
+        self.names = names
+        self.equal: dict[str, Any] = {}
+        self._seen: dict[Any, Any] = {}
+        for pair in self._pairs():
+            self._learn(*pair)
+        self._seen.clear()
+
+    def _inside(self) -> Iterator[int]:
+        """Yield the scope and all groups in it: their modules are made by its own."""
+        waiting = [self.number]
+        for number in waiting:
+            yield number
+            waiting += self.sights.groups.get(number, ())
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        for number in self._inside():
+            for left, right in self.trace.equal.get(number, ()):
+                yield self.seen(left), self.seen(right)
+
+    def _learn(self, left: Any, right: Any) -> None:
+        """Let one of two equal sizes be the other, if it is that of something that comes in."""
+        for size, other in ((left, right), (right, left)):
+            atom = next(iter(size.names), "") if isinstance(size, Formula) else ""
+            is_size = atom.startswith("in.") and size == Formula.named(atom)
+            names = other.names if isinstance(other, Formula) else frozenset()
+            if is_size and atom not in self.equal and not {atom, *self.equal} & names:
+                self.equal[atom] = other
+                return
+
+    def seen(self, formula: Any) -> Any:
+        """Return a formula in what the scope knows."""
+        if isinstance(formula, tuple):
+            return tuple(map(self.seen, formula))
+        if not isinstance(formula, Formula):
+            return formula
+        if formula not in self._seen:
+            found = self.trace.seen(formula, self.number)
+            if isinstance(found, Formula) and self.equal.keys() & found.names:
+                with suppress(FormulaError, ArithmeticError):
+                    found = found.evaluate(self.equal)
+            self._seen[formula] = found
+        return self._seen[formula]
+
+    def of_value(self, value: object, formula: object) -> Any:
+        """Return the formula of a value; an argument of the network is known everywhere."""
+        found = self.seen(formula)
+        if isinstance(found, Formula) and any(map(needed, found.names)):
+            return found
+        if isinstance(value, Argument):
+            return Formula.named(f"{value.name}#0")
+        return bare(value) if isinstance(found, Formula) else found
+
+    def formula(self, node: Node, value: Any, keyword: str) -> Any:
+        """Return the formula of what a layer is given; what has none is itself."""
+        if isinstance(value, Argument):
+            return self.of_value(value, value.formula)
+        if isinstance(value, list) or not marks(value):
+            flags = self.trace.flags.get(self.sights.order[node.name], {})
+            return self.of_value(value, flags.get(keyword, value))
+        return self.of_value(value, squeeze(formula_of(value)))
+
+    def spoken(self, node: Node, text: str) -> list[Any]:
+        """Return the formulas of the numbers in the text of a layer.
+
+        A number is what an argument of the layer is if it equals that, and still does so where the
+        argument is another; else it follows from nothing that is known.
+        """
+        layer = node.layer
+        shapes = [self.sights.checked.nodes[name].shape for name in node.inputs]
+        found: list[Any] = list(template(text).numbers)
+        for name, given in vars(layer).items():
+            if isinstance(given, Traced) and bare(given) in found:
+                self._follow(node, found, {name: bare(given) + 1}, tuple(shapes), given)
+            elif isinstance(given, tuple):
+                for at, item in enumerate(given):
+                    if isinstance(item, Traced) and bare(item) in found:
+                        other = (*given[:at], bare(item) + 1, *given[at + 1 :])
+                        self._follow(node, found, {name: other}, tuple(shapes), item)
+        return found
+
+    def _follow(
+        self, node: Node, found: list[Any], other: Mapping[str, object], shapes: Shapes, item: Any
+    ) -> None:
+        """Give those numbers a formula that become one more where an argument does."""
+        try:
+            torch = node.layer.model_copy(other).infer(shapes).torch
+        except Exception:  # the layer, which may be a user's, doesn't take it
+            return
+        numbers = template(
+            torch.value if isinstance(torch, TorchTensor) else text_of(torch)
+        ).numbers
+        if len(numbers) == len(found):
+            for at, number in enumerate(numbers):
+                if found[at] == bare(item) and number == bare(item) + 1:
+                    found[at] = self.of_value(item, formula_of(item))
+
+    def loops(self) -> Mapping[int, list[tuple[int, Any]]]:
+        """Return how often the loops of the scope turn, with the formula, by their statement."""
+        found: dict[int, list[tuple[int, Any]]] = {}
+        for number in self._inside():
+            for at, turns in self.trace.loops.get(number, {}).items():
+                found.setdefault(at, []).extend((n, self.seen(count)) for n, count in turns)
+        return found
+
+
+def text_of(torch: Torch) -> str:
+    """Return what a layer says in a forward pass."""
+    if isinstance(torch, TorchFunction):
+        return torch.expression
+    return torch.call

@@ -1,0 +1,293 @@
+"""Numbers that know how they follow from the parameters of a block and from what comes into it.
+
+What compiles works a network out with them: the source then writes `padding=kernel // 2` because
+the spec does, and not because two uses of a block happen to agree. They are integers and floats
+in all else, so no layer knows of them; nothing but the compiler asks for them.
+
+An *atom* is what a formula is made of: `kernel#3` is the parameter `kernel` of the use of a block
+that has the number 3, `in.7.0#3` is axis 0 of node 7, which comes into it from outside. What no
+formula can say (a fraction, a choice) is an atom of its own that begins with `?`, and lists what
+it depends on.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import Any
+
+from archdsl.layers.sizes import Formula, FormulaError
+
+MOST_ITEMS = 16  # of a list whose items are followed one by one
+DEEPEST = 32
+MOST_NEEDS = 16  # atoms that are listed as what a number depends on
+
+
+class Traced:
+    """What a traced integer and a traced float have in common.
+
+    The formula is worked out when it is asked for: hardly any of those of sizes ever is.
+
+    Attributes:
+        depth: how many formulas must be worked out before, one inside the other.
+    """
+
+    depth = 0
+    _formula: Formula | int | None = None
+    _how: tuple[str, Callable[..., Any] | None, tuple[Any, ...]]
+
+    @property
+    def formula(self) -> Formula | int:
+        """How it follows from atoms; a number if it turns out to follow from none."""
+        if self._formula is None:
+            self._formula = _combined(*self._how)
+            del self._how
+        return self._formula
+
+
+class TracedInt(Traced, int):
+    """An integer with its formula."""
+
+
+class TracedFloat(Traced, float):
+    """A float with its formula, which is a single atom: formulas are of integers."""
+
+
+def traced(value: Any, formula: object) -> Any:
+    """Return a number with a formula; without one, or where it is none, it stays as it is."""
+    if not isinstance(formula, Formula) or type(value) not in (int, float):
+        return value
+    number = TracedInt(value) if type(value) is int else TracedFloat(value)
+    number._formula = formula
+    return number
+
+
+def parameter(value: Any, name: str) -> Any:
+    """Return the value of a parameter as a block sees it: every number in it is an atom."""
+    if isinstance(value, tuple) and 0 < len(value) <= MOST_ITEMS:
+        base, number = name.rsplit("#", 1)
+        return tuple(
+            traced(bare(item), Formula.named(f"{base}.{at}#{number}"))
+            for at, item in enumerate(value)
+        )
+    return traced(bare(value), Formula.named(name))
+
+
+def bare(value: Any) -> Any:
+    """Return a value as it is without any trace; lists are gone through."""
+    if isinstance(value, TracedInt):
+        return int(value)
+    if isinstance(value, TracedFloat):
+        return float(value)
+    if isinstance(value, tuple | list):
+        return type(value)(bare(item) for item in value)
+    return value
+
+
+def formula_of(value: Any) -> Any:
+    """Return the formula of a number, those of a list in a tuple, or what else it is itself."""
+    if isinstance(value, Traced):
+        return value.formula
+    if isinstance(value, tuple | list):
+        return tuple(formula_of(item) for item in value)
+    return value
+
+
+def known_axis(rank: int) -> int:
+    """Return the axis that a class may take the size of: the channels, or the last, features."""
+    return 0 if rank > 2 else -1
+
+
+def marks(value: Any) -> tuple[Formula, ...]:
+    """Return all formulas in a value: two that are equal and have the same are the same."""
+    if isinstance(value, Traced):
+        return (value.formula,) if isinstance(value.formula, Formula) else ()
+    if isinstance(value, tuple):
+        return tuple(mark for item in value for mark in marks(item))
+    return ()
+
+
+def depends(value: Any, how: str, *on: Any) -> Any:
+    """Return a number that follows from others in a way that no formula says."""
+    if type(value) is bool or not isinstance(value, int | float):
+        return value
+    return _made(bare(value), how, None, on) if _is_traced(on) else value
+
+
+def _is_traced(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_is_traced, value))
+    return isinstance(value, Traced)
+
+
+def opaque(text: str, atoms: Sequence[str]) -> Formula:
+    """Return the formula of what no formula can say: equal for equal texts."""
+    needs = dict.fromkeys(need for atom in atoms for need in needed(atom))
+    listed = ",".join(needs) if len(needs) <= MOST_NEEDS else "*"
+    return Formula.named(f"?{sha1(text.encode()).hexdigest()}|{listed}")
+
+
+def needed(atom: str) -> Sequence[str]:
+    """Return the atoms that an atom depends on; `*` stands for any."""
+    listed = atom.partition("|")[2] if atom.startswith("?") else atom
+    return listed.split(",") if listed else []
+
+
+def scope_of(atom: str) -> int:
+    """Return the number of the use of a block, or of the group, that an atom belongs to."""
+    return int(atom.rpartition("#")[2])
+
+
+# --- arithmetic -----------------------------------------------------------------------------
+
+
+def _made(value: Any, sign: str, exact: Callable[..., Any] | None, operands: Any) -> Any:
+    """Return a number that is worked out of others; `exact` does the same with formulas."""
+    if type(value) not in (int, float):
+        return value
+    number = TracedInt(value) if type(value) is int else TracedFloat(value)
+    number.depth = 1 + max(map(_depth, operands))
+    number._how = sign, exact, operands
+    if number.depth > DEEPEST:  # a long sum, say: it must not be worked out by as deep calls
+        assert number.formula is not None
+        number.depth = 0
+    return number
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, tuple):
+        return max(map(_depth, value), default=0)
+    return value.depth if isinstance(value, Traced) else 0
+
+
+def _combined(
+    sign: str, exact: Callable[..., Any] | None, operands: tuple[Any, ...]
+) -> Formula | int:
+    if exact is not None:
+        with suppress(FormulaError, ArithmeticError, TypeError):
+            found = exact(*map(formula_of, operands))
+            if isinstance(found, Formula | int):
+                return found
+    needs = dict.fromkeys(atom for mark in marks(operands) for atom in mark.names)
+    text = f"{sign}({', '.join(str(formula_of(each)) for each in operands)})"
+    return opaque(text, list(needs))
+
+
+def _work_out(sign: str, operate: Callable[..., Any], exact: bool, *operands: Any) -> Any:
+    whole = exact and all(isinstance(each, int) for each in operands)
+    return _made(operate(*map(bare, operands)), sign, operate if whole else None, operands)
+
+
+def _define(name: str, sign: str, operate: Callable[[Any, Any], Any], exact: bool) -> None:
+    def forward(self: Any, other: Any) -> Any:
+        if not isinstance(other, int | float):
+            return NotImplemented
+        return _work_out(sign, operate, exact, self, other)
+
+    def backward(self: Any, other: Any) -> Any:
+        if not isinstance(other, int | float):
+            return NotImplemented
+        return _work_out(sign, operate, exact, other, self)
+
+    for kind in (TracedInt, TracedFloat):
+        setattr(kind, f"__{name}__", forward)
+        setattr(kind, f"__r{name}__", backward)
+
+
+def _define_alone(name: str, operate: Callable[..., Any], exact: bool) -> None:
+    def work_out(self: Any, *others: Any) -> Any:
+        return _work_out(name, operate, exact, self, *others)
+
+    for kind in (TracedInt, TracedFloat):
+        setattr(kind, f"__{name}__", work_out)
+
+
+_define("add", "+", operator.add, exact=True)
+_define("sub", "-", operator.sub, exact=True)
+_define("mul", "*", operator.mul, exact=True)
+_define("floordiv", "//", operator.floordiv, exact=True)
+_define("mod", "%", operator.mod, exact=True)
+_define("truediv", "/", operator.truediv, exact=False)
+_define("pow", "**", operator.pow, exact=False)
+_define_alone("neg", operator.neg, exact=True)
+_define_alone("abs", abs, exact=False)
+_define_alone("floor", math.floor, exact=False)
+_define_alone("ceil", math.ceil, exact=False)
+_define_alone("round", round, exact=False)
+
+
+# --- what the elaboration of a network has seen -----------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class Trace:
+    """How the numbers of a network came about.
+
+    Attributes:
+        numbers: of each use of a block and each group, by its name.
+        insides: for each number the numbers of the scopes around it, itself first.
+        definitions: what each atom stands for, as the scope around its own sees it.
+        flags: what arguments are that are no numbers, for each node by its place: atoms.
+        loops: for each scope its loops, by the place of each: how many turns, with their formula.
+        lets: what the spec calls a number that no formula says.
+        names: what each group can see by a name: what that stands for around it.
+        equal: for each scope sizes that must be equal there, since something is merged.
+    """
+
+    numbers: dict[str, int] = field(default_factory=lambda: {"": 0})
+    insides: dict[int, tuple[int, ...]] = field(default_factory=lambda: {0: (0,)})
+    definitions: dict[str, Any] = field(default_factory=dict)
+    flags: dict[int, Mapping[str, Formula]] = field(default_factory=dict)
+    loops: dict[int, dict[int, dict[tuple[int, Any], None]]] = field(default_factory=dict)
+    lets: dict[Any, str] = field(default_factory=dict)
+    names: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    equal: dict[int, dict[tuple[Any, Any], None]] = field(default_factory=dict)
+
+    def enter(self, name: str, around: int) -> int:
+        """Give a scope a number."""
+        number = self.numbers[name] = len(self.numbers)
+        self.insides[number] = (number, *self.insides[around])
+        return number
+
+    def seen(self, formula: Any, scope: int) -> Any:
+        """Return a formula as a scope sees it: without what belongs to scopes inside it."""
+        if isinstance(formula, tuple):
+            return tuple(self.seen(each, scope) for each in formula)
+        while isinstance(formula, Formula):
+            inner = {atom: self._defined(atom, scope) for atom in formula.names}
+            values = {atom: value for atom, value in inner.items() if value is not None}
+            if not values:
+                return formula
+            try:
+                formula = formula.evaluate(values)
+            except (FormulaError, ArithmeticError):
+                return opaque(str(formula), [a for a in formula.names if a not in values] or ["*"])
+        return formula
+
+    def _defined(self, atom: str, scope: int) -> Any:
+        """Return what an atom stands for if it belongs to a scope inside another, else None."""
+        if atom.startswith("?"):
+            outer = [(each, self._defined(each, scope)) for each in needed(atom) if each != "*"]
+            if all(value is None for _, value in outer):
+                return None
+            found: dict[str, None] = {}
+            for each, value in outer:
+                found |= dict.fromkeys([each] if value is None else _names(value))
+            # equal for what was: the text has the numbers of all scopes in it
+            return opaque(atom, list(found))
+        own = scope_of(atom)
+        if own == scope or scope not in self.insides[own]:
+            return None
+        value = formula_of(self.definitions.get(atom))
+        known = isinstance(value, float)
+        return value if isinstance(value, int | Formula) else opaque(atom, [] if known else ["*"])
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Formula):
+        for atom in value.names:
+            yield from needed(atom)
