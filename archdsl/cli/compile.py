@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,8 @@ import click
 
 from archdsl.cli.destination import destination
 from archdsl.cli.options import Reading, graph_of, network, reading
-from archdsl.cli.terminal import complain, mention
-from archdsl.diagnostics import printable
+from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
+from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import DTYPES
 from archdsl.output import write_whole
@@ -130,7 +131,11 @@ def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes
             raise
         complain("torch is not installed: pip install 'archdsl[torch]'")
         return 2
-    place = device_of(wishes.device)
+    try:
+        place = device_of(wishes.device)
+    except ArchError as error:  # the spec is right
+        complain_of(error, is_colorful(sys.stderr))
+        return WRONG_USAGE
     module = backend.torch_module(
         checked, source, device=place, dtype=wishes.dtype, channels_last=wishes.channels_last
     )

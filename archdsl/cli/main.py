@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from errno import EBADF, ENOMEM
 from importlib import import_module
+from io import StringIO
 
 import click
 
@@ -23,13 +24,19 @@ from archdsl.cli.terminal import (
     complain_of,
     is_colorful,
 )
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, printable
 
 # Each command lives in the module of its name and is imported when it is asked for.
 COMMANDS = ("check", "count", "draw", "compile", "networks", "layers")
 
-# How others than Python say that memory ran out, in small letters.
-NO_MEMORY_SAID = ("cannot allocate memory", "failed to map segment", "can't start new thread")
+# How the system, and Python itself deep inside, say that memory ran out, in small letters.
+NO_MEMORY_SAID = (
+    "cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "without exception set",
+    "without setting an exception",
+)
 
 
 class Commands(click.Group):
@@ -113,7 +120,10 @@ def _outcome(arguments: Sequence[str], program: click.Command) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():  # it may quote what was given
+            print(printable(line), file=sys.stderr)
         return WRONG_USAGE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from archdsl.diagnostics import printable
 from archdsl.graph import CheckedGraph
 from archdsl.limits import Limits
 from archdsl.pipeline import Spec
@@ -51,6 +52,10 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Reading:
         for name in layers:
             _enable(name, specs)
+        for path in search_path:
+            if not os.path.isdir(path):
+                reason = f"{printable(path)} is no folder"
+                raise click.BadParameter(reason, param_hint="--search-path")
         return Reading(_limits(limit), search_path, layers)
 
     @wraps(command)
@@ -126,7 +131,7 @@ def _limits(changes: tuple[str, ...]) -> Limits:
     values: dict[str, int] = {}
     for change in changes:
         name, equals, number = change.partition("=")
-        if not equals or not re.fullmatch(r"[0-9_]{1,19}", number, re.ASCII):
+        if not equals or len(number) > 19 or not re.fullmatch("[0-9]+(_[0-9]+)*", number):
             raise click.BadParameter(
                 f"{change} is not NAME=N, as in layers=1000000", param_hint="--limit"
             )

@@ -11,7 +11,7 @@ from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.layers.base import Layer, Shape
 from archdsl.layers.sizes import Formula
-from archdsl.limits import LARGEST
+from archdsl.limits import CHARACTERS_OF_STEP, LARGEST
 from archdsl.syntax import ast
 
 if TYPE_CHECKING:
@@ -180,18 +180,19 @@ def truth(value: Value, what: str) -> bool:
 def weight(value: Value, most: int) -> int:
     """Return how many items a list has with all lists in it, or `most` if there are more.
 
-    A list may hold the same list many times; whoever goes through it meets that each time.
+    Strings and formulas count by their length, in steps. A list may hold the same list many times;
+    whoever goes through it meets that each time.
 
     Raises:
         ValueProblem: lists are nested too deeply to be gone through.
     """
     if not isinstance(value, tuple):
-        return min(len(value), most) if isinstance(value, range) else 0
+        return min(_length(value), most)
     count = 0
     under_way = [iter(value)]
     while under_way and count < most:
         for item in under_way[-1]:
-            count += 1 + (len(item) if isinstance(item, range) else 0)
+            count += 1 + _length(item)
             if isinstance(item, tuple):
                 if len(under_way) == DEEPEST_LIST:
                     raise ValueProblem(f"lists are nested more than {DEEPEST_LIST} deep here")
@@ -202,6 +203,14 @@ def weight(value: Value, most: int) -> int:
         else:
             under_way.pop()
     return min(count, most)
+
+
+def _length(value: Value) -> int:
+    if isinstance(value, range):
+        return len(value)
+    if isinstance(value, str):
+        return len(value) // CHARACTERS_OF_STEP
+    return 4 * value.atoms if isinstance(value, Formula) else 0  # whose names may be long
 
 
 def sequence(value: Value, what: str) -> Sequence[Value]:

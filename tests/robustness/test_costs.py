@@ -159,6 +159,10 @@ LARGE = {
     "argument": body("  Permute(range(1999000))"),
     "parameter": "block B(p) { ReLU }\n" + body("  repeat 1000 { B(range(1999000)) }"),
     "wrong argument": body(f'  let s = "{WIDE * 4000}"\n  Conv2d(s, [s] * 100000, s, s)'),
+    "block as argument": "block B {\n"
+    + "  Conv2d(3, 1)\n" * 15_000
+    + "}\n"
+    + body("  Conv2d(B, 1)\n  Conv2d(3, B)"),
     "networks": "".join(
         f"network n{i} {{ input x: [3]\n repeat 2000 {{ ReLU }} }}\n" for i in range(5000)
     ),

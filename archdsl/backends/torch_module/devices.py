@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import torch
 
@@ -32,7 +33,7 @@ def device_of(device: str | torch.device | None) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     name = str(device)
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps", "meta") or (number and not number.isdecimal()):
+    if not re.fullmatch("(cpu|cuda|mps|meta)(:[0-9]{1,3})?", name):
         raise _no_device(name, "there are cpu, cuda, cuda:0, cuda:1, ..., mps and meta")
     if kind == "cuda" and not torch.cuda.is_available():
         raise _no_device(name, "torch sees no CUDA GPU")
