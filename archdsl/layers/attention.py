@@ -159,10 +159,10 @@ class OpenWindowAttention(ShiftedWindowAttention):
         x = x.reshape(batch, down, rows, across, columns, channels)
         x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, places, channels)
         lower, right = (
-            torch.arange(size, device=x.device) >= size - by
+            torch.cat((x.new_zeros(size - by), x.new_ones(by)))
             for size, by in zip(whole, shift, strict=True)
         )
-        region = lower.long()[:, None] + 2 * right.long()[None]
+        region = lower[:, None] + 2 * right[None]
         region = region.reshape(down, rows, across, columns).permute(0, 2, 1, 3)
         region = region.reshape(-1, places)
         apart = region.unsqueeze(1) != region.unsqueeze(2)
@@ -174,8 +174,8 @@ class OpenWindowAttention(ShiftedWindowAttention):
 
     def rolled(self, x: torch.Tensor, shift: list[int]) -> torch.Tensor:
         for axis, by in enumerate(shift, start=1):
-            size = x.shape[axis]
-            x = x.index_select(axis, (torch.arange(size, device=x.device) + by) % size)
+            later = torch.arange(by, x.shape[axis], device=x.device)
+            x = x.index_select(axis, torch.cat((later, torch.arange(by, device=x.device))))
         return x
 """
 

@@ -31,7 +31,7 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.linear import last_axis
-from archdsl.layers.sizes import Size
+from archdsl.layers.sizes import Formula, Size
 
 SUBSAMPLING_SOURCE = '''\
 class Subsampling(nn.Module):
@@ -250,7 +250,10 @@ class ZeroPadShortcut(Layer):
                 self.out_channels,
                 *((size - 1) // step + 1 for size, step in zip(image, self.stride, strict=True)),
             ),
-            torch=TorchFunction(places if missing == 0 else pad),
+            torch=TorchFunction(
+                places if missing == 0 else pad,
+                missing if isinstance(missing, Formula) else None,
+            ),
             windows=tuple(Window(1, stride) for stride in self.stride),
             view=missing == 0,
         )
