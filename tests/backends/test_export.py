@@ -211,6 +211,21 @@ def test_axes_are_called_as_in_the_spec(
     assert dims(graph.output[0]) == output
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "input x: [T, 8]; MultiheadAttention(2)",
+        "input x: [2, H, W]; CircularPad2d(1)",
+        "input x: [C, 8]; PReLU(4)",  # so C is 4, and no open axis
+    ],
+)
+def test_pt2_of_a_single_sample(body: str, tmp_path: Path) -> None:
+    checked = load(tmp_path, f"network net {{ {body} }}")
+    exported = export_pt2(torch_module(checked), checked, tmp_path / "net.pt2")
+
+    assert 1 in {shapes["x"][0] for shapes in exported.compared}
+
+
 def test_pt2_gives_what_the_module_gives(spec: Spec, tmp_path: Path) -> None:
     checked = load(tmp_path, "network net { input x: [4]; Linear(3) }")
     one = export_pt2(torch_module(checked), checked, tmp_path / "one.pt2")

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from archdsl.analysis.agreement import assumptions
 from archdsl.graph import CheckedGraph
-from archdsl.layers.sizes import Formula
+from archdsl.layers.sizes import Formula, substitute
 
 BATCH = "N"
 
@@ -16,14 +17,20 @@ def axes_of(checked: CheckedGraph) -> dict[str, dict[int, str]]:
     """Return for each input which of its axes stay open, and what they are called.
 
     Axis 0 is the batch, called N unless a free size of the spec is; free sizes are called as in
-    the spec.
+    the spec. One that can have a single value isn't open.
     """
+    known = assumptions(checked).requirements
+    bound = {name: each.only[0] for name, each in known.items() if len(each.only) == 1}
     sizes = [size for shape in checked.inputs.values() for size in shape]
     free = {name for size in sizes if isinstance(size, Formula) for name in size.names}
     batch = BATCH if BATCH not in free else "batch"
     return {
         name: {0: batch}
-        | {axis: str(size) for axis, size in enumerate(shape, 1) if isinstance(size, Formula)}
+        | {
+            axis: str(size)
+            for axis, size in enumerate(shape, 1)
+            if isinstance(substitute(size, bound), Formula)
+        }
         for name, shape in checked.inputs.items()
     }
 

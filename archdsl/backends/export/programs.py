@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -28,12 +28,32 @@ def attempt(module: nn.Module, checked: CheckedGraph, form: Form, file: str) -> 
         Refused: it can't be written or run, or gives something else.
         TorchError: no value of a free size is known to do, or there is too little memory.
     """
-    tried = trials(checked)
     given = exported(module, checked, form)
+    try:
+        return _attempt(module, given, checked, form, file, single=True)
+    except Refused as refused:
+        try:
+            return _attempt(module, given, checked, form, file, single=False)
+        except Refused:
+            raise refused from None
+
+
+def _attempt(
+    module: nn.Module,
+    given: nn.Module,
+    checked: CheckedGraph,
+    form: Form,
+    file: str,
+    *,
+    single: bool,
+) -> Compared:
+    """Do as `attempt` says, and hold for maps of a single place too, or maybe not."""
+    tried = trials(checked)
     with _evaluating(module), _evaluating(given):
         inputs = tuple(inputs_for(module, checked, tried[0]).values())
         try:
-            followed = _followed(given, checked, inputs)
+            with _sizes_of_one() if single else nullcontext():
+                followed = _followed(given, checked, inputs)
             run = (_onnx if form == "ONNX" else _pt2)(followed, checked, file)
         except OSError:
             raise
@@ -50,8 +70,7 @@ def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tens
     shapes: Any = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in open_axes)
     if len(_outputs(checked)) > 1:
         module, shapes = _Plain(module), (shapes,)
-    with _sizes_of_one():
-        return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+    return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 
 
 def _onnx(followed: Any, checked: CheckedGraph, file: str) -> Program:
@@ -135,7 +154,8 @@ def _sizes_of_one() -> Iterator[None]:
     """Let what is followed hold for maps of one place too.
 
     By itself torch.export takes it for granted that no size is 1 where it was more, and its
-    program refuses an image that a network brings to one place.
+    program refuses an image that a network brings to one place. A few layers, such as circular
+    padding, it can only follow so.
     """
     from torch.fx.experimental import _config
 

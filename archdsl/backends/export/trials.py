@@ -56,6 +56,8 @@ def trials(checked: CheckedGraph) -> list[Trial]:
         sizes = _chosen(known, values, apart)
         if sizes and all(sizes != trial.sizes for trial in found):
             found.append(Trial(batch, sizes, least=not apart))
+    if all(trial.batch != one for trial in found):  # no other sizes are allowed
+        found.append(Trial(one, seen))
     return found
 
 
