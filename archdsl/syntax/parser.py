@@ -291,7 +291,9 @@ def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
 
 def _after(source: Source, token: Token) -> Token:
     """Return what follows a line break, as a token: a value of a function, then something else."""
-    word = re.compile(r"(?:\s|;|#[^\n]*)*(\w+|[^\s\w])").match(source.text, token.start_pos or 0)
+    word = re.compile(r"(?:[\s;]++|#[^\n]*+)*+(\w+|[^\s\w])").match(
+        source.text, token.start_pos or 0
+    )
     if word is None:
         return token
     return Token("NAME", word[1], start_pos=word.start(1), end_pos=word.end(1))

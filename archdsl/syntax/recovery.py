@@ -9,6 +9,7 @@ blank, and a brace that is missing is put in the place of a blank: so places sta
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from enum import Enum
@@ -103,7 +104,11 @@ class Part:
         self.signs = BRACKETED_BRACE.sub(lambda found: found[0].translate(NO_BRACES), self.signs)
         # the lines as they stand, which say what is further to the right
         self.lines = self.signs
-        self.begins = [(line.start(), line.end()) for line in INDENTATION.finditer(self.lines)]
+        # where each line begins, and where what stands on it
+        self.begins, self.firsts = array("L"), array("L")
+        for line in INDENTATION.finditer(self.lines):
+            self.begins.append(line.start())
+            self.firsts.append(line.end())
         self.dropped: set[int] = set()  # the `{` whose head was left out
         self.added: set[int] = set()  # the braces that were put
         # a function ends with a value, which can't be left out
@@ -389,7 +394,8 @@ class Part:
 
     def _line(self, at: int) -> tuple[int, int]:
         """Return where the line of a place begins, and where what stands on it."""
-        return self.begins[bisect_right(self.begins, (at, len(self.lines))) - 1]
+        line = bisect_right(self.begins, at) - 1
+        return self.begins[line], self.firsts[line]
 
     def _last(self, at: int) -> int:
         """Return the last place before one at which anything stands."""

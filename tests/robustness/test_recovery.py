@@ -6,6 +6,7 @@ Errors are put into statements of the shipped specs, each of which stands on a l
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -227,3 +228,18 @@ def test_time_is_linear_in_the_length_of_what_is_wrong(
 
     parsed(1_000)()
     assert clocked(parsed(20_000)) < 5 * clocked(parsed(7_000)) + 0.1
+
+
+@pytest.mark.parametrize("text", ["\n", "ReLU)\n", ")"])
+def test_memory_stays_small_whatever_is_wrong(text: str) -> None:
+    spec = f"network n {{\n  ReLU)\n{text * (2**16 // len(text))}}}}}"
+    shared(Limits())  # what the parser itself needs is there before
+
+    tracemalloc.start()
+    try:
+        found_in(spec)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 2**24
