@@ -156,9 +156,15 @@ def _named_rows(labels: Sequence[str], keys: Sequence[Hashable], fewest: Fewest)
     while at < len(keys):
         prefix, first = numbered(labels[at])
         end = at + 1
-        while end < len(keys) and (keys[end], numbered(labels[end])) == (
-            keys[at],
-            (prefix, first + end - at),
+        # `b` has no number, so `b0` is not the next one
+        while (
+            first >= 0
+            and end < len(keys)
+            and (keys[end], numbered(labels[end]))
+            == (
+                keys[at],
+                (prefix, first + end - at),
+            )
         ):
             end += 1
         row = Row(at, 1, end - at if end - at >= least else 1)

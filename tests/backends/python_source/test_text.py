@@ -163,6 +163,20 @@ def described(checked: CheckedGraph, text: str) -> CheckedGraph:
     return CheckedGraph(**values | {"scopes": scopes, "description": text, "digest": text})
 
 
+@pytest.mark.parametrize("labels", [("b", "b0", "b1", "b2"), ("b0", "b1", "b2", "b"), ("b", "b1")])
+@pytest.mark.parametrize("kind", ["Conv2d(4, 1)", "ReLU"])
+def test_a_label_without_a_number_is_no_neighbour_of_one_with_0(
+    labels: tuple[str, ...], kind: str, tmp_path: Path
+) -> None:
+    stages = "; ".join(f"{label}: {kind}" for label in labels)
+    checked = load(tmp_path, f"network net {{ input x: [4, 4, 4]; g: {{ {stages} }}; {stages} }}")
+    module = torch_module(checked)
+    assert verify(module, checked).agrees
+    for inside in (module, module.get_submodule("g")):
+        names = [name for name, _ in inside.named_children() if name != "g"]
+        assert names == [*labels]
+
+
 RENAMED = {
     ("F",): ["f"],
     ("AuxLogits",): ["aux_logits"],
