@@ -178,7 +178,7 @@ class RBF(Layer):
             torch=TorchModule(
                 "RBF",
                 (features, self.out_features),
-                self.given("out_features", "codes") | ({"codes": codes} if codes else {}),
+                self.given("out_features") | ({"codes": codes} if codes else {}),
                 RBF_SOURCE,
             ),
             params=weight if self.trainable else {},

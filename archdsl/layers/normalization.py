@@ -95,6 +95,7 @@ class BatchNorm(Layer):
             buffers=running(shape[0]) if self.track_running_stats else {},
             other={"normalization": (2 + len(params) + found) * numel(shape)},
             windows=POINTWISE if self.track_running_stats else GLOBAL,
+            apart=True,
             arithmetic=arithmetic,
         )
 
@@ -163,6 +164,7 @@ class InstanceNorm(Layer):
             buffers=running(shape[0]) if self.track_running_stats else {},
             other={"normalization": (2 + len(params) + found) * numel(shape)},
             windows=POINTWISE if self.track_running_stats else GLOBAL,
+            apart=True,
             arithmetic=arithmetic,
         )
 

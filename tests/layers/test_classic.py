@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch_facts import Built
 
-from archdsl.layers.base import LayerError
+from archdsl.layers.base import ArgumentErrors, LayerError, TorchFunction
 from archdsl.layers.classic import RBF, Subsampling, ZeroPadShortcut
+from archdsl.layers.convolution import Conv2d
 
 
 def test_subsampling_scales_the_sum_of_each_window() -> None:
@@ -88,3 +89,32 @@ def test_zero_padding_alone_leaves_the_places() -> None:
 def test_zero_padding_never_drops_channels() -> None:
     with pytest.raises(LayerError, match="cannot bring 4 channels to 3"):
         ZeroPadShortcut(out_channels=3).infer(((4, 5, 5),))
+
+
+def test_zero_padding_slices_and_pads_only_where_it_must() -> None:
+    def text(out_channels: int, stride: int) -> str:
+        layer = ZeroPadShortcut(out_channels=out_channels, stride=stride)
+        found = layer.infer(((2, 5, 4),)).torch
+        assert isinstance(found, TorchFunction)
+        return found.expression
+
+    assert text(2, 1) == "{0}"
+    assert text(3, 1) == "F.pad({0}, (0, 0, 0, 0, 0, 1))"
+
+
+@pytest.mark.parametrize("row", [(), (0, 0), (0, -1), (1.0,), (True,), ("0",)])
+def test_connections_name_different_channels(row: tuple[object, ...]) -> None:
+    with pytest.raises(ArgumentErrors) as caught:
+        Conv2d(out_channels=2, kernel_size=3, connections=((0,), row))
+
+    assert list(caught.value.reasons) == ["connections"]
+
+
+def test_connections_must_fit() -> None:
+    layer = Conv2d(out_channels=2, kernel_size=3, connections=((0,), (1, 2)))
+
+    assert layer.infer(((3, 5, 5),)).params == {"weight": (3, 1, 3, 3), "bias": (2,)}
+    with pytest.raises(LayerError, match="connects input channel 2, and the last one is 1"):
+        layer.infer(((2, 5, 5),))
+    with pytest.raises(LayerError, match="has 3 output channels and connections for 2"):
+        layer.model_copy({"out_channels": 3}).infer(((3, 5, 5),))

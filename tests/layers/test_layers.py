@@ -9,7 +9,7 @@ import inspect
 import math
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_facts import Built, difference, from_input, refuses, tensors, torch_class, usual
 
 from archdsl.backends.torch_module.verifying import macs_of
@@ -114,6 +115,39 @@ def test_example_has_the_operations_of_torch(kind: type[Layer], example: Example
         found = macs_of(lambda: module(*inputs))
 
     assert found == (0 if kind.__name__ in UNSEEN else 2 * facts.macs)
+
+
+class Biases(TorchDispatchMode):
+    """Counts the numbers that operations give which read one of some tensors, or a part of it."""
+
+    def __init__(self, biases: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.places = {bias.untyped_storage().data_ptr() for bias in biases}
+        self.added = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> torch.Tensor:
+        result: torch.Tensor = func(*args, **(kwargs or {}))
+        read = {x.untyped_storage().data_ptr() for x in args if isinstance(x, torch.Tensor)}
+        if read & self.places and not func.is_view:
+            self.added += result.numel()
+        return result
+
+
+@every_example
+def test_biases_are_added_as_often_as_in_torch(kind: type[Layer], example: Example) -> None:
+    facts = inferred(kind, example.arguments, example.inputs)
+    if "normalization" in facts.other:  # which counts its biases among its own operations
+        return
+    module = Built(facts.torch).train()  # evaluation may have one operation for several biases
+    inputs = tensors(example.inputs, usual(kind), batch=1)
+
+    held = [bias for name, bias in module.named_parameters() if name.endswith("bias")]
+    with torch.no_grad(), Biases(held) as biases:
+        module(*inputs)
+
+    assert biases.added == facts.other.get("bias", 0)
 
 
 @every_example
@@ -321,6 +355,7 @@ def test_windows_are_what_is_read(kind: type[Layer], example: Example) -> None:
         return
     if windows == "pointwise":
         windows = (Window(1),) * (len(shape) - 1)
+    assert len(windows) == len(shape) - 1
     module = Built(facts.torch).eval().double()
     for axis, window in enumerate(windows, start=1):
         seen = read_by(module, example.inputs, axis)
@@ -339,11 +374,16 @@ def test_windows_are_what_is_read(kind: type[Layer], example: Example) -> None:
 @every_example
 def test_places_of_the_first_axis_that_are_apart(kind: type[Layer], example: Example) -> None:
     facts = inferred(kind, example.arguments, example.inputs)
-    if not facts.apart or len(example.inputs) > 1 or numel(example.inputs[0]) > SMALL:
+    (shape, *others) = example.inputs
+    if others or usual(kind) == "int" or numel(shape) > SMALL:
         return
     seen = read_by(Built(facts.torch).eval().double(), example.inputs, 0)
+    apart = seen == [[place] for place in range(shape[0])]
 
-    assert seen == [[place] for place in range(example.inputs[0][0])]
+    if facts.apart:
+        assert apart
+    elif facts.windows == "pointwise" and shape[0] > 1:
+        assert not apart
 
 
 @every_example
