@@ -247,7 +247,8 @@ def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
             arguments.append((keyword, _constant(node, value)))
 
     for at, value in enumerate(torch.positional):
-        add("", value, argument_name(node, value) if at else "channels")
+        channels = at == 0 and not isinstance(value, float)  # what comes in, which no float is
+        add("", value, "channels" if channels else argument_name(node, value))
     for keyword, value in torch.keywords.items():
         if keyword not in optional:
             add(keyword, value, keyword)

@@ -143,6 +143,15 @@ HABITS = {
         }""",
         "drop: float",
     ),
+    "a fraction that comes first in a layer has the name of its argument, not that of channels": (
+        """
+        network net { input x: [4, 9, 9]
+          for i in range(3) {
+            "stage{i}": { conv: Conv2d(4, 1); residual { StochasticDepth(0.1 * i, "row") } }
+          }
+        }""",
+        "def __init__(self, p: float) -> None:",
+    ),
     "what no size is is given by name": (
         """
         network net { input x: [4, 8, 8]; Unit(0.5, 4); Unit(0.25, 5) }
