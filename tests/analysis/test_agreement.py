@@ -82,6 +82,8 @@ def test_sentences() -> None:
 def test_a_single_value() -> None:
     assert str(solve("H", [H - 7])) == "H must be 7"
     assert str(solve("H", [H - 7], least=8)) == "no H makes all shapes agree"
+    assert str(solve("H", [H - 7, 2 * H - 14])) == "H must be 7"
+    assert str(solve("H", [H - 7, H - 8])) == "no H makes all shapes agree"
 
 
 def test_period() -> None:
@@ -105,6 +107,11 @@ def test_without_rounding() -> None:
     assert found.requirements["H"] == Requirement("H", 9, 12, (0,))
     assert found.requirements["W"].modulus == 12
     assert without_rounding(known, [H // 997, H // 991]) == known
+    several = Assumptions({"H": Requirement("H", 1, 4, (0, 1)), "W": Requirement("W", 1, 4, (1,))})
+    assert without_rounding(several, [H // 8]).requirements == {
+        "H": Requirement("H", 1, 8, (0,)),
+        "W": Requirement("W", 1, 4, (1,)),
+    }
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("+*/"), st.integers(1, 4)), max_size=4)

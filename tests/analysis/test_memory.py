@@ -13,10 +13,13 @@ from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import MemoryTable, memory
 from archdsl.dtypes import follow
 from archdsl.graph import CheckedGraph
+from archdsl.layers.activation import ReLU
 from archdsl.layers.attention import MultiheadAttention
+from archdsl.layers.base import Shape
 from archdsl.layers.embedding import Embedding
 from archdsl.layers.merge import Add, Concat
 from archdsl.layers.reshape import Flatten
+from archdsl.layers.sizes import Formula, Size, substitute
 from archdsl.layers.tensor import OwnTensor
 
 
@@ -183,6 +186,47 @@ def test_free_sizes_give_formulas_with_the_right_values() -> None:
         assert free.training.evaluate(values) == fixed.training
         assert free.peak is not None
         assert free.peak.evaluate(values) == fixed.peak
+
+
+def chain(height: Size, shapes: list[Shape], pairs: list[tuple[Size, Size]]) -> CheckedGraph:
+    net = Sketch()
+    net.input("x", 1, height)
+    values = {"H": height}
+    for shape in shapes:
+        output = tuple(substitute(size, values) for size in shape)
+        net.put(f"n{len(net.nodes)}", ReLU(), output=output)
+    if isinstance(height, Formula):
+        net.put("last", ReLU(), agreements=tuple(pairs))
+    else:
+        net.put("last", ReLU())
+    return net.checked()
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        pytest.param([], id="all"),
+        pytest.param([(H % 2, 0)], id="even"),
+        pytest.param([(H % 3, 2)], id="one remainder"),
+        pytest.param([(H % 4 // 2, 1)], id="several remainders"),
+        pytest.param([(H, 7)], id="one"),
+        pytest.param([(H // 3, 2)], id="several"),
+    ],
+)
+def test_a_peak_that_is_given_holds_at_all_sizes_that_agree(pairs: list[tuple[Size, Size]]) -> None:
+    random, given = Random(5), 0
+    for _ in range(40):
+        sizes = [H, H // 2 + 1, 2 * (H // 2) + 1, H + 2, 2 * ((H + 1) // 2), 9]
+        shapes = [(random.randint(1, 4), random.choice(sizes)) for _ in range(4)]
+        peak = table_of(chain(H, shapes, pairs)).peak
+        if peak is None:
+            continue
+        given += 1
+        for height in range(1, 40):
+            if all(substitute(left, {"H": height}) == right for left, right in pairs):
+                expected = table_of(chain(height, shapes, [])).peak
+                assert substitute(peak, {"H": height}) == expected, (shapes, height)
+    assert given > 10
 
 
 def test_a_peak_that_depends_on_which_size_is_the_larger_is_not_given() -> None:

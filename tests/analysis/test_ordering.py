@@ -31,6 +31,14 @@ def test_uncertain() -> None:
     assert not never_less(2 * (H // 2), H)
 
 
+def test_a_product_of_what_may_be_negative_is_uncertain() -> None:
+    """`n//2` is at most n/2, but its square may be more than that of n/2: -1//2 is -1."""
+    half = (H - W) // 2
+
+    assert value(4 * half * half, {"H": 1, "W": 2}) > value((H - W) * (H - W), {"H": 1, "W": 2})
+    assert not never_less((H - W) * (H - W), 4 * half * half)
+
+
 @st.composite
 def formulas(draw: st.DrawFn) -> Size:
     size: Size = draw(st.sampled_from([H, W]))
@@ -44,7 +52,7 @@ def formulas(draw: st.DrawFn) -> Size:
         elif what == 2:
             size = size // number
         else:
-            size = size * draw(st.sampled_from([H, W, H // 2]))
+            size = size * draw(st.sampled_from([H, W, H // 2, (H - W) // 2]))
     return size
 
 

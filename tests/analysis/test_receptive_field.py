@@ -220,6 +220,16 @@ def test_one_place_that_is_spread_is_seen_whole_by_all_that_read_it() -> None:
     assert field(checked, "after", "other").size == 3
 
 
+def test_branches_whose_strides_are_free_are_joined() -> None:
+    net = Sketch()
+    net.input("image", 4, 7 * H, 7 * H)
+    pool = net.put("pool", AdaptiveAvgPool2d(output_size=7))
+    seen = net.put("seen", biased(4, 3, padding=1), pool)
+    net.put("sum", Add(), pool, seen)
+
+    assert field(net.checked(), "sum") == Field(H, (Reach(-H, 2 * H),))
+
+
 def test_channels_that_are_put_last_and_back_change_nothing() -> None:
     """As ConvNeXt is written: normalization and linear maps of each place by itself."""
     net = Sketch()

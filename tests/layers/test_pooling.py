@@ -13,6 +13,7 @@ from torch_facts import Built
 from archdsl.layers import pooling
 from archdsl.layers.adaptive_windows import adaptive_window, places_read
 from archdsl.layers.base import Layer, LayerError
+from archdsl.layers.ceil_windows import count, overhang
 from archdsl.layers.pooling import LARGEST, AvgPool2d, LPPool1d, MaxPool1d, MaxPool2d
 from archdsl.layers.sizes import Formula, substitute
 
@@ -38,6 +39,17 @@ def test_windows_are_counted_as_torch_does(ceil_mode: bool) -> None:
         if found is not None:
             free = MaxPool1d(**arguments).infer(((1, N),)).output[-1]
             assert substitute(free, {"n": size}) == found
+
+
+def test_padding_behind_an_axis_holds_the_windows_of_ceil_mode() -> None:
+    for size, kernel, stride, padding, dilation in product(
+        range(1, 9), range(1, 5), range(1, 6), range(3), (1, 2)
+    ):
+        span = dilation * (kernel - 1) + 1
+        (behind,) = overhang((kernel,), (stride,), (padding,), (dilation,))
+
+        without_ceil_mode = (size + padding + behind - span) // stride + 1
+        assert without_ceil_mode == count(size, span, stride, padding, True)
 
 
 def same_windows(size: int, kernel: int, stride: int, dilation: int) -> list[list[int]]:
