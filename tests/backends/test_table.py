@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from sketches import biased, convolution, resnet50, unet, vgg16
 
 import archdsl
+from archdsl.analysis.agreement import Assumptions
 from archdsl.analysis.report import Report, report
 from archdsl.backends.table import FORMATS, render
+from archdsl.backends.table_cells import Writer, in_bytes, rounded
 from archdsl.diagnostics import printable
 from archdsl.elaborate.errors import BadNetwork
 from archdsl.layers.activation import ReLU
@@ -331,3 +333,36 @@ def test_a_network_that_cant_be_drawn_is_named_in_a_notebook(
     shown = network._repr_mimebundle_()["text/plain"]
     assert str(shown).startswith("<Network lenet5(")
     assert "nothing draws here" in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (3 * 1024**2 // 2, "1.5 MiB"),
+        (1024**3, "1.0 GiB"),
+        (1024**4, "1.0 TiB"),
+        (1024**5, "1.0 PiB"),
+        (1024**6, "1.0 EiB"),
+        (1024**8, "1,048,576.0 EiB"),
+    ],
+)
+def test_bytes_are_written_in_the_largest_unit(size: int, text: str) -> None:
+    assert in_bytes(size, Writer(Assumptions({}))) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (999_999, ""),
+        (10**6, "1.00 million"),
+        (5_710_000_000, "5.71 billion"),
+        (10**12, "1.00 trillion"),
+        (12_345 * 10**12, "12,345.00 trillion"),
+    ],
+)
+def test_large_numbers_are_written_in_words(size: int, text: str) -> None:
+    assert rounded(size) == text
