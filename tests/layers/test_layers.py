@@ -387,6 +387,19 @@ def test_places_of_the_first_axis_that_are_apart(kind: type[Layer], example: Exa
 
 
 @every_example
+def test_views_are_those_of_torch(kind: type[Layer], example: Example) -> None:
+    facts = inferred(kind, example.arguments, example.inputs)
+    module = Built(facts.torch).train()  # what does nothing in evaluation mode may work here
+    inputs = tensors(example.inputs, usual(kind))
+
+    with torch.no_grad():
+        output = module(*inputs)
+
+    places = {tensor.untyped_storage().data_ptr() for tensor in inputs}
+    assert facts.view == (output.untyped_storage().data_ptr() in places)
+
+
+@every_example
 def test_axes_that_move(kind: type[Layer], example: Example) -> None:
     facts = inferred(kind, example.arguments, example.inputs)
     if not facts.moves:

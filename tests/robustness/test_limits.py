@@ -11,6 +11,8 @@ from hostile import in_process, refused
 
 import archdsl
 from archdsl import ArchError, Limits
+from archdsl.elaborate import operations
+from archdsl.elaborate.values import weight
 from archdsl.limits import CEILINGS
 
 BEGIN = "network n {\n  input x: [3, 8, 8]\n"
@@ -262,3 +264,44 @@ def test_nesting_at_its_ceiling_still_works(tmp_path: Path) -> None:
         + body(f"  Conv2d(f60({repeated(60, 'abs(|)', '3')}), 1)"),
     ):
         load(tmp_path, spec, nesting=200).count()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("enumerate", (range(50),)),
+        ("enumerate", (tuple(range(50)), 3)),
+        ("zip", (range(50),)),
+        ("zip", (range(50), (1,) * 40)),
+        ("zip", (range(50), range(60), (2,) * 70)),
+    ],
+)
+def test_calls_are_charged_for_every_list_and_item_that_they_make(
+    name: str, values: tuple[object, ...]
+) -> None:
+    assert operations.cost_of_call(name, values) >= weight(operations.call(name, values), 10**6)
+
+
+def test_calls_are_charged_for_what_they_go_through() -> None:
+    for name in ("sum", "min", "max"):
+        assert operations.cost_of_call(name, (range(1_000),)) >= 1_000
+    for name in ("len", "range"):
+        assert operations.cost_of_call(name, (range(1_000),)) < 10
+
+
+@pytest.mark.parametrize(
+    ("sign", "left", "right"),
+    [
+        ("+", (1, 2), range(5)),
+        ("+", "abc", "de"),
+        ("*", (1, 2), 7),
+        ("*", 7, range(3)),
+        ("*", "abc", 7),
+        ("*", -7, "abc"),
+        ("*", (1, 2), -7),
+    ],
+)
+def test_operators_are_charged_for_what_they_make(sign: str, left: object, right: object) -> None:
+    made = operations.arithmetic(sign, left, right)
+
+    assert operations.cost_of(sign, left, right) == len(made)
