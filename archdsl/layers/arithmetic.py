@@ -127,6 +127,7 @@ class Reduction(Layer):
             torch=TorchFunction(f"torch.{self.function}({{0}}, dim={self.dim}{keepdim})"),
             other={"pooling": numel(shape)},
             windows=self.windows(shape, axes),
+            apart=0 not in axes,
         )
 
     def windows(self, shape: Shape, axes: tuple[int, ...]) -> Windows:

@@ -133,6 +133,7 @@ class Subsampling(Layer):
             other={"pooling": read, "bias": numel(output)},
             inside=numel(output),  # the sums
             windows=tuple(Window(kernel, stride) for _, kernel, stride in axes),
+            apart=True,
             arithmetic=by("(1 + 1)", channels),
         )
 
@@ -186,6 +187,7 @@ class RBF(Layer):
             other={"elementwise": 3 * numel(output) * features},
             inside=numel(output) * features,  # the differences
             windows=last_axis(inputs[0]),
+            apart=len(output) > 1,
             agreements=lengths,
             arithmetic=by(features, self.out_features) if self.trainable else "",
         )

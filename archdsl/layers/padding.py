@@ -63,6 +63,7 @@ class Pad(Layer):
                 f"nn.{type(self).__name__}", (squeeze(self.padding),), self.given("padding")
             ),
             windows=tuple(windows),
+            apart=True,
         )
 
     def check(self, size: int, before: int, after: int) -> None:

@@ -127,6 +127,7 @@ class WindowedPool(Padded):
             torch=self.module(padding == "same"),
             other={"pooling": operations * numel(output) * numel(kernel_size)},
             windows=tuple(windows),
+            apart=True,
             inside=channels * numel(padded) if padding == "same" else 0,
         )
 
@@ -490,6 +491,7 @@ class AdaptivePool(Layer):
             ),
             other={"pooling": channels * numel(tuple(map(places_read, image, places)))},
             windows=known if len(known) == len(windows) else GLOBAL,
+            apart=True,
         )
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:

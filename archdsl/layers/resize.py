@@ -206,6 +206,7 @@ class Resampling:
             torch=torch,
             other=self.operations(shape, out, strides),
             windows=known if len(known) == len(windows) else GLOBAL,
+            apart=True,
         )
 
     def operations(

@@ -96,6 +96,7 @@ class Slice(Layer):
                 next((bound for bound in free if isinstance(bound, Formula)), None),
             ),
             windows=_sliced(axis, len(shape), Window(1, self.step, start)),
+            apart=axis != 0,
             view=True,
         )
 

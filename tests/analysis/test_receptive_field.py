@@ -17,8 +17,9 @@ from archdsl.layers.base import Layer
 from archdsl.layers.convolution import Conv1d, Conv2d
 from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add, Concat, Mul
-from archdsl.layers.normalization import LayerNorm
-from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
+from archdsl.layers.normalization import BatchNorm1d, LayerNorm
+from archdsl.layers.padding import ZeroPad1d
+from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool1d, MaxPool2d
 from archdsl.layers.reshape import Flatten, Permute, Transpose, Unflatten
 from archdsl.layers.resize import ResizeLike
 from archdsl.layers.tensor import OwnTensor
@@ -228,6 +229,18 @@ def test_branches_whose_strides_are_free_are_joined() -> None:
     net.put("sum", Add(), pool, seen)
 
     assert field(net.checked(), "sum") == Field(H, (Reach(-H, 2 * H),))
+
+
+@pytest.mark.parametrize("layer", [BatchNorm1d(), MaxPool1d(kernel_size=2), ZeroPad1d(padding=1)])
+def test_what_works_along_channels_leaves_the_field_of_places(layer: Layer) -> None:
+    net = Sketch()
+    net.input("image", 4, 9)
+    net.put("seen", Conv1d(out_channels=4, kernel_size=3))
+    net.put("turned", Transpose(dim0=1, dim1=2))
+    net.put("after", layer)
+    checked = net.checked()
+
+    assert field(checked, "after") == field(checked, "seen") == Field(1, (Reach(0, 3),))
 
 
 def test_channels_that_are_put_last_and_back_change_nothing() -> None:
