@@ -73,7 +73,7 @@ class Wishes:
 @click.option("--channels-last", is_flag=True, help="Lay images out with channels last in memory.")
 @click.option("--torch-compile", is_flag=True, help="Run it under torch.compile.")
 @click.option("--verify", is_flag=True, help="Compare every node with torch.")
-@click.option("--force", is_flag=True, help="Overwrite a file that archdsl did not write.")
+@click.option("--force", is_flag=True, help="Overwrite what isn't source that archdsl wrote.")
 @reading
 def command(
     name: str,

@@ -22,7 +22,7 @@ def destination(
         output: what the user named, if anything.
         name, ending: of the file that it is otherwise; a spec from anywhere chose the name.
         force: whether what archdsl did not write may be overwritten.
-        is_ours: tells of a regular file whether archdsl wrote it.
+        is_ours: tells of a regular file whether it says that archdsl wrote it.
 
     Raises:
         click.UsageError: the file is not to be written.
@@ -37,7 +37,8 @@ def destination(
         )
     if not force and os.path.isfile(path) and not is_ours(path):
         raise click.UsageError(
-            f"{printable(path)} is there, and archdsl did not write it; --force overwrites it"
+            f"{printable(path)} is there, and does not say that archdsl wrote it; "
+            f"--force overwrites it"
         )
     return path
 
