@@ -20,7 +20,7 @@ LONGEST_NAME = 1_000_000  # of a layer, in a file for programs: no name is cut
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 CODE = re.compile(r"`([^`]+)`")  # a name in a text
-PLAIN_NAME = re.compile(r"[\w.-]+")
+PLAIN_NAME = re.compile(r"[\w.-]+( [\w.=-]+)?")  # also an option: `--input image=3x224x224`
 
 
 class Column(NamedTuple):

@@ -92,7 +92,7 @@ def test_an_engine_that_is_missing_says_what_to_install(
     for engine, install in (
         ("graphviz-pure", "`pip install graphviz-pure`"),
         ("dot", "apt-get install graphviz"),
-        ("pygraphviz", "`pip install pygraphviz`"),
+        ("pygraphviz", "`pip install 'archdsl[pdf]'`"),
     ):
         result = draw("draw", f"{SMALL}:tiny", "--engine", engine)
         assert result.status == 2
