@@ -10,6 +10,8 @@ from typing import ClassVar, NamedTuple, dataclass_transform
 MOST_ERRORS = 20
 LONGEST_LINE = 500  # of a message
 LONGEST_EXCERPT = 120  # of a source line
+LEAD = 40  # characters of a longer line that are shown before the place at fault
+CUT = "..."
 BLUE = "1;34"
 COLORS = {"error": "1;31", "warning": "1;33", "note": BLUE}
 
@@ -258,20 +260,26 @@ def _excerpt(
     margin: str,
     paint: Callable[[str, str], str],
 ) -> Iterator[str]:
-    """Yield the lines of one source that labels point at, each with its underlines below it."""
-    last = 0
+    """Yield the lines of one source that labels point at, each with its underlines below it.
+
+    Of a long line a part is shown; if that has not all labels in it, others follow.
+    """
+    last = first = 0  # the line that was shown, and the column (from 0) at which it begins
     for label in sorted(labels, key=lambda label: label.span.start):
         number, column = source.position(label.span.start)
         text = source.line(number)
-        if number != last:
+        end = column - 1 + label.span.end - label.span.start
+        fits = end <= first + LONGEST_EXCERPT or column - 1 <= first + LEAD
+        if number != last or not fits:
             if last and number == last + 2:
                 yield _numbered(last + 1, source.line(last + 1), margin, paint)
             elif last and number > last + 2:
                 yield paint(BLUE, "...")
-            yield _numbered(number, text, margin, paint)
+            first = 0 if end <= LONGEST_EXCERPT else max(column - 1 - LEAD, 0)
+            yield _numbered(number, text, margin, paint, first)
             last = number
-        before = printable_excerpt(text[: column - 1])
-        under = printable_excerpt(text[: column - 1 + label.span.end - label.span.start])
+        before = printable_excerpt(text, first, column - 1)
+        under = printable_excerpt(text, first, end)
         # tabs stay, so that the marks stand under the text whatever a tab is worth
         indent = "".join("\t" if character == "\t" else " " for character in before)
         width = max(1, len(under) - len(before))
@@ -281,11 +289,15 @@ def _excerpt(
         yield f"{paint(BLUE, f'{margin} |')} {indent}{paint(style, marks + said)}"
 
 
-def _numbered(number: int, text: str, margin: str, paint: Callable[[str, str], str]) -> str:
+def _numbered(
+    number: int, text: str, margin: str, paint: Callable[[str, str], str], first: int = 0
+) -> str:
     gutter = paint(BLUE, f"{number:>{len(margin)}} |")
-    return f"{gutter} {printable_excerpt(text)}".rstrip()
+    more = CUT if len(text) > first + LONGEST_EXCERPT else ""
+    return f"{gutter} {printable_excerpt(text, first, len(text))}{more}".rstrip()
 
 
-def printable_excerpt(text: str) -> str:
-    """Make a part of a source line safe to print, with its tabs."""
-    return "\t".join(printable(part) for part in text[:LONGEST_EXCERPT].split("\t"))
+def printable_excerpt(text: str, first: int, end: int) -> str:
+    """Make a part of a source line safe to print, with its tabs, and a mark if it is cut before."""
+    part = text[first : min(end, first + LONGEST_EXCERPT)]
+    return (CUT if first else "") + "\t".join(printable(each) for each in part.split("\t"))
