@@ -160,6 +160,31 @@ def test_files_are_right_for_every_size(least: int, writer: Any, tmp_path: Path)
             assert torch.allclose(ours, theirs, atol=1e-5, rtol=1e-4), body
 
 
+@pytest.mark.parametrize("writer", [export_onnx, export_pt2], ids=["onnx", "pt2"])
+def test_pools_of_sequences_are_right_for_every_length(writer: Any, tmp_path: Path) -> None:
+    bodies = [
+        "MaxPool1d(3, 2)",
+        "MaxPool1d(2, 2, padding = 1, ceil_mode = true)",
+        "MaxPool1d(3, 2, dilation = 2, padding = 1, ceil_mode = true)",
+        'MaxPool1d(3, 2, padding = "same")',
+    ]
+    outputs = "\n".join(f"output y{i} {{ {body} }}" for i, body in enumerate(bodies))
+    checked = load(tmp_path, f"network net {{ input x: [3, L]\n{outputs} }}")
+    module = torch_module(checked).eval()
+
+    exported = writer(module, checked, tmp_path / "net.pt2")
+
+    for length in (5, 6, 7, 8, 33):
+        x = torch.randn(2, 3, length)
+        if writer is export_onnx:
+            found = run_onnx(exported.path, x=x)
+        else:
+            found = torch.export.load(exported.path).module()(x)
+        for body, ours, theirs in zip(bodies, module(x), found, strict=True):
+            assert ours.shape == theirs.shape, body
+            assert torch.equal(ours, theirs), body
+
+
 @pytest.mark.parametrize(
     ("body", "last"),
     [
