@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -196,13 +197,18 @@ def _write(checked: CheckedGraph, source: str, path: str, module: nn.Module) -> 
 
 def _report_export(found: Exported, reader: str) -> None:
     """Say for which inputs a file was compared with torch, and how it came out."""
-    given = (
-        " and ".join("x".join(map(str, shape)) for shape in shapes.values())
-        for shapes in found.compared
-    )
-    click.echo(
-        f"{reader} agrees with torch to {found.difference:.0e}, for inputs of {', '.join(given)}"
-    )
+
+    def text(shapes: Mapping[str, Sequence[int]]) -> str:
+        return " and ".join("x".join(map(str, shape)) for shape in shapes.values())
+
+    given = ", ".join(map(text, found.compared))
+    click.echo(f"{reader} agrees with torch to {found.difference:.0e}, for inputs of {given}")
+    for each in found.left_out:
+        who = "torch itself fails" if each.torch else "the file refuses it"
+        click.echo(f"not compared for {text(each.shapes)}: {who}: {printable(each.why, 300)}")
+        if not each.torch:
+            least = min(found.compared, key=lambda shapes: [shape[1:] for shape in shapes.values()])
+            click.echo(f"the smallest input compared that the file takes is {text(least)}")
 
 
 def _report_run(run: Run) -> None:

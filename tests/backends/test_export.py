@@ -9,6 +9,7 @@ import pytest
 
 import archdsl
 from archdsl.backends.torch_module import TorchError, load_weights, torch_module
+from archdsl.cli import run
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
@@ -310,6 +311,7 @@ def test_sizes_that_torch_does_not_take_are_passed_over(tmp_path: Path) -> None:
     exported = export_onnx(torch_module(checked), checked, tmp_path / "net.onnx")
 
     assert min(shapes["x"][2] for shapes in exported.compared) >= 6
+    assert [(each.shapes, each.torch) for each in exported.left_out] == [({"x": (3, 2, 1)}, True)]
 
 
 @pytest.mark.parametrize(
@@ -349,3 +351,48 @@ def test_what_is_no_number_must_be_none_in_both() -> None:
     for ours, theirs in (([nan], [1.0]), ([1.0], [nan]), ([inf], [-inf]), ([1.0], [inf])):
         assert apart(torch.tensor(ours), torch.tensor(theirs)) == inf
     assert apart(torch.empty(0), torch.empty(0)) == 0
+
+
+REFUSED = {
+    "behind a slice": ("input s: [4, L]; Slice(1, none, 3, dim = 2); Conv1d(4, 1)", 2),
+    "behind padding": (
+        "input s: [1, L]; Conv1d(8, 1); ConstantPad1d([2, 0], 0.0); Conv1d(8, 2, dilation = 2)",
+        1,
+    ),
+    "of two free sizes": (
+        "input s: [4, L]; input t: [4, M]\n"
+        "output x { from s; Slice(1, none, 3, dim = 2); Conv1d(4, 1) }\n"
+        "output y { from t; Conv1d(4, 1) }",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "least"), REFUSED.values(), ids=REFUSED)
+def test_sizes_that_a_file_refuses_are_said(
+    body: str, least: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each size from the least is taken by the file, and right, or is said to be refused."""
+    checked = load(tmp_path, f"network net {{ {body} }}")
+    module = torch_module(checked).eval()
+    exported = export_pt2(module, checked, tmp_path / "net.pt2")
+    program = torch.export.load(exported.path).module()
+    smallest = min(shapes["s"][2] for shapes in exported.compared)
+
+    for size in range(least, smallest + 20):
+        inputs = [torch.randn(3, shape[0], size) for shape in checked.inputs.values()]
+        with torch.no_grad():
+            expected = module(*inputs)
+            if size < smallest:
+                with pytest.raises(AssertionError, match="Guard failed"):
+                    program(*inputs)
+                continue
+            torch.testing.assert_close(tuple(program(*inputs)), tuple(expected))
+    refused = {each.shapes["s"][2] for each in exported.left_out}
+    assert refused == ({least} if smallest > least else set())
+    assert all("Guard failed" in each.why for each in exported.left_out)
+
+    assert run(["compile", str(tmp_path / "net.arch"), "-o", str(tmp_path / "cli.pt2")]) == 0
+    said = capsys.readouterr().out
+    assert ("the file refuses it: Guard failed" in said) == bool(refused)
+    assert ("the smallest input compared that the file takes is 3x" in said) == bool(refused)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from archdsl.backends.export.trials import Trial
 from archdsl.backends.torch_module.devices import check_room_to_run
 from archdsl.backends.torch_module.running import named, random_inputs
 from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import substitute
 
 # Gives the outputs of a program in order, of the inputs in order.
 Program = Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]
@@ -27,11 +29,26 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Inputs that the spec allows and that weren't compared.
+
+    Attributes:
+        why: what was said, in one line.
+        torch: whether torch itself doesn't take them; else it is the file that refuses them.
+    """
+
+    shapes: Shapes
+    why: str
+    torch: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """The shapes of the inputs that were tried, and the largest relative difference of any."""
 
     shapes: tuple[Shapes, ...]
     difference: float
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def inputs_for(module: nn.Module, checked: CheckedGraph, trial: Trial) -> dict[str, torch.Tensor]:
@@ -43,32 +60,46 @@ def inputs_for(module: nn.Module, checked: CheckedGraph, trial: Trial) -> dict[s
 
 
 def compared(
-    module: nn.Module, checked: CheckedGraph, program: Program, tried: Sequence[Trial]
+    module: nn.Module,
+    checked: CheckedGraph,
+    program: Program,
+    tried: Sequence[Trial],
+    larger: Callable[[], Iterable[Trial]] = tuple,
 ) -> Compared:
     """Compare a program with a module in evaluation mode.
 
-    Sizes that torch itself doesn't take, or for which there is no room, are passed over, but for
-    the first.
+    Sizes that torch itself doesn't take, or for which there is no room, are left out, but for the
+    first. So are the smallest ones if a guard of the program refuses them.
+
+    Args:
+        larger: gives what is tried in place of the smallest sizes where the program refuses them:
+            the first that it takes is compared.
 
     Raises:
         Refused: the program can't run one of them, or gives something else.
     """
     worst = 0.0
     shapes: list[Shapes] = []
-    for trial in tried:
+    left_out: list[LeftOut] = []
+    waiting = deque(tried)
+    while waiting:
+        trial = waiting.popleft()
         try:
             inputs = inputs_for(module, checked, trial)
             expected = named(checked, module(*inputs.values()), False)
-        except Exception:
+        except Exception as error:
             if trial is tried[0]:
                 raise
+            left_out.append(LeftOut(_shapes(checked, trial), said(error), torch=True))
             continue
         given = {name: tuple(tensor.shape) for name, tensor in inputs.items()}
         try:
             found = program(list(inputs.values()))
         except Exception as error:  # onnxruntime has its own kinds
-            if trial.least and said(error).startswith("Guard failed"):
-                continue  # torch.export's programs say so where they don't hold for a single place
+            if trial.least and _is_guard(error):
+                left_out.append(LeftOut(given, said(error), torch=False))
+                waiting.extend(_first_taken(module, checked, program, larger()))
+                continue
             raise Refused(f"{_for(given)} it fails: {said(error)}") from error
         for (name, ours), theirs in zip(expected.items(), found, strict=True):
             which = f"`{name}`" if len(expected) > 1 else "its output"
@@ -83,7 +114,37 @@ def compared(
                 raise Refused(f"{_for(given)} {which} differs from torch's by {difference:.1e}")
             worst = max(worst, difference)
         shapes.append(given)
-    return Compared(tuple(shapes), worst)
+    return Compared(tuple(shapes), worst, tuple(left_out))
+
+
+def _is_guard(error: Exception) -> bool:
+    """Tell whether a program of torch.export says that it doesn't hold for these sizes.
+
+    It is one that takes it for granted that a tensor within has more than one place.
+    """
+    return said(error).startswith("Guard failed")
+
+
+def _first_taken(
+    module: nn.Module, checked: CheckedGraph, program: Program, tried: Iterable[Trial]
+) -> list[Trial]:
+    """Return the first input that no guard of a program refuses; guards come before all else."""
+    for trial in tried:
+        try:
+            program(list(inputs_for(module, checked, trial).values()))
+        except Exception as error:
+            if _is_guard(error):
+                continue
+        return [trial]
+    return []
+
+
+def _shapes(checked: CheckedGraph, trial: Trial) -> Shapes:
+    given: dict[str, tuple[int, ...]] = {}
+    for name, shape in checked.inputs.items():
+        sizes = [substitute(size, trial.sizes) for size in shape]
+        given[name] = (trial.batch, *(size for size in sizes if isinstance(size, int)))
+    return given
 
 
 def apart(ours: torch.Tensor, theirs: torch.Tensor) -> float:

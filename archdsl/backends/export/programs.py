@@ -14,7 +14,7 @@ from torch import nn
 from archdsl.backends.export.axes import axes_of, name_axes
 from archdsl.backends.export.comparing import Compared, Program, Refused, compared, inputs_for, said
 from archdsl.backends.export.forms import exported
-from archdsl.backends.export.trials import trials
+from archdsl.backends.export.trials import larger_trials, trials
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Form
 
@@ -61,7 +61,7 @@ def _attempt(
             Exception
         ) as error:  # the exporters, the checker and onnxruntime have their own kinds
             raise Refused(said(error)) from error
-        return compared(module, checked, run, tried)
+        return compared(module, checked, run, tried, lambda: larger_trials(checked))
 
 
 def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tensor, ...]) -> Any:

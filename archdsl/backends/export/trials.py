@@ -61,6 +61,22 @@ def trials(checked: CheckedGraph) -> list[Trial]:
     return found
 
 
+def larger_trials(checked: CheckedGraph) -> Iterator[Trial]:
+    """Yield inputs from the smallest sizes on, all sizes growing, up to those that are seen first.
+
+    Raises:
+        TorchError: no value of a free size is known to do.
+    """
+    seen, known = chosen_sizes(checked), assumptions(checked)
+    before: dict[str, int] = {}
+    for start in range(1, max(seen.values(), default=0) + 1):
+        least = {name: _from(known.requirements[name], start) for name in seen}
+        sizes = _chosen(known, least, 0)
+        if sizes and sizes != before:
+            yield Trial(BATCHES[1], sizes)
+            before = sizes
+
+
 def _from(requirement: Requirement, start: int) -> list[int]:
     """Return the first values from `start` on that a free size may have."""
     if requirement.only:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from archdsl.backends.export.alone import culprit, side_by_side
-from archdsl.backends.export.comparing import Refused, Shapes
+from archdsl.backends.export.comparing import LeftOut, Refused, Shapes
 from archdsl.backends.export.programs import attempt
 from archdsl.backends.torch_module.building import torch_module
 from archdsl.backends.torch_module.problems import CannotExport, TorchError
@@ -37,12 +37,15 @@ class Exported:
     Attributes:
         difference: the largest of any output, relative to the largest value of that output.
         compared: the shapes of inputs for which that was looked at, with the batch, by name.
+        left_out: inputs that the spec allows for which it wasn't, and why: the file refuses its
+            smallest sizes where it takes for granted that a tensor has more than one place.
         inputs, outputs: names in the file.
     """
 
     path: str
     difference: float
     compared: tuple[Shapes, ...]
+    left_out: tuple[LeftOut, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -97,7 +100,12 @@ def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Fo
         write_whole(path, Path(file).read_bytes())
     outputs = [output.name for output in checked.outputs if not output.training_only]
     return Exported(
-        str(path), found.difference, found.shapes, tuple(checked.inputs), tuple(outputs)
+        str(path),
+        found.difference,
+        found.shapes,
+        found.left_out,
+        tuple(checked.inputs),
+        tuple(outputs),
     )
 
 
