@@ -44,6 +44,7 @@ OF_ONES_OWN = re.compile(
     | cumprod | arg?sort | argm(?:ax|in) | b?nms | batchednms | nonzero | unique\w* | masked\w*
     | \w*wavelet\w* | correlation | costvolume | \w*graphconv\w* | g[ca][nt]conv | sageconv
     | mamba\w* | ssm | selectivescan | capsule\w* | kan\w* | spectralnorm | weightnorm
+    | fractionalmaxpool\w* | maxunpool\w* | transformer
     | dynamicconv\w* | condconv\w* | involution\w* | vectorquantiz\w* | searchsorted | histc
     | interpolate1d | cdist | pdist | det | inverse | svd | eig\w* | solve | lu | qr | cholesky
     """,

@@ -75,6 +75,9 @@ def test_help_has_a_group_for_each_of_its_holes(one: Habit) -> None:
     [
         ("LSTM", "docs/own_layers.md"),
         ("deform_conv2d", "docs/own_layers.md"),
+        ("MaxUnpool2d", "docs/own_layers.md"),
+        ("FractionalMaxPool2d", "docs/own_layers.md"),
+        ("Transformer", "docs/own_layers.md"),
         ("Dense", "here it is `Linear(out_features)`"),
         ("Conv2D", "did you mean `Conv2d`"),
         ("Quux", "`archdsl layers` lists the layers"),
@@ -87,7 +90,11 @@ def test_layers_of_others_are_explained(
     assert help in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("name", ["LSTM", "DeformConv2d", "einsum", "roi_align", "fft2", "Quux"])
+@pytest.mark.parametrize(
+    "name",
+    ["LSTM", "DeformConv2d", "einsum", "roi_align", "fft2", "Quux",
+     "FractionalMaxPool2d", "MaxUnpool2d", "Transformer"],
+)  # fmt: skip
 def test_what_can_be_a_layer_of_ones_own_is_none_of_the_language(name: str) -> None:
     assert name not in Registry()
     assert "own_layers.md" in (elsewhere.layer(name) or elsewhere.LIST)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import takewhile
 
 from archdsl.patterns import matches, pattern_of, renamed_one
 
@@ -152,5 +153,11 @@ def _renames(stored: str, own: str) -> Iterator[tuple[str, str]]:
     before, rest = old[:head], ["*"] if tail else []
     changed, into = old[head : len(old) - tail], new[head : len(new) - tail]
     yield ".".join([*before, *changed, *rest]), ".".join([*before, *into, *rest])
+    words = ".".join(changed), ".".join(into)
+    pairs = zip(reversed(words[0]), reversed(words[1]), strict=False)
+    if same := sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)):
+        starts = words[0][:-same], words[1][:-same]  # `stage` of stage1, stage2, ...
+        if all(start and not start.endswith("\\") for start in starts):
+            yield ".".join([*before, f"{starts[0]}*"]), ".".join([*before, f"{starts[1]}*"])
     if before and changed and (into or rest):
         yield ".".join(["*", *changed, *rest]), ".".join(["*", *into, *rest])

@@ -103,6 +103,18 @@ def test_a_prefix_is_taken_away_or_put_before(network: str, prefix: str) -> None
     assert fitting_renames(own, own) == {}
 
 
+@pytest.mark.parametrize(("word", "into"), [("layer", "stage"), ("layer", "blocks.layer_")])
+def test_one_rename_for_names_that_begin_alike(word: str, into: str) -> None:
+    """More of them than renames are proposed, so that one for each would leave weights out."""
+    own = state("resnet18")
+    stored = {name.replace(word, into): shape for name, shape in own.items()}
+
+    found = fitting_renames(own, stored)
+
+    assert set(renamed(list(stored), found).values()) == set(own)
+    assert len(found) == 1
+
+
 def test_one_rename_for_many_places() -> None:
     own = state("resnet18")
 
