@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from archdsl.backends.diagram.edges import edges_between, longest_paths, main_path, rated
@@ -68,8 +68,8 @@ class Network:
         boxes = outline.boxes
         main = main_path(self.checked, boxes, outline.paths)
         titles = Titles(self.tree, self.words)
-        blocks = [box.block for box in boxes if box.kind in ("block", "run")]
-        said = {block.name: titles.of(block) for block in blocks}
+        items = chain.from_iterable(box.turn for box in boxes if box.kind in ("block", "run"))
+        said = {item.name: titles.of(item) for item in items if isinstance(item, Scope)}
         edges = rated(boxes, outline.edges, main)
         return View(self.checked, outline.children, boxes, edges, main, self.words, said)
 
@@ -157,5 +157,5 @@ def _breaks(outline: _Outline) -> bool:
 
 def _rows(box: Box) -> int:
     if box.kind == "run":
-        return 2
+        return len(box.turn) + 1
     return len(box.heads) + max(1, len(box.items)) + (box.times > 1)

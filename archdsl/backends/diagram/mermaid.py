@@ -92,7 +92,9 @@ def _named(name: str) -> str:
 def _look(view: View, box: Box, style: Style) -> str:
     theme = style.theme
     fill = theme.background
-    if box.kind in ("layers", "block", "run"):
+    if box.kind in ("block", "run"):
+        fill = style.fill(box, "")
+    elif box.kind == "layers":
         fill = rows_of(view, box, style)[len(box.heads)].fill
     elif box.kind == "merge":
         fill = style.fill(box, layers_of(box)[0].layer.family())

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from archdsl.backends.diagram.escaping import visible
 from archdsl.backends.diagram.figures import Figures, Heat
 from archdsl.backends.diagram.palette import Theme
+from archdsl.backends.diagram.tree import Item
 from archdsl.backends.diagram.view import Box, View
 from archdsl.backends.diagram.wording import Words, kind_of
 from archdsl.graph import Node, Scope
@@ -66,17 +67,19 @@ class Row(NamedTuple):
 
 
 def rows_of(view: View, box: Box, style: Style) -> Sequence[Row]:
-    """Return the rows of a box of layers, a folded block or a run of blocks."""
+    """Return the rows of a box of layers, of a folded block, or of all that a run repeats."""
     plain = style.fill(box, "")
     # the layers below say more than the block's arguments
     rows = [_head(scope, plain) for scope in box.heads]
     if box.kind == "layers":
         rows += [style.row(node, box) for node in layers_of(box)]
         if box.times > 1:
-            rows = [*_named_to_last(rows, box), Row("", run_shapes(view, box), "", plain, True)]
+            ends = box.nodes[-len(rows) :]
+            rows = [_named_to_last(row, node) for row, node in zip(rows, ends, strict=True)]
+            rows.append(Row("", run_shapes(view, box), "", plain, small=True))
     else:
-        title = _title(view, box.block, _names(box), plain)
-        rows += _broken(title) if not box.block.block else [title]
+        for item, last in zip(box.turn, box.items[-len(box.turn) :], strict=True):
+            rows += _item(view, box, style, item, last)
     if box.kind == "run":
         rows.append(Row("", run_shapes(view, box), "", plain, small=True))
     if style.counts and (written := style.figures.written(box, style.words)):
@@ -123,13 +126,20 @@ def name_of(box: Box, words: Words) -> str:
     return visible(box.path)
 
 
-def _named_to_last(rows: Sequence[Row], box: Box) -> list[Row]:
-    """Give each layer of a run its first and its last name."""
-    last = box.nodes[-len(rows) :]
-    return [
-        row._replace(name=f"{row.name} ... {visible(node.label, 32)}") if row.name else row
-        for row, node in zip(rows, last, strict=True)
-    ]
+def _item(view: View, box: Box, style: Style, item: Item, last: Item) -> list[Row]:
+    """Return the rows of a block or layer of a run, with its first and its last name."""
+    if isinstance(item, Node):
+        return [_named_to_last(style.row(item, box), last)]
+    name = visible(item.label)
+    if last is not item:
+        name = f"{visible(item.label, 32)} ... {visible(last.label, 32)}"
+    title = _title(view, item, name, style.fill(box, ""))
+    return [title] if item.block else _broken(title)
+
+
+def _named_to_last(row: Row, last: Item) -> Row:
+    """Give a layer of a run its first and its last name."""
+    return row._replace(name=f"{row.name} ... {visible(last.label, 32)}") if row.name else row
 
 
 def _broken(row: Row) -> list[Row]:
@@ -150,12 +160,3 @@ def _title(view: View, scope: Scope, name: str, fill: str) -> Row:
     if not scope.block:
         return Row(name, said, "", fill)
     return Row(visible(scope.block), said, name, fill)
-
-
-def _names(box: Box) -> str:
-    """Return the label of a block, or the first and the last label of a run."""
-    scopes = [item for item in box.items if isinstance(item, Scope)]
-    first, last = scopes[0], scopes[-1]
-    if box.kind == "block":
-        return visible(first.label)
-    return f"{visible(first.label, 32)} ... {visible(last.label, 32)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from archdsl.backends.diagram.runs import runs_in
 from archdsl.backends.diagram.stacks import goes_on
-from archdsl.backends.diagram.tree import Tree
+from archdsl.backends.diagram.tree import Level, Tree
 from archdsl.backends.diagram.wording import LONGEST_ARGUMENTS, Words, beginning, kind_of
 from archdsl.graph import Node, Scope
 
@@ -37,7 +37,8 @@ class Titles:
 
         A block that is a layer and what goes on with it, such as a convolution with its
         normalization, is described as that layer: "3x3, 64, /2"; a group of that kind has the
-        layer's name as well, and one of nothing but uses of a block that block's: "Block x 3". Of
+        layer's name as well, and one of nothing but uses of a block that block's: "Block x 3".
+        Where a group repeats blocks with layers, all of them are named: "(Block, concat) x 3". Of
         other blocks those arguments are given that differ between the uses of the block; if they
         are too long, those come first that tell the most uses apart.
         """
@@ -93,13 +94,21 @@ class Titles:
     def _uses_in(self, group: Scope) -> str:
         level = self.tree.level(group)
         uses = [item for item in level.items if isinstance(item, Scope)]
-        if len(uses) < len(level.items):  # merges between uses, as in DenseNet, are part of a run
-            whole = next((run for run in runs_in(self.tree, level)), None)
-            if not whole or (whole.end, whole.times) != (len(level.items), len(uses)):
-                return ""
+        if uses and len(uses) < len(level.items):
+            return self._run_in(level)
         blocks = {use.block for use in uses}
         block = blocks.pop() if len(blocks) == 1 else ""
         return f"{block} x {len(uses)}" if block and len(uses) > 1 else block
+
+    def _run_in(self, level: Level) -> str:
+        """Say what all of a level repeats: "(DenseLayer, concat) x 6"."""
+        for run in runs_in(self.tree, level):
+            if (run.start, run.end) == (0, len(level.items)):
+                turn = level.items[: run.period]
+                names = [kind_of(i.layer) if isinstance(i, Node) else i.block for i in turn]
+                if all(names):
+                    return f"({beginning(names, ', ', LONGEST_ARGUMENTS)}) x {run.times}"
+        return ""
 
     def _only_layer(self, scope: Scope) -> Node | None:
         first, *others = self.tree.level(scope).items or (scope,)

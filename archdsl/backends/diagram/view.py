@@ -52,12 +52,15 @@ class Box:
         raise ValueError(f"a box of kind {self.kind} stands for no block")
 
     @property
+    def turn(self) -> tuple[Item, ...]:
+        """What a run repeats, as it stands there first; of other boxes, all items."""
+        return self.items[: len(self.items) // self.times] if self.kind == "run" else self.items
+
+    @property
     def path(self) -> str:
-        """The name of what it stands for; of a run, of the first block."""
+        """The name of what it stands for; of a run, of the first item."""
         if self.output:
             return self.output.name
-        if self.kind in ("block", "run"):
-            return self.block.name
         return self.heads[0].name if self.heads else self.items[0].name
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from graphs import Builder, densenet, inception, resnet, unet
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from archdsl import load
 from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.assembly import MOST_BOXES, MOST_POINTS, Network, foldable
-from archdsl.backends.diagram.rows import run_shapes
+from archdsl.backends.diagram.drawing import Choices, style_of
+from archdsl.backends.diagram.rows import rows_of, run_shapes
 from archdsl.backends.diagram.view import Box, View, boxes_in
-from archdsl.graph import CheckedGraph
+from archdsl.backends.diagram.wording import kind_of
+from archdsl.graph import CheckedGraph, Scope
 from archdsl.pipeline import Spec
 
 
@@ -112,7 +117,7 @@ def test_a_group_that_is_one_run_says_of_what() -> None:
     seen = view(load("densenet121").checked, 2)
 
     assert [seen.titles[f"features.denseblock{number}"] for number in range(1, 5)] == [
-        f"DenseLayer x {depth}" for depth in (6, 12, 24, 16)
+        f"(DenseLayer, concat) x {depth}" for depth in (6, 12, 24, 16)
     ]
 
 
@@ -362,6 +367,126 @@ def test_a_layer_that_somebody_else_reads_ends_a_run_of_layers() -> None:
     b.merge("add", "4", b.flow)
 
     assert paths(view(b.checked(), 1), "layers") == ["1", "3", "5", "7"]
+
+
+TURNS = """\
+block Body(w) { residual { Conv2d(w, 3, padding = 1) -> ReLU -> Conv2d(w, 3, padding = 1) } }
+block Pointwise(w) { Conv2d(w, 1) -> ReLU }
+network turns {
+  input x: [4, 16, 16]
+  %s
+}
+"""
+PARTS = {
+    "Conv2d": '"conv{i}": Conv2d(4, 3, padding = 1)',
+    "Conv2d unnamed": "Conv2d(4, 1)",
+    "BatchNorm2d": '"norm{i}": BatchNorm2d',
+    "ReLU": "ReLU",
+    "MaxPool2d": "MaxPool2d(1)",
+    "Body": '"body{i}": Body(4)',
+    "Pointwise": '"point{i}": Pointwise(4)',
+    "group": '"group{i}": { Conv2d(4, 1) -> ReLU }',
+    "residual": '"residual{i}": residual { Conv2d(4, 1) -> BatchNorm2d }',
+    "concat": "concat { branch { Body(4) } branch { Conv2d(4, 1) } } -> Conv2d(4, 1)",
+}
+
+
+def turns(folder: Path, statements: str) -> CheckedGraph:
+    path = folder / "turns.arch"
+    path.write_text(TURNS % statements)
+    return Spec(str(path)).graph()
+
+
+def said_in(seen: View, box: Box) -> list[str]:
+    """Return what a box names, turn by turn: kinds of layers, blocks, and labels of groups."""
+    rows = rows_of(seen, box, style_of(seen, Choices()))[len(box.heads) :]
+    names = [row.strong.split(" ... ")[0] for row in rows if row.strong]
+    return names * box.times
+
+
+def standing_in(box: Box) -> list[str]:
+    """Return what stands at the top of a box, from its nodes alone."""
+    around = box.heads[-1].name if box.heads else box.scope
+    found: list[tuple[object, str]] = []
+    for node in box.nodes:
+        within, name = node.scope, kind_of(node.layer)
+        thing: object = node
+        while within.name != around:
+            thing, name = within, within.block or within.label
+            assert within.parent
+            within = within.parent
+        if not found or found[-1][0] is not thing:
+            found.append((thing, name))
+    return [name for _, name in found]
+
+
+def unnumbered(names: list[str]) -> list[str]:
+    """Take the number of its turn from the label of a group."""
+    return [name.rstrip("0123456789") if name[:1].islower() else name for name in names]
+
+
+@given(
+    turn=st.lists(st.sampled_from([*PARTS]), min_size=1, max_size=4, unique=True),
+    times=st.integers(1, 5),
+    grouped=st.booleans(),
+    depth=st.integers(1, 3),
+)
+@example(turn=["Conv2d", "BatchNorm2d", "Body"], times=4, grouped=False, depth=1)
+@example(turn=["Conv2d", "group", "residual"], times=5, grouped=False, depth=1)
+@example(turn=["Conv2d", "Body"], times=3, grouped=True, depth=1)
+@example(turn=["Body", "Pointwise"], times=2, grouped=False, depth=1)
+def test_every_layer_is_named_or_in_what_is_named(
+    tmp_path_factory: pytest.TempPathFactory,
+    turn: list[str],
+    times: int,
+    grouped: bool,
+    depth: int,
+) -> None:
+    """A box says all that stands at its top, as often as it stands there."""
+    loop = f"for i in range({times}) {{ {'; '.join(PARTS[part] for part in turn)} }}"
+    statements = f"Conv2d(4, 1); stage: {{ {loop} }}" if grouped else loop
+    seen = view(turns(tmp_path_factory.getbasetemp(), statements), depth)
+
+    assert sum(len(box.nodes) for box in seen.boxes) == len(seen.checked.nodes)
+    for box in seen.boxes:
+        if box.kind in ("layers", "run"):
+            assert unnumbered(said_in(seen, box)) == unnumbered(standing_in(box))
+        if box.kind == "block" and " x " in (title := seen.titles[box.block.name]):
+            counted = re.fullmatch(r"\(?(.+?)\)? x (\d+)", title)
+            assert counted
+            level = Network(seen.checked).tree.level(box.block).items
+            inside = [i.block if isinstance(i, Scope) else kind_of(i.layer) for i in level]
+            assert counted[1].split(", ") * int(counted[2]) == inside
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "xception", "densenet121", "vgg16"])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_shipped_networks_name_all_that_a_box_holds(name: str, depth: int) -> None:
+    seen = view(load(name).checked, depth)
+
+    for box in seen.boxes:
+        if box.kind in ("layers", "run"):
+            assert unnumbered(said_in(seen, box)) == unnumbered(standing_in(box))
+
+
+def test_a_run_of_several_boxes_a_turn_names_them_in_every_format(tmp_path: Path) -> None:
+    loop = "; ".join(PARTS[part] for part in ("Conv2d", "BatchNorm2d", "Body", "residual"))
+    checked = turns(tmp_path, f"for i in range(3) {{ {loop} }}")
+
+    for format in ("dot", "mmd", "tex"):
+        source = draw(checked, format=format, depth=1).source
+        for said in ("Conv2d", "conv0 ... conv2", "BatchNorm2d", "norm0 ... norm2", "Body"):
+            assert said in source
+        assert "residual0 ... residual2" in source
+    (run,) = [box for box in view(checked, 1).boxes if box.kind == "run"]
+    assert run.path == "conv0"
+
+
+def test_a_group_of_a_layer_and_a_run_of_blocks_does_not_hide_the_layer(tmp_path: Path) -> None:
+    loop = "Conv2d(4, 3); for i in range(3) { Conv2d(4, 1); Body(4) }"
+    checked = turns(tmp_path, f"stage: {{ {loop} }}; MaxPool2d(2)")
+
+    assert view(checked, 1).titles["stage"] == ""
 
 
 def test_a_frame_around_a_run_of_layers_stays_a_frame() -> None:

@@ -105,6 +105,25 @@ def test_a_click_unfolds_and_folds_a_block(opened: Opened) -> None:
     assert set(before) >= {label for label in opened.boxes() if "3 times" in label}
 
 
+def test_a_run_names_all_that_it_repeats(browser: Any, tmp_path: Path) -> None:
+    b = Builder()
+    b.input("x", 4, 16, 16)
+    for number in range(3):
+        b.layer("Conv2d", f"down{number}", out_channels=4, kernel_size=1)
+        with b.block(f"body{number}", "Body"):
+            b.layer("Conv2d", out_channels=4, kernel_size=1)
+            b.layer("MaxPool2d", kernel_size=1)
+    opened = Opened(browser, tmp_path, b.checked())
+    opened.page.click("#fold-all")
+
+    assert opened.has("run Conv2d 1x1, 4 down0 ... down2, Body body0 ... body2")
+    opened.box("3 times").hover()
+    assert "Conv2d, Body" in opened.page.inner_text("#details")
+    opened.box("3 times").click()
+    assert [label for label in opened.boxes() if "down1" in label]
+    opened.close()
+
+
 def test_everything_unfolded_shows_every_node(opened: Opened) -> None:
     opened.page.click("#unfold-all")
     shown = opened.page.evaluate("boxesOf(root).flatMap(box => box.nodes).length")

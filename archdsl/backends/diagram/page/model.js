@@ -89,12 +89,14 @@ function withHead(made) {
 
 function layerBox(items, parent) {
   const first = nodes[items[0]];
-  const rows = items.map((number) => ({
-    strong: nodes[number].type, text: nodes[number].short, name: nodes[number].label,
-    family: nodes[number].family, node: number,
-  }));
+  const rows = items.map((number) => ({ ...layerRow(number), node: number }));
   if (first.kind === "input") rows[0] = { strong: first.name, text: "", name: "", node: items[0] };
   return { kind: first.kind, nodes: items, parent, rows, key: `n${items[0]}`, sign: first.sign, training: first.training };
+}
+
+function layerRow(number) {
+  const { type, short, label, family } = nodes[number];
+  return { strong: type, text: short, name: label, family };
 }
 
 function blockRow(scope) {
@@ -112,17 +114,27 @@ function blockBox(scope, parent) {
 function runBox(items, run, scope, parent) {
   const blocks = items.filter((item) => item < 0).map((item) => -item);
   const all = items.flatMap((item) => (item < 0 ? inside[-item] : [item])).sort((a, b) => a - b);
-  const row = blockRow(blocks[0]);
-  const labels = `${scopes[blocks[0]].label} ... ${scopes[blocks[blocks.length - 1]].label}`;
-  if (row.name) row.name = labels; else row.strong = labels;
+  const rows = items.slice(0, run[1]).map((item, at) => {
+    const last = items[items.length - run[1] + at];
+    return item < 0 ? toLast(blockRow(-item), scopes[-item].label, scopes[-last].label)
+      : toLast(layerRow(item), nodes[item].label, nodes[last].label);
+  });
   const mine = new Set(all);
   const came = all.flatMap((number) => nodes[number].inputs).find((number) => !mine.has(number));
   const shapes = `${came === undefined ? "" : nodes[came].shape + " → "}${nodes[all[all.length - 1]].shape}`;
   return {
-    kind: "run", scope: blocks[0], run: runKey(scope, run), times: run[2], nodes: all, parent,
-    rows: [row, { strong: "", text: shapes, name: "", small: true }], costs: run[3], key: `r${scope}.${run[0]}`,
+    kind: "run", scope: blocks[0], turn: rows.length > 1 ? rows.map((row) => row.strong).join(", ") : "",
+    run: runKey(scope, run), times: run[2], nodes: all, parent,
+    rows: [...rows, { strong: "", text: shapes, name: "", small: true }], costs: run[3], key: `r${scope}.${run[0]}`,
     training: all.every((number) => nodes[number].training),
   };
+}
+
+// Give a row of a run the first and the last label; a group's stands in the place of what it is.
+function toLast(row, first, last) {
+  const labels = `${first} ... ${last}`;
+  if (row.name) return { ...row, name: labels };
+  return row.family ? row : { ...row, strong: labels };
 }
 
 function boxesOf(element) {

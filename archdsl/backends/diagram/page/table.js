@@ -94,7 +94,8 @@ function describeScope(element) {
   };
   const partly = !scope.training && element.nodes.some((number) => nodes[number].training);
   heading(scope.name || network.name, {
-    block: scope.parent < 0 ? "" : scope.block, arguments: scope.arguments, description: scope.description,
+    ...(element.turn ? { "each time": element.turn }
+      : { block: scope.parent < 0 ? "" : scope.block, arguments: scope.arguments, description: scope.description }),
     times: element.times ? String(element.times) : "", nodes: element.nodes.length,
     parameters: sum("parameters"), [partly ? "multiply-accumulates in training" : "multiply-accumulates"]: sum("macs"), "bytes of output": sum("memory"),
     place: scope.place,
