@@ -294,7 +294,16 @@ class Interpolation(Resizing):
 
     def sizes(self, inputs: Shapes) -> str:
         """Write the sizes of the output as a tuple, by those of the input."""
-        texts = [size_text(size, inputs[0]) for size in self.infer(inputs).output[1:]]
+        shape, out = inputs[0], self.infer(inputs).output[1:]
+        if self.scale_factor is not None:
+            # By a name for each axis, since an axis may be a formula, such as H//2 behind a pool.
+            names = [Formula.named(f"axis{axis}") for axis in range(len(shape))]
+            pairs = zip(shape, names, strict=True)
+            shape = tuple(name if isinstance(size, Formula) else size for size, name in pairs)
+            image = spatial(shape)
+            factors = per_axis(self.scale_factor, len(image), "scale_factor")
+            out = tuple(map(scaled, image, factors))
+        texts = [size_text(size, shape) for size in out]
         return f"({', '.join(map(str, texts))},)"
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:

@@ -396,3 +396,32 @@ def test_sizes_that_a_file_refuses_are_said(
     said = capsys.readouterr().out
     assert ("the file refuses it: Guard failed" in said) == bool(refused)
     assert ("the smallest input compared that the file takes is 3x" in said) == bool(refused)
+
+
+@pytest.mark.parametrize("writer", [export_onnx, export_pt2], ids=["onnx", "pt2"])
+def test_factors_behind_what_resizes(writer: Any, tmp_path: Path) -> None:
+    """The sizes that come in are formulas, of which the file is given a size by its axis."""
+    before = ["MaxPool2d(2)", "Conv2d(3, 3, stride = 2)", "Upsample(scale_factor = 3)"]
+    after = [
+        'Interpolate(scale_factor = 0.5, mode = "area")',
+        'Upsample(scale_factor = [1.5, 0.25], mode = "area")',
+        'Interpolate(scale_factor = 0.5, mode = "bilinear", antialias = true)',
+    ]
+    bodies = [f"{first} -> {second}" for first in before for second in after]
+    outputs = "\n".join(f"output y{i} {{ {body} }}" for i, body in enumerate(bodies))
+    checked = load(tmp_path, f"network net {{ input image: [3, H, W]\n{outputs} }}")
+    module = torch_module(checked).eval()
+
+    exported = writer(module, checked, tmp_path / "net.pt2")
+
+    for height, width in [(90, 71), (37, 100), (16, 17)]:
+        image = torch.randn(1, 3, height, width)
+        with torch.no_grad():
+            expected = module(image)
+        if writer is export_onnx:
+            found = run_onnx(exported.path, image=image)
+        else:
+            found = torch.export.load(exported.path).module()(image)
+        for body, ours, theirs in zip(bodies, expected, found, strict=True):
+            assert ours.shape == theirs.shape, body
+            assert torch.allclose(ours, theirs, atol=1e-5, rtol=1e-4), body
