@@ -10,6 +10,7 @@ from archdsl.backends.diagram.edges import edges_between, longest_paths, main_pa
 from archdsl.backends.diagram.folding import Folder
 from archdsl.backends.diagram.labels import ROW
 from archdsl.backends.diagram.lines import MOST_ACROSS
+from archdsl.backends.diagram.rows import breaks
 from archdsl.backends.diagram.titles import Titles
 from archdsl.backends.diagram.tree import Tree
 from archdsl.backends.diagram.uses import grouped
@@ -52,6 +53,7 @@ class Network:
         self.tree = Tree(checked)
         self.folder = Folder(self.tree, unfold)
         self.words = Words(readable(checked))
+        self.titles = Titles(self.tree, self.words)
 
     def view(self, depth: int) -> View:
         """Fold blocks with `depth` and more around them, and find the edges and the main path."""
@@ -67,9 +69,8 @@ class Network:
     def _view(self, outline: _Outline) -> View:
         boxes = outline.boxes
         main = main_path(self.checked, boxes, outline.paths)
-        titles = Titles(self.tree, self.words)
         items = chain.from_iterable(box.turn for box in boxes if box.kind in ("block", "run"))
-        said = {item.name: titles.of(item) for item in items if isinstance(item, Scope)}
+        said = {item.name: self.titles.of(item) for item in items if isinstance(item, Scope)}
         edges = rated(boxes, outline.edges, main)
         return View(self.checked, outline.children, boxes, edges, main, self.words, said)
 
@@ -85,7 +86,7 @@ class Network:
                 break
             deeper = self._outline(depth)
             if direction == "TB":
-                fits = _height(deeper) <= MOST_POINTS
+                fits = self._height(deeper) <= MOST_POINTS
             else:
                 fits = _width(deeper) <= MOST_LINES * FULL * MOST_ACROSS
             if not fits and len(outline.boxes) > FEW:
@@ -98,7 +99,21 @@ class Network:
     def height(self, view: View) -> int:
         """Estimate how high a view is drawn, in points, from the longest way through it."""
         paths = longest_paths(self.tree.order, view.boxes, view.edges)
-        return _height(_Outline(view.children, view.boxes, view.edges, paths))
+        return self._height(_Outline(view.children, view.boxes, view.edges, paths))
+
+    def _height(self, outline: _Outline) -> int:
+        path = max(outline.paths.values(), key=len, default=())
+        framed = {outline.boxes[index].scope for index in path} - {""}
+        rows = sum(self._rows(outline.boxes[index]) for index in path)
+        return LEGEND + ROW * rows + GAP * len(path) + FRAME * len(framed)
+
+    def _rows(self, box: Box) -> int:
+        """Count the rows of a box; the title of a group takes two if it is long."""
+        if box.kind in ("block", "run"):
+            groups = [item for item in box.turn if isinstance(item, Scope) and not item.block]
+            broken = sum(breaks(group.label, self.titles.of(group)) for group in groups)
+            return len(box.turn) + broken + (box.kind == "run")
+        return len(box.heads) + max(1, len(box.items)) + (box.times > 1)
 
     def deepest_below(self, boxes: int) -> int:
         """Return the largest depth with at most that many boxes; 0 if the first has more."""
@@ -120,13 +135,6 @@ class _Outline(NamedTuple):
     boxes: tuple[Box, ...]
     edges: Sequence[Edge]
     paths: Mapping[int, tuple[int, ...]]
-
-
-def _height(outline: _Outline) -> int:
-    path = max(outline.paths.values(), key=len, default=())
-    framed = {outline.boxes[index].scope for index in path} - {""}
-    rows = sum(_rows(outline.boxes[index]) for index in path)
-    return LEGEND + ROW * rows + GAP * len(path) + FRAME * len(framed)
 
 
 def _width(outline: _Outline) -> int:
@@ -153,9 +161,3 @@ def _breaks(outline: _Outline) -> bool:
             if (leads_out or leads_past) and (edge.source, edge.target) not in steps:
                 return False
     return True
-
-
-def _rows(box: Box) -> int:
-    if box.kind == "run":
-        return len(box.turn) + 1
-    return len(box.heads) + max(1, len(box.items)) + (box.times > 1)

@@ -142,9 +142,14 @@ def _named_to_last(row: Row, last: Item) -> Row:
     return row._replace(name=f"{row.name} ... {visible(last.label, 32)}") if row.name else row
 
 
+def breaks(label: str, said: str) -> bool:
+    """Tell whether what is said of a group stands in a line of its own, below its label."""
+    return bool(said) and len(label) + len(said) > LONGEST_LINE
+
+
 def _broken(row: Row) -> list[Row]:
     """Write a row in two lines if it is long."""
-    if not row.text or len(row.strong) + len(row.text) <= LONGEST_LINE:
+    if not breaks(row.strong, row.text):
         return [row]
     return [row._replace(text=""), Row("", row.text, "", row.fill)]
 
