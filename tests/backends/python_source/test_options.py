@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from itertools import combinations
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from archdsl.layers.base import (
     Kind,
     Layer,
     LayerError,
+    TorchModule,
     construct,
     numel,
 )
@@ -59,10 +61,16 @@ def choices(kind: type[Layer]) -> dict[str, list[object]]:
 
 def accepted(kind: type[Layer], arguments: Mapping[str, object], example: Example) -> bool:
     try:
-        construct(kind, arguments).infer(example.inputs)
+        made = construct(kind, arguments).infer(example.inputs).torch
     except (ArgumentErrors, LayerError):
         return False
-    return True
+    return not isinstance(made, TorchModule) or installed_torch_takes(made)
+
+
+def installed_torch_takes(made: TorchModule) -> bool:
+    """Tell whether torch has the arguments: older versions lack some (E0611)."""
+    own = getattr(torch.nn, made.target.removeprefix("nn."), None)
+    return own is None or made.keywords.keys() <= signature(own).parameters.keys()
 
 
 def pairwise(kind: type[Layer], example: Example) -> Iterator[Arguments]:
