@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -72,8 +72,8 @@ def compared(
     first. So are the smallest ones if a guard of the program refuses them.
 
     Args:
-        larger: gives what is tried in place of the smallest sizes where the program refuses them:
-            the first that it takes is compared.
+        larger: gives what is tried in place of the smallest sizes where torch or the program
+            doesn't take them: the first that it takes is compared.
 
     Raises:
         Refused: the program can't run one of them, or gives something else.
@@ -91,6 +91,8 @@ def compared(
             if trial is tried[0]:
                 raise
             left_out.append(LeftOut(_shapes(checked, trial), said(error), torch=True))
+            if trial.least:
+                waiting.extend(_first_of_torch(module, checked, larger()))
             continue
         given = {name: tuple(tensor.shape) for name, tensor in inputs.items()}
         try:
@@ -136,6 +138,19 @@ def _first_taken(
             if _is_guard(error):
                 continue
         return [trial]
+    return []
+
+
+def _first_of_torch(
+    module: nn.Module, checked: CheckedGraph, tried: Iterable[Trial]
+) -> list[Trial]:
+    """Return the first input that torch takes, as the smallest."""
+    for trial in tried:
+        try:
+            module(*inputs_for(module, checked, trial).values())
+        except Exception:  # as above, whatever torch says of what it doesn't take
+            continue
+        return [replace(trial, least=True)]
     return []
 
 
