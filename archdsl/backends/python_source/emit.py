@@ -54,7 +54,7 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
     place, form = use.shaped.place, use.shaped.form
     keyed = use.shaped.keyed
     base = "nn.Sequential" if form is Form.CHAIN else "nn.ModuleDict" if keyed else "nn.Module"
-    lines = [f"class {written.name}({base}):"]
+    lines = statement(f"class {written.name}({base}):", 0)
     if place.parent is None:
         details = tuple(prose(each) for each in outputs.described(checked))
         summary = prose(checked.description) or f"The network `{prose(checked.name)}`."

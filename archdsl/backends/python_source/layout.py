@@ -1,8 +1,9 @@
 """Breaks statements over lines just as `ruff format` does, so that its check passes.
 
 Only what the compiler writes is known here: calls, lists, comprehensions, additions, headers of
-functions. The rules are those of the formatter: break at the last bracket; put what is inside on
-a line of its own if it fits; otherwise one item a line, with a comma after the last.
+functions. The rules are those of the formatter: break at the first bracket behind which the next
+one doesn't begin on the line; put what is inside on a line of its own if it fits; otherwise one
+item a line, with a comma after the last.
 """
 
 from __future__ import annotations
@@ -28,11 +29,16 @@ def statement(text: str, depth: int) -> list[str]:
         return _header(text, indent)
     equals = next((at for at in _outside(text, "=") if text[at - 1 : at + 2] == " = "), -1)
     target, value = text[: equals + 2], text[equals + 2 :]
-    bracket = _last_bracket(value)
-    if equals >= 0 and not _fits(target + value[: bracket[0] + 1 if bracket else None], indent):
-        # the value begins behind the end of the line: it goes into brackets of its own
-        pad = " " * indent
-        return [f"{pad}{target}(", *_line(value, indent + STEP), f"{pad})"]
+    if equals >= 0:
+        brackets = _brackets(value)
+        head = value[: brackets[-1][0] + 1] if brackets else value
+        # What begins behind the end of the line goes into brackets of its own, if these help.
+        # `self["label"](x)` has a bracket at its beginning, which is broken instead.
+        called = len(brackets) > 1 and value[brackets[0][0]] == "["
+        helps = not called and _fits(f"{target}(", indent) and _fits(head, indent + STEP)
+        if not _fits(target + head, indent) and (helps or len(_operands(value)) > 1):
+            pad = " " * indent
+            return [f"{pad}{target}(", *_line(value, indent + STEP), f"{pad})"]
     return list(_broken(text, indent, inside=False))
 
 
@@ -95,25 +101,37 @@ def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[s
             yield from _line(part, indent)
         yield from _line(parts[-1], indent, comma)
         return
-    bracket = _last_bracket(text)
-    if bracket is None:
-        yield pad + text + comma
-        return
-    start, end = bracket
-    head, body, tail = text[: start + 1], text[start + 1 : end], text[end:]
-    yield pad + head
+    line, at = pad, 0  # how the present line begins, and where in the text it goes on
+    brackets = _brackets(text)
+    stops = [*(start + 1 for start, _ in brackets), len(text) + len(comma)]
+    for (start, end), stop in zip(brackets, stops[1:], strict=True):
+        # A bracket stays on its line if all up to where the next one can be broken does.
+        if len(line) + stop - at <= WIDTH:
+            continue
+        yield line + text[at : start + 1]
+        display = not re.search(r"[\w)\]]$", text[:start])  # a list or tuple, and no call
+        body = text[start + 1 : end]
+        if text[start] == "[" and not display and len(_split(body)) == 1:
+            # one index: a comma after it would make it a tuple
+            yield from _line(body, indent + STEP)
+        else:
+            yield from _inside(body, indent + STEP, display)
+        line, at = pad, end
+    yield line + text[at:] + comma
+
+
+def _inside(body: str, indent: int, display: bool) -> Iterator[str]:
+    """Yield the lines of what stands in a bracket that is broken."""
     items = _split(body)
-    display = not re.search(r"[\w)\]]$", text[:start])  # a list or tuple, and no call
-    if _fits(body, indent + STEP) and not (display and len(items) > 1):
-        yield f"{pad}{' ' * STEP}{body}"
+    if _fits(body, indent) and not (display and len(items) > 1):
+        yield " " * indent + body
     elif len(items) == 1 and len(_operands(body)) > 1:
-        yield from _broken(body, indent + STEP, inside=True)
+        yield from _broken(body, indent, inside=True)
     elif len(items) == 1 and items[0].startswith("*"):
-        yield from _line(body, indent + STEP, ",")
+        yield from _line(body, indent, ",")
     else:
         for item in items:
-            yield from _line(item, indent + STEP, ",")
-    yield pad + tail + comma
+            yield from _line(item, indent, ",")
 
 
 def _line(text: str, indent: int, comma: str = "") -> Iterator[str]:
@@ -156,9 +174,9 @@ def _outside(text: str, wanted: str) -> list[int]:
     return found
 
 
-def _last_bracket(text: str) -> tuple[int, int] | None:
-    """Return the last pair of brackets at the outermost level that holds anything."""
-    last: tuple[int, int] | None = None
+def _brackets(text: str) -> list[tuple[int, int]]:
+    """Return the pairs of brackets at the outermost level that hold anything."""
+    found: list[tuple[int, int]] = []
     depth = start = 0
     for at, character in _code(text):
         if character in OPENING:
@@ -167,8 +185,8 @@ def _last_bracket(text: str) -> tuple[int, int] | None:
         elif character in CLOSING:
             depth -= 1
             if not depth and at > start + 1:
-                last = (start, at)
-    return last
+                found.append((start, at))
+    return found
 
 
 def _code(text: str) -> Iterator[tuple[int, str]]:

@@ -96,6 +96,9 @@ class Writer:
         if kind < 0.5:
             length = self.random.randint(1, 52)
             return f"{LONG[:length].strip('_')}{self.count}"
+        if kind < 0.6:  # so long that nothing more fits on its line
+            label = f"{LONG}_{LONG}"[: self.random.randint(40, 105)].strip("_")
+            return self.random.choice([f"{label}{self.count}", f'"{label}-{self.count}"'])
         return f"l{self.count}"
 
     def number(self, *names: str) -> str:
@@ -106,6 +109,20 @@ class Writer:
         self.count += 1
         used = f"{merge} {{ branch {{}} branch {{ from t{self.count} }} }}"
         return f"Conv2d({channels}, 1); {word} t{self.count}: {text}; {used}"
+
+    def table(self) -> str:
+        """Return a tensor of many values that is added to what there is."""
+        channels = self.random.randint(2, 40)
+        word = self.random.choice(["parameter", "buffer"])
+        kinds = ["i", "i * 1000003", "0.5 * i", *["i > 2"] * (word == "buffer")]
+        value = self.random.choice(kinds)
+        if self.random.random() < 0.5:
+            value = f"[[{value}]]"  # nested as the shape is; else one list of all of them
+        batch = self.random.choice(["", "batch, "])
+        label = self.label()
+        held = f"[{batch}{channels}, 1, 1] = [{value} for i in range({channels})]"
+        used = f"add {{ branch {{}} branch {{ from {label} }} }}"
+        return f"Conv2d({channels}, 1); {word} {label}: {held}; {used}"
 
     def stage(self, depth: int, *names: str) -> str:
         label = self.label()
@@ -124,6 +141,7 @@ class Writer:
             self.tensor("parameter", "[8, 1, 1] = trunc_normal(std = 0.02)", "mul", 8),
             self.tensor("buffer", "[4, 1, 1] = [1, 0.5, 2, 3]", "add", 4),
             self.tensor("parameter", f"[1, 1, 1] = {self.random.choice(FIRST)}", "mul", 5),
+            self.table(),
             "Slice(0, in.channels - 1)" if self.random.random() < 0.2 else "GELU",
         ]
         if depth == 0:
