@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
+from importlib import import_module
 from inspect import signature
 from pickle import UnpicklingError
 from types import FrameType, ModuleType
@@ -120,13 +121,13 @@ def make_picklable(module: ModuleType, text: str) -> None:
 
 def _reduced(text: str, instance: object) -> Any:
     """Return what pickle is to keep of an instance: as ever, but the class by text and name."""
-    from install_archdsl_or_use_its_source_file import instance_of_generated_class
-
+    # it stands beside the package where that is installed, and in archdsl/beside/ here
+    beside = import_module("install_archdsl_or_use_its_source_file")
     usual: Any = instance.__reduce_ex__(4)
     if isinstance(usual, str) or usual[0] is not vars(copyreg)["__newobj__"]:
         return usual  # its class has a way of its own
     (kind, *values), *state = usual[1:]
-    return (instance_of_generated_class, (text, kind.__qualname__, *values), *state)
+    return (beside.instance_of_generated_class, (text, kind.__qualname__, *values), *state)
 
 
 def unpickled(text: str, name: str, *values: object) -> object:

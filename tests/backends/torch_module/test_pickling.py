@@ -110,12 +110,22 @@ for module in (module, torch.load("module.pt", weights_only=False)):
 
 def test_without_archdsl_the_error_says_what_to_do(module: Any, tmp_path: Path) -> None:
     torch.save(module, tmp_path / "module.pt")
-    package = str(Path(archdsl.__file__).parents[1])
 
     done = in_another_process(
-        f"sys.path = [path for path in sys.path if path != {package!r}]\n"
-        "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]\n"
-        "torch.load('module.pt', weights_only=False)",
+        """
+from importlib.machinery import PathFinder
+
+class Without:
+    # finds modules as ever, but for what is installed with archdsl
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None if "archdsl" in name else PathFinder.find_spec(name, path, target)
+
+others = [each for each in sys.meta_path if "editable" not in repr(each) and each is not PathFinder]
+sys.meta_path = [*others, Without]
+torch.load("module.pt", weights_only=False)
+""",
         tmp_path,
     )
 
