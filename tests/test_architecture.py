@@ -161,6 +161,13 @@ def test_nothing_runs_text(path: Path) -> None:
     assert not set(imports(path)) & {"marshal", "shelve"}
 
 
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Two of one name can't be collected together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+
+    assert len(names) == len(set(names))
+
+
 def test_the_tables_are_those_of_the_grammar() -> None:
     assert (PACKAGE / "syntax" / "tables.json").read_text(encoding="utf-8") == build_tables()
 
