@@ -183,7 +183,7 @@ def _name_members(shaped: Shaped, overwriting: Container[str]) -> None:
             unnamed.append((label, node))
             continue
         if is_reserved(label):
-            raise refuse_reserved(node or _any_node(shaped.place), label)
+            raise refuse_reserved(child if isinstance(child, Node) else _any_node(child), label)
         shaped.members[label] = label
     shared: dict[object, str] = {}
     taken = set(shaped.members.values())

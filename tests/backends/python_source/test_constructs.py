@@ -12,7 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from compiled import load, verified
 
 from archdsl.analysis.state import state_dict
+from archdsl.backends.python_source import CompileError, python_source
 from archdsl.backends.torch_module import torch_module
+from archdsl.pipeline import Spec
 
 CONSTRUCTS = {
     "several inputs": """
@@ -239,3 +241,13 @@ def test_it_computes_what_its_nodes_say(name: str, tmp_path: Path) -> None:
     assert found.parameters.agrees, found.parameters
     module = torch_module(checked, device="meta")
     assert [*module.state_dict()] == [*state_dict(checked)]
+
+
+@pytest.mark.parametrize("bad", ["forward: residual { Conv2d(4, 1) }", "b.double.q: Conv2d(4, 1)"])
+def test_a_reserved_label_of_a_scope_is_shown_where_it_is(bad: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(
+        f"network n {{\ninput x: [4, 8, 8]\n  first: Conv2d(4, 1)\n  b.x: Conv2d(4, 1)\n  {bad}\n}}"
+    )
+    with pytest.raises(CompileError, match=r"net\.arch:5:"):
+        python_source(Spec(str(path)).graph())
