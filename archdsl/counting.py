@@ -12,7 +12,9 @@ from archdsl.layers.sizes import FormulaError
 from archdsl.patterns import frozen_parameters
 
 
-def count(checked: CheckedGraph, depth: int | None = None, freeze: Sequence[str] = ()) -> Report:
+def count(
+    checked: CheckedGraph, depth: int | None = None, freeze: str | Sequence[str] = ()
+) -> Report:
     """Count a network; blocks `depth` scopes deep become one row (None: every layer).
 
     `freeze` are patterns of parameters that are not to learn.

@@ -92,7 +92,7 @@ class Network:
         """The network as a NetworkX graph; `docs/graph.md` lists its attributes."""
         return self.checked.networkx
 
-    def count(self, depth: int | None = None, *, freeze: Sequence[str] = ()) -> Count:
+    def count(self, depth: int | None = None, *, freeze: str | Sequence[str] = ()) -> Count:
         """Count parameters, multiply-accumulates, memory and receptive fields.
 
         Args:
@@ -128,9 +128,9 @@ class Network:
         dtype: str = "float32",
         channels_last: bool = False,
         weights: str | PathLike[str] | Mapping[str, torch.Tensor] | None = None,
-        allow_mismatch: Sequence[str] = (),
+        allow_mismatch: str | Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
-        freeze: Sequence[str] = (),
+        freeze: str | Sequence[str] = (),
     ) -> torch.nn.Module:
         """Return the network as a PyTorch module, made by running `source`.
 
@@ -166,7 +166,7 @@ class Network:
         self,
         weights: str | PathLike[str] | Mapping[str, torch.Tensor],
         *,
-        allow_mismatch: Sequence[str] = (),
+        allow_mismatch: str | Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
     ) -> WeightReport:
         """Read weights that every module made by `compile` from now on begins with.

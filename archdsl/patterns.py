@@ -55,14 +55,28 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(form.fullmatch(name) for pattern in patterns for form in _forms(pattern))
 
 
-def matching(names: Sequence[str], patterns: Sequence[str]) -> frozenset[str]:
+def listed(patterns: str | Iterable[str]) -> tuple[str, ...]:
+    """Return patterns as they are given in Python: a string alone is one.
+
+    Raises:
+        TypeError: one is no string.
+    """
+    given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    for one in given:
+        if not isinstance(one, str):
+            raise TypeError(f"a pattern is a string, such as 'features.*', and {one!r} is none")
+    return given
+
+
+def matching(names: Sequence[str], patterns: str | Iterable[str]) -> frozenset[str]:
     """Return the names that any pattern means.
 
     Raises:
         ArchError: a pattern means none of them.
+        TypeError: one is no string.
     """
     found: set[str] = set()
-    for pattern in patterns:
+    for pattern in listed(patterns):
         meant = {name for name in names if matches(name, [pattern])}
         if not meant:
             raise ArchError([_nothing(pattern, names)])
@@ -165,11 +179,12 @@ def _nothing(
     )
 
 
-def frozen_parameters(checked: CheckedGraph, patterns: Sequence[str]) -> frozenset[str]:
+def frozen_parameters(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozenset[str]:
     """Return the names in a network's state_dict that patterns mean.
 
     Raises:
         ArchError: a pattern means none of them.
+        TypeError: one is no string.
     """
     if not patterns:
         return frozenset()

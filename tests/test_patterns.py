@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import archdsl
 from archdsl.diagnostics import ArchError
 from archdsl.patterns import matches, matching, renamed, renamed_one
 
@@ -109,3 +111,16 @@ def test_all_patterns_must_mean_something() -> None:
     assert matching(["a.w", "b.w"], ["a", "*.w"]) == {"a.w", "b.w"}
     with pytest.raises(ArchError, match="no parameter and no buffer is called `c`"):
         matching(["a.w", "b.w"], ["a", "c"])
+
+
+def test_a_string_alone_is_one_pattern() -> None:
+    network = archdsl.load("lenet5")
+
+    assert matching(["fc.weight", "conv.weight"], "fc") == {"fc.weight"}
+    assert network.count(freeze="C*").report == network.count(freeze=["C*"]).report
+
+
+@pytest.mark.parametrize("wrong", [[3], [None], [b"fc"], ["fc", 3]])
+def test_what_is_no_string_is_no_pattern(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="a pattern is a string"):
+        matching(["fc.weight"], wrong)

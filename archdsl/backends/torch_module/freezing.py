@@ -26,7 +26,7 @@ class Trainable:
     kept: tuple[str, ...] = ()
 
 
-def freeze(module: nn.Module, checked: CheckedGraph, patterns: Iterable[str]) -> Trainable:
+def freeze(module: nn.Module, checked: CheckedGraph, patterns: str | Iterable[str]) -> Trainable:
     """Keep the parameters and statistics that match any pattern as they are.
 
     A module with statistics, such as batch normalization, computes in training as in evaluation,
@@ -37,7 +37,7 @@ def freeze(module: nn.Module, checked: CheckedGraph, patterns: Iterable[str]) ->
         ArchError: a pattern matches no parameter and no buffer.
     """
     names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
-    meant = matching(names, tuple(patterns))
+    meant = matching(names, patterns)
     for name, parameter in module.named_parameters():
         if name in meant:
             parameter.requires_grad_(False)

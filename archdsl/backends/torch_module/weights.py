@@ -21,7 +21,7 @@ from archdsl.backends.torch_module.proposals import fewest_patterns, fitting_ren
 from archdsl.backends.torch_module.state_dicts import PLAIN, find_state_dict, unusable
 from archdsl.backends.torch_module.weight_files import read_file
 from archdsl.diagnostics import printable
-from archdsl.patterns import matches, renamed
+from archdsl.patterns import listed, matches, renamed
 
 MOST_NAMED = 8
 MOST_NAMES = 200  # in a notebook
@@ -118,7 +118,7 @@ def load_weights(
     module: nn.Module,
     weights: Stored,
     *,
-    allow_mismatch: Iterable[str] = (),
+    allow_mismatch: str | Iterable[str] = (),
     rename: Renames | None = None,
 ) -> WeightReport:
     """Put weights into a network, all of them or none.
@@ -143,7 +143,7 @@ def fitting_weights(
     module: nn.Module,
     weights: Stored,
     *,
-    allow_mismatch: Iterable[str] = (),
+    allow_mismatch: str | Iterable[str] = (),
     rename: Renames | None = None,
 ) -> FittingWeights:
     """Return those of `weights` that fit a network, as `load_weights` does; the module stays.
@@ -187,7 +187,7 @@ def fitting_weights(
         filled=tuple(name for name in missing if name not in needed),
         key=key,
     )
-    _refuse(printable(path), report, tuple(allow_mismatch), own, stored)
+    _refuse(printable(path), report, listed(allow_mismatch), own, stored)
     return FittingWeights(report, tensors)
 
 
