@@ -64,7 +64,7 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
         lines += [*docstring(prose(place.scope.description), 1), ""]
     buffers = [name for name, maker in use.makers if _is_buffer(maker)]
     if plain := [name for name in buffers if is_attribute(name)]:
-        lines += [*(f"    {name}: {TENSOR}" for name in plain), ""]
+        lines += [*(line for name in plain for line in statement(f"{name}: {TENSOR}", 1)), ""]
     if form is Form.CHAIN:
         return [*lines, *_init_header(written), *_chain_body(texts)]
     if texts.members or texts.stored:

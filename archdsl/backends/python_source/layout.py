@@ -27,14 +27,19 @@ def statement(text: str, depth: int) -> list[str]:
         return [" " * indent + text]
     if text.startswith("def "):
         return _header(text, indent)
+    if declared := re.fullmatch(r"(\w+: )([\w.]+)", text):
+        pad = " " * indent
+        return [f"{pad}{declared[1]}(", f"{pad}{' ' * STEP}{declared[2]}", f"{pad})"]
     equals = next((at for at in _outside(text, "=") if text[at - 1 : at + 2] == " = "), -1)
     target, value = text[: equals + 2], text[equals + 2 :]
     if equals >= 0:
         brackets = _brackets(value)
         head = value[: brackets[-1][0] + 1] if brackets else value
         # What begins behind the end of the line goes into brackets of its own, if these help.
-        # `self["label"](x)` has a bracket at its beginning, which is broken instead.
-        called = len(brackets) > 1 and value[brackets[0][0]] == "["
+        # `self["label"](x)` and `getattr(self, "label")(x)` have a bracket at their beginning,
+        # which is broken instead.
+        first = value[: brackets[0][0] + 1] if brackets else ""
+        called = len(brackets) > 1 and (first.endswith("[") or first == "getattr(")
         helps = not called and _fits(f"{target}(", indent) and _fits(head, indent + STEP)
         if not _fits(target + head, indent) and (helps or len(_operands(value)) > 1):
             pad = " " * indent

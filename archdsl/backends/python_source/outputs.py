@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archdsl.backends.formulas import Formulas
 from archdsl.backends.python_source.errors import CompileError, NothingToEvaluate
-from archdsl.backends.python_source.layout import docstring
+from archdsl.backends.python_source.layout import docstring, statement
 from archdsl.backends.python_source.names import prose, unique, variable
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import DTYPES
@@ -72,7 +72,7 @@ class Outputs:
             f"class {name}(NamedTuple):",
             *docstring(f"What `{self.network}` gives{mode}.", 1),
             "",
-            *(f"    {field}: torch.Tensor" for field in fields),
+            *(line for field in fields for line in statement(f"{field}: torch.Tensor", 1)),
         ]
 
     def described(self, checked: CheckedGraph) -> Iterator[str]:
