@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archdsl.diagnostics import (
+    LEAD,
     LONGEST_EXCERPT,
     LONGEST_LINE,
     MOST_ERRORS,
@@ -134,4 +135,21 @@ def test_marks_stand_under_the_text() -> None:
     far = render(Wrong(span=Span(source, len(source.text) - 1, len(source.text)))).split("\n")
 
     assert shown[-2:] == ["1 | \ta \\x1b b", "  | \t       ^ here"]
-    assert far[-2:] == [f"2 | {'c' * LONGEST_EXCERPT}", f"  | {' ' * LONGEST_EXCERPT}^ here"]
+    # of a long line the part before the place at fault
+    assert far[-2:] == [f"2 | ...{'c' * LEAD}c", f"  |    {' ' * LEAD}^ here"]
+
+
+def test_a_long_line_is_shown_once_for_each_place_that_is_far_from_others() -> None:
+    source = Source("net.arch", "a" + "-" * 2 * LONGEST_EXCERPT + "b c" + "-" * LONGEST_EXCERPT)
+    others = tuple(Label(place(source, text), f"{text} too") for text in "bc")
+
+    shown = render(Wrong(span=place(source, "a"), beside=others)).split("\n")
+
+    assert [line for line in shown if line.startswith("1 |")] == [
+        f"1 | a{'-' * (LONGEST_EXCERPT - 1)}...",
+        f"1 | ...{'-' * LEAD}b c{'-' * (LONGEST_EXCERPT - LEAD - 3)}...",
+    ]
+    assert [line.index("-") for line in shown if line.endswith(" too")] == [
+        len("  | ...") + LEAD,
+        len("  | ...") + LEAD + 2,
+    ]
