@@ -85,6 +85,7 @@ def test_file_is_named_after_a_code_that_it_gives() -> None:
 
 
 def test_every_kind_of_error_has_a_code_of_its_own_and_a_test() -> None:
+    pytest.importorskip("torch")  # some kinds are made where modules are
     codes = [kind.code for kind in every_kind()]
     assert len(codes) == len(set(codes))
     shown = "".join(file.read_text(encoding="utf-8") for file in HERE.glob("*.txt"))
@@ -98,4 +99,5 @@ def test_no_text_is_left_over() -> None:
 
 
 def test_error_index_is_up_to_date(golden: Callable[[Path, str], None]) -> None:
+    pytest.importorskip("torch")  # some kinds are made where modules are
     golden(TESTS.parent / "docs" / "errors.md", index(HERE))
