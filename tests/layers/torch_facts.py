@@ -73,6 +73,14 @@ class Built(nn.Module):
         return Tensors(params, {name: state[name] for name in state if name not in params})
 
 
+def is_lacking(made: Torch) -> bool:
+    """Tell whether the installed torch lacks an argument that later versions have (E0611)."""
+    if not isinstance(made, TorchModule) or not hasattr(nn, made.target.removeprefix("nn.")):
+        return False
+    known = inspect.signature(getattr(nn, made.target.removeprefix("nn."))).parameters
+    return not made.keywords.keys() <= known.keys()
+
+
 def find(target: str, names: Mapping[str, Any]) -> Any:
     """Return the class that a `TorchModule.target` names."""
     head, _, rest = target.partition(".")
