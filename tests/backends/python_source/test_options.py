@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator, Mapping
-from inspect import signature
 from itertools import combinations
 from pathlib import Path
 
@@ -27,12 +26,14 @@ from archdsl.layers.base import (
     Kind,
     Layer,
     LayerError,
-    TorchModule,
     construct,
     numel,
 )
 
 torch = pytest.importorskip("torch")
+
+from torch_facts import is_lacking  # noqa: E402
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = 4_000  # numbers in the inputs of an example
@@ -64,13 +65,7 @@ def accepted(kind: type[Layer], arguments: Mapping[str, object], example: Exampl
         made = construct(kind, arguments).infer(example.inputs).torch
     except (ArgumentErrors, LayerError):
         return False
-    return not isinstance(made, TorchModule) or installed_torch_takes(made)
-
-
-def installed_torch_takes(made: TorchModule) -> bool:
-    """Tell whether torch has the arguments: older versions lack some (E0611)."""
-    own = getattr(torch.nn, made.target.removeprefix("nn."), None)
-    return own is None or made.keywords.keys() <= signature(own).parameters.keys()
+    return not is_lacking(made)
 
 
 def pairwise(kind: type[Layer], example: Example) -> Iterator[Arguments]:
