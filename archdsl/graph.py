@@ -122,7 +122,7 @@ class Graph:
         registered: labels by the scope's name, in the order in which their modules stand in the
             state_dict, where the spec says so with `register`; elsewhere it is that of the nodes.
         declared: what the spec itself says of the inputs whose shape was given from outside.
-        digest: SHA-256 of the sources, in hexadecimal.
+        files: that it was made of, as they were read.
         trace: how its numbers came about, where they were followed: for what compiles.
     """
 
@@ -135,13 +135,23 @@ class Graph:
     scopes: Mapping[str, Scope]
     span: Span
     agreements: tuple[tuple[Size, Size], ...] = ()
-    digest: str = ""
+    files: tuple[bytes, ...] = field(default=(), repr=False)
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     declared: Mapping[str, Shape] = field(default_factory=dict)
     trace: Trace | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name}: {len(self.nodes):,} nodes>"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its files, each after its length, in hexadecimal; "" if it comes of none."""
+        from hashlib import sha256  # which takes milliseconds that only what compiles needs
+
+        whole = sha256()
+        for data in self.files:
+            whole.update(len(data).to_bytes(8, "big") + data)
+        return whole.hexdigest() if self.files else ""
 
     def members(self) -> set[str]:
         """Names of the nodes that are modules, or tensors of the network's own."""

@@ -222,12 +222,12 @@ class Spec:
             hint = "networks begin with `network name { ... }`"
             raise ArchError([BadNetwork(span=None, reason=f"{path} defines no network", hint=hint)])
         world = World(self.layers, self.limits)
-        digest = self.reader.digest.hexdigest()
+        files = tuple(self.reader.files)
         again = _Again(
-            self.layers, self.limits, self.module, name, parameters or {}, shapes or {}, digest
+            self.layers, self.limits, self.module, name, parameters or {}, shapes or {}, files
         )
         try:
-            graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, digest)
+            graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, files)
         except ArchError as error:
             found = in_order([*self.problems, *error.diagnostics])
             if not any(isinstance(one, OverLimit) for one in found):  # else it takes long again
@@ -275,7 +275,7 @@ class _Again:
     network: str
     parameters: Mapping[str, Value]
     shapes: Shapes
-    digest: str
+    files: tuple[bytes, ...]
 
     def with_shapes(self, shapes: Shapes) -> Graph | None:
         """Return the graph for other shapes of inputs, or None where they can't be worked out."""
@@ -290,5 +290,5 @@ class _Again:
         world.trace = Trace() if traces else None
         parameters = {**self.parameters, **others}
         return check(
-            elaborate(world, self.module, self.network, parameters, self.shapes, self.digest)
+            elaborate(world, self.module, self.network, parameters, self.shapes, self.files)
         )

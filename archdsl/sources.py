@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -136,7 +135,7 @@ class Reader:
         self.limits = limits
         self.search = [os.path.realpath(folder) for folder in search]
         self.parser = Parser(limits)
-        self.digest = hashlib.sha256()
+        self.files: list[bytes] = []  # as they were read, in that order
         self.modules: dict[str, Module] = {}
         self.bytes_left = 8 * limits.file_bytes
 
@@ -289,7 +288,7 @@ class Reader:
                 ]
             )
         self.bytes_left -= len(data)
-        self.digest.update(len(data).to_bytes(8, "big") + data)
+        self.files.append(data)
         try:
             return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
         except UnicodeDecodeError as error:

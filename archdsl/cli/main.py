@@ -109,9 +109,21 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _silence_logging() -> None:
+    """Keep off standard error what libraries log where nobody has set up any logging.
+
+    The standard library's hashlib does so, with a traceback for each algorithm that it can't load,
+    where memory runs out while lark is imported; that is said below, in a line.
+    """
+    import logging  # which lark imports in any case
+
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
 def _outcome(arguments: Sequence[str], program: click.Command) -> int:
     """Run a command, say what went wrong, and return the exit status."""
     try:
+        _silence_logging()
         status = program.main(list(arguments), prog_name="archdsl", standalone_mode=False)
         return status if isinstance(status, int) else OK
     except ArchError as error:

@@ -110,13 +110,14 @@ def elaborate(
     name: str,
     parameters: Mapping[str, Value],
     shapes: Shapes,
-    digest: str = "",
+    files: tuple[bytes, ...] = (),
 ) -> Graph:
     """Return the graph of a network.
 
     Args:
         parameters: values for parameters of the network that it leaves open.
         shapes: shapes for some of its inputs, instead of those in the spec.
+        files: that it is made of, as they were read.
 
     Raises:
         ArchError: with everything that is wrong.
@@ -140,7 +141,7 @@ def elaborate(
     if maker.errors:
         raise ArchError(maker.errors)
     inputs = {node.name: number for number, node in enumerate(recorder.records) if _is_input(node)}
-    graph = recorder.graph(frame.place.scope, inputs, outputs, digest, world.trace)
+    graph = recorder.graph(frame.place.scope, inputs, outputs, files, world.trace)
     if not recorder.ordered:
         return graph
     try:

@@ -186,7 +186,7 @@ class Recorder:
         scope: Scope,
         inputs: Mapping[str, int],
         outputs: list[tuple[str, int, bool, Span]],
-        digest: str,
+        files: tuple[bytes, ...],
         trace: Trace | None = None,
     ) -> Graph:
         """Return the graph of all nodes made here."""
@@ -223,7 +223,7 @@ class Recorder:
             scopes=self.scopes,
             span=scope.span,
             agreements=tuple(agreements),
-            digest=digest,
+            files=files,
             declared=self.declared,
             trace=trace,
         )

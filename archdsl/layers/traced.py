@@ -17,7 +17,6 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha1
 from typing import Any
 
 from archdsl.layers.sizes import Formula, FormulaError
@@ -126,6 +125,8 @@ def _is_traced(value: Any) -> bool:
 
 def opaque(text: str, atoms: Sequence[str]) -> Formula:
     """Return the formula of what no formula can say: equal for equal texts."""
+    from hashlib import sha1  # which takes milliseconds that only what compiles needs
+
     needs = dict.fromkeys(need for atom in atoms for need in needed(atom))
     listed = ",".join(needs) if len(needs) <= MOST_NEEDS else "*"
     return Formula.named(f"?{sha1(text.encode()).hexdigest()}|{listed}")

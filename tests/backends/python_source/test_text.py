@@ -160,7 +160,7 @@ def described(checked: CheckedGraph, text: str) -> CheckedGraph:
         parent = scopes[scope.parent.name] if scope.parent else None
         scopes[name] = replace(scope, description=text, parent=parent)
     values = {field.name: getattr(checked, field.name) for field in fields(checked)}
-    return CheckedGraph(**values | {"scopes": scopes, "description": text, "digest": text})
+    return CheckedGraph(**values | {"scopes": scopes, "description": text})
 
 
 @pytest.mark.parametrize("labels", [("b", "b0", "b1", "b2"), ("b0", "b1", "b2", "b"), ("b", "b1")])
