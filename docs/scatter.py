@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
-from archdsl.backends.diagram.lettering import FONTS, width_of
+from archdsl.backends.diagram.dot.lettering import FONTS, width_of
 
 WIDTH, HEIGHT = 960, 640
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 20, 60

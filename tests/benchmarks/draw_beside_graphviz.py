@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from archdsl import ArchError, load
-from archdsl.backends.diagram.drawing import Choices, write
-from archdsl.backends.diagram.engines import ENGINES, render
+from archdsl.backends.diagram.diagram import Choices, write
+from archdsl.backends.diagram.dot.engines import ENGINES, render
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 from archdsl.sources import shipped

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from running import SMALL, Command
 
-from archdsl.backends.diagram import engines
+from archdsl.backends.diagram.dot import engines
 
 MAGIC = {
     "svg": b"<?xml",

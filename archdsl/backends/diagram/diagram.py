@@ -1,22 +1,46 @@
-"""The picture of a network, as an object that notebooks show and that can be saved."""
+"""The way from a network to a picture in any format, and the picture as an object.
+
+Notebooks show it, and it can be saved.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from archdsl.backends.diagram.drawing import PICTURES, Choices, write
-from archdsl.backends.diagram.problems import BadChoice
+from archdsl.backends.diagram.dot.digraph import to_dot
+from archdsl.backends.diagram.dot.engines import COARSE, ENGINES, SHARP, render
+from archdsl.backends.diagram.figures import HEATS, Figures, shares
+from archdsl.backends.diagram.marks import marked
+from archdsl.backends.diagram.mermaid import to_mermaid
+from archdsl.backends.diagram.problems import (
+    BadChoice,
+    IntricateCosts,
+    TooLargePage,
+    TooManyBoxes,
+    UnknownPath,
+)
+from archdsl.backends.diagram.style import THEMES, Style
+from archdsl.backends.diagram.tikz import to_tikz
+from archdsl.backends.diagram.view.folding import EVERYTHING
+from archdsl.backends.diagram.view.view import View
+from archdsl.backends.diagram.view.viewer import Viewer, foldable
 from archdsl.backends.escaping import html_text
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import FormulaError
 
 if TYPE_CHECKING:
     import graphviz
 
+MOST_DRAWN = 2_000  # boxes; beyond that Graphviz takes minutes, and nobody sees anything
+MOST_SHARP = 200  # boxes of a PNG at its full size; more would be a hundred million dots
+MOST_IN_PAGE = 20_000  # layers, folded or not: some 10 MB
+DIRECTIONS = ("TB", "LR")
 MEDIA_TYPES = {
     "svg": "image/svg+xml",
     "png": "image/png",
@@ -24,7 +48,6 @@ MEDIA_TYPES = {
     "html": "text/html",
     "mmd": "text/vnd.mermaid",
 }
-OF_DOT = (*PICTURES, "dot")  # the formats that are made of DOT
 FRAME = '<iframe srcdoc="{}" style="width: 100%; height: 640px; border: 0"></iframe>'
 
 
@@ -93,7 +116,7 @@ def draw(
     """Draw a network.
 
     Args:
-        format: one of `drawing.FORMATS`, which are the endings of files as well.
+        format: one of `FORMATS`, which are the endings of files as well.
         depth: how many levels of blocks are open; by default as many as fit on a page.
         unfold: names of blocks to open beyond that; `name.*` opens all below as well.
         direction: "TB", from top to bottom, or "LR", from left to right.
@@ -110,3 +133,128 @@ def draw(
     choices = Choices(depth, tuple(unfold), direction, theme, heat, counts, engine)
     source, data = write(checked, format, choices)
     return Diagram(format, source, data)
+
+
+class Choices(NamedTuple):
+    """How a network is to be drawn; `draw` explains them."""
+
+    depth: int | None = None
+    unfold: tuple[str, ...] = ()
+    direction: str = "TB"
+    theme: str = "light"
+    heat: str | None = None
+    counts: bool = False
+    engine: str | None = None
+
+
+# From a view and the looks to the text of a format.
+Writer = Callable[[View, Style, Choices], str]
+
+
+def _dot(view: View, style: Style, choices: Choices) -> str:
+    return to_dot(view, style, choices.direction)
+
+
+def _html(view: View, style: Style, choices: Choices) -> str:
+    from archdsl.backends.diagram.page import to_html
+
+    nodes = len(view.checked.nodes)
+    if nodes > MOST_IN_PAGE:
+        raise ArchError([TooLargePage(span=None, nodes=nodes, limit=MOST_IN_PAGE)])
+    return to_html(view, style)
+
+
+def _mermaid(view: View, style: Style, choices: Choices) -> str:
+    return to_mermaid(view, style, choices.direction)
+
+
+def _tikz(view: View, style: Style, choices: Choices) -> str:
+    return to_tikz(view, style, choices.direction, choices.engine)
+
+
+WRITERS: Mapping[str, Writer] = {"dot": _dot, "html": _html, "mmd": _mermaid, "tex": _tikz}
+PICTURES = ("svg", "png", "pdf")
+OF_DOT = (*PICTURES, "dot")  # the formats that are made of DOT
+FORMATS: Sequence[str] = (*PICTURES, *WRITERS)
+
+
+def check(checked: CheckedGraph, format: str, choices: Choices) -> None:
+    """Raise ArchError with all that is wrong with what was chosen."""
+    wrong: list[Diagnostic] = []
+    allowed: list[tuple[str, str | None, Sequence[str]]] = [
+        ("format", format, FORMATS),
+        ("direction", choices.direction, DIRECTIONS),
+        ("theme", choices.theme, tuple(THEMES)),
+        ("heat", choices.heat, HEATS),
+        ("engine", choices.engine, tuple(ENGINES)),
+    ]
+    for option, value, values in allowed:
+        if value is not None and value not in values:
+            wrong.append(BadChoice(span=None, option=option, value=str(value), choices=values))
+    for path in choices.unfold:
+        name = path.removesuffix(f".{EVERYTHING}")
+        if path != EVERYTHING and name not in checked.scopes:
+            nearest = get_close_matches(name, checked.scopes, 2)
+            wrong.append(UnknownPath(span=None, path=path, nearest=nearest))
+    if wrong:
+        raise ArchError(wrong)
+
+
+def view_of(checked: CheckedGraph, choices: Choices) -> View:
+    """Fold a network as chosen.
+
+    Raises:
+        ArchError: more boxes would be seen than can be drawn.
+    """
+    viewer = Viewer(checked, choices.unfold)
+    depth, direction = choices.depth, choices.direction
+    view = viewer.fitting(direction) if depth is None else viewer.view(depth)
+    if len(view.boxes) <= MOST_DRAWN:
+        return view
+    fitting = Viewer(checked).deepest_below(MOST_DRAWN)
+    raise ArchError(
+        [TooManyBoxes(span=None, boxes=len(view.boxes), limit=MOST_DRAWN, fitting=fitting)]
+    )
+
+
+def style_of(view: View, choices: Choices) -> Style:
+    """Return the looks of a view, with the figures that they need."""
+    figures = Figures(view.checked)
+    heat = next((heat for heat in HEATS if heat == choices.heat), None)
+    return Style(
+        theme=THEMES[choices.theme],
+        figures=figures,
+        notation=view.notation,
+        counts=choices.counts,
+        heat=shares(view, figures, heat) if heat else {},
+        heated=heat,
+    )
+
+
+def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, bytes]:
+    """Return the text of a picture, and the bytes of a file in that format.
+
+    For the formats that Graphviz draws the text is DOT; for others the bytes are those of the
+    text. They end with a mark that says who wrote them.
+
+    Raises:
+        ArchError: a choice is wrong, there is nothing to draw with, or too much would be shown.
+    """
+    checked = foldable(checked)
+    check(checked, format, choices)
+    try:
+        source, data = _written(checked, format, choices)
+    except FormulaError:
+        raise ArchError([IntricateCosts(span=None, network=checked.name)]) from None
+    return source, marked(format, data)
+
+
+def _written(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, bytes]:
+    view = view_of(checked, choices)
+    style = style_of(view, choices)
+    if format in WRITERS:
+        source = WRITERS[format](view, style, choices)
+        return source, source.encode()
+    source = to_dot(view, style, choices.direction)
+    dpi = SHARP if len(view.boxes) <= MOST_SHARP else COARSE
+    return source, render(source, format, choices.engine, dpi)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from archdsl.analysis.cost import CostTable, Totals, cost, totals
 from archdsl.analysis.memory import MemoryTable, memory
-from archdsl.backends.diagram.view import Box, View
-from archdsl.backends.diagram.wording import Words
+from archdsl.backends.diagram.notation import Notation
+from archdsl.backends.diagram.view.view import Box, View
 from archdsl.graph import CheckedGraph
-from archdsl.layers.sizes import Size, total
+from archdsl.layers.sizes import Formula, FormulaError, Size, total
 
 Heat = Literal["macs", "parameters", "memory"]
 HEATS: tuple[Heat, ...] = ("macs", "parameters", "memory")
@@ -47,14 +47,14 @@ class Figures:
             return total(self.costs.nodes[name].macs for name in names)
         return total(self.costs.nodes[name].parameters for name in names)
 
-    def written(self, box: Box, words: Words) -> str:
+    def written(self, box: Box, notation: Notation) -> str:
         """Write parameters and multiply-accumulates of a box, if it has any."""
         parameters, macs = self.of(box, "parameters"), self.of(box, "macs")
         parts = []
         if parameters != 0:
-            parts.append(f"{words.quantity(parameters)} params")
+            parts.append(f"{notation.quantity(parameters)} params")
         if macs != 0:
-            parts.append(f"{words.quantity(macs)} MACs")
+            parts.append(f"{notation.quantity(macs)} MACs")
         return ", ".join(parts)
 
 
@@ -67,3 +67,31 @@ def shares(view: View, figures: Figures, heat: Heat) -> dict[int, float]:
     known = {index: value for index, value in values.items() if isinstance(value, int)}
     most = max(known.values(), default=0)
     return {index: value / most for index, value in known.items()} if most else {}
+
+
+def totals_of(figures: Figures, notation: Notation) -> str:
+    """Say in a line what `totals_said` says."""
+    return "; ".join(totals_said(figures, notation))
+
+
+def totals_said(figures: Figures, notation: Notation) -> Sequence[str]:
+    """Say what the network costs, as far as that can be written down.
+
+    Where sizes are free it also says for which of them the picture writes formulas.
+    """
+    condition = notation.formulas.condition
+    said = [_totals(figures, notation)]
+    return [*said, f"formulas are for {condition}"] if condition else said
+
+
+def _totals(figures: Figures, notation: Notation) -> str:
+    try:
+        costs = figures.totals
+    except FormulaError:
+        return "totals depend on the free sizes in too intricate a way"
+    parameters = f"{notation.exact(costs.parameters.total)} parameters"
+    if costs.parameters.inference != costs.parameters.total:
+        parameters += f" ({notation.exact(costs.parameters.inference)} at inference)"
+    macs = costs.macs.inference
+    said = notation.exact(macs) if isinstance(macs, Formula) else notation.quantity(macs)
+    return f"{parameters}, {said} multiply-accumulates"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
-from archdsl.backends.diagram.escaping import mermaid, visible
-from archdsl.backends.diagram.legend import totals_of
-from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
-from archdsl.backends.diagram.view import Box, Cluster, Edge, View
-from archdsl.backends.diagram.wording import Words, kind_of
+from archdsl.backends.diagram.box_rows import layers_of, name_of, rows_of, sign_of
+from archdsl.backends.diagram.figures import totals_of
+from archdsl.backends.diagram.notation import Notation, kind_of, visible
+from archdsl.backends.diagram.style import Style
+from archdsl.backends.diagram.view.view import Box, Cluster, Edge, View
 
 # Mermaid breaks lines at 200 points, within a shape if need be; few rows are longer than this.
 SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%'
@@ -16,15 +17,16 @@ SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%'
 
 def to_mermaid(view: View, style: Style, direction: str = "TB") -> str:
     """Write a view as a flowchart. Boxes are `b0`, `b1`, ...; clusters are `c0`, `c1`, ..."""
+    totals = totals_of(style.figures, style.notation)
     lines = [
-        f"%% {mermaid(visible(view.checked.name))}: {mermaid(totals_of(style))}",
+        f"%% {mermaid_text(visible(view.checked.name))}: {mermaid_text(totals)}",
         SETTINGS,
         f"flowchart {direction}",
     ]
     numbers = {name: number for number, name in enumerate(view.checked.scopes)}
     _children(view, view.children, style, numbers, lines, "  ")
     for edge in view.edges:
-        lines.append(f"  {_edge(edge, style.words)}")
+        lines.append(f"  {_edge(edge, style.notation)}")
     dashed = [number for number, edge in enumerate(view.edges) if edge.training_only]
     if dashed:
         lines.append(f"  linkStyle {','.join(map(str, dashed))} stroke-dasharray:5 3")
@@ -52,7 +54,7 @@ def _children(
             continue
         number = numbers[child.scope.name]
         title = f"{visible(child.scope.label)} {visible(child.scope.block)}".strip()
-        lines.append(f'{indent}subgraph c{number}["{mermaid(title)}"]')
+        lines.append(f'{indent}subgraph c{number}["{mermaid_text(title)}"]')
         _children(view, child.children, style, numbers, lines, f"{indent}  ")
         lines.append(f"{indent}end")
         theme = style.theme
@@ -68,16 +70,16 @@ def _box(view: View, box: Box, style: Style) -> str:
     if box.kind == "merge":
         node = layers_of(box)[0]
         if sign := sign_of(node):
-            return f'{name}(("{mermaid(sign)}"))'
-        return f'{name}(["{mermaid(visible(kind_of(node.layer)))}"])'
+            return f'{name}(("{mermaid_text(sign)}"))'
+        return f'{name}(["{mermaid_text(visible(kind_of(node.layer)))}"])'
     if box.kind in ("input", "output"):
-        return f'{name}(["{mermaid(name_of(box, style.words))}"])'
+        return f'{name}(["{mermaid_text(name_of(box, style.notation))}"])'
     if box.kind == "tensor":
-        return f'{name}["{mermaid(name_of(box, style.words))}"]'
+        return f'{name}["{mermaid_text(name_of(box, style.notation))}"]'
     rows = []
     for row in rows_of(view, box, style):
-        strong = f"<b>{mermaid(row.strong)}</b>" if row.strong else ""
-        parts = (strong, mermaid(row.text), mermaid(_named(row.name)))
+        strong = f"<b>{mermaid_text(row.strong)}</b>" if row.strong else ""
+        parts = (strong, mermaid_text(row.text), mermaid_text(_named(row.name)))
         rows.append(" ".join(part for part in parts if part))
     text = "<br/>".join(rows)
     if box.times > 1:
@@ -102,7 +104,25 @@ def _look(view: View, box: Box, style: Style) -> str:
     return f"fill:{fill},stroke:{theme.line},color:{theme.text}{dashed}"
 
 
-def _edge(edge: Edge, words: Words) -> str:
+def _edge(edge: Edge, notation: Notation) -> str:
     arrow = "==>" if edge.main else "-->"
-    label = f'|"{mermaid(visible(words.shape(edge.shape)))}"|' if edge.labelled else ""
+    label = f'|"{mermaid_text(visible(notation.shape(edge.shape)))}"|' if edge.labelled else ""
     return f"b{edge.source} {arrow}{label} b{edge.target}"
+
+
+def mermaid_text(text: str) -> str:
+    """Write a label of Mermaid between quotes: all but plain characters by their numbers.
+
+    Mermaid reads Markdown, HTML and entities written with `#`, and lower-case `end` as a word. Two
+    dollars begin a formula even when they are written by their numbers, so something that has no
+    width stands between them.
+    """
+    text = re.sub(r"(?<=\$)\$", "\u200b$", text)
+    return re.sub(
+        r"[^ -~]|[^A-Za-z0-9 .,/_()+=:-]|end",
+        lambda found: "".join(
+            character if not character.isascii() else f"#{ord(character)};"
+            for character in found.group()
+        ),
+        text,
+    )

@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from archdsl.backends.diagram.arrows import lines_of_shape
-from archdsl.backends.diagram.dot import names_of, to_dot
-from archdsl.backends.diagram.engines import render
-from archdsl.backends.diagram.escaping import visible
-from archdsl.backends.diagram.frames import title_of
-from archdsl.backends.diagram.legend import totals_of
-from archdsl.backends.diagram.rows import Style, layers_of, name_of, rows_of, sign_of
-from archdsl.backends.diagram.view import Box, Cluster, Edge, View
-from archdsl.backends.diagram.wording import kind_of
+from archdsl.backends.diagram.box_rows import layers_of, name_of, rows_of, sign_of
+from archdsl.backends.diagram.dot.arrows import lines_of_shape
+from archdsl.backends.diagram.dot.clusters import title_of
+from archdsl.backends.diagram.dot.digraph import names_of, to_dot
+from archdsl.backends.diagram.dot.engines import render
+from archdsl.backends.diagram.figures import totals_of
+from archdsl.backends.diagram.notation import kind_of, visible
+from archdsl.backends.diagram.style import Style
+from archdsl.backends.diagram.view.view import Box, Cluster, Edge, View
 from archdsl.backends.escaping import latex
 
 TEXT = 11  # points
@@ -59,7 +59,7 @@ def to_tikz(view: View, style: Style, direction: str, engine: str | None) -> str
     names = names_of(view.boxes)
     clusters = [each for each in objects if each["name"].startswith("cluster_")]
     theme = style.theme
-    comment = latex(f"{visible(view.checked.name)}: {totals_of(style)}")
+    comment = latex(f"{visible(view.checked.name)}: {totals_of(style.figures, style.notation)}")
     x0, y0, x1, y1 = _numbers(placed["bb"])
     width = max(x1 - x0, CAPTION * len(comment)) + 40
     sizes = {"width": f"{width:g}", "height": f"{y1 - y0 + 40:g}", "comment": comment}
@@ -169,7 +169,7 @@ def _pill(
             return
         text = latex(visible(kind_of(node.layer)))
     else:
-        fill, text = _color(theme.background), rf"\textbf{{{latex(name_of(box, style.words))}}}"
+        fill, text = _color(theme.background), rf"\textbf{{{latex(name_of(box, style.notation))}}}"
     corners = "" if box.kind == "tensor" else f",rounded corners={height / 2.2:g}bp"
     yield (
         rf"\path[{line},fill={fill}{corners}] ({x - width / 2:g},{y - height / 2:g}) rectangle "
@@ -218,7 +218,7 @@ def _edge(edge: Edge, placed: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield rf"\draw[{look}] {path} -- ({last[0]:g},{last[1]:g});"
     if edge.labelled and (place := _label(placed)):
         x, y = _numbers(place)
-        shape = visible(style.words.shape(edge.shape))
+        shape = visible(style.notation.shape(edge.shape))
         lines = lines_of_shape(shape) if r"\n" in placed.get("label", "") else [shape]
         look = f"small,text={_color(style.theme.muted)}" + ",align=center" * (len(lines) > 1)
         text = r" \\ ".join(map(latex, lines))

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archdsl.backends.diagram import draw
-from archdsl.backends.diagram.engines import render
+from archdsl.backends.diagram.dot.engines import render
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from graphs import Builder, inception, resnet
 
-from archdsl.backends.diagram import Diagram, draw, drawing, engines
-from archdsl.backends.diagram.drawing import FORMATS
+from archdsl.backends.diagram import Diagram, diagram, draw
+from archdsl.backends.diagram.diagram import FORMATS
+from archdsl.backends.diagram.dot import engines
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 
@@ -141,7 +142,7 @@ def test_wrong_choices_are_reported_together() -> None:
 def test_too_many_boxes_are_refused_with_a_depth_that_fits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(drawing, "MOST_DRAWN", 29)
+    monkeypatch.setattr(diagram, "MOST_DRAWN", 29)
     checked = resnet((2, 2))
 
     draw(checked, depth=3, format="dot")
@@ -152,9 +153,9 @@ def test_too_many_boxes_are_refused_with_a_depth_that_fits(
 
 def test_a_page_of_too_many_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = len(small().nodes)
-    monkeypatch.setattr(drawing, "MOST_IN_PAGE", nodes)
+    monkeypatch.setattr(diagram, "MOST_IN_PAGE", nodes)
     assert draw(small(), format="html").data
-    monkeypatch.setattr(drawing, "MOST_IN_PAGE", nodes - 1)
+    monkeypatch.setattr(diagram, "MOST_IN_PAGE", nodes - 1)
 
     assert "more than the limit of 1" in message(lambda: draw(small(), format="html"))
 
@@ -203,7 +204,7 @@ def test_the_extra_for_pdf_brings_what_draws_it() -> None:
 @pytest.mark.parametrize("heat", ["macs", "parameters", "memory"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_heat_colours_the_heaviest_most(heat: str, theme: str) -> None:
-    from archdsl.backends.diagram.palette import THEMES
+    from archdsl.backends.diagram.style import THEMES
 
     source = draw(inception(1), depth=9, heat=heat, theme=theme, counts=True, format="dot").source
     hottest = THEMES[theme].warm(1.0)

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from archdsl import load
 from archdsl.backends.diagram import draw
-from archdsl.backends.diagram.assembly import MOST_BOXES, MOST_POINTS, Network, foldable
-from archdsl.backends.diagram.drawing import Choices, style_of
-from archdsl.backends.diagram.rows import rows_of, run_shapes
-from archdsl.backends.diagram.view import Box, View, boxes_in
-from archdsl.backends.diagram.wording import kind_of
+from archdsl.backends.diagram.box_rows import rows_of, run_shapes
+from archdsl.backends.diagram.diagram import Choices, style_of
+from archdsl.backends.diagram.notation import kind_of
+from archdsl.backends.diagram.view.view import Box, View, boxes_in
+from archdsl.backends.diagram.view.viewer import MOST_BOXES, MOST_POINTS, Viewer, foldable
 from archdsl.graph import CheckedGraph, Scope
 from archdsl.pipeline import Spec
 
 
 def view(checked: CheckedGraph, depth: int | None = None, *unfold: str) -> View:
-    network = Network(checked, unfold)
-    return network.fitting() if depth is None else network.view(depth)
+    viewer = Viewer(checked, unfold)
+    return viewer.fitting() if depth is None else viewer.view(depth)
 
 
 def paths(seen: View, kind: str | None = None) -> list[str]:
@@ -84,7 +84,7 @@ def test_long_arguments_begin_with_those_that_tell_the_uses_apart() -> None:
         with b.block(f"u{number}", "Unit", squeeze_factor=0.25 if number else 0.5, **more):
             b.layer("Conv2d", "conv", out_channels=8 + number, kernel_size=1)
             b.layer("MaxPool2d", kernel_size=1)
-    titles = view(b.checked(), 1).titles
+    titles = view(b.checked(), 1).summaries
 
     assert [titles[f"u{number}"].split(", ")[:2] for number in range(4)] == [
         ["width 64", "last 1"],
@@ -105,8 +105,8 @@ def test_no_block_whose_uses_differ_says_nothing(name: str) -> None:
         seen = view(checked, depth)
         for box in seen.boxes:
             if box.kind == "block" and box.block.block:
-                title = seen.titles[box.block.name]
-                values = tuple(map(seen.words.value, box.block.arguments.values()))
+                title = seen.summaries[box.block.name]
+                values = tuple(map(seen.notation.value, box.block.arguments.values()))
                 said.setdefault((box.block.block, title), set()).add(values)
 
     assert said
@@ -116,7 +116,7 @@ def test_no_block_whose_uses_differ_says_nothing(name: str) -> None:
 def test_a_group_that_is_one_run_says_of_what() -> None:
     seen = view(load("densenet121").checked, 2)
 
-    assert [seen.titles[f"features.denseblock{number}"] for number in range(1, 5)] == [
+    assert [seen.summaries[f"features.denseblock{number}"] for number in range(1, 5)] == [
         f"(DenseLayer, concat) x {depth}" for depth in (6, 12, 24, 16)
     ]
 
@@ -131,7 +131,7 @@ def test_blocks_of_two_files_may_share_a_name(tmp_path: Path) -> None:
         + unit.format("out")
         + "network main { input x: [4, 16, 16]; a: Unit(5) -> b: Unit(6) -> other: Other }\n"
     )
-    titles = view(Spec(str(tmp_path / "main.arch")).graph(), 1, "other").titles
+    titles = view(Spec(str(tmp_path / "main.arch")).graph(), 1, "other").summaries
 
     assert {titles[name] for name in ("a", "b")} == {"out 5", "out 6"}
     assert {titles[f"other.{name}"] for name in "uv"} == {"width 2", "width 3"}
@@ -319,10 +319,10 @@ def test_a_star_shows_every_layer_in_a_box_of_its_own() -> None:
 
 def test_by_default_the_deepest_that_fits_on_a_page() -> None:
     for checked in (resnet((3, 8, 36, 3)), densenet((6, 12, 48, 32)), inception(9), unet()):
-        network = Network(checked)
-        seen = network.fitting()
+        viewer = Viewer(checked)
+        seen = viewer.fitting()
         assert len(seen.boxes) <= MOST_BOXES
-        assert network.height(seen) <= MOST_POINTS
+        assert viewer.height(seen) <= MOST_POINTS
 
 
 def convolutions(*channels: int, kernel: int = 3) -> Builder:
@@ -451,10 +451,10 @@ def test_every_layer_is_named_or_in_what_is_named(
     for box in seen.boxes:
         if box.kind in ("layers", "run"):
             assert unnumbered(said_in(seen, box)) == unnumbered(standing_in(box))
-        if box.kind == "block" and " x " in (title := seen.titles[box.block.name]):
+        if box.kind == "block" and " x " in (title := seen.summaries[box.block.name]):
             counted = re.fullmatch(r"\(?(.+?)\)? x (\d+)", title)
             assert counted
-            level = Network(seen.checked).tree.level(box.block).items
+            level = Viewer(seen.checked).tree.level(box.block).items
             inside = [i.block if isinstance(i, Scope) else kind_of(i.layer) for i in level]
             assert counted[1].split(", ") * int(counted[2]) == inside
 
@@ -486,7 +486,7 @@ def test_a_group_of_a_layer_and_a_run_of_blocks_does_not_hide_the_layer(tmp_path
     loop = "Conv2d(4, 3); for i in range(3) { Conv2d(4, 1); Body(4) }"
     checked = turns(tmp_path, f"stage: {{ {loop} }}; MaxPool2d(2)")
 
-    assert view(checked, 1).titles["stage"] == ""
+    assert view(checked, 1).summaries["stage"] == ""
 
 
 def test_a_frame_around_a_run_of_layers_stays_a_frame() -> None:

@@ -17,21 +17,22 @@ from hypothesis import strategies as st
 from archdsl import load
 from archdsl.analysis.agreement import Assumptions
 from archdsl.backends.diagram import draw
-from archdsl.backends.diagram.escaping import mermaid, script_json
-from archdsl.backends.diagram.palette import FAMILIES, THEMES
-from archdsl.backends.diagram.wording import Words, beginning, short
+from archdsl.backends.diagram.mermaid import mermaid_text
+from archdsl.backends.diagram.notation import Notation, beginning, short
+from archdsl.backends.diagram.page import script_json
+from archdsl.backends.diagram.style import FAMILIES, THEMES
 from archdsl.backends.escaping import latex
 from archdsl.backends.formulas import Formulas
 from archdsl.diagnostics import ArchError
 from archdsl.layers.sizes import Formula
 
-WORDS = Words(Formulas(Assumptions({})))
+NOTATION = Notation(Formulas(Assumptions({})))
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.text() | st.text("$a"))
 def test_mermaid_text_is_plain_and_can_be_read_back(text: str) -> None:
-    escaped = mermaid(text)
+    escaped = mermaid_text(text)
     back = re.sub(r"#(\d+);", lambda found: chr(int(found.group(1))), escaped)
 
     assert back.replace("$\u200b$", "$$").replace("$\u200b$", "$$") == text or "\u200b" in text
@@ -152,7 +153,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
 def test_text_is_legible_on_every_colour(theme: object) -> None:
-    from archdsl.backends.diagram.palette import Theme
+    from archdsl.backends.diagram.style import Theme
 
     assert isinstance(theme, Theme)
     fills = [theme.family(family) for family in [*FAMILIES, "mine"]]
@@ -183,7 +184,7 @@ SIGHT = {
 def test_the_commonest_families_differ_for_any_eye(theme: object, sight: str) -> None:
     from itertools import combinations
 
-    from archdsl.backends.diagram.palette import Theme
+    from archdsl.backends.diagram.style import Theme
 
     assert isinstance(theme, Theme)
     common = ("convolution", "linear", "pooling", "normalization", "activation", "merge")
@@ -202,7 +203,7 @@ def test_arguments_in_short() -> None:
     from archdsl.layers.registry import Registry
 
     def said(kind: str, **arguments: object) -> str:
-        return WORDS.arguments(construct(Registry()[kind], arguments))
+        return NOTATION.arguments(construct(Registry()[kind], arguments))
 
     conv = {"out_channels": 64, "kernel_size": 3}
     assert said("Conv2d", **conv, stride=2, padding=1, bias=False) == "3x3, 64, /2"
@@ -222,16 +223,16 @@ def test_arguments_in_short() -> None:
 def test_short_words() -> None:
     assert short("x" * 100_000, 20) == "x" * 12 + "…" + "x" * 7
     assert short(" a\n\tb ") == "a b"
-    assert [WORDS.quantity(n) for n in (0, 999, 1_000, 5_713_216_096, 999_999)] == [
+    assert [NOTATION.quantity(n) for n in (0, 999, 1_000, 5_713_216_096, 999_999)] == [
         "0",
         "999",
         "1 k",
         "5.71 G",
         "1,000 k",
     ]
-    assert WORDS.value((3, 3)) == "3"
-    assert WORDS.value([1, 2.5, None, True, "x"]) == '[1, 2.5, none, true, "x"]'
-    assert WORDS.value(((1, 2), (3, 4))) == "[...]"
+    assert NOTATION.value((3, 3)) == "3"
+    assert NOTATION.value([1, 2.5, None, True, "x"]) == '[1, 2.5, none, true, "x"]'
+    assert NOTATION.value(((1, 2), (3, 4))) == "[...]"
 
 
 def test_what_does_not_fit_ends_in_dots() -> None:

@@ -14,11 +14,11 @@ from graphs import Builder, densenet, inception, resnet, unet
 
 from archdsl import load
 from archdsl.backends.diagram import draw
-from archdsl.backends.diagram.arrows import MAIN
-from archdsl.backends.diagram.assembly import MOST_BOXES, Network, foldable
-from archdsl.backends.diagram.dot import names_of, to_dot
-from archdsl.backends.diagram.drawing import Choices, style_of, view_of
-from archdsl.backends.diagram.engines import ENGINES, render
+from archdsl.backends.diagram.diagram import Choices, style_of, view_of
+from archdsl.backends.diagram.dot.arrows import MAIN
+from archdsl.backends.diagram.dot.digraph import names_of, to_dot
+from archdsl.backends.diagram.dot.engines import ENGINES, render
+from archdsl.backends.diagram.view.viewer import MOST_BOXES, Viewer, foldable
 from archdsl.graph import CheckedGraph
 
 Point = tuple[float, float]
@@ -222,8 +222,8 @@ def test_a_box_is_as_wide_as_the_title_above_it_needs(label: str) -> None:
 def test_by_default_a_network_fits_on_a_page(name: str) -> None:
     """A4 with margins of 2 cm has 482 x 728 points; letters of 11 points are to be 5 there."""
     checked = foldable(graph_of(name))
-    network = Network(checked)
-    seen = network.fitting()
+    viewer = Viewer(checked)
+    seen = viewer.fitting()
     source = to_dot(seen, style_of(seen, Choices()))
     svg = render(source, "svg").decode()
     sizes = re.search(r'width="(\d+)pt" height="(\d+)pt"', svg)
@@ -232,7 +232,7 @@ def test_by_default_a_network_fits_on_a_page(name: str) -> None:
 
     assert len(seen.boxes) <= MOST_BOXES
     assert 11 * min(482 / width, 728 / height) >= 5
-    assert network.height(seen) == pytest.approx(height, rel=0.08)
+    assert viewer.height(seen) == pytest.approx(height, rel=0.08)
 
 
 def test_branches_hang_beside_the_merge_that_waits_for_them() -> None:

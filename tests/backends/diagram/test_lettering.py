@@ -16,8 +16,8 @@ from graphs import Builder, inception, unet
 
 from archdsl import load
 from archdsl.backends.diagram import draw
-from archdsl.backends.diagram.engines import ENGINES, render
-from archdsl.backends.diagram.lettering import FONTS, width_of
+from archdsl.backends.diagram.dot.engines import ENGINES, render
+from archdsl.backends.diagram.dot.lettering import FONTS, width_of
 from archdsl.graph import CheckedGraph
 
 playwright = pytest.importorskip(

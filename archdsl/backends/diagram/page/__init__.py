@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 
-from archdsl.backends.diagram.escaping import script_json, visible
-from archdsl.backends.diagram.legend import totals_of
+from archdsl.backends.diagram.figures import totals_of
+from archdsl.backends.diagram.notation import visible
 from archdsl.backends.diagram.page.data import page_data
-from archdsl.backends.diagram.rows import Style
-from archdsl.backends.diagram.view import View
+from archdsl.backends.diagram.style import Style
+from archdsl.backends.diagram.view.view import View
 from archdsl.backends.escaping import html_text
 
 # One script, in this order; the parts share their names.
@@ -30,7 +31,7 @@ def to_html(view: View, style: Style) -> str:
     parts = {
         "theme": style.theme.name,
         "title": html_text(visible(view.checked.name)),
-        "totals": html_text(totals_of(style)),
+        "totals": html_text(totals_of(style.figures, style.notation)),
         "style": look,
         "style_hash": _hash(look),
         "script": script,
@@ -43,3 +44,11 @@ def to_html(view: View, style: Style) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def script_json(value: object) -> str:
+    """Write JSON within a `<script>` element: no `<`, `>` or `&` that could end or change it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return re.sub(
+        "[<>&\u2028\u2029\ud800-\udfff]", lambda found: f"\\u{ord(found.group()):04x}", text
+    )

@@ -8,16 +8,14 @@ from fractions import Fraction
 from pathlib import PurePath
 
 from archdsl.analysis.receptive_field import Fields, fields_by_input
-from archdsl.backends.diagram.escaping import LONGEST_TEXT, visible
+from archdsl.backends.diagram.box_rows import families_of, sign_of
 from archdsl.backends.diagram.figures import Heat
-from archdsl.backends.diagram.palette import FAMILIES, OTHER, THEMES, Theme
-from archdsl.backends.diagram.rows import Style, families_of, sign_of
-from archdsl.backends.diagram.runs import runs_in
-from archdsl.backends.diagram.stacks import goes_on, kind_of_node
-from archdsl.backends.diagram.titles import Titles
-from archdsl.backends.diagram.tree import Item, Level, Tree
-from archdsl.backends.diagram.view import Cluster, View
-from archdsl.backends.diagram.wording import Words, kind_of
+from archdsl.backends.diagram.notation import LONGEST_TEXT, Notation, kind_of, visible
+from archdsl.backends.diagram.style import FAMILIES, OTHER, THEMES, Style, Theme
+from archdsl.backends.diagram.view.scope_tree import Level, NodeOrScope, ScopeTree
+from archdsl.backends.diagram.view.stacks_and_runs import goes_on, kind_of_node, runs_in
+from archdsl.backends.diagram.view.summaries import Summaries
+from archdsl.backends.diagram.view.view import Cluster, View
 from archdsl.diagnostics import Span
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.sizes import Formula, Size, total
@@ -29,10 +27,10 @@ Json = object
 def page_data(view: View, style: Style) -> Mapping[str, Json]:
     """Return all that the page's script reads; nodes and scopes are called by their numbers."""
     checked = view.checked
-    tree = Tree(checked)
+    tree = ScopeTree(checked)
     scopes = {name: number for number, name in enumerate(checked.scopes)}
     nodes = {name: number for number, name in enumerate(checked.nodes)}
-    fields = _fields(checked, style.words)
+    fields = _fields(checked, style.notation)
     described = _Describer(tree, style, nodes, scopes, fields)
     return {
         "name": visible(checked.name),
@@ -78,7 +76,7 @@ class _Describer:
 
     def __init__(
         self,
-        tree: Tree,
+        tree: ScopeTree,
         style: Style,
         nodes: Mapping[str, int],
         scopes: Mapping[str, int],
@@ -89,9 +87,9 @@ class _Describer:
         self.nodes = nodes
         self.scopes = scopes
         self.fields = fields
-        self.words = style.words
-        self.free = bool(style.words.formulas.known.requirements)
-        self.titles = Titles(tree, style.words)
+        self.notation = style.notation
+        self.free = bool(style.notation.formulas.known.requirements)
+        self.summaries = Summaries(tree, style.notation)
         self.going_on = {
             item.name
             for scope in tree.checked.scopes.values()
@@ -107,12 +105,12 @@ class _Describer:
             "name": visible(node.name),
             "label": visible(node.label),
             "type": visible(kind_of(node.layer)),
-            "short": visible(self.words.arguments(node.layer)),
+            "short": visible(self.notation.arguments(node.layer)),
             "arguments": visible(self.all_arguments(node), LONGEST_TEXT),
             "family": visible(node.layer.family()),
             "kind": kind_of_node(node),
             "sign": sign_of(node),
-            "shape": visible(self.words.shape(node.shape)),
+            "shape": visible(self.notation.shape(node.shape)),
             "inputs": [self.nodes[name] for name in node.inputs],
             "scope": self.scopes[node.scope.name],
             "parameters": self.number(costs.parameters),
@@ -135,8 +133,8 @@ class _Describer:
             "name": visible(scope.name),
             "label": visible(scope.label),
             "block": visible(scope.block),
-            "short": visible(self.titles.of(scope)),
-            "arguments": visible(self.words.scope(scope.arguments), LONGEST_TEXT),
+            "short": visible(self.summaries.of(scope)),
+            "arguments": visible(self.notation.scope(scope.arguments), LONGEST_TEXT),
             "description": visible(scope.description, LONGEST_TEXT),
             "parent": self.scopes[scope.parent.name] if scope.parent else -1,
             "items": [self._item(item) for item in level.items],
@@ -170,15 +168,15 @@ class _Describer:
     def number(self, size: Size) -> int | str:
         """Return a count, or the text of a formula."""
         if isinstance(size, Formula):
-            return visible(self.words.formulas.size(size), LONGEST_TEXT)
+            return visible(self.notation.formulas.size(size), LONGEST_TEXT)
         return size
 
     def all_arguments(self, node: Node) -> str:
         """Write all that a layer was given."""
         given = node.layer.given().items()
-        return ", ".join(f"{name} = {self.words.value(value)}" for name, value in given)
+        return ", ".join(f"{name} = {self.notation.value(value)}" for name, value in given)
 
-    def _item(self, item: Item) -> int:
+    def _item(self, item: NodeOrScope) -> int:
         if isinstance(item, Scope):
             return -self.scopes[item.name]
         return self.nodes[item.name]
@@ -194,22 +192,22 @@ def _source_line(span: Span) -> str:
     return visible(span.source.line(span.line).strip(), 200)
 
 
-def _fields(checked: CheckedGraph, words: Words) -> Mapping[str, tuple[str, str]]:
+def _fields(checked: CheckedGraph, notation: Notation) -> Mapping[str, tuple[str, str]]:
     """Return receptive field and stride of each node, with respect to the first input it sees."""
     found: dict[str, tuple[str, str]] = {}
     for seen in fields_by_input(checked).values():
         for node, fields in seen.items():
             if fields and node not in found:
-                found[node] = _written(fields, words)
+                found[node] = _written(fields, notation)
     return found
 
 
-def _written(fields: Fields, words: Words) -> tuple[str, str]:
-    sizes = " x ".join(_extent(field.size, words) for field in fields)
-    return sizes, " x ".join(_extent(field.stride, words) for field in fields)
+def _written(fields: Fields, notation: Notation) -> tuple[str, str]:
+    sizes = " x ".join(_extent(field.size, notation) for field in fields)
+    return sizes, " x ".join(_extent(field.stride, notation) for field in fields)
 
 
-def _extent(value: Size | Fraction | None, words: Words) -> str:
+def _extent(value: Size | Fraction | None, notation: Notation) -> str:
     if value is None:
         return "?"
-    return visible(words.formulas.length(value) if isinstance(value, Formula) else str(value))
+    return visible(notation.formulas.length(value) if isinstance(value, Formula) else str(value))

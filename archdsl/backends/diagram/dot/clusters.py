@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from archdsl.backends.diagram.escaping import visible
-from archdsl.backends.diagram.lettering import width_of
-from archdsl.backends.diagram.view import Box, Cluster, View
+from archdsl.backends.diagram.dot.lettering import width_of
+from archdsl.backends.diagram.notation import visible
+from archdsl.backends.diagram.view.view import Box, Cluster, View
 from archdsl.graph import Scope
 
 TITLE = 10  # size of a title, in points
@@ -23,7 +23,7 @@ MARGIN = 10  # points between a frame and what is in it
 INSET = 8  # points between a frame and its title
 CLEAR = 4  # points between a title and an arrow
 
-Frames = Mapping[int, tuple[Cluster, ...]]  # those around each box, by its index
+ClustersAround = Mapping[int, tuple[Cluster, ...]]  # those around each box, by its index
 
 
 class Title(NamedTuple):
@@ -57,7 +57,7 @@ def _title(label: str, block: str) -> Title:
     return Title(label, block, size, False, width)
 
 
-def least_widths(view: View, around: Frames) -> Mapping[int, int]:
+def least_widths(view: View, around: ClustersAround) -> Mapping[int, int]:
     """Return how wide boxes must be, in points, for titles above them that arrows leave alone."""
     needed: dict[Cluster, float] = {}
     widths: dict[int, int] = {}
@@ -88,7 +88,7 @@ def aside(view: View) -> frozenset[int]:
     return frozenset(box.index for box in view.boxes if box.index not in needed)
 
 
-def frames_around(view: View) -> Frames:
+def clusters_around(view: View) -> ClustersAround:
     """Return the frames around each box, by its index, the outermost first."""
     around: dict[int, tuple[Cluster, ...]] = {}
     _put(view.children, (), around)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from archdsl.backends.diagram.runs import Run, runs_in
-from archdsl.backends.diagram.stacks import goes_on, kind_of_node
-from archdsl.backends.diagram.tree import Item, Tree
-from archdsl.backends.diagram.view import Box, Cluster, Kind
-from archdsl.graph import Node, Output, Scope
+from archdsl.backends.diagram.view.scope_tree import NodeOrScope, ScopeTree
+from archdsl.backends.diagram.view.stacks_and_runs import Run, goes_on, kind_of_node, runs_in
+from archdsl.backends.diagram.view.view import Box, Cluster, Kind
+from archdsl.graph import Node, Scope
 
 EVERYTHING = "*"  # at the end of a path: all below it
 
@@ -23,7 +22,7 @@ class Folder:
             network.
     """
 
-    def __init__(self, tree: Tree, unfold: Sequence[str] = ()) -> None:
+    def __init__(self, tree: ScopeTree, unfold: Sequence[str] = ()) -> None:
         self.tree = tree
         self.unfold = unfold
         self._parts: dict[str, Sequence[Run]] = {}
@@ -67,7 +66,7 @@ class Folder:
                 at = run.end
         return [*parts, *self._single(level.items, at, len(level.items), bare)]
 
-    def _single(self, items: Sequence[Item], at: int, end: int, bare: bool) -> Iterator[Run]:
+    def _single(self, items: Sequence[NodeOrScope], at: int, end: int, bare: bool) -> Iterator[Run]:
         """Yield blocks and stacks of layers: a layer with those that only go on with its output."""
         while at < end:
             start, at = at, at + 1
@@ -75,7 +74,7 @@ class Folder:
                 at += 1
             yield Run(start, at - start, 1)
 
-    def _closed(self, items: Sequence[Item], run: Run) -> Iterator[Run]:
+    def _closed(self, items: Sequence[NodeOrScope], run: Run) -> Iterator[Run]:
         """Split a run where one of its blocks is to be seen."""
         start, times = run.start, 0
         for turn in range(run.times):
@@ -177,7 +176,7 @@ class _Boxes:
     def box(
         self,
         kind: Kind,
-        items: tuple[Item, ...],
+        items: tuple[NodeOrScope, ...],
         start: int,
         end: int,
         scope: str,
@@ -187,8 +186,3 @@ class _Boxes:
         nodes = self.tree.nodes[start:end]
         training = len(self.tree.in_training(start, end)) == len(nodes)
         return Box(next(self.numbers), kind, items, nodes, start, scope, training, times)
-
-
-def output_of(outputs: Sequence[Output]) -> Output | None:
-    """Return the main output of a network: the first that it always has."""
-    return next((output for output in outputs if not output.training_only), None)

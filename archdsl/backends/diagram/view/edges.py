@@ -6,14 +6,13 @@ from collections.abc import Container, Mapping, Sequence
 from itertools import chain, pairwise
 from operator import itemgetter
 
-from archdsl.backends.diagram.folding import output_of
-from archdsl.backends.diagram.tree import Tree
-from archdsl.backends.diagram.view import Box, Edge
-from archdsl.graph import CheckedGraph
+from archdsl.backends.diagram.view.scope_tree import ScopeTree
+from archdsl.backends.diagram.view.view import Box, Edge
+from archdsl.graph import CheckedGraph, Output
 from archdsl.layers.base import Shape
 
 
-def edges_between(tree: Tree, boxes: Sequence[Box]) -> Sequence[Edge]:
+def edges_between(tree: ScopeTree, boxes: Sequence[Box]) -> Sequence[Edge]:
     """Return the edges of the graph that lead from one box to another, not yet rated.
 
     A box of several nodes shows a tensor that it reads once; a single layer shows each input.
@@ -43,7 +42,7 @@ def edges_between(tree: Tree, boxes: Sequence[Box]) -> Sequence[Edge]:
     return edges
 
 
-def _read_at_inference(tree: Tree, box: Box) -> Container[int]:
+def _read_at_inference(tree: ScopeTree, box: Box) -> Container[int]:
     """Return what a box reads at inference, of which a part is for training alone."""
     end = box.start + len(box.nodes)
     training = {*tree.in_training(box.start, end)}
@@ -89,6 +88,11 @@ def main_path(
     """Return the longest way to the main output, of those to all outputs."""
     main = output_of(checked.outputs)
     return next((paths[box.index] for box in boxes if box.output and box.output is main), ())
+
+
+def output_of(outputs: Sequence[Output]) -> Output | None:
+    """Return the main output of a network: the first that it always has."""
+    return next((output for output in outputs if not output.training_only), None)
 
 
 def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> tuple[Edge, ...]:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import atan2, degrees, hypot
 
-from archdsl.backends.diagram.escaping import attributes_of, visible
-from archdsl.backends.diagram.frames import MARGIN, Frames
-from archdsl.backends.diagram.labels import SMALL
-from archdsl.backends.diagram.lettering import width_of
-from archdsl.backends.diagram.lines import Lines
-from archdsl.backends.diagram.rows import Style
-from archdsl.backends.diagram.view import Edge, View
+from archdsl.backends.diagram.dot.clusters import MARGIN, ClustersAround
+from archdsl.backends.diagram.dot.html_labels import SMALL
+from archdsl.backends.diagram.dot.lettering import width_of
+from archdsl.backends.diagram.dot.quoting import attributes_of
+from archdsl.backends.diagram.dot.wrapping import Wrapping
+from archdsl.backends.diagram.notation import visible
+from archdsl.backends.diagram.style import Style
+from archdsl.backends.diagram.view.view import Edge, View
 
 BESIDE = 6  # points between an edge and the shape beside it: its arrowhead is half as wide
 BELOW = 10  # points from the box down to the middle of the shape
@@ -31,9 +32,9 @@ def arrows(
     view: View,
     style: Style,
     names: Mapping[int, str],
-    around: Frames,
+    around: ClustersAround,
     direction: str,
-    lines: Lines,
+    wrapping: Wrapping,
 ) -> Iterator[str]:
     """Yield the edges of a view between boxes of these quoted names, with these frames around them.
 
@@ -44,11 +45,11 @@ def arrows(
     comes = Counter([edge.target for edge in view.edges])
     for edge, weight in zip(view.edges, weights(view.edges), strict=True):
         shape, tail = None, None
-        way = _way(lines, edge.source, edge.target)
+        way = _way(wrapping, edge.source, edge.target)
         if edge.labelled:
-            shape = visible(view.words.shape(edge.shape))
+            shape = visible(view.notation.shape(edge.shape))
             if way == TURNS:
-                tail = _beside_turn(around, lines, edge)
+                tail = _beside_turn(around, wrapping, edge)
             elif edge.straight and direction == "TB":
                 source, target = around[edge.source], around[edge.target]
                 left = sum([frame not in target for frame in source]) if source else 0
@@ -74,14 +75,14 @@ def lines_of_shape(shape: str) -> Sequence[str]:
     return [first + times.rstrip(), rest] if times and len(shape) > LONGEST_SHAPE else [shape]
 
 
-def _way(lines: Lines, source: int, target: int) -> str:
+def _way(wrapping: Wrapping, source: int, target: int) -> str:
     """Return how an edge goes, or "" where it goes on in a line from left to right."""
-    if lines.part(source, target):
-        return TURNS if (source, target) in lines.turns else PARTS
-    return BACK if lines.runs_back(source) else ""
+    if wrapping.part(source, target):
+        return TURNS if (source, target) in wrapping.turns else PARTS
+    return BACK if wrapping.runs_back(source) else ""
 
 
-def _least_length(view: View, edge: Edge, around: Frames) -> int:
+def _least_length(view: View, edge: Edge, around: ClustersAround) -> int:
     """Return over how many rows an edge goes at least: so many that it comes from above the frame.
 
     Its target may be computed from tensors of the block's own as well. They stand in the frame,
@@ -131,13 +132,13 @@ def _look(
     return f" [{attributes_of(look)}]" if look else ""
 
 
-def _beside_turn(around: Frames, lines: Lines, edge: Edge) -> tuple[int, float, bool]:
+def _beside_turn(around: ClustersAround, wrapping: Wrapping, edge: Edge) -> tuple[int, float, bool]:
     """Return where the shape stands beside an arrow from a line to the next.
 
     That is on the outer side, where no arrow goes; or in the frame around the box, which has no
     room there.
     """
-    outer = -1 if lines.runs_back(edge.source) else 1
+    outer = -1 if wrapping.runs_back(edge.source) else 1
     leaves = {*around[edge.source]} - {*around[edge.target]}
     return (-outer, WITHIN, False) if leaves else (outer, BELOW, False)
 

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from archdsl.backends.diagram.edges import edges_between, longest_paths, main_path, rated
-from archdsl.backends.diagram.folding import Folder
-from archdsl.backends.diagram.labels import ROW
-from archdsl.backends.diagram.lines import MOST_ACROSS
-from archdsl.backends.diagram.rows import breaks
-from archdsl.backends.diagram.titles import Titles
-from archdsl.backends.diagram.tree import Tree
-from archdsl.backends.diagram.uses import grouped
-from archdsl.backends.diagram.view import Box, Cluster, Edge, View, boxes_in
-from archdsl.backends.diagram.wording import Words
+from archdsl.backends.diagram.notation import Notation
+from archdsl.backends.diagram.view.edges import edges_between, longest_paths, main_path, rated
+from archdsl.backends.diagram.view.folding import Folder
+from archdsl.backends.diagram.view.inline_groups import grouped
+from archdsl.backends.diagram.view.scope_tree import ScopeTree
+from archdsl.backends.diagram.view.summaries import Summaries, breaks
+from archdsl.backends.diagram.view.view import Box, Cluster, Edge, View, boxes_in
 from archdsl.backends.formulas import readable
 from archdsl.graph import CheckedGraph, Scope
 
@@ -24,10 +21,13 @@ MOST_BOXES = 60  # by default: what is read at a glance
 MOST_POINTS = 1_600
 # From left to right: as wide as lines of such a page, and so many of them as leave it legible.
 MOST_LINES = 2
+# Of one line: 257 mm as well, less what widths that are only estimated may be wrong by.
+MOST_ACROSS = 1_560
 FULL = 0.9  # lines are not equally long
 MOST_OF_A_LINE = 3 / 4
 ACROSS = 145  # points of a box, with its arrow and the shape beside it
 FEW = 12  # boxes: fewer say so little that a picture may be higher than a page
+ROW = 19  # points of a row of a box
 GAP = 30  # points between boxes, with the shape beside the arrow
 FRAME = 46  # points that the frame of an open block adds
 LEGEND = 95  # points
@@ -37,11 +37,11 @@ def foldable(checked: CheckedGraph) -> CheckedGraph:
     """Return the network, with groups for blocks put in with `inline` if it is too wide without."""
     if sum(not node.scope.name for node in checked.nodes.values()) <= MOST_BOXES:
         return checked
-    tree = Tree(checked)
+    tree = ScopeTree(checked)
     return grouped(tree) if Folder(tree).count(1, MOST_BOXES) > MOST_BOXES else checked
 
 
-class Network:
+class Viewer:
     """A network with all that is needed to look at it in several ways.
 
     Attributes:
@@ -50,10 +50,10 @@ class Network:
 
     def __init__(self, checked: CheckedGraph, unfold: Sequence[str] = ()) -> None:
         self.checked = checked
-        self.tree = Tree(checked)
+        self.tree = ScopeTree(checked)
         self.folder = Folder(self.tree, unfold)
-        self.words = Words(readable(checked))
-        self.titles = Titles(self.tree, self.words)
+        self.notation = Notation(readable(checked))
+        self.summaries = Summaries(self.tree, self.notation)
 
     def view(self, depth: int) -> View:
         """Fold blocks with `depth` and more around them, and find the edges and the main path."""
@@ -70,9 +70,9 @@ class Network:
         boxes = outline.boxes
         main = main_path(self.checked, boxes, outline.paths)
         items = chain.from_iterable(box.turn for box in boxes if box.kind in ("block", "run"))
-        said = {item.name: self.titles.of(item) for item in items if isinstance(item, Scope)}
+        said = {item.name: self.summaries.of(item) for item in items if isinstance(item, Scope)}
         edges = rated(boxes, outline.edges, main)
-        return View(self.checked, outline.children, boxes, edges, main, self.words, said)
+        return View(self.checked, outline.children, boxes, edges, main, self.notation, said)
 
     def fitting(self, direction: str = "TB") -> View:
         """Open as many levels of blocks as fit on a page, and at least the first.
@@ -111,7 +111,7 @@ class Network:
         """Count the rows of a box; the title of a group takes two if it is long."""
         if box.kind in ("block", "run"):
             groups = [item for item in box.turn if isinstance(item, Scope) and not item.block]
-            broken = sum(breaks(group.label, self.titles.of(group)) for group in groups)
+            broken = sum(breaks(group.label, self.summaries.of(group)) for group in groups)
             return len(box.turn) + broken + (box.kind == "run")
         return len(box.heads) + max(1, len(box.items)) + (box.times > 1)
 

@@ -1,16 +1,16 @@
-"""What is said of a block beside its name: the arguments that tell its uses apart."""
+"""What is said of a block beside its name, in short: the arguments that tell its uses apart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from archdsl.backends.diagram.runs import runs_in
-from archdsl.backends.diagram.stacks import goes_on
-from archdsl.backends.diagram.tree import Level, Tree
-from archdsl.backends.diagram.wording import LONGEST_ARGUMENTS, Words, beginning, kind_of
+from archdsl.backends.diagram.notation import LONGEST_ARGUMENTS, Notation, beginning, kind_of
+from archdsl.backends.diagram.view.scope_tree import Level, ScopeTree
+from archdsl.backends.diagram.view.stacks_and_runs import goes_on, runs_in
 from archdsl.graph import Node, Scope
 
 MOST_COMPARED = 1_000  # uses of a block
+LONGEST_LINE = 28  # characters of the label of a group with its only layer
 MOST_SAID = LONGEST_ARGUMENTS // len("a 1, ")
 
 Block = tuple[str, ...]  # its name and those of its parameters, since two files may share a name
@@ -20,12 +20,12 @@ def _block(scope: Scope) -> Block:
     return scope.block, *scope.arguments
 
 
-class Titles:
+class Summaries:
     """Short descriptions of the blocks of a network."""
 
-    def __init__(self, tree: Tree, words: Words) -> None:
+    def __init__(self, tree: ScopeTree, notation: Notation) -> None:
         self.tree = tree
-        self.words = words
+        self.notation = notation
         self.uses: dict[Block, list[Scope]] = {}
         for scope in tree.checked.scopes.values():
             self.uses.setdefault(_block(scope), []).append(scope)
@@ -43,7 +43,7 @@ class Titles:
         are too long, those come first that tell the most uses apart.
         """
         if only := self._only_layer(scope):
-            said = self.words.arguments(only.layer)
+            said = self.notation.arguments(only.layer)
             return said if scope.block else f"{kind_of(only.layer)} {said}".rstrip()
         if not scope.block:
             return self._uses_in(scope)
@@ -60,7 +60,7 @@ class Titles:
 
     def _parts(self, scope: Scope, names: Sequence[str]) -> Iterator[str]:
         for name in names:
-            yield f"{name} {self.words.value(scope.arguments[name])}"
+            yield f"{name} {self.notation.value(scope.arguments[name])}"
 
     def _telling(self, uses: Sequence[Scope]) -> Sequence[str]:
         """Return the parameters of a block of which its uses have different values."""
@@ -72,7 +72,7 @@ class Titles:
         ]
 
     def _differ(self, one: object, other: object) -> bool:
-        return one is not other and self.words.value(one) != self.words.value(other)
+        return one is not other and self.notation.value(one) != self.notation.value(other)
 
     def _ordered(self, names: Sequence[str], uses: Sequence[Scope]) -> Sequence[str]:
         """Put those parameters first that tell the uses apart.
@@ -80,7 +80,9 @@ class Titles:
         Each next one is that which tells apart the most of those that the ones before it leave
         together. So many as have room are chosen.
         """
-        values = {name: [self.words.value(use.arguments[name]) for use in uses] for name in names}
+        values = {
+            name: [self.notation.value(use.arguments[name]) for use in uses] for name in names
+        }
         found: list[str] = []
         told = [0] * len(uses)
         while values and len(found) < MOST_SAID:
@@ -120,3 +122,8 @@ class Titles:
                 return None
             last = item
         return first if isinstance(first, Node) else None
+
+
+def breaks(label: str, said: str) -> bool:
+    """Tell whether what is said of a group stands in a line of its own, below its label."""
+    return bool(said) and len(label) + len(said) > LONGEST_LINE

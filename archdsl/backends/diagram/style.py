@@ -1,4 +1,4 @@
-"""Colours: by family of layer, and by how much a node costs.
+"""How a picture looks. Its colours tell the families of layers, or how much a node costs.
 
 The families have the colours of Paul Tol's "light" scheme (https://sronpersonalpages.nl/~pault/),
 made for cells with black text that the colour-blind can tell apart. The dark theme has the same
@@ -8,8 +8,13 @@ hues, mixed with its background. Heat is a ramp of one hue, which any eye puts i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+
+from archdsl.backends.diagram.figures import Figures, Heat
+from archdsl.backends.diagram.notation import Notation
+from archdsl.backends.diagram.view.view import Box
 
 FAMILIES: Mapping[str, str] = {
     "convolution": "#77AADD",
@@ -97,3 +102,24 @@ def mixed(under: str, over: str, share: float) -> str:
 
 def _parts(color: str) -> tuple[str, str, str]:
     return color[1:3], color[3:5], color[5:7]
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """How a picture looks: theme, counts in the boxes, and the heat of each box."""
+
+    theme: Theme
+    figures: Figures
+    notation: Notation
+    counts: bool = False
+    heat: dict[int, float] = field(default_factory=dict)
+    heated: Heat | None = None  # by what; None for colours by family
+    # What is said of a layer, and the labels of boxes in DOT: thousands are the same.
+    said: dict[tuple[int, str], tuple[str, str, str, str]] = field(default_factory=dict)
+    labels: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+    def fill(self, box: Box, family: str) -> str:
+        """Return the fill of a row of a box."""
+        if self.heated:
+            return self.theme.warm(self.heat.get(box.index, 0.0))
+        return self.theme.family(family) if family else self.theme.block

@@ -1,19 +1,23 @@
-"""Arguments, shapes and counts in the short form that figures use: "3x3, 64, /2"."""
+"""Arguments, shapes and counts in the short notation of pictures: "3x3, 64, /2"."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from archdsl.backends.formulas import Formulas
+from archdsl.diagnostics import printable
 from archdsl.layers.base import Layer, Shape, squeeze
 from archdsl.layers.sizes import Formula, Size
 
 LONGEST_LABEL = 80  # characters of a text from the spec in a picture
 LONGEST_ARGUMENTS = 40
+LONGEST_TEXT = 4_096
+PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*").fullmatch  # what shows as it stands
 MOST_LISTED = 8
 MORE = "..."
-# What a figure leaves out: it shows in the shapes, or decides nothing that a reader asks for.
+# What a picture leaves out: it shows in the shapes, or decides nothing that a reader asks for.
 UNSAID = {
     "affine",
     "bias",
@@ -50,6 +54,14 @@ def short(text: str, limit: int = LONGEST_LABEL) -> str:
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
+@lru_cache(1024)  # the same few names and shapes stand in a picture again and again
+def visible(text: str, limit: int = LONGEST_LABEL) -> str:
+    """Cut text to a label's length, with control and bidirectional characters as escapes."""
+    if len(text) <= limit and PLAIN(text):
+        return text
+    return printable(short(text, limit), 2 * LONGEST_TEXT)
+
+
 def kind_of(layer: Layer) -> str:
     """Return what a layer is called in the language: "Conv2d", "concat"."""
     return layer.word or type(layer).__name__
@@ -68,8 +80,8 @@ def beginning(parts: Iterable[str], between: str, limit: int) -> str:
     return text
 
 
-class Words:
-    """Says what a network is made of in the short form of figures.
+class Notation:
+    """Writes what a network is made of as pictures do, in short.
 
     Attributes:
         formulas: writes its sizes.
@@ -80,7 +92,7 @@ class Words:
         self._shapes: dict[Shape, str] = {}
 
     def arguments(self, layer: Layer) -> str:
-        """Say the arguments of a layer that matter in a figure: "3x3, 64, /2"."""
+        """Say the arguments of a layer that matter in a picture: "3x3, 64, /2"."""
         given = layer.given()
         parts: list[str] = []
         for name in SAID_FIRST:

@@ -7,23 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from archdsl.backends.diagram.arrows import BESIDE, arrows, lines_of_shape
-from archdsl.backends.diagram.escaping import attributes_of, dot_html, dot_quoted, visible
-from archdsl.backends.diagram.frames import (
+from archdsl.backends.diagram.box_rows import name_of, sign_of
+from archdsl.backends.diagram.dot.arrows import BESIDE, arrows, lines_of_shape
+from archdsl.backends.diagram.dot.clusters import (
     MARGIN,
-    Frames,
+    ClustersAround,
     aside,
-    frames_around,
+    clusters_around,
     least_widths,
     title_of,
 )
-from archdsl.backends.diagram.labels import SIZE, SMALL, label_of_box, width_of_label
-from archdsl.backends.diagram.legend import legend
-from archdsl.backends.diagram.lettering import width_of
-from archdsl.backends.diagram.lines import Lines, lines_of
-from archdsl.backends.diagram.rows import Style, name_of, sign_of
-from archdsl.backends.diagram.view import Box, Cluster, View, boxes_in
-from archdsl.backends.diagram.wording import Words, kind_of
+from archdsl.backends.diagram.dot.html_labels import SIZE, SMALL, label_of_box, width_of_label
+from archdsl.backends.diagram.dot.legend import legend
+from archdsl.backends.diagram.dot.lettering import width_of
+from archdsl.backends.diagram.dot.quoting import attributes_of, dot_html, dot_quoted
+from archdsl.backends.diagram.dot.wrapping import Wrapping, wrapped
+from archdsl.backends.diagram.notation import Notation, kind_of, visible
+from archdsl.backends.diagram.style import Style
+from archdsl.backends.diagram.view.view import Box, Cluster, View, boxes_in
 from archdsl.graph import Node
 
 FONT = "Helvetica"
@@ -51,36 +52,36 @@ def to_dot(
     lines = [f"digraph {dot_quoted(visible(view.checked.name))} {{"]
     lines += [f"  {line}" for line in _settings(view, style, direction, explained)]
     clusters = iter(range(len(view.checked.scopes) + 1))
-    around = frames_around(view)
+    around = clusters_around(view)
     titled = least_widths(view, around) if direction == "TB" else {}
     widths = {
-        box.index: max(_width(box, view.words), titled.get(box.index, 0))
+        box.index: max(_width(box, view.notation), titled.get(box.index, 0))
         for box in (view.boxes if direction == "TB" else ())
     }
     apart = aside(view) if direction == "TB" else frozenset()
     side_by_side = direction == "LR" if stacked is None else stacked
     writer = _Writer(view, style, names, widths, apart, side_by_side)
     lines += writer.children(view.children, clusters, 0)
-    broken = _broken(view, style, around, side_by_side) if direction == "LR" else Lines()
-    lines += [f"  {line}" for line in _beginnings(broken, names)]
-    lines += [f"  {arrow}" for arrow in arrows(view, style, names, around, direction, broken)]
+    wrapping = _wrapped(view, style, around, side_by_side) if direction == "LR" else Wrapping()
+    lines += [f"  {line}" for line in _beginnings(wrapping, names)]
+    lines += [f"  {arrow}" for arrow in arrows(view, style, names, around, direction, wrapping)]
     return "\n".join([*lines, "}", ""])
 
 
-def _beginnings(lines: Lines, names: Mapping[int, str]) -> Iterator[str]:
+def _beginnings(wrapping: Wrapping, names: Mapping[int, str]) -> Iterator[str]:
     """Hold the left ends of lines below each other, in order, by a point that is not seen."""
-    if lines.left:
+    if wrapping.left:
         point = dot_quoted(BEGINNING)
         yield f'{point} [shape="point" style="invis" width="0" ordering="out"]'
-        for index in lines.left:
+        for index in wrapping.left:
             yield f'{point} -> {names[index]} [style="invis" weight="0"]'
 
 
-def _broken(view: View, style: Style, around: Frames, stacked: bool) -> Lines:
+def _wrapped(view: View, style: Style, around: ClustersAround, stacked: bool) -> Wrapping:
     """Break a picture from left to right into lines as wide as a page."""
     shapes: dict[int, float] = {}
     for edge in view.edges:
-        said = lines_of_shape(visible(view.words.shape(edge.shape)))
+        said = lines_of_shape(visible(view.notation.shape(edge.shape)))
         shapes.setdefault(edge.source, max([width_of(f" {line} ", SMALL) for line in said]))
 
     def width(index: int) -> float:
@@ -89,13 +90,13 @@ def _broken(view: View, style: Style, around: Frames, stacked: bool) -> Lines:
             return width_of_label(view, box, style, stacked)
         if box.kind == "merge":
             return BAR_ACROSS
-        return width_of(name_of(box, view.words), SIZE, bold=True) + PILL
+        return width_of(name_of(box, view.notation), SIZE, bold=True) + PILL
 
     def gap(source: int, target: int) -> float:
         frames = {*around[source]} ^ {*around[target]}
         return ARROW + shapes.get(source, 0) + MARGIN * len(frames)
 
-    return lines_of(view, around, width, gap)
+    return wrapped(view, around, width, gap)
 
 
 def names_of(boxes: Sequence[Box]) -> Mapping[int, str]:
@@ -198,9 +199,9 @@ class _Writer(NamedTuple):
             "height": "0.28",
             "margin": "0.12,0.04",
         }
-        text = f"<B>{dot_html(name_of(box, self.style.words))}</B>"
+        text = f"<B>{dot_html(name_of(box, self.style.notation))}</B>"
         if box.kind == "tensor":
-            text = dot_html(name_of(box, self.style.words))
+            text = dot_html(name_of(box, self.style.notation))
             attributes["shape"] = "note"
             attributes["style"] = f"filled{dashed}"
         return f"{name} [{attributes_of(attributes)} {tooltip} label=<{text}>]"
@@ -242,9 +243,11 @@ def _frame(dashed: bool, aside: bool, size: int, fill: str, color: str, muted: s
     )
 
 
-def _width(box: Box, words: Words) -> int:
+def _width(box: Box, notation: Notation) -> int:
     """Return how wide a box in a frame must be, so that the shape below it stays in the frame."""
-    return _width_for(visible(words.shape(box.nodes[-1].shape))) if box.scope and box.nodes else 0
+    return (
+        _width_for(visible(notation.shape(box.nodes[-1].shape))) if box.scope and box.nodes else 0
+    )
 
 
 @lru_cache(256)

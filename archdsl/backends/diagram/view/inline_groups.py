@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise, takewhile
 
-from archdsl.backends.diagram.stacks import goes_on
-from archdsl.backends.diagram.tree import Item, Tree
+from archdsl.backends.diagram.view.scope_tree import NodeOrScope, ScopeTree
+from archdsl.backends.diagram.view.stacks_and_runs import goes_on
 from archdsl.diagnostics import Use
 from archdsl.graph import CheckedGraph, Node, Scope
 
 SEPARATORS = "_.-"
 
 
-def grouped(tree: Tree) -> CheckedGraph:
+def grouped(tree: ScopeTree) -> CheckedGraph:
     """Return the network with a scope for each use of a block that the first level holds inline.
 
     The scope is called as the labels in it begin: `inception_3a` for `inception_3a_1x1` and
@@ -36,7 +36,7 @@ def grouped(tree: Tree) -> CheckedGraph:
     return replace(checked, scopes=scopes, nodes=nodes)
 
 
-def _uses(tree: Tree) -> Iterator[tuple[Use, Sequence[Node]]]:
+def _uses(tree: ScopeTree) -> Iterator[tuple[Use, Sequence[Node]]]:
     """Yield the uses of blocks on the first level with the nodes that each made.
 
     A loop uses a block at one place again and again: where its first line comes again, it begins
@@ -55,7 +55,7 @@ def _uses(tree: Tree) -> Iterator[tuple[Use, Sequence[Node]]]:
         yield use, inside
 
 
-def _outermost(item: Item) -> Use | None:
+def _outermost(item: NodeOrScope) -> Use | None:
     return item.trail[-1] if isinstance(item, Node) and item.trail else None
 
 

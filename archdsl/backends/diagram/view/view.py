@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from archdsl.backends.diagram.tree import Item
-from archdsl.backends.diagram.wording import Words
+from archdsl.backends.diagram.notation import Notation
+from archdsl.backends.diagram.view.scope_tree import NodeOrScope
 from archdsl.graph import CheckedGraph, Node, Output, Scope
 from archdsl.layers.base import Shape
 
@@ -34,7 +34,7 @@ class Box:
 
     index: int
     kind: Kind
-    items: tuple[Item, ...]
+    items: tuple[NodeOrScope, ...]
     nodes: tuple[Node, ...]
     start: int
     scope: str
@@ -52,7 +52,7 @@ class Box:
         raise ValueError(f"a box of kind {self.kind} stands for no block")
 
     @property
-    def turn(self) -> tuple[Item, ...]:
+    def turn(self) -> tuple[NodeOrScope, ...]:
         """What a run repeats, as it stands there first; of other boxes, all items."""
         return self.items[: len(self.items) // self.times] if self.kind == "run" else self.items
 
@@ -105,8 +105,8 @@ class View(NamedTuple):
         boxes: all boxes; a box comes after those from which it reads, where that is possible.
         edges: in the order of the boxes that they lead to.
         main: the indices of the boxes on the main path, in its order.
-        words: say its arguments, shapes and counts.
-        titles: of each block that stands as a box or at the head of one, by its name: what is
+        notation: say its arguments, shapes and counts.
+        summaries: of each block that stands as a box or at the head of one, by its name: what is
             said beside it.
     """
 
@@ -115,8 +115,8 @@ class View(NamedTuple):
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
     main: tuple[int, ...]
-    words: Words
-    titles: Mapping[str, str]
+    notation: Notation
+    summaries: Mapping[str, str]
 
 
 def boxes_in(children: Sequence[Box | Cluster]) -> Iterator[Box]:

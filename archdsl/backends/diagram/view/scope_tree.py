@@ -11,7 +11,7 @@ from typing import NamedTuple
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import Layer
 
-Item = Node | Scope
+NodeOrScope = Node | Scope
 
 
 class Level(NamedTuple):
@@ -23,7 +23,7 @@ class Level(NamedTuple):
         plain: whether all of them are layers.
     """
 
-    items: Sequence[Item]
+    items: Sequence[NodeOrScope]
     starts: Sequence[int]
     plain: bool = False
 
@@ -43,7 +43,7 @@ class Spans(NamedTuple):
     whole: bool
 
 
-class Tree:
+class ScopeTree:
     """A network by scopes. Nodes have places: all in a scope follow each other.
 
     In the graph they do so too, save for what `reuse` adds to the scope of a block later on.
@@ -91,7 +91,7 @@ class Tree:
         place, end = starts.get(scope.name, 0), ends.get(scope.name, 0)
         if scope.name not in around:
             return Level(self.nodes[place:end], range(place, end + 1), plain=True)
-        items: list[Item] = []
+        items: list[NodeOrScope] = []
         found = [place]
         while place < end:
             within = self.nodes[place].scope

@@ -10,12 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from archdsl.backends.diagram.lettering import with_lengths
-from archdsl.backends.diagram.problems import (
-    EngineFailed,
-    NoEngine,
-    TooSlow,
-)
+from archdsl.backends.diagram.dot.lettering import with_lengths
+from archdsl.backends.diagram.problems import EngineFailed, NoEngine, TooSlow
 from archdsl.diagnostics import ArchError
 
 LONGEST = 60  # seconds

@@ -1,4 +1,4 @@
-"""The lines of a picture from left to right, where one would be wider than a page.
+"""Wraps a picture from left to right into lines, where one would be wider than a page.
 
 Every second line runs back, from right to left: where one ends, the next begins right below. So the
 halves of a U-Net stand above each other, and what skips from one to the other goes down.
@@ -11,18 +11,16 @@ from functools import partial
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from archdsl.backends.diagram.frames import Frames, aside
-from archdsl.backends.diagram.view import View
+from archdsl.backends.diagram.dot.clusters import ClustersAround, aside
+from archdsl.backends.diagram.view.view import View
+from archdsl.backends.diagram.view.viewer import MOST_ACROSS
 
-# As wide as the text of an A4 page on its side, 257 mm, if letters of 11 points are shown at 5;
-# less what widths that are only estimated may be wrong by.
-MOST_ACROSS = 1_560
 MOST_TRIED = 200  # boxes on the main path: of longer ones not every place to turn is tried
 
 Cuts = tuple[int, ...]  # the places on the main path at which lines begin, but for the first
 
 
-class Lines(NamedTuple):
+class Wrapping(NamedTuple):
     """Which line each box of a picture stands in.
 
     Attributes:
@@ -44,9 +42,12 @@ class Lines(NamedTuple):
         return bool(self.of) and self.of[source] != self.of[target]
 
 
-def lines_of(
-    view: View, around: Frames, width: Callable[[int], float], gap: Callable[[int, int], float]
-) -> Lines:
+def wrapped(
+    view: View,
+    around: ClustersAround,
+    width: Callable[[int], float],
+    gap: Callable[[int, int], float],
+) -> Wrapping:
     """Break the main path into as few lines as fit on a page.
 
     A line ends between what stands at the top level; where that doesn't do, within frames, which
@@ -64,7 +65,7 @@ def lines_of(
         [tails.get(index, 0) for index in main],
     )
     if not main or path.across(()) <= MOST_ACROSS:
-        return Lines()
+        return Wrapping()
     skips = _skips(view)
     found: list[tuple[float, int, int, Cuts]] = []  # the best comes first
     framed = any(around.values())
@@ -78,12 +79,12 @@ def lines_of(
             if not path.excess(cuts):
                 break
     if not found:
-        return Lines()
+        return Wrapping()
     _, _, level, cuts = min(found)
     turns = frozenset((main[at - 1], main[at]) for at in cuts)
     ends = pairwise((0, *cuts, len(main)))
     left = [main[end - 1 if line % 2 else start] for line, (start, end) in enumerate(ends)]
-    return Lines(_spread(view, around, cuts, level), left, turns)
+    return Wrapping(_spread(view, around, cuts, level), left, turns)
 
 
 class _Path(NamedTuple):
@@ -201,13 +202,13 @@ def _tails(
     return tails
 
 
-def _unit(around: Frames, index: int, level: int) -> object:
+def _unit(around: ClustersAround, index: int, level: int) -> object:
     """Return the frame around a box that stands in `level` others, or the box."""
     frames = around[index]
     return frames[level] if level < len(frames) else index
 
 
-def _spread(view: View, around: Frames, cuts: Cuts, level: int) -> Sequence[int]:
+def _spread(view: View, around: ClustersAround, cuts: Cuts, level: int) -> Sequence[int]:
     """Return the line of each box: beside the main path, that of what it reads or who reads it."""
     lines: dict[object, int] = {}
     for at, index in enumerate(view.main):

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from archdsl.backends.diagram.escaping import dot_html
-from archdsl.backends.diagram.lettering import width_of
-from archdsl.backends.diagram.palette import Theme
-from archdsl.backends.diagram.rows import Row, Style, families_of, rows_of
-from archdsl.backends.diagram.view import Box, View
+from archdsl.backends.diagram.box_rows import BoxRow, families_of, rows_of
+from archdsl.backends.diagram.dot.lettering import width_of
+from archdsl.backends.diagram.dot.quoting import dot_html
+from archdsl.backends.diagram.style import Style, Theme
+from archdsl.backends.diagram.view.view import Box, View
 
 SIZE, SMALL = 11, 9  # of letters, in points
 PADDING = 4  # points around the text of a cell
@@ -47,7 +47,7 @@ def width_of_label(view: View, box: Box, style: Style, stacked: bool) -> float:
     return width
 
 
-def _width_of(row: Row, stacked: bool) -> float:
+def _width_of(row: BoxRow, stacked: bool) -> float:
     strong = width_of(row.strong, SIZE, bold=True)
     parts = [width_of(text, SMALL if row.small else SIZE) for text in _lines(row.text)]
     if stacked:
@@ -55,7 +55,7 @@ def _width_of(row: Row, stacked: bool) -> float:
     return strong + width_of(" ", SIZE) + sum(parts)
 
 
-def _label(rows: Sequence[Row], box: Box, style: Style, width: int, stacked: bool) -> str:
+def _label(rows: Sequence[BoxRow], box: Box, style: Style, width: int, stacked: bool) -> str:
     theme = style.theme
     named = not stacked and any(row.name for row in rows)
     lines = [
@@ -75,7 +75,7 @@ def _label(rows: Sequence[Row], box: Box, style: Style, width: int, stacked: boo
 
 
 @lru_cache(1024)  # equal layers have equal rows
-def _cells(row: Row, named: bool, color: str) -> str:
+def _cells(row: BoxRow, named: bool, color: str) -> str:
     """Return a cell of what it is and a cell of its name, or one cell where it has no name."""
     text = f"<B>{dot_html(row.strong)}</B> " if row.strong else ""
     if row.text:
@@ -90,7 +90,7 @@ def _cells(row: Row, named: bool, color: str) -> str:
 
 
 @lru_cache(1024)
-def _stacked(row: Row, color: str) -> str:
+def _stacked(row: BoxRow, color: str) -> str:
     """Return a cell of lines below each other: what it is, what is said of it, and its name."""
     said = _lines(row.text)
     parts = [

@@ -1,16 +1,53 @@
-"""Runs of equal blocks or layers: the same again, each time on the output of the one before."""
+"""What of a scope is drawn as one box: stacks of layers, and runs of equal blocks or layers.
+
+A stack is a layer with those that only go on with its output. A run is the same again, each time on
+the output of the one before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from archdsl.backends.diagram.stacks import goes_on, kind_of_node
-from archdsl.backends.diagram.tree import Item, Level, Tree
+from archdsl.backends.diagram.view.scope_tree import Level, NodeOrScope, ScopeTree
+from archdsl.backends.diagram.view.view import Kind
 from archdsl.graph import Node, Scope
+from archdsl.layers.base import POINTWISE, Layer
 
+MERGES = "merge"
+TENSORS = "tensor"
 LONGEST_PERIOD = 4  # a block and its wiring: DenseNet's layer and the `concat` behind it
+
+
+def goes_on(tree: ScopeTree, last: NodeOrScope, node: NodeOrScope) -> bool:
+    """Tell whether a layer only goes on with the output of another, place by place."""
+    return (
+        isinstance(node, Node)
+        and node.facts.windows == POINTWISE
+        and node.facts.macs == 0
+        and isinstance(last, Node)
+        and node.inputs == (last.name,)
+        and tree.reads[tree.places[last.name]] == 1
+        and node.shape == last.shape
+        and _kind_of_layer(type(last.layer)) == _kind_of_layer(type(node.layer)) == "layers"
+    )
+
+
+def kind_of_node(node: Node) -> Kind:
+    """Return as what kind of box a node is drawn."""
+    return _kind_of_layer(type(node.layer))
+
+
+@lru_cache(256)  # of few kinds of layers, asked for at every node
+def _kind_of_layer(layer: type[Layer]) -> Kind:
+    family = layer.family()
+    if family == MERGES:
+        return "merge"
+    if family == TENSORS:
+        return "tensor" if layer.word == "parameter" else "input"
+    return "layers"
 
 
 class Run(NamedTuple):
@@ -25,7 +62,7 @@ class Run(NamedTuple):
         return self.start + self.period * self.times
 
 
-def runs_in(tree: Tree, level: Level) -> tuple[Run, ...]:
+def runs_in(tree: ScopeTree, level: Level) -> tuple[Run, ...]:
     """Find the runs among the items of a scope, from the first item on.
 
     Blocks are equal if their layers, arguments and wiring are. Three and more of them are a run
@@ -46,7 +83,7 @@ def runs_in(tree: Tree, level: Level) -> tuple[Run, ...]:
     return tuple(found)
 
 
-def _keys(tree: Tree, level: Level) -> Sequence[int]:
+def _keys(tree: ScopeTree, level: Level) -> Sequence[int]:
     """Number the items so that equal ones have the same: they have the same layers, in order.
 
     Groups are equal only if what is in them has the same names: nothing else says that they are
@@ -72,7 +109,7 @@ def _names(group: Scope, nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple([node.name[inner:] for node in nodes])
 
 
-def _longest(tree: Tree, level: Level, keys: Sequence[int], start: int) -> Run | None:
+def _longest(tree: ScopeTree, level: Level, keys: Sequence[int], start: int) -> Run | None:
     best: Run | None = None
     if keys[start] not in keys[start + 1 : start + 1 + LONGEST_PERIOD]:
         return None
@@ -98,7 +135,7 @@ def _longest(tree: Tree, level: Level, keys: Sequence[int], start: int) -> Run |
     return best
 
 
-def _is_stack(tree: Tree, items: Sequence[Item], start: int, length: int) -> bool:
+def _is_stack(tree: ScopeTree, items: Sequence[NodeOrScope], start: int, length: int) -> bool:
     """Tell whether some items are the layers of one box, from its first on."""
     first = items[start]
     if not isinstance(first, Node) or kind_of_node(first) != "layers":
@@ -109,7 +146,7 @@ def _is_stack(tree: Tree, items: Sequence[Item], start: int, length: int) -> boo
     return all(goes_on(tree, last, item) for last, item in pairwise(stack))
 
 
-def _same_shapes(tree: Tree, level: Level, start: int, length: int) -> bool:
+def _same_shapes(tree: ScopeTree, level: Level, start: int, length: int) -> bool:
     """Tell whether a period and the next have outputs and parameters of the same shapes."""
     first, middle, end = level.starts[start : start + 2 * length + 1 : length]
     for one, other in zip(tree.nodes[first:middle], tree.nodes[middle:end], strict=True):
@@ -122,7 +159,7 @@ def _same_shapes(tree: Tree, level: Level, start: int, length: int) -> bool:
     return True
 
 
-def _times(tree: Tree, level: Level, keys: Sequence[int], start: int, length: int) -> int:
+def _times(tree: ScopeTree, level: Level, keys: Sequence[int], start: int, length: int) -> int:
     """Count how often a period follows itself."""
     times = 1
     same = keys[start : start + length]
@@ -133,7 +170,7 @@ def _times(tree: Tree, level: Level, keys: Sequence[int], start: int, length: in
     return times
 
 
-def _goes_on_with(tree: Tree, starts: Sequence[int]) -> bool:
+def _goes_on_with(tree: ScopeTree, starts: Sequence[int]) -> bool:
     """Tell whether a period goes on with the output of the one before, which has equal layers.
 
     Both must be wired in the same way, save for the one tensor by which the second reads the first.
@@ -157,7 +194,7 @@ def _goes_on_with(tree: Tree, starts: Sequence[int]) -> bool:
     return len([at for at in sources if start <= at < end]) == sum(tree.reads[start:middle])
 
 
-def _alike(tree: Tree, start: int, middle: int, end: int) -> bool:
+def _alike(tree: ScopeTree, start: int, middle: int, end: int) -> bool:
     """Tell whether the same nodes of two periods are for training, and share modules alike."""
     length = middle - start
     if [at + length for at in tree.in_training(start, middle)] != tree.in_training(middle, end):

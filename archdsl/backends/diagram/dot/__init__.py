@@ -1,0 +1,1 @@
+"""A view in DOT, the language of Graphviz, and Graphviz itself, which draws it."""
