@@ -29,11 +29,11 @@ class Source:
     def position(self, offset: int) -> tuple[int, int]:
         """Return line and column, both from 1, of a character."""
         if not self._starts:
-            self._starts = [0]
-            at = self.text.find("\n")
+            starts, at = [0], self.text.find("\n")
             while at >= 0:
-                self._starts.append(at + 1)
+                starts.append(at + 1)
                 at = self.text.find("\n", at + 1)
+            self._starts = starts  # as a whole: several threads may read one kept source
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 

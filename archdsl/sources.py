@@ -150,9 +150,8 @@ class Reader:
         return self._module(path, os.path.realpath(path), text, root, ())
 
     def _module(self, shown: str, real: str, text: str, root: str, way: tuple[str, ...]) -> Module:
-        source = Source(shown, text)
-        program = self.parser.parse(source)
-        module = Module(source, program)
+        program = self.parser.parse(Source(shown, text))
+        module = Module(program.source, program)
         for name, item, _ in item_names(program):
             if module.items.setdefault(name, item) is not item:
                 module.ambiguous.add(name)  # for the review to say

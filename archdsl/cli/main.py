@@ -28,6 +28,7 @@ from archdsl.diagnostics import ArchError, printable
 
 # Each command lives in the module of its name and is imported when it is asked for.
 COMMANDS = ("check", "count", "draw", "compile", "networks", "layers")
+WITH_LIBRARIES = ("draw", "compile")
 
 # How the system, and Python itself deep inside, say that memory ran out, in small letters.
 NO_MEMORY_SAID = (
@@ -48,6 +49,8 @@ class Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        if name in WITH_LIBRARIES:
+            _silence_logging()
         command: click.Command = import_module(f"archdsl.cli.{name}").command
         return command
 
@@ -113,9 +116,10 @@ def _silence_logging() -> None:
     """Keep off standard error what libraries log where nobody has set up any logging.
 
     The standard library's hashlib does so, with a traceback for each algorithm that it can't load,
-    where memory runs out while lark is imported; that is said below, in a line.
+    where memory runs out while the libraries of drawing and compiling are imported; that is said
+    below, in a line. To import logging itself takes others a fiftieth of their time.
     """
-    import logging  # which lark imports in any case
+    import logging
 
     logging.getLogger().addHandler(logging.NullHandler())
 
@@ -123,7 +127,6 @@ def _silence_logging() -> None:
 def _outcome(arguments: Sequence[str], program: click.Command) -> int:
     """Run a command, say what went wrong, and return the exit status."""
     try:
-        _silence_logging()
         status = program.main(list(arguments), prog_name="archdsl", standalone_mode=False)
         return status if isinstance(status, int) else OK
     except ArchError as error:

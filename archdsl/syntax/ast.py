@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import Span
+from archdsl.diagnostics import Source, Span
 from archdsl.syntax.expressions import (
     Argument,
     Attribute,
@@ -293,4 +293,4 @@ class Program(Node):
     """A file."""
 
     items: tuple[Item, ...]
-    source_path: str
+    source: Source

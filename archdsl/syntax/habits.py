@@ -8,6 +8,7 @@ there and after it. To teach another, add a line to the table and the mistake to
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import NamedTuple
 
 NO_WORD = r"(?!(?:input|output|parameter|buffer|branch|reuse|register|from|let|inline)\b)"
@@ -183,7 +184,7 @@ LEFT = re.compile(r"(?:^|[;{]|->)\s*(?:from\s+)?([A-Za-z_][\w.]*)\s*$", re.ASCII
 MERGES = {"+": "add", "-": "sub", "*": "mul"}
 
 
-def habit(before: str, rest: str, expected: set[str]) -> str:
+def habit(before: str, rest: str, expected: Set[str]) -> str:
     """Return how that is written here which a line has, or "" where that is not known.
 
     Args:

@@ -1,19 +1,11 @@
-"""Parses a file. The only place that knows lark; its errors become diagnostics."""
+"""Parses a file; what is wrong with its text becomes diagnostics."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Set
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
-
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-from lark.exceptions import VisitError
-from lark.grammar import Rule
-from lark.lexer import TerminalDef
-from lark.utils import TextSlice
 
 from archdsl.diagnostics import LONGEST_EXCERPT, MOST_ERRORS, ArchError, Diagnostic, Source, Span
 from archdsl.limits import Limits, OverLimit
@@ -26,20 +18,14 @@ from archdsl.syntax.errors import (
     UnfinishedString,
 )
 from archdsl.syntax.habits import habit
+from archdsl.syntax.kept import KEPT
+from archdsl.syntax.machine import END, Stuck, Token, tables
 from archdsl.syntax.recovery import CLOSING, Fault, Found, Part, item_starts
 from archdsl.syntax.tokens import Statements, TooMany
 from archdsl.syntax.tree import TreeBuilder
 
-TABLES = "tables.json"
-SHIFT = 0  # in these, the action that goes on to a state
 COST_OF_HOLE = 8  # in tokens: to begin anew takes the parser as long
 CHARACTERS_A_TOKEN = 16  # which take as long to look through for brackets
-OPTIONS = {
-    "parser": "lalr",
-    "lexer": "basic",
-    "start": ["file", "hole"],
-    "maybe_placeholders": False,
-}
 WORDS = {
     "NETWORK", "BLOCK", "LET", "FN", "IMPORT", "FROM", "AS", "FOR", "IN", "REPEAT", "IF", "ELSE",
     "MERGE", "RESIDUAL", "WHEN", "SHORTCUT", "BRANCH", "INPUT", "OUTPUT", "PARAMETER", "BUFFER",
@@ -51,7 +37,7 @@ SIGNS = {
     "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`", "RBRACE": "`}`",
     "COLON": "`:`", "COMMA": "`,`", "ARROW": "`->`", "EQUAL": "`=`", "DOT": "`.`",
     "NAME": "a name", "INTEGER": "a number", "FLOAT": "a number", "STRING": "a string",
-    "_NL": "the end of the line", "$END": "the end of the file", "COMPARISON": "a comparison",
+    "_NL": "the end of the line", END: "the end of the file", "COMPARISON": "a comparison",
     "SIGN": "`+` or `-`", "TIMES": "`*` or `/`", "POWER": "`**`", "SHAPE_OF": "`shape(...)`",
 }  # fmt: skip
 OPERATORS = {
@@ -68,23 +54,30 @@ class Parser:
         self.builder = TreeBuilder(limits)
         self.builder.parse_hole = self._hole
         self.statements = Statements(limits.tokens, limits.nesting)
-        tables = json.loads(Path(__file__).with_name(TABLES).read_text(encoding="utf-8"))
-        restore: Callable[..., Lark] = Lark._load_from_dict  # which lark declares no types for
-        self.lark = restore(
-            **_with_numbers(tables), transformer=self.builder, postlex=self.statements
-        )
+        self.tables = tables()
+        self.methods = self.tables.methods(self.builder)
 
     def parse(self, source: Source) -> ast.Program:
-        """Return the syntax tree of a file.
+        """Return the syntax tree of a file, whose source may be an equal one that was read before.
 
         Raises:
             ArchError: with what is wrong in each statement and item of the file.
         """
+        known = KEPT.find(source, self.limits)
+        if known is not None and known.tokens <= self.statements.tokens_left:
+            self.statements.tokens_left -= known.tokens
+            return known.program
+        before = self.statements.tokens_left
+        program = self._parsed(source)
+        KEPT.keep(program, self.limits, before - self.statements.tokens_left)
+        return program
+
+    def _parsed(self, source: Source) -> ast.Program:
         self.builder.source = source
         self.builder.errors = []
         try:
             program = self._run(source.text, 0, len(source.text), "file")
-        except UnexpectedInput as error:
+        except Stuck as error:
             first = _explain(source, error, len(source.text))
             raise ArchError(self._every_error(source) or [first]) from None
         if self.builder.errors:
@@ -109,13 +102,14 @@ class Parser:
         """Parse a part of a text.
 
         Raises:
-            UnexpectedInput: it doesn't follow the grammar.
+            Stuck: it doesn't follow the grammar.
             ArchError: a limit is reached.
         """
         if rule == "file":
             self.builder.described.clear()
         try:
-            return self.lark.parse(TextSlice(text, start, end), start=rule)
+            tokens = self.statements.process(self.tables.lex(text, start, end))
+            return self.tables.run(tokens, end, rule, self.methods)
         except TooMany as error:
             allowed = getattr(self.limits, error.limit)
             asks = {"tokens": "the files have too many words and signs"}.get(
@@ -125,18 +119,14 @@ class Parser:
             raise ArchError(
                 [OverLimit(span=span, limit=error.limit, asks=asks, allowed=allowed)]
             ) from None
-        except VisitError as error:
-            if isinstance(error.orig_exc, ArchError):
-                raise error.orig_exc from None
-            raise
 
     def _hole(self, start: int, end: int) -> ast.Expression | None:
         """Parse the expression in a hole of a string."""
         self.statements.tokens_left -= COST_OF_HOLE
         source = self.builder.source
         try:
-            found: ast.Expression = self._run(source.text, start, end, "hole").children[0]
-        except UnexpectedInput as error:
+            found: ast.Expression = self._run(source.text, start, end, "hole")
+        except Stuck as error:
             self.builder.errors.append(_explain(source, error, end))
             return None
         return found
@@ -168,10 +158,10 @@ class Parser:
         text, stop = source.text, end
         for _ in range(2 * MOST_ERRORS):
             self.builder.errors = []
-            stopped: UnexpectedInput | None = None
+            stopped: Stuck | None = None
             try:
                 self._run(text, start, stop, "file")
-            except UnexpectedInput as error:
+            except Stuck as error:
                 stopped = error
             except ArchError:
                 break
@@ -182,7 +172,7 @@ class Parser:
                 break
             part = part or Part(source.text, start, end)
             self.statements.tokens_left -= (end - start) // CHARACTERS_A_TOKEN
-            found = part.drop(_stop(stopped, stop))
+            found = part.drop(stopped.at)
             if found is not None:
                 diagnostic = _explain_found(source, stopped, end, found)
                 every.setdefault(_line(diagnostic), diagnostic)
@@ -204,14 +194,7 @@ def _span(source: Source, token: Any) -> Span:
     return Span(source, token.start_pos, token.end_pos)
 
 
-def _stop(error: UnexpectedInput, end: int) -> int:
-    """Return where the parser stopped."""
-    if isinstance(error, UnexpectedToken):
-        return end if error.token.type == "$END" else error.token.start_pos or 0
-    return error.pos_in_stream or 0
-
-
-def _explain_found(source: Source, error: UnexpectedInput, end: int, found: Found) -> Diagnostic:
+def _explain_found(source: Source, error: Stuck, end: int, found: Found) -> Diagnostic:
     """Say what is wrong where the reason stands on an earlier line than the parser came to."""
     sign = source.text[found.at : found.at + 1]
     there = Span(source, found.at, found.at + 1)
@@ -238,16 +221,14 @@ def _explain_found(source: Source, error: UnexpectedInput, end: int, found: Foun
     explained = _explain(source, error, end)
     if found.fault is Fault.ENDS and isinstance(explained, UnexpectedText):
         arrow = sign == "-"
-        assert isinstance(error, UnexpectedToken)
-        kinds = set(error.accepts or error.expected)
-        line_end = Token("_NL", "\n", start_pos=found.at + 1, end_pos=found.at + 1)
+        line_end = Token("_NL", "\n", found.at + 1, found.at + 1)
         return UnexpectedText(
             span=Span(source, found.at, found.at + 2) if arrow else there,
             found="the end of the line",
             expected=explained.expected,
             hint="`->` leads to the next stage; without one, leave it out"
             if arrow
-            else _hint(line_end, kinds, source),
+            else _hint(line_end, error.accepted, source),
         )
     return explained
 
@@ -259,27 +240,25 @@ def _how_to_close(source: Source, sign: str, end: int) -> str:
     )
 
 
-def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
-    """Say in the language's own words what lark met and what it expected."""
-    if isinstance(error, UnexpectedCharacters):
-        at = error.pos_in_stream or 0
+def _explain(source: Source, error: Stuck, end: int) -> Diagnostic:
+    """Say in the language's own words what the parser met and what it expected."""
+    token, kinds = error.token, error.accepted
+    if token is None:
+        at = error.at
         character = source.text[at]
         if character == '"':
             line_end = source.text.find("\n", at)
             stop = line_end if 0 <= line_end < end else end
             return UnfinishedString(span=Span(source, at, stop))
         return UnexpectedCharacter(span=Span(source, at, at + 1), character=character)
-    assert isinstance(error, UnexpectedToken)
-    token = error.token
-    kinds = set(error.accepts or error.expected)
     if token.type == "_NL" and kinds & {"RBRACE", "_NL"} == {"RBRACE"}:
         token = _after(source, token)
-    if token.type == "$END":
+    if token.type == END:
         at = len(source.text[:end].rstrip()) or end
         span = Span(source, max(at - 1, 0), at)
     else:
         span = _span(source, token)
-    found = SIGNS.get(token.type) if token.type in ("$END", "_NL") else f"`{token}`"
+    found = SIGNS.get(token.type) if token.type in (END, "_NL") else f"`{token}`"
     if ";" in token:
         found = "`;`"
     if token.type in WORDS:
@@ -291,15 +270,13 @@ def _explain(source: Source, error: UnexpectedInput, end: int) -> Diagnostic:
 
 def _after(source: Source, token: Token) -> Token:
     """Return what follows a line break, as a token: a value of a function, then something else."""
-    word = re.compile(r"(?:[\s;]++|#[^\n]*+)*+(\w+|[^\s\w])").match(
-        source.text, token.start_pos or 0
-    )
+    word = re.compile(r"(?:[\s;]++|#[^\n]*+)*+(\w+|[^\s\w])").match(source.text, token.start_pos)
     if word is None:
         return token
-    return Token("NAME", word[1], start_pos=word.start(1), end_pos=word.end(1))
+    return Token("NAME", word[1], word.start(1), word.end(1))
 
 
-def _expected(kinds: set[str]) -> str:
+def _expected(kinds: Set[str]) -> str:
     """Name what may stand at a place, in as few words as possible."""
     if kinds >= ITEMS:
         return "a network, block, let, fn or import"
@@ -320,12 +297,12 @@ def _expected(kinds: set[str]) -> str:
     return " or ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
-def _hint(token: Token, expected: set[str], source: Source) -> str:
+def _hint(token: Token, expected: Set[str], source: Source) -> str:
     """Say how to mend the mistakes that are made most."""
-    start = source.text.rfind("\n", 0, token.start_pos or 0) + 1
-    end = source.text.find("\n", token.start_pos or 0)
-    before = source.text[max(start, (token.start_pos or 0) - LONGEST_EXCERPT) : token.start_pos]
-    rest = source.text[token.start_pos or 0 : end if end >= 0 else None][:LONGEST_EXCERPT]
+    start = source.text.rfind("\n", 0, token.start_pos) + 1
+    end = source.text.find("\n", token.start_pos)
+    before = source.text[max(start, token.start_pos - LONGEST_EXCERPT) : token.start_pos]
+    rest = source.text[token.start_pos : end if end >= 0 else None][:LONGEST_EXCERPT]
     rest = rest.split("#")[0].rstrip()
     word = re.search(r"(\w+)[ \t]*$", before)
     if token.type == "COLON" and word and word[1] in RESERVED - {"input", "output"}:
@@ -350,63 +327,3 @@ def _hint(token: Token, expected: set[str], source: Source) -> str:
         if "RSQB" in expected:
             return "a `[` is not closed"
     return ""
-
-
-def build_tables() -> str:
-    """Make the tables that are loaded at start-up from the grammar, as JSON.
-
-    Making them takes lark as long as three counts; kept as JSON beside the grammar they are the
-    same for everybody, and nothing is ever unpickled or written to a cache.
-    """
-    grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    data, memo = Lark(grammar, **OPTIONS).memo_serialize([TerminalDef, Rule])
-    data["parser"]["parser"] = _numbered_anew(data["parser"]["parser"])
-    return json.dumps({"data": data, "memo": memo}, separators=(",", ":"), sort_keys=True) + "\n"
-
-
-def _numbered_anew(table: dict[str, Any]) -> dict[str, Any]:
-    """Number tokens by their names and states as they are reached from the first.
-
-    Lark numbers them in the order of its sets, which is another in each process.
-    """
-    names: dict[int, str] = table["tokens"]
-    tokens = {name: number for number, name in enumerate(sorted(names.values()))}
-    actions = {
-        state: sorted(((names[token], *found[token]) for token in found), key=lambda one: one[0])
-        for state, found in table["states"].items()
-    }
-    reached = [table["start_states"][start] for start in sorted(table["start_states"])]
-    states = {state: number for number, state in enumerate(reached)}
-    for state in reached:  # grows as it goes
-        for _, kind, target in actions[state]:
-            if kind == SHIFT and target not in states:
-                states[target] = len(reached)
-                reached.append(target)
-    return {
-        "tokens": {number: name for name, number in tokens.items()},
-        "states": {
-            states[state]: {
-                tokens[name]: [kind, states[target] if kind == SHIFT else target]
-                for name, kind, target in actions[state]
-            }
-            for state in reached
-        },
-        "start_states": {start: states[state] for start, state in table["start_states"].items()},
-        "end_states": {start: states[state] for start, state in table["end_states"].items()},
-    }
-
-
-def _with_numbers(tables: dict[str, Any]) -> dict[str, Any]:
-    """Give the dictionaries that lark keys by number their numbers back; JSON has strings only."""
-    table = tables["data"]["parser"]["parser"]
-    table["tokens"] = {int(key): value for key, value in table["tokens"].items()}
-    table["states"] = {
-        int(state): {int(token): action for token, action in actions.items()}
-        for state, actions in table["states"].items()
-    }
-    tables["memo"] = {int(key): value for key, value in tables["memo"].items()}
-    return tables
-
-
-if __name__ == "__main__":
-    Path(__file__).with_name(TABLES).write_text(build_tables(), encoding="utf-8")

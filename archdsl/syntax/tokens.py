@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+
+from archdsl.syntax.machine import Token
 
 # Before these a line break ends nothing: they can't begin a statement.
 CONTINUES = frozenset({"RBRACE", "ARROW", "ELSE", "SHORTCUT"})
 # After a closing brace a statement has ended, unless one of these goes on with it.
 GOES_ON = CONTINUES | {"AS", "RPAR", "RSQB", "COMMA", "_NL"}
 OPENING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE", "SHAPE_OF": ""}
-
-
-class Token(Protocol):
-    """A lark token, which only parser.py knows."""
-
-    type: str
-    start_pos: int | None
-    end_pos: int | None
-
-    def update(self, type: str | None = None, value: object | None = None) -> Token: ...
 
 
 class TooMany(Exception):
@@ -38,8 +29,6 @@ class Statements:
     and the parser refuses it where a statement can't end. Counts tokens and open brackets on the
     way, since both cost time before anything else is known about a file.
     """
-
-    always_accept = ("_NL",)
 
     def __init__(self, most_tokens: int, most_nesting: int) -> None:
         self.tokens_left = most_tokens
@@ -67,7 +56,7 @@ class Statements:
                     yield line_break
                 line_break = None
             elif last == "RBRACE" and kind not in GOES_ON:
-                yield token.update(type="_NL", value="\n")
+                yield token.of("_NL", "\n")
             if kind in ("LPAR", "LSQB", "LBRACE"):
                 brackets.append(kind)
                 if len(brackets) > self.most_nesting:

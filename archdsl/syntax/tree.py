@@ -25,7 +25,7 @@ class TreeBuilder(Builder):
     def file(self, items: Children) -> ast.Program:
         for span in self.described.values():
             self.misplaced_description(span)
-        return ast.Program(tuple(items), self.source.path)
+        return ast.Program(tuple(items), self.source)
 
     def network(self, children: Children) -> ast.Network:
         _, name, *parameters, body = children
@@ -266,7 +266,7 @@ class TreeBuilder(Builder):
         return self.climb(flat, 0)
 
     def not_in(self, children: Children) -> Any:
-        return children[1].update(value="not in")
+        return children[1].of("IN", "not in")
 
     def climb(self, flat: list[Any], least: int) -> ast.Expression:
         """Take an operand with all operators after it that bind at least as tightly as `least`."""
@@ -357,6 +357,9 @@ class TreeBuilder(Builder):
         span = self.span(value, closing)
         return ast.Index(value, index, span, self.deeper(span, (value, index)))
 
+    def hole(self, children: Children) -> ast.Expression:
+        return cast("ast.Expression", children[0])
+
     def slicing(self, children: Children) -> ast.Slicing:
         value, *rest, closing = children
         bounds: list[ast.Expression | None] = [None, None, None]
@@ -369,7 +372,3 @@ class TreeBuilder(Builder):
         span = self.span(value, closing)
         depth = self.deeper(span, (value, *bounds))
         return ast.Slicing(value, bounds[0], bounds[1], bounds[2], span, depth)
-
-
-# `from` is a word of Python, so its method can't have the rule's name.
-setattr(TreeBuilder, "from", TreeBuilder.from_)

@@ -8,10 +8,9 @@ from random import Random
 
 import pytest
 import torch
-from one_parser import shared
 
 import archdsl
-from archdsl import ArchError, sources
+from archdsl import ArchError
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import memory
 from archdsl.analysis.receptive_field import receptive_fields
@@ -74,10 +73,7 @@ def grown(folder: Path, random: Random) -> archdsl.Network:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_counts_peaks_and_fields(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    monkeypatch.setattr(sources, "Parser", shared)
+def test_counts_peaks_and_fields(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
     network = grown(tmp_path, random)
     checked = network.checked

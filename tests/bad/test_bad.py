@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from one_parser import shared
 
-from archdsl import sources
 from archdsl.cli.main import run
 from archdsl.error_index import every_kind, index
 
@@ -27,11 +25,6 @@ def arguments(spec: Path) -> list[str]:
     if first.startswith("# archdsl "):
         return shlex.split(first)[2:]
     return ["check", spec.name]
-
-
-@pytest.fixture(autouse=True)
-def _one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "Parser", shared)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.stem)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from one_parser import shared
 
 from archdsl import sources
 from archdsl.cli.main import run
@@ -43,7 +42,6 @@ def test_what_is_read(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sources, "Parser", shared)
     monkeypatch.chdir(tmp_path)
     read = []
     for title, text in mistakes(table):

@@ -6,18 +6,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from one_parser import shared
 from shown import Arch, Stages, Value, Wrong, lines
 
-from archdsl import sources
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
-
-
-@pytest.fixture(autouse=True)
-def _one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "Parser", shared)
 
 
 @pytest.fixture

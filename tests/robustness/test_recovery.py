@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from one_parser import shared
 
 from archdsl import ArchError, Limits
 from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Source
+from archdsl.syntax.parser import Parser
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.arch"))
 TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in SPECS}
@@ -28,7 +28,7 @@ INSERTED = [
 
 def found_in(text: str) -> tuple[Diagnostic, ...]:
     try:
-        shared(Limits()).parse(Source("spec.arch", text))
+        Parser(Limits()).parse(Source("spec.arch", text))
     except ArchError as error:
         return error.diagnostics
     return ()
@@ -207,7 +207,7 @@ def test_no_more_errors_are_looked_for_than_are_shown() -> None:
 
 def test_what_is_read_again_counts_as_tokens() -> None:
     text = body(*["ReLU)"] * 3)
-    parser = shared(Limits())
+    parser = Parser(Limits())
     parser.statements.tokens_left = text.count("\n") * 3  # enough to read it once
 
     with pytest.raises(ArchError) as caught:
@@ -233,7 +233,7 @@ def test_time_is_linear_in_the_length_of_what_is_wrong(
 @pytest.mark.parametrize("text", ["\n", "ReLU)\n", ")"])
 def test_memory_stays_small_whatever_is_wrong(text: str) -> None:
     spec = f"network n {{\n  ReLU)\n{text * (2**16 // len(text))}}}}}"
-    shared(Limits())  # what the parser itself needs is there before
+    Parser(Limits())  # what the parser itself needs is there before
 
     tracemalloc.start()
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import archdsl
+from archdsl.syntax import kept
 
 FORMS = {
     "repeat": "network n {{\n  input x: [3, 8, 8]\n  repeat {n} {{ Conv2d(3, 1) }}\n}}\n",
@@ -69,7 +70,11 @@ def test_cost_is_linear(tmp_path: Path, clocked: Clock) -> None:
 
 
 @pytest.mark.slow
-def test_long_files_are_read_in_linear_time(tmp_path: Path, clocked: Clock) -> None:
+def test_long_files_are_read_in_linear_time(
+    tmp_path: Path, clocked: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "MOST_CHARACTERS", 0)  # parsed each time
+
     def reading(lines: int) -> float:
         path = tmp_path / f"{lines}.arch"
         path.write_text("network n {\n  input x: [3, 8, 8]\n" + "  ReLU\n" * lines + "}\n")
@@ -105,7 +110,11 @@ def with_inputs(folder: Path, count: int) -> str:
 
 
 @pytest.mark.slow
-def test_many_inputs_are_read_in_linear_time(tmp_path: Path, clocked: Clock) -> None:
+def test_many_inputs_are_read_in_linear_time(
+    tmp_path: Path, clocked: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "MOST_CHARACTERS", 0)  # parsed each time
+
     def reading(count: int) -> float:
         path = with_inputs(tmp_path, count)
         return clocked(lambda: archdsl.load(path))
