@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from archdsl.diagnostics import Diagnostic, Label, Span
 from archdsl.graph import Graph, Node
 from archdsl.layers.base import DTYPES, Dtype, Layer, LayerError, Shape, WrongDtype, numel
+from archdsl.layers.registry import is_own
 from archdsl.layers.tensor import InputTensor, OwnTensor, numbers
 
 FLOAT: Dtype = "float"
@@ -140,9 +141,9 @@ def dtype_of(layer: Layer, inputs: tuple[Dtype, ...]) -> Dtype:
     except LayerError as error:
         raise WrongDtype(0, str(error)) from None
     except Exception as error:
-        home = type(layer).__module__
-        if home.startswith("archdsl.layers."):
+        if not is_own(type(layer)):
             raise
+        home = type(layer).__module__
         raise WrongDtype(0, f"fails in {home} with {type(error).__name__}: {error}") from error
 
 

@@ -121,7 +121,7 @@ def _node_attributes(
     parameters = _tensors(node.name, facts.params) if owned else {}
     return {
         "type": node.type,
-        "family": layer.family(),
+        "family": layer.family,
         "label": node.label,
         "scope": node.scope.name,
         "arguments": _plain(layer.given()),

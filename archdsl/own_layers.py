@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 from archdsl.layers.base import DTYPES, Layer
+from archdsl.layers.fields import fields_of
 from archdsl.layers.registry import Registry
 
 GROUP = "archdsl.layers"  # of the entry points that a package may declare
@@ -24,7 +25,8 @@ def layer(kind: Kind) -> Kind:
     """Register a class as a layer of the language, under its own name. Use it as a decorator.
 
     Raises:
-        TypeError: it is no subclass of `archdsl.Layer`, or its `takes` is no mapping.
+        TypeError: it is no subclass of `archdsl.Layer`, its `takes` is no mapping, its `family` no
+            text, or an argument is called like something that every layer has.
         ValueError: a layer of this name comes with the package.
     """
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
@@ -33,6 +35,13 @@ def layer(kind: Kind) -> Kind:
     if not isinstance(takes, Mapping) or not {*takes, *takes.values()} <= {*DTYPES} or not takes:
         reason = f"`takes` says what is given for what comes in, {{'int': 'float'}}, not {takes!r}"
         raise TypeError(reason)
+    if clash := sorted(name for name in fields_of(kind) if hasattr(Layer, name)):
+        raise TypeError(f"every layer has a `{clash[0]}`, so no argument of one can be called that")
+    family: object = kind.family
+    if not isinstance(family, str) or not family:
+        raise TypeError(
+            f"`family` is the name of a kind of layers, such as 'linear', not {family!r}"
+        )
     if kind.__name__ in Registry():
         raise ValueError(f"{kind.__name__} is the name of a layer that comes with archdsl")
     _registered[kind.__name__] = kind

@@ -200,3 +200,75 @@ def test_names_of_no_module(name: str, modules: None, tmp_path: Path) -> None:
 def test_a_path_in_the_place_of_a_name_says_what_to_write(modules: None) -> None:
     with pytest.raises(ImportError, match="as in `--layers my_layers`"):
         own_layers.enable("some/folder/my_layers.py")
+
+
+LIKE_OTHERS = '''import archdsl
+
+
+@archdsl.layer
+class Exponential(archdsl.Layer):
+    """The exponential function, whose gradient is its result."""
+
+    def infer(self, inputs):
+        return archdsl.Facts(inputs[0], archdsl.TorchFunction("torch.exp({0})"), apart=True)
+'''
+
+
+@pytest.mark.parametrize("stem", ["linear", "convolution", "normalization", "merge", "tensor"])
+def test_the_name_of_a_file_says_nothing_of_its_layers(
+    stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what may be written over, nor how it is drawn, nor what it is coloured as."""
+    torch = pytest.importorskip("torch")
+    (tmp_path / f"{stem}.py").write_text(LIKE_OTHERS)
+    own_layers.enable(stem, [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, stem)
+    network = archdsl.load(spec(tmp_path, "Linear(8) -> e: Exponential -> ReLU"))
+
+    module = network.compile(device="cpu")
+    output = module(torch.randn(2, 8))
+    output.sum().backward()
+
+    assert network.checked.nodes["e"].layer.family == "own"
+    assert "inplace" not in network.source
+    assert module.get_parameter("0.weight").grad is not None
+    assert "Exponential" in network.draw(format="mmd").data.decode()
+
+
+def test_a_layer_says_how_it_is_drawn_and_what_may_be_written_over(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+
+    @archdsl.layer
+    class Mixed(archdsl.Layer):
+        """The mean of tensors of one shape."""
+
+        family = "attention"
+        merges = True
+        sign = "~"
+
+        def infer(self, inputs: Shapes) -> Facts:
+            mean = "torch.stack([{inputs}]).mean(0)"
+            return Facts(inputs[0], TorchFunction(mean, overwritable=True))
+
+    text = "a: Linear(8) -> from a, x -> m: Mixed -> ReLU"
+    network = archdsl.load(spec(tmp_path, text))
+
+    assert network.graph.nodes["m"]["family"] == "attention"
+    assert "nn.ReLU(inplace=True)" in network.source
+    network.compile(device="cpu")(torch.randn(2, 8)).sum().backward()
+    drawn = network.draw(format="dot").data.decode()
+    assert "~" in drawn
+    assert "Mixed" not in drawn
+
+
+@pytest.mark.parametrize("family", [3, "", None])
+def test_a_family_is_a_name(family: object) -> None:
+    with pytest.raises(TypeError, match="`family` is the name of a kind of layers"):
+        archdsl.layer(type("Odd", (archdsl.Layer,), {"family": family, "infer": None}))
+
+
+@pytest.mark.parametrize("name", ["family", "word", "takes", "infer", "sign"])
+def test_an_argument_is_not_called_like_what_every_layer_has(name: str) -> None:
+    """It would have that for its default."""
+    with pytest.raises(TypeError, match=f"every layer has a `{name}`"):
+        archdsl.layer(type("Odd", (archdsl.Layer,), {"__annotations__": {name: int}}))

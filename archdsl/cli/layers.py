@@ -19,10 +19,10 @@ def command(name: str | None, reading: Reading) -> None:
     layers = Registry(registered() if reading.layers else {})
     if name is None:
         family = ""
-        for kind in sorted(layers.values(), key=lambda kind: (kind.family(), kind.__name__)):
-            if kind.family() != family:
-                click.echo(("\n" if family else "") + kind.family())
-                family = kind.family()
+        for kind in sorted(layers.values(), key=lambda kind: (kind.family, kind.__name__)):
+            if kind.family != family:
+                click.echo(("\n" if family else "") + kind.family)
+                family = kind.family
             click.echo(f"  {signature(kind)}")
             click.echo(f"      {summary(kind)}")
     elif name in layers:

@@ -11,6 +11,7 @@ from archdsl.elaborate.errors import Problem
 from archdsl.elaborate.naming import Place
 from archdsl.graph import Graph, Node, Output, Scope
 from archdsl.layers.base import Facts, Layer, LayerError, Shape, Shapes, construct
+from archdsl.layers.registry import is_own
 from archdsl.layers.sizes import Formula, FormulaError, Size
 from archdsl.layers.traced import Trace, marks
 from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits, OverLimit
@@ -116,9 +117,9 @@ class Recorder:
             except LayerError:
                 raise
             except Exception as error:
-                home = type(layer).__module__
-                if home.startswith("archdsl.layers."):
+                if not is_own(type(layer)):
                     raise
+                home = type(layer).__module__
                 reason = f"fails with {type(error).__name__}: {error}"
                 raise LayerError(reason, f"the fault is in {home}, not in the spec") from error
             self.check(facts)

@@ -56,14 +56,22 @@ PLAIN = (Example({}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
 class Activation(Layer):
     """An activation of each number by itself."""
 
+    family = "activation"
     operations: ClassVar[int]
     steps: ClassVar[int] = 0  # results as large as the output that torch keeps on the way to it
+    overwritable: ClassVar[bool] = True  # its gradient follows from what came in
+    overwrites: ClassVar[bool] = False
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
         return Facts(
             output=shape,
-            torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            torch=TorchModule(
+                f"nn.{type(self).__name__}",
+                keywords=self.given(),
+                overwritable=self.overwritable,
+                overwrites=self.overwrites,
+            ),
             other={"activation": self.operations * numel(shape)},
             inside=self.steps * numel(shape),
             apart=True,
@@ -74,6 +82,8 @@ class ReLU(Activation):
     """Rectified linear unit: max(x, 0)."""
 
     takes = dtypes(int="int", float="float")
+    overwritable = False
+    overwrites = True
     operations = 1
     examples = PLAIN
 
@@ -82,6 +92,7 @@ class ReLU6(Activation):
     """ReLU cut off at 6: min(max(x, 0), 6)."""
 
     takes = dtypes(int="int", float="float")
+    overwrites = True
     operations = 2
     examples = PLAIN
 
@@ -185,6 +196,7 @@ class Sigmoid(Activation):
     """Logistic function: 1 / (1 + exp(-x))."""
 
     takes = TO_FLOATS
+    overwritable = False
     operations = 4
     examples = PLAIN
 
@@ -230,6 +242,7 @@ class Tanh(Activation):
     """Hyperbolic tangent: tanh(x)."""
 
     takes = TO_FLOATS
+    overwritable = False
     operations = 1
     examples = PLAIN
 
@@ -249,7 +262,9 @@ class ScaledTanh(Activation):
     slope: Number = 2 / 3
 
     def infer(self, inputs: Shapes) -> Facts:
-        module = TorchModule("ScaledTanh", keywords=self.given(), source=SCALED_TANH)
+        module = TorchModule(
+            "ScaledTanh", keywords=self.given(), source=SCALED_TANH, overwritable=True
+        )
         return replace(super().infer(inputs), torch=module)
 
 
@@ -327,6 +342,7 @@ class Threshold(Activation):
 class GLU(Layer):
     """Gated linear unit: a / (1 + exp(-b)), where a and b are the halves along `dim`."""
 
+    family = "activation"
     examples = (
         Example({}, inputs=((4, 6),), output=(4, 3)),
         Example({"dim": 1}, inputs=((4, 3, 3),), output=(2, 3, 3)),
@@ -345,7 +361,7 @@ class GLU(Layer):
         output = (*shape[:axis], size // 2, *shape[axis + 1 :])
         return Facts(
             output=output,
-            torch=TorchModule("nn.GLU", keywords=self.given()),
+            torch=TorchModule("nn.GLU", keywords=self.given(), overwritable=True),
             other={"activation": 4 * numel(output)},
             windows=POINTWISE if axis == 0 else GLOBAL,
             agreements=((size, size // 2 * 2),) if odd else (),
@@ -355,6 +371,7 @@ class GLU(Layer):
 class AlongAxis(Layer):
     """An activation of the numbers along an axis together."""
 
+    family = "activation"
     operations: ClassVar[int]
 
     dim: Dim
@@ -401,6 +418,7 @@ class Softmax2d(Activation):
     """Softmax over the channels at each place of an image."""
 
     operations = 5
+    overwritable = False
     examples = PLAIN
 
     def infer(self, inputs: Shapes) -> Facts:

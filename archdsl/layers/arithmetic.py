@@ -62,6 +62,7 @@ class MatMul(Layer):
     The axes before them must agree; those of size 1 are spread.
     """
 
+    family = "arithmetic"
     takes = dtypes(float="float", complex="complex")
     examples = (
         Example({}, inputs=((6, 8), (8, 5)), output=(6, 5), macs=240),
@@ -89,7 +90,7 @@ class MatMul(Layer):
         output = (*spread.output, left[-2], right[-1])
         return Facts(
             output=output,
-            torch=TorchFunction("torch.matmul({0}, {1})"),
+            torch=TorchFunction("torch.matmul({0}, {1})", overwritable=True),
             macs=numel(output) * inner,
             windows=GLOBAL,
             agreements=spread.agreements + (((inner, rows),) if inner != rows else ()),
@@ -108,7 +109,9 @@ class MatMul(Layer):
 class Reduction(Layer):
     """One number of all that lie along some axes."""
 
+    family = "arithmetic"
     function: ClassVar[str]
+    overwritable: ClassVar[bool] = False
 
     dim: Dims
     keepdim: Flag = False
@@ -124,7 +127,10 @@ class Reduction(Layer):
         keepdim = ", keepdim=True" if self.keepdim else ""
         return Facts(
             output=output,
-            torch=TorchFunction(f"torch.{self.function}({{0}}, dim={self.dim}{keepdim})"),
+            torch=TorchFunction(
+                f"torch.{self.function}({{0}}, dim={self.dim}{keepdim})",
+                overwritable=self.overwritable,
+            ),
             other={"pooling": numel(shape)},
             windows=self.windows(shape, axes),
             apart=0 not in axes,
@@ -145,6 +151,7 @@ class Mean(Reduction):
 
     takes = dtypes(float="float", complex="complex")
     function = "mean"
+    overwritable = True
     examples = (
         Example({"dim": (2, 3)}, inputs=((8, 7, 7),), output=(8,)),
         Example({"dim": 1, "keepdim": True}, inputs=((8, 7, 7),), output=(1, 7, 7)),
@@ -156,6 +163,7 @@ class Sum(Reduction):
 
     takes = dtypes(bool="int", int="int", float="float", complex="complex")
     function = "sum"
+    overwritable = True
     examples = (Example({"dim": -1}, inputs=((8, 7),), output=(8,)),)
 
 
@@ -178,17 +186,19 @@ class Min(Reduction):
 class Function(Layer):
     """A function of each number by itself, without arguments."""
 
+    family = "arithmetic"
     function: ClassVar[str]
+    overwritable: ClassVar[bool] = True  # its gradient follows from what came in
 
     def infer(self, inputs: Shapes) -> Facts:
-        return elementwise(inputs, f"torch.{self.function}({{0}})")
+        return elementwise(inputs, f"torch.{self.function}({{0}})", self.overwritable)
 
 
-def elementwise(inputs: Shapes, expression: str) -> Facts:
+def elementwise(inputs: Shapes, expression: str, overwritable: bool) -> Facts:
     """Return the facts of what takes one operation for each number."""
     shape = single(inputs)
-    other = {"elementwise": numel(shape)}
-    return Facts(output=shape, torch=TorchFunction(expression), other=other, apart=True)
+    function = TorchFunction(expression, overwritable=overwritable)
+    return Facts(output=shape, torch=function, other={"elementwise": numel(shape)}, apart=True)
 
 
 class Abs(Function):
@@ -212,6 +222,7 @@ class Sqrt(Function):
 
     takes = TO_FLOATS
     function = "sqrt"
+    overwritable = False
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
 
@@ -220,6 +231,7 @@ class Exp(Function):
 
     takes = TO_FLOATS
     function = "exp"
+    overwritable = False
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
 
@@ -242,13 +254,14 @@ class Neg(Function):
 class Scale(Layer):
     """Every number times a constant factor, as in the residual branches of Inception-ResNet."""
 
+    family = "arithmetic"
     takes = ANY
     examples = (Example({"factor": 0.17}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 
     factor: Number
 
     def infer(self, inputs: Shapes) -> Facts:
-        return elementwise(inputs, f"{{0}} * {self.factor}")
+        return elementwise(inputs, f"{{0}} * {self.factor}", overwritable=True)
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         return widest([*inputs, "int" if isinstance(self.factor, int) else "float"])
@@ -262,6 +275,7 @@ class ChannelAffine(Layer):
     do with `transform_input`, to the last bit.
     """
 
+    family = "arithmetic"
     takes = TO_FLOATS
     examples = (
         Example(
@@ -288,7 +302,7 @@ class ChannelAffine(Layer):
         free = shape[0] != len(self.scale)
         return Facts(
             output=shape,
-            torch=TorchModule("ChannelAffine", both, source=AFFINE_SOURCE),
+            torch=TorchModule("ChannelAffine", both, source=AFFINE_SOURCE, overwritable=True),
             other={"elementwise": 2 * numel(shape)},
             apart=True,
             agreements=((shape[0], len(self.scale)),) if free else (),

@@ -196,6 +196,7 @@ class MultiheadAttention(Layer):
     their lengths must be equal.
     """
 
+    family = "attention"
     examples = (
         Example(
             {"num_heads": 3},
@@ -303,6 +304,7 @@ class MultiheadAttention(Layer):
             (features, self.num_heads),
             self.given("num_heads") | widths | {"batch_first": True},
             call=f"{{module}}({query}, {memory}, {last}, need_weights=False)[0]",
+            overwritable=True,
         )
 
 
@@ -315,6 +317,7 @@ class ShiftedWindowAttention(Layer):
     Source: Liu et al., Swin Transformer, 2021, arXiv:2103.14030.
     """
 
+    family = "attention"
     examples = (
         Example(
             {"window_size": 7, "shift_size": 3, "num_heads": 3},
@@ -389,7 +392,11 @@ class ShiftedWindowAttention(Layer):
         given = self.given("window_size", "shift_size", "num_heads")
         sizes = (list(self.window_size), list(self.shift_size))
         return TorchModule(
-            "ShiftedWindowAttention", (channels, *sizes, self.num_heads), given, WINDOW_SOURCE
+            "ShiftedWindowAttention",
+            (channels, *sizes, self.num_heads),
+            given,
+            WINDOW_SOURCE,
+            overwritable=True,
         )
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:

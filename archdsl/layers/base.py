@@ -91,6 +91,12 @@ class TorchModule:
     `target` is `nn.Conv2d`, the dotted path of a class that can be imported, or the name of the
     class that `source` defines. `call` is how the forward pass uses it, with `{module}` for the
     submodule, `{0}`, `{1}`, ... for its inputs and `{inputs}` for all of them.
+
+    Attributes:
+        overwritable: what alone reads its result may write over it. That is memory of its own, in
+            training and in evaluation mode, and no gradient is worked out from it.
+        overwrites: it may write its result over its input: its class takes `inplace=True`, and
+            torch keeps no more for the gradient then.
     """
 
     target: str
@@ -98,6 +104,8 @@ class TorchModule:
     keywords: Mapping[str, object] = field(default_factory=dict)
     source: str = ""  # of the class, where torch has none; needs `torch`, `nn` and `F`
     call: str = "{module}({inputs})"
+    overwritable: bool = False
+    overwrites: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +114,13 @@ class TorchFunction:
 
     `{0}`, `{1}`, ... stand for the inputs and `{inputs}` for all of them, separated by commas:
     `torch.flatten({0}, 1)`, `torch.cat([{inputs}], dim=1)`. It may use `torch`, `nn`, `F`, `math`.
+    `overwritable` means the same as of a `TorchModule`.
     """
 
     expression: str
     free: Formula | None = None  # a size in it that is free, so that it can't be run as it stands
     module: TorchModule | None = None  # that does the same, to stand in an nn.Sequential
+    overwritable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +228,11 @@ class Layer(ABC):
     takes: ClassVar[Takes] = FLOATS
     # The word of the language that stands for it, for what is no stage: "concat", "parameter".
     word: ClassVar[str] = ""
+    # The kind of layer, by which pictures colour it and lists are ordered: "convolution".
+    family: ClassVar[str] = "own"
+    # Whether it joins branches, which pictures show apart from layers, with its sign if it has one.
+    merges: ClassVar[bool] = False
+    sign: ClassVar[str] = ""
     # What other frameworks and papers call it, in small letters, with how that is written here;
     # only names that no likeness of letters leads to.
     elsewhere: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -322,11 +337,6 @@ class Layer(ABC):
             for name, value in values.items()
             if fields[name].is_required() or value != fields[name].default
         }
-
-    @classmethod
-    def family(cls) -> str:
-        """Return the file that declares it, which diagrams colour it by: "convolution"."""
-        return cls.__module__.rpartition(".")[2]
 
 
 def construct(kind: type[Layer], arguments: Mapping[str, object]) -> Layer:

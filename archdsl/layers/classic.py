@@ -101,6 +101,7 @@ class Subsampling(Layer):
     Source: LeCun et al., Gradient-based learning applied to document recognition, 1998, II.B.
     """
 
+    family = "pooling"
     examples = (
         Example({}, inputs=((6, 28, 28),), output=(6, 14, 14), params=12),
         Example(
@@ -114,10 +115,6 @@ class Subsampling(Layer):
     kernel_size: Annotated[tuple[int, ...], spread(2)] = (2, 2)
     stride: Annotated[tuple[int, ...] | None, optional(spread(2))] = None
 
-    @classmethod
-    def family(cls) -> str:
-        return "pooling"
-
     def infer(self, inputs: Shapes) -> Facts:
         channels, *image = unpack(inputs, "channels height width")
         strides = self.stride or self.kernel_size
@@ -127,7 +124,9 @@ class Subsampling(Layer):
         read = numel(output) * numel(self.kernel_size)
         return Facts(
             output=output,
-            torch=TorchModule("Subsampling", (channels,), self.given(), SUBSAMPLING_SOURCE),
+            torch=TorchModule(
+                "Subsampling", (channels,), self.given(), SUBSAMPLING_SOURCE, overwritable=True
+            ),
             params={"weight": (channels,), "bias": (channels,)},
             # n - 1 additions and one multiplication for each window of n
             other={"pooling": read, "bias": numel(output)},
@@ -147,6 +146,7 @@ class RBF(Layer):
     Source: LeCun et al., Gradient-based learning applied to document recognition, 1998, II.B.
     """
 
+    family = "linear"
     takes = dtypes(int="float", float="float", complex="complex")
     examples = (
         Example({"out_features": 10}, inputs=((84,),), output=(10,)),
@@ -164,10 +164,6 @@ class RBF(Layer):
     trainable: Flag = False
     codes: Annotated[tuple[tuple[float, ...], ...] | None, optional(CODES)] = None
 
-    @classmethod
-    def family(cls) -> str:
-        return "linear"
-
     def infer(self, inputs: Shapes) -> Facts:
         *others, features = unpack(inputs, "... features")
         lengths = self.check_codes(features)
@@ -181,6 +177,7 @@ class RBF(Layer):
                 (features, self.out_features),
                 self.given("out_features") | ({"codes": codes} if codes else {}),
                 RBF_SOURCE,
+                overwritable=True,
             ),
             params=weight if self.trainable else {},
             buffers={} if self.trainable else weight,
@@ -218,6 +215,7 @@ class ZeroPadShortcut(Layer):
     Source: He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385, 3.3.
     """
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({"out_channels": 32, "stride": 2}, inputs=((16, 32, 32),), output=(32, 16, 16)),
@@ -231,10 +229,6 @@ class ZeroPadShortcut(Layer):
     out_channels: FreeSize
     stride: Annotated[tuple[int, ...], spread(2)] = (1, 1)
     padding: Annotated[Literal["after", "both"], choice("after", "both")] = "after"
-
-    @classmethod
-    def family(cls) -> str:
-        return "reshape"
 
     def infer(self, inputs: Shapes) -> Facts:
         channels, *image = unpack(inputs, "channels height width")
@@ -255,6 +249,7 @@ class ZeroPadShortcut(Layer):
             torch=TorchFunction(
                 places if missing == 0 else pad,
                 missing if isinstance(missing, Formula) else None,
+                overwritable=missing != 0,
             ),
             windows=tuple(Window(1, stride) for stride in self.stride),
             view=missing == 0,

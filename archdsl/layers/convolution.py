@@ -130,6 +130,7 @@ class ConnectedConv2d(nn.Module):
 class Convolution(Padded):
     """A convolution over some axes; its subclasses say how many."""
 
+    family = noun = "convolution"
     axes: ClassVar[int]
 
     out_channels: FreeSize
@@ -214,7 +215,8 @@ class Convolution(Padded):
         if self.pads_first:
             name, source = f"Conv{self.axes}dSame", SAME_SOURCE.format(axes=self.axes)
             but.append("padding")
-        return TorchModule(name, (channels, self.out_channels), self.given(*but), source)
+        sizes = (channels, self.out_channels)
+        return TorchModule(name, sizes, self.given(*but), source, overwritable=True)
 
 
 def check_groups(channels: Size, out_channels: Size, groups: int) -> None:
@@ -329,7 +331,9 @@ class Conv2d(Convolution):
         arguments = self.given("out_channels", "connections")
         return Facts(
             output=dense.output,
-            torch=TorchModule("ConnectedConv2d", (rows,), arguments, CONNECTED_SOURCE),
+            torch=TorchModule(
+                "ConnectedConv2d", (rows,), arguments, CONNECTED_SOURCE, overwritable=True
+            ),
             params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),
             macs=numel(dense.output[1:]) * numel(weight),
             # the sums over a map's connections are part of its multiply-accumulates

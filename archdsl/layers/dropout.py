@@ -46,6 +46,8 @@ class StochasticDepth(nn.Module):
 class AnyDropout(Layer):
     """A dropout; its subclasses say of what."""
 
+    family = "dropout"
+
     p: Probability = 0.5
 
     def infer(self, inputs: Shapes) -> Facts:
@@ -112,6 +114,7 @@ class StochasticDepth(Layer):
     Deep Networks with Stochastic Depth, 2016; the same as in torchvision.ops).
     """
 
+    family = "dropout"
     examples = (Example({"p": 0.2, "mode": "row"}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
 
     p: Probability

@@ -41,6 +41,7 @@ PaddingIndex = Annotated[int | None, optional(INTEGER)]
 class LookUp(Layer):
     """A table of vectors, one for each index."""
 
+    family = "embedding"
     takes = dtypes(int="float")
 
     num_embeddings: Positive
@@ -58,7 +59,8 @@ class LookUp(Layer):
     def module(self, name: str) -> TorchModule:
         """Return the torch module of that name."""
         sizes = (self.num_embeddings, self.embedding_dim)
-        return TorchModule(name, sizes, self.given("num_embeddings", "embedding_dim"))
+        given = self.given("num_embeddings", "embedding_dim")
+        return TorchModule(name, sizes, given, overwritable=True)
 
 
 class Embedding(LookUp):

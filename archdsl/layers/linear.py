@@ -42,6 +42,7 @@ def last_axis(shape: Shape, axes: int = 1) -> Windows:
 class Linear(Layer):
     """Linear map of the last axis, `y = x W^T + b`: [..., in_features] to [..., out_features]."""
 
+    family = "linear"
     elsewhere = tuple((name, "Linear(out_features)") for name in ("dense", "fc", "fullyconnected"))
 
     examples = (
@@ -65,7 +66,10 @@ class Linear(Layer):
         return Facts(
             output=output,
             torch=TorchModule(
-                "nn.Linear", (features, self.out_features), self.given("out_features")
+                "nn.Linear",
+                (features, self.out_features),
+                self.given("out_features"),
+                overwritable=True,
             ),
             params={"weight": (self.out_features, features)}
             | ({"bias": (self.out_features,)} if self.bias else {}),
@@ -85,6 +89,7 @@ class Bilinear(Layer):
     sees none of them: it does not look inside this operator.)
     """
 
+    family = "linear"
     examples = (
         Example({"out_features": 7}, inputs=((3,), (5,)), output=(7,), params=112, macs=140),
         Example(
@@ -114,7 +119,10 @@ class Bilinear(Layer):
         return Facts(
             output=output,
             torch=TorchModule(
-                "nn.Bilinear", (first, second, self.out_features), self.given("out_features")
+                "nn.Bilinear",
+                (first, second, self.out_features),
+                self.given("out_features"),
+                overwritable=True,
             ),
             params={"weight": (self.out_features, first, second)}
             | ({"bias": (self.out_features,)} if self.bias else {}),
@@ -129,6 +137,7 @@ class Bilinear(Layer):
 class Identity(Layer):
     """The input as it is; computes nothing."""
 
+    family = "linear"
     takes = ANY
     examples = (Example({}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import ClassVar
 
 from archdsl.layers.base import ArgumentErrors, Layer, LayerError, Shape, Shapes, squeeze
 
 
 class Padded(Layer):
     """A layer whose windows slide over an input that its argument `padding`, if any, widens."""
+
+    noun: ClassVar[str] = "window"  # what errors call it: "a 5x5 convolution"
 
     def mend(self, inputs: Shapes, wanted: Shape) -> str:
         if "padding" not in type(self).model_fields:
@@ -17,9 +20,9 @@ class Padded(Layer):
         if not padding:
             return ""
         kernel: Shape = getattr(self, "kernel_size", ())
-        kind = f"{'x'.join(map(str, kernel))} {self.family()}"
+        kind = f"{'x'.join(map(str, kernel))} {self.noun}"
         if len(kernel) == 1:
-            kind = f"{self.family()} of {kernel[0]}"
+            kind = f"{self.noun} of {kernel[0]}"
         places = " x ".join(map(str, wanted[1:]))
         if inputs[0][1:] == wanted[1:]:
             return f"`padding = {squeeze(padding)}` keeps a {kind} at {places}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archdsl.layers.arguments import INTEGER
 from archdsl.layers.base import (
@@ -30,6 +30,8 @@ from archdsl.layers.sizes import Formula, Size
 class Concat(Layer):
     """Concatenation of branches along one axis, by default the channels."""
 
+    family = "merge"
+    merges = True
     takes = ANY
     word = "concat"
     elsewhere = tuple(
@@ -65,7 +67,7 @@ class Concat(Layer):
         pairs = [(inputs[0][axis], shape[axis]) for axis in others for shape in inputs[1:]]
         return Facts(
             output=tuple(output),
-            torch=TorchFunction(f"torch.cat([{{inputs}}], dim={self.dim})"),
+            torch=TorchFunction(f"torch.cat([{{inputs}}], dim={self.dim})", overwritable=True),
             windows=GLOBAL if along else POINTWISE,  # all branches but the first are moved
             agreements=tuple((left, right) for left, right in pairs if left != right),
         )
@@ -74,8 +76,9 @@ class Concat(Layer):
 class Elementwise(Layer):
     """Arithmetic of branches, element by element; axes of size 1 are spread."""
 
+    family = "merge"
+    merges = True
     takes = ANY
-    sign: ClassVar[str]
 
     def infer(self, inputs: Shapes) -> Facts:
         several(inputs, least=1)
@@ -95,11 +98,16 @@ class Elementwise(Layer):
         if differ:
             raise Disagreement(differ)
         operations = (len(inputs) - 1) * numel(tuple(output))
+        alone = len(inputs) == 1  # then it is what comes in, and no copy of it
         return Facts(
             output=tuple(output),
-            torch=TorchFunction(f" {self.sign} ".join(f"{{{i}}}" for i in range(len(inputs)))),
-            other={"elementwise": operations} if len(inputs) > 1 else {},
+            torch=TorchFunction(
+                f" {self.sign} ".join(f"{{{i}}}" for i in range(len(inputs))),
+                overwritable=not alone,
+            ),
+            other={} if alone else {"elementwise": operations},
             apart=True,
+            view=alone,
             agreements=tuple(pairs),
         )
 
@@ -122,7 +130,10 @@ class Add(Elementwise):
     word = "add"
     elsewhere = (("add", "add { branch { ... } branch { ... } }"),)
     sign = "+"
-    examples = (Example({}, inputs=((3, 4, 4), (3, 1, 1)), output=(3, 4, 4)),)
+    examples = (
+        Example({}, inputs=((3, 4, 4), (3, 1, 1)), output=(3, 4, 4)),
+        Example({}, inputs=((3, 4, 4),), output=(3, 4, 4)),
+    )
 
 
 class Sub(Elementwise):

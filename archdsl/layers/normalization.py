@@ -71,6 +71,7 @@ def running(channels: Size) -> dict[str, Shape]:
 class BatchNorm(Layer):
     """Batch normalization; its subclasses say of what."""
 
+    family = "normalization"
     axes: ClassVar[int]
 
     eps: Annotated[float, EPSILON_ABOVE_ZERO] = 1e-5
@@ -90,7 +91,9 @@ class BatchNorm(Layer):
         found = 0 if self.track_running_stats else STATISTICS
         return Facts(
             output=shape,
-            torch=TorchModule(f"nn.{type(self).__name__}", (shape[0],), self.given()),
+            torch=TorchModule(
+                f"nn.{type(self).__name__}", (shape[0],), self.given(), overwritable=True
+            ),
             params=params,
             buffers=running(shape[0]) if self.track_running_stats else {},
             other={"normalization": (2 + len(params) + found) * numel(shape)},
@@ -143,6 +146,7 @@ class BatchNorm3d(BatchNorm):
 class InstanceNorm(Layer):
     """Normalization of each channel of each sample; its subclasses say over how many axes."""
 
+    family = "normalization"
     axes: ClassVar[int]
 
     eps: Annotated[float, EPSILON] = 1e-5
@@ -159,7 +163,9 @@ class InstanceNorm(Layer):
         found = 0 if self.track_running_stats else STATISTICS
         return Facts(
             output=shape,
-            torch=TorchModule(f"nn.{type(self).__name__}", (shape[0],), self.given()),
+            torch=TorchModule(
+                f"nn.{type(self).__name__}", (shape[0],), self.given(), overwritable=True
+            ),
             params=params,
             buffers=running(shape[0]) if self.track_running_stats else {},
             other={"normalization": (2 + len(params) + found) * numel(shape)},
@@ -198,6 +204,7 @@ class InstanceNorm3d(InstanceNorm):
 class GroupNorm(Layer):
     """Normalization over all places of a group of channels."""
 
+    family = "normalization"
     examples = (
         Example({"num_groups": 2}, inputs=((4, 3, 3),), output=(4, 3, 3), params=8),
         Example({"num_groups": 2, "affine": False}, inputs=((6,),), output=(6,)),
@@ -219,7 +226,9 @@ class GroupNorm(Layer):
         params, arithmetic = affine(shape[:1], self.affine, self.bias)
         return Facts(
             output=shape,
-            torch=TorchModule("nn.GroupNorm", (groups, channels), self.given("num_groups")),
+            torch=TorchModule(
+                "nn.GroupNorm", (groups, channels), self.given("num_groups"), overwritable=True
+            ),
             params=params,
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
             windows=POINTWISE if len(shape) == 1 else GLOBAL,
@@ -242,6 +251,7 @@ class LayerNorm(Layer):
     `axes`, the number of axes, stands for the sizes that torch asks for.
     """
 
+    family = "normalization"
     examples = (
         Example({"eps": 1e-6}, inputs=((5, 8),), output=(5, 8), params=16),
         Example({"axes": 3, "bias": False}, inputs=((2, 3, 4),), output=(2, 3, 4), params=24),
@@ -259,7 +269,10 @@ class LayerNorm(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                "nn.LayerNorm", (sizes if len(sizes) > 1 else sizes[0],), self.given("axes")
+                "nn.LayerNorm",
+                (sizes if len(sizes) > 1 else sizes[0],),
+                self.given("axes"),
+                overwritable=True,
             ),
             params=params,
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
@@ -272,6 +285,7 @@ class LayerNorm(Layer):
 class LayerNorm2d(Layer):
     """Normalization over the channels at each place of an image, as in ConvNeXt."""
 
+    family = "normalization"
     examples = (
         Example({"eps": 1e-6}, inputs=((8, 3, 4),), output=(8, 3, 4), params=16),
         Example({"elementwise_affine": False}, inputs=((4, 2, 2),), output=(4, 2, 2)),
@@ -286,7 +300,9 @@ class LayerNorm2d(Layer):
         params, arithmetic = affine(shape[:1], self.elementwise_affine, self.bias)
         return Facts(
             output=shape,
-            torch=TorchModule("LayerNorm2d", (shape[0],), self.given(), LAYER_NORM_2D),
+            torch=TorchModule(
+                "LayerNorm2d", (shape[0],), self.given(), LAYER_NORM_2D, overwritable=True
+            ),
             params=params,
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
             arithmetic=arithmetic,
@@ -300,6 +316,7 @@ class RMSNorm(Layer):
     `axes`, the number of axes, stands for the sizes that torch asks for.
     """
 
+    family = "normalization"
     examples = (
         Example({}, inputs=((5, 8),), output=(5, 8), params=8),
         Example({"elementwise_affine": False, "axes": 2}, inputs=((2, 3, 4),), output=(2, 3, 4)),
@@ -316,7 +333,10 @@ class RMSNorm(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                "nn.RMSNorm", (sizes if len(sizes) > 1 else sizes[0],), self.given("axes")
+                "nn.RMSNorm",
+                (sizes if len(sizes) > 1 else sizes[0],),
+                self.given("axes"),
+                overwritable=True,
             ),
             params=params,
             other={"normalization": (3 + len(params)) * numel(shape)},
@@ -332,6 +352,7 @@ class LocalResponseNorm(Layer):
     alpha and by 1/size), a power and a division.
     """
 
+    family = "normalization"
     examples = (
         Example({"size": 5, "alpha": 0.0001, "k": 2}, inputs=((8, 3, 3),), output=(8, 3, 3)),
     )
@@ -347,7 +368,9 @@ class LocalResponseNorm(Layer):
             raise LayerError("takes channels with at least one axis of places")
         return Facts(
             output=shape,
-            torch=TorchModule("nn.LocalResponseNorm", (self.size,), self.given("size")),
+            torch=TorchModule(
+                "nn.LocalResponseNorm", (self.size,), self.given("size"), overwritable=True
+            ),
             other={"normalization": (self.size + 5) * numel(shape)},
             # squares with a margin of channels, their scaled sum, and its power
             inside=2 * numel(shape) + (shape[0] + self.size - 1) * numel(shape[1:]),

@@ -42,6 +42,7 @@ def sides(axes: int) -> Kind:
 class Pad(Layer):
     """Padding; its subclasses say with what, and over how many axes."""
 
+    family = "padding"
     axes: ClassVar[int]
 
     padding: tuple[int, ...]
@@ -60,7 +61,10 @@ class Pad(Layer):
         return Facts(
             output=(channels, *sizes),
             torch=TorchModule(
-                f"nn.{type(self).__name__}", (squeeze(self.padding),), self.given("padding")
+                f"nn.{type(self).__name__}",
+                (squeeze(self.padding),),
+                self.given("padding"),
+                overwritable=True,
             ),
             windows=tuple(windows),
             apart=True,

@@ -82,6 +82,7 @@ class WindowedPool(Padded):
     `steps` of its windows, and the last lines of its forward pass, for an input to be padded.
     """
 
+    family = noun = "pooling"
     axes: ClassVar[int]
     title: ClassVar[str]
     steps: ClassVar[str] = "self.stride"
@@ -135,7 +136,7 @@ class WindowedPool(Padded):
         """Return the torch module, which is a class of ours for `padding = "same"`."""
         name = type(self).__name__
         if not same:
-            return TorchModule(f"nn.{name}", keywords=self.given())
+            return TorchModule(f"nn.{name}", keywords=self.given(), overwritable=True)
         dilated = "dilation" in type(self).model_fields
         source = SAME_SOURCE.format(
             name=name,
@@ -146,7 +147,9 @@ class WindowedPool(Padded):
             extent=indent("extent = dilation * (kernel - 1) + 1\n" if dilated else "", 12 * " "),
             pooled=indent(self.same, 8 * " "),
         )
-        return TorchModule(f"{name}Same", keywords=self.given("padding"), source=source)
+        return TorchModule(
+            f"{name}Same", keywords=self.given("padding"), source=source, overwritable=True
+        )
 
     def without(self, *arguments: str) -> TorchModule:
         """Return the torch module without some arguments; "same" padding leaves none over."""
@@ -469,7 +472,9 @@ class LPPool3d(PowerPool):
 class AdaptivePool(Layer):
     """Pooling to a given size by windows that follow from it; its subclasses say how many axes."""
 
+    family = "pooling"
     axes: ClassVar[int]
+    maximum: ClassVar[bool] = False
 
     output_size: tuple[Size | None, ...]
 
@@ -488,6 +493,7 @@ class AdaptivePool(Layer):
             torch=TorchModule(
                 f"nn.{type(self).__name__}",
                 (self.output_size if kept else squeeze(self.output_size),),
+                overwritable=True,
             ),
             other={"pooling": channels * numel(tuple(map(places_read, image, places)))},
             windows=known if len(known) == len(windows) else GLOBAL,
@@ -499,16 +505,15 @@ class AdaptivePool(Layer):
 
         And in torch.export where an axis of free size stays as it is, which it takes for fixed.
         """
-        maximum = "Max" in type(self).__name__
         free = any(isinstance(size, Formula) for size in inputs[0])
         if form == "torch.export":
             apt = not free or None not in self.output_size
         else:
             whole = all(size == 1 for size in self.output_size)
-            apt = whole or not (free or maximum or self.axes == 3)
+            apt = whole or not (free or self.maximum or self.axes == 3)
         if apt:
             return None
-        return adaptive_pooling(str(self.output_size), maximum)
+        return adaptive_pooling(str(self.output_size), self.maximum)
 
 
 def output_size(axes: int) -> Kind:
@@ -571,6 +576,7 @@ class AdaptiveMaxPool1d(AdaptivePool):
     """Maximum over as many windows of a sequence as the output has places."""
 
     axes = 1
+    maximum = True
     examples = (Example({"output_size": 4}, inputs=((4, 8),), output=(4, 4)),)
 
     output_size: Annotated[tuple[Size | None, ...], spread(1, "size")]
@@ -580,6 +586,7 @@ class AdaptiveMaxPool2d(AdaptivePool):
     """Maximum over as many windows of height and width as the output has places."""
 
     axes = 2
+    maximum = True
     elsewhere = (("globalmaxpooling2d", "AdaptiveMaxPool2d(1) -> Flatten"),)
     examples = (Example({"output_size": (2, 3)}, inputs=((4, 8, 7),), output=(4, 2, 3)),)
 
@@ -590,6 +597,7 @@ class AdaptiveMaxPool3d(AdaptivePool):
     """Maximum over as many windows of depth, height and width as the output has places."""
 
     axes = 3
+    maximum = True
     examples = (Example({"output_size": 2}, inputs=((2, 4, 6, 5),), output=(2, 2, 2, 2)),)
 
     output_size: Annotated[tuple[Size | None, ...], output_size(3)]

@@ -11,11 +11,11 @@ from pathlib import Path
 from archdsl.layers.base import Layer
 
 PACKAGE = "archdsl.layers"
-NOT_FAMILIES = {"__init__", "arguments", "base", "fields", "registry", "signature", "sizes"}
+WITHOUT_LAYERS = {"__init__", "arguments", "base", "fields", "registry", "signature", "sizes"}
 
 
 @cache
-def _families() -> Mapping[str, str]:
+def _homes() -> Mapping[str, str]:
     """Return the module of each class of this package, by name.
 
     Importing all families takes longer than counting a network, so the names are taken from the
@@ -24,12 +24,17 @@ def _families() -> Mapping[str, str]:
     found: dict[str, str] = {}
     for file in sorted(Path(__file__).parent.glob("*.py")):
         module = file.stem
-        if module in NOT_FAMILIES:
+        if module in WITHOUT_LAYERS:
             continue
         text = file.read_text(encoding="utf-8")
         for name in re.findall(r"^class ([A-Za-z]\w*)\(", text, re.MULTILINE):
             found[name] = f"{PACKAGE}.{module}"
     return found
+
+
+def is_own(kind: type[Layer]) -> bool:
+    """Tell whether a layer is a user's own, and not one of this package."""
+    return _homes().get(kind.__name__) != kind.__module__
 
 
 class Registry(Mapping[str, type[Layer]]):
@@ -44,7 +49,7 @@ class Registry(Mapping[str, type[Layer]]):
         return _built_in(name)
 
     def __iter__(self) -> Iterator[str]:
-        for name in sorted({*_families(), *self._own}):
+        for name in sorted({*_homes(), *self._own}):
             if name in self:
                 yield name
 
@@ -68,7 +73,7 @@ def _built_in(name: str) -> type[Layer]:
 
     Every such layer declares examples; classes that only share code between layers have none.
     """
-    kind = getattr(import_module(_families()[name]), name, None)
+    kind = getattr(import_module(_homes()[name]), name, None)
     if isinstance(kind, type) and issubclass(kind, Layer) and _is_stage(kind):
         return kind
     raise KeyError(name)

@@ -159,6 +159,7 @@ def reshaped(
 class Flatten(Layer):
     """The axes from `start_dim` to `end_dim` made one."""
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({}, inputs=((16, 5, 5),), output=(400,)),
@@ -185,6 +186,7 @@ class Flatten(Layer):
 class Unflatten(Layer):
     """One axis made several; one of their sizes may be -1."""
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({"dim": 1, "unflattened_size": (4, -1)}, inputs=((12, 5),), output=(4, 3, 5)),
@@ -210,6 +212,7 @@ class Unflatten(Layer):
 class Reshape(Layer):
     """The numbers in order, in another shape; one of its sizes may be -1. Batch is left out."""
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({"shape": (4, 4, -1)}, inputs=((8, 4),), output=(4, 4, 2)),
@@ -229,6 +232,7 @@ class Reshape(Layer):
 class Permute(Layer):
     """The axes in another order: `Permute([0, 2, 3, 1])` puts the channels last."""
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({"dims": (0, 2, 3, 1)}, inputs=((3, 4, 5),), output=(4, 5, 3)),
@@ -260,6 +264,7 @@ class Permute(Layer):
 class Transpose(Layer):
     """Two axes exchanged."""
 
+    family = "reshape"
     takes = ANY
     examples = (Example({"dim0": 1, "dim1": 2}, inputs=((3, 4),), output=(4, 3)),)
 
@@ -281,6 +286,7 @@ class Transpose(Layer):
 class Squeeze(Layer):
     """Without the axes named, each of which must have the size 1."""
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({"dim": (2, 3)}, inputs=((8, 1, 1),), output=(8,)),
@@ -303,6 +309,7 @@ class Squeeze(Layer):
 class Unsqueeze(Layer):
     """With an axis of size 1 more, which is then number `dim`."""
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({"dim": 1}, inputs=((4, 4),), output=(1, 4, 4)),
@@ -321,6 +328,7 @@ class Unsqueeze(Layer):
 class Roll(Layer):
     """All places moved along axes, those beyond the end to the start."""
 
+    family = "reshape"
     takes = ANY
     examples = (
         Example({"shifts": (-3, -3), "dims": (1, 2)}, inputs=((7, 7, 8),), output=(7, 7, 8)),
@@ -342,4 +350,5 @@ class Roll(Layer):
         if not dims:
             raise LayerError("has an empty list of dims")
         expression = f"torch.roll({{0}}, {self.shifts}, dims={self.dims})"
-        return Facts(output=shape, torch=TorchFunction(expression), windows=GLOBAL)
+        function = TorchFunction(expression, overwritable=True)
+        return Facts(output=shape, torch=function, windows=GLOBAL)

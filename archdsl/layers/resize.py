@@ -246,6 +246,8 @@ def _plain(value: Fraction) -> Fraction | int:
 class Resizing(Layer):
     """A layer that brings the axes after the channels to a size, or scales them by a factor."""
 
+    family = "resize"
+
     size: TargetSize = None
     scale_factor: Factors = None
 
@@ -328,7 +330,8 @@ class Upsample(Interpolation):
     )
 
     def infer(self, inputs: Shapes) -> Facts:
-        return self.interpolate(inputs, TorchModule("nn.Upsample", keywords=self.given()))
+        module = TorchModule("nn.Upsample", keywords=self.given(), overwritable=True)
+        return self.interpolate(inputs, module)
 
 
 class Interpolate(Interpolation):
@@ -350,7 +353,8 @@ class Interpolate(Interpolation):
             raise LayerError('takes antialias with mode = "bilinear" or "bicubic" only')
         given = [f"{name}={text(value)}" for name, value in self.given("size").items()]
         sizes, free = self.size_argument(single(inputs))
-        function = TorchFunction(f"F.interpolate({{0}}, {', '.join(sizes + given)})", free)
+        listed = ", ".join(sizes + given)
+        function = TorchFunction(f"F.interpolate({{0}}, {listed})", free, overwritable=True)
         return self.interpolate(inputs, function, self.antialias)
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
@@ -389,7 +393,7 @@ class UpsamplingNearest2d(Resizing):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = unpack(inputs, "channels height width")
-        module = TorchModule("nn.UpsamplingNearest2d", keywords=self.given())
+        module = TorchModule("nn.UpsamplingNearest2d", keywords=self.given(), overwritable=True)
         return self.resize(shape, Resampling("nearest"), module)
 
 
@@ -400,7 +404,7 @@ class UpsamplingBilinear2d(Resizing):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = unpack(inputs, "channels height width")
-        module = TorchModule("nn.UpsamplingBilinear2d", keywords=self.given())
+        module = TorchModule("nn.UpsamplingBilinear2d", keywords=self.given(), overwritable=True)
         return self.resize(shape, Resampling("bilinear", align_corners=True), module)
 
 
@@ -410,6 +414,7 @@ class ResizeLike(Layer):
     Of the second only the size is used.
     """
 
+    family = "resize"
     examples = (
         Example({}, inputs=((8, 7, 7), (4, 14, 13)), output=(8, 14, 13)),
         Example({"mode": "nearest"}, inputs=((8, 7), (4, 14)), output=(8, 14)),
@@ -431,7 +436,7 @@ class ResizeLike(Layer):
             step(before, after, self.align_corners)
             for before, after in zip(image, out, strict=True)
         ]
-        function = TorchFunction(f"F.interpolate({{0}}, {given})")
+        function = TorchFunction(f"F.interpolate({{0}}, {given})", overwritable=True)
         facts = Resampling(self.mode, self.align_corners).facts(first, out, strides, function)
         return replace(facts, shape_only=(1,))
 

@@ -26,6 +26,7 @@ from archdsl.layers.sizes import Formula, Size
 class PixelShuffle(Layer):
     """Channels made places: [channels r r, height, width] to [channels, r height, r width]."""
 
+    family = "shuffle"
     takes = ANY
     examples = (Example({"upscale_factor": 2}, inputs=((12, 5, 4),), output=(3, 10, 8)),)
 
@@ -36,7 +37,7 @@ class PixelShuffle(Layer):
         factor = self.upscale_factor
         return Facts(
             output=(channels // factor**2, height * factor, width * factor),
-            torch=TorchModule("nn.PixelShuffle", (factor,)),
+            torch=TorchModule("nn.PixelShuffle", (factor,), overwritable=True),
             windows=(Window(1, Fraction(1, factor), Fraction(1 - factor, factor)),) * 2,
             agreements=divided(channels, factor**2, "the square of upscale_factor", "channels"),
         )
@@ -45,6 +46,7 @@ class PixelShuffle(Layer):
 class PixelUnshuffle(Layer):
     """Places made channels: [channels, r height, r width] to [channels r r, height, width]."""
 
+    family = "shuffle"
     takes = ANY
     examples = (Example({"downscale_factor": 2}, inputs=((3, 10, 8),), output=(12, 5, 4)),)
 
@@ -57,7 +59,7 @@ class PixelUnshuffle(Layer):
         pairs += divided(width, factor, "downscale_factor", "width")
         return Facts(
             output=(channels * factor**2, height // factor, width // factor),
-            torch=TorchModule("nn.PixelUnshuffle", (factor,)),
+            torch=TorchModule("nn.PixelUnshuffle", (factor,), overwritable=True),
             windows=(Window(factor, factor),) * 2,
             agreements=pairs,
         )
@@ -66,6 +68,7 @@ class PixelUnshuffle(Layer):
 class ChannelShuffle(Layer):
     """Channels dealt out: of `groups` groups first the first of each, then the second, ..."""
 
+    family = "shuffle"
     takes = ANY
     examples = (Example({"groups": 3}, inputs=((12, 4, 4),), output=(12, 4, 4)),)
 
@@ -77,7 +80,7 @@ class ChannelShuffle(Layer):
             raise LayerError("takes an input of channels and at least one further axis")
         return Facts(
             output=shape,
-            torch=TorchModule("nn.ChannelShuffle", (self.groups,)),
+            torch=TorchModule("nn.ChannelShuffle", (self.groups,), overwritable=True),
             agreements=divided(shape[0], self.groups, "groups", "channels"),
         )
 

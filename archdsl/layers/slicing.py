@@ -54,6 +54,7 @@ class Slice(Layer):
     lie within the axis.
     """
 
+    family = "slicing"
     takes = ANY
     examples = (
         Example({"start": 0, "stop": 16}, inputs=((64, 7, 7),), output=(16, 7, 7)),
@@ -128,6 +129,7 @@ class Slice(Layer):
 class Select(Layer):
     """One place along an axis, which is then gone. A negative index counts from the end."""
 
+    family = "slicing"
     takes = ANY
     examples = (
         Example({"index": 0}, inputs=((197, 192),), output=(192,)),

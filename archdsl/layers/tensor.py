@@ -32,6 +32,7 @@ class Distribution:
 class InputTensor(Layer):
     """An input of the network, or what flows where nothing was computed yet."""
 
+    family = "tensor"
     word = "input"
 
     shape: Annotated[tuple[Size, ...], SHAPE]
@@ -49,6 +50,7 @@ class OwnTensor(Layer):
     `value` is what it holds at first: a number, a nested list of as many, or a distribution.
     """
 
+    family = "tensor"
     word = "parameter"
     buffers_move = False
 

@@ -27,6 +27,7 @@ from archdsl.layers.sizes import Size
 class TransposedConvolution(Layer):
     """A transposed convolution over some axes; its subclasses say how many."""
 
+    family = "transposed_convolution"
     axes: ClassVar[int]
 
     out_channels: FreeSize
@@ -65,6 +66,7 @@ class TransposedConvolution(Layer):
                 f"nn.ConvTranspose{self.axes}d",
                 (channels, self.out_channels),
                 self.given("out_channels"),
+                overwritable=True,
             ),
             params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),
             # every place of the input is multiplied with every weight of its group

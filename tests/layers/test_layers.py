@@ -375,7 +375,7 @@ def test_windows_are_what_is_read(kind: type[Layer], example: Example) -> None:
             first = math.ceil(Fraction(output) * window.stride + window.start)
             last = first + window.size - 1
             inside = first >= 0 and last < shape[axis]
-            if inside or kind.family() != "padding":  # whose images of the input lie outside it
+            if inside or kind.family != "padding":  # whose images of the input lie outside it
                 assert all(first <= place <= last for place in places), (axis, output, places)
             if inside:
                 whole.append(max(places) - min(places) + 1 if places else 0)

@@ -60,8 +60,7 @@ def layers_of(box: Box) -> Sequence[Node]:
 
 def sign_of(node: Node) -> str:
     """Return the sign of a merge that does arithmetic: "+", or "" for others."""
-    sign = getattr(node.layer, "sign", "")
-    return SIGNS.get(sign, sign)
+    return SIGNS.get(node.layer.sign, node.layer.sign)
 
 
 def families_of(nodes: Iterable[Node]) -> tuple[str, ...]:
@@ -71,7 +70,7 @@ def families_of(nodes: Iterable[Node]) -> tuple[str, ...]:
 
 @lru_cache(256)  # most blocks have layers of the same kinds
 def _families(kinds: Sequence[type[Layer]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([kind.family() for kind in kinds]))
+    return tuple(dict.fromkeys([kind.family for kind in kinds]))
 
 
 def run_shapes(view: View, box: Box) -> str:
@@ -99,7 +98,7 @@ def _layer(node: Node, box: Box, style: Style) -> BoxRow:
     if key not in style.said:
         said = visible(style.notation.arguments(layer))
         texts = visible(kind_of(layer)), said, visible(node.label)
-        style.said[key] = *texts, style.theme.family(layer.family())
+        style.said[key] = *texts, style.theme.family(layer.family)
     row = BoxRow(*style.said[key])
     return row._replace(fill=style.fill(box, "")) if style.heated else row
 

@@ -99,7 +99,7 @@ def _look(view: View, box: Box, style: Style) -> str:
     elif box.kind == "layers":
         fill = rows_of(view, box, style)[len(box.heads)].fill
     elif box.kind == "merge":
-        fill = style.fill(box, layers_of(box)[0].layer.family())
+        fill = style.fill(box, layers_of(box)[0].layer.family)
     dashed = ",stroke-dasharray:5 3" if box.training_only else ""
     return f"fill:{fill},stroke:{theme.line},color:{theme.text}{dashed}"
 

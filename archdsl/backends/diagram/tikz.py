@@ -84,7 +84,7 @@ def _colors(view: View, style: Style) -> Iterator[str]:
         if box.kind in ("layers", "block", "run"):
             used |= {row.fill for row in rows_of(view, box, style)}
         elif box.kind == "merge":
-            used.add(style.fill(box, layers_of(box)[0].layer.family()))
+            used.add(style.fill(box, layers_of(box)[0].layer.family))
     for color in sorted(used):
         yield rf"\definecolor{{{_color(color)}}}{{HTML}}{{{color[1:]}}}"
 
@@ -161,7 +161,7 @@ def _pill(
     theme = style.theme
     if box.kind == "merge":
         node = layers_of(box)[0]
-        fill = _color(style.fill(box, node.layer.family()))
+        fill = _color(style.fill(box, node.layer.family))
         sign = sign_of(node)
         if sign:
             yield rf"\path[{line},fill={fill}] ({x:g},{y:g}) circle[radius={width / 2:g}bp];"

@@ -23,6 +23,7 @@ from archdsl.backends.python_source.names import (
 from archdsl.backends.python_source.tree import Place, Step, label_of
 from archdsl.graph import Node
 from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
+from archdsl.layers.registry import is_own
 
 DEFAULT_CALL = "{module}({inputs})"
 DEEPEST_INLINE = 2  # lists within lists that are written where they stand
@@ -192,17 +193,13 @@ def _name_members(shaped: Shaped, overwriting: Container[str]) -> None:
         assert isinstance(torch, TorchModule)
         given = repr((torch.positional, sorted(torch.keywords.items())))
         key: object = (torch.target, given, node.name in overwriting)
-        if shaped.form is Form.SEQUENTIAL or not _is_built_in(node):
+        if shaped.form is Form.SEQUENTIAL or is_own(type(node.layer)):
             key = label  # a place of a list is a module of its own; a user's may keep a state
         if key not in shared:
             plain = variable(snake_case(torch.target.rpartition(".")[2])) or "layer"
             shared[key] = unique(f"{plain}_" if is_reserved(plain) else plain, taken)
             taken.add(shared[key])
         shaped.members[label] = shared[key]
-
-
-def _is_built_in(node: Node) -> bool:
-    return type(node.layer).__module__.startswith("archdsl.layers.")
 
 
 def _any_node(place: Place) -> Node:

@@ -259,7 +259,7 @@ def _merge(box: Box, style: Style, stacked: bool) -> dict[str, str]:
     """Return how a merge looks: a sign in a circle, or a flat bar with its word."""
     node = box.items[0]
     assert isinstance(node, Node)
-    fill = style.fill(box, node.layer.family())
+    fill = style.fill(box, node.layer.family)
     dashed = ",dashed" if box.training_only else ""
     if sign := sign_of(node):
         return {

@@ -107,7 +107,7 @@ class _Describer:
             "type": visible(kind_of(node.layer)),
             "short": visible(self.notation.arguments(node.layer)),
             "arguments": visible(self.all_arguments(node), LONGEST_TEXT),
-            "family": visible(node.layer.family()),
+            "family": visible(node.layer.family),
             "kind": kind_of_node(node),
             "sign": sign_of(node),
             "shape": visible(self.notation.shape(node.shape)),

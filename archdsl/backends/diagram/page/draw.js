@@ -173,7 +173,7 @@ function spoken(box) {
 
 function familyColour(family) {
   const theme = network.themes[document.documentElement.dataset.theme];
-  return theme.families[family] || theme.other;
+  return Object.hasOwn(theme.families, family) ? theme.families[family] : theme.other;
 }
 
 // The fill of a row: by family, or by the share of the costliest box. Formulas have no share.

@@ -6,7 +6,7 @@ the output of the one before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -16,8 +16,8 @@ from archdsl.backends.diagram.view.view import Kind
 from archdsl.graph import Node, Scope
 from archdsl.layers.base import POINTWISE, Layer
 
-MERGES = "merge"
-TENSORS = "tensor"
+# How tensors are drawn that no layer computes, by the word of the language for each.
+TENSORS: Mapping[str, Kind] = {"input": "input", "parameter": "tensor"}
 LONGEST_PERIOD = 4  # a block and its wiring: DenseNet's layer and the `concat` behind it
 
 
@@ -42,12 +42,7 @@ def kind_of_node(node: Node) -> Kind:
 
 @lru_cache(256)  # of few kinds of layers, asked for at every node
 def _kind_of_layer(layer: type[Layer]) -> Kind:
-    family = layer.family()
-    if family == MERGES:
-        return "merge"
-    if family == TENSORS:
-        return "tensor" if layer.word == "parameter" else "input"
-    return "layers"
+    return "merge" if layer.merges else TENSORS.get(layer.word, "layers")
 
 
 class Run(NamedTuple):
