@@ -5,11 +5,12 @@ from __future__ import annotations
 from by_hand import Sketch
 
 from archdsl.graph import CheckedGraph
+from archdsl.layers.adaptive_pooling import AdaptiveAvgPool2d
 from archdsl.layers.convolution import Conv2d
 from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add, Concat
 from archdsl.layers.normalization import BatchNorm2d
-from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
+from archdsl.layers.pooling import MaxPool2d
 from archdsl.layers.reshape import Flatten
 from archdsl.layers.sizes import Size
 from archdsl.layers.transposed_convolution import ConvTranspose2d

@@ -13,13 +13,14 @@ from sketches import biased, convolution, resnet50, unet, vgg16
 from archdsl.analysis.receptive_field import Field, Reach, receptive_fields
 from archdsl.graph import CheckedGraph
 from archdsl.layers.activation import GELU
+from archdsl.layers.adaptive_pooling import AdaptiveAvgPool2d
 from archdsl.layers.base import Layer
 from archdsl.layers.convolution import Conv1d, Conv2d
 from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add, Concat, Mul
 from archdsl.layers.normalization import BatchNorm1d, LayerNorm
 from archdsl.layers.padding import ZeroPad1d
-from archdsl.layers.pooling import AdaptiveAvgPool2d, MaxPool1d, MaxPool2d
+from archdsl.layers.pooling import MaxPool1d, MaxPool2d
 from archdsl.layers.reshape import Flatten, Permute, Transpose, Unflatten
 from archdsl.layers.resize import ResizeLike
 from archdsl.layers.tensor import OwnTensor
