@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from math import lcm, prod
@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from archdsl.analysis.solving import Requirement, degree, period_of, solve
 from archdsl.graph import CheckedGraph
-from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.base import Layer, LayerError, Shapes
+from archdsl.layers.sizes import Formula, Size, substitute
 
 LONGEST_PERIOD = 1_024
 LARGEST_LEAST = 1 << 20
@@ -62,9 +63,8 @@ def assumptions(checked: CheckedGraph) -> Assumptions:
             solvable[name].append(difference)
             periods[name] = period
     least = _least(checked, names)
-    return Assumptions(
-        {name: solve(name, solvable[name], least[name]) for name in names}, tuple(equations)
-    )
+    known = {name: solve(name, solvable[name], least[name]) for name in names}
+    return Assumptions(_taken(checked, known), tuple(equations))
 
 
 def without_floors(
@@ -136,8 +136,65 @@ def _least_of(name: str, formulas: Sequence[Formula]) -> int:
         high *= 2
         if high > LARGEST_LEAST:
             return 1  # sizes that shrink as the name grows: nothing simple can be said
-    low = high // 2  # does not do, unless high is 1
+    return _first(does, high // 2, high)
+
+
+def _first(does: Callable[[int], bool], low: int, high: int) -> int:
+    """Return the first value that does, of those up to `high`, which does; `low` doesn't."""
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if does(middle) else (middle, high)
     return high
+
+
+def _taken(checked: CheckedGraph, known: Mapping[str, Requirement]) -> Mapping[str, Requirement]:
+    """Leave out the smallest values, which a layer refuses where they are given as they are.
+
+    With a free size it can't: mirrored padding of a map that is no wider than what is added.
+    """
+    reading: dict[str, dict[tuple[Layer, Shapes], None]] = {name: {} for name in known}
+    for node in checked.nodes.values():
+        if all(checked.nodes[read].facts.batched for read in node.inputs):
+            shapes = tuple(checked.nodes[read].shape for read in node.inputs)
+            sizes = [size for shape in shapes for size in shape if isinstance(size, Formula)]
+            for name in {name for size in sizes for name in size.names}:
+                reading[name][node.layer, shapes] = None
+    return {name: _taken_by(each, [*reading[name]]) for name, each in known.items()}
+
+
+def _taken_by(known: Requirement, layers: Sequence[tuple[Layer, Shapes]]) -> Requirement:
+    """Return a requirement that meets another one, and that layers of those inputs take."""
+    if not known.possible:
+        return known
+    if known.only:
+        only = tuple(one for one in known.only if not _refusing(known.name, one, layers))
+        return known._replace(only=only, possible=bool(only))
+    low = known.smallest
+    # those that take the smallest take the larger ones, so few are asked again
+    if not (refusing := _refusing(known.name, low, layers)):
+        return known
+    high = low
+    while _refusing(known.name, known.value(high), refusing):
+        low, high = high, 2 * high
+        if high > LARGEST_LEAST:
+            return known
+
+    def does(value: int) -> bool:
+        return not _refusing(known.name, known.value(value), refusing)
+
+    return known._replace(least=known.value(_first(does, low, high)))
+
+
+def _refusing(
+    name: str, value: int, layers: Sequence[tuple[Layer, Shapes]]
+) -> list[tuple[Layer, Shapes]]:
+    """Return those of the layers that don't take their inputs where a size has that value."""
+    refusing: list[tuple[Layer, Shapes]] = []
+    for layer, shapes in layers:
+        try:
+            layer.infer(
+                tuple(tuple(substitute(size, {name: value}) for size in shape) for shape in shapes)
+            )
+        except LayerError:
+            refusing.append((layer, shapes))
+    return refusing

@@ -36,9 +36,14 @@ class Requirement(NamedTuple):
     @property
     def smallest(self) -> int:
         """The smallest value of all that do."""
+        return self.value(1)
+
+    def value(self, start: int) -> int:
+        """Return the first value from `start` on that does, or the last of a few."""
         if self.only:
-            return self.only[0]
-        return min(self.least + (rest - self.least) % self.modulus for rest in self.remainders)
+            return next((value for value in self.only if value >= start), self.only[-1])
+        start = max(start, self.least)
+        return min(start + (rest - start) % self.modulus for rest in self.remainders)
 
     def __str__(self) -> str:
         if not self.possible:

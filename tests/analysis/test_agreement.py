@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from by_hand import H, Sketch, W
 from hypothesis import given, settings
@@ -15,8 +17,10 @@ from archdsl.analysis.agreement import (
     without_rounding,
 )
 from archdsl.analysis.solving import Requirement, period_of, solve
+from archdsl.layers.base import Layer, LayerError, Shape, construct
 from archdsl.layers.merge import Add, Concat
-from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.registry import Registry
+from archdsl.layers.sizes import Formula, FormulaError, Size, substitute
 
 
 @pytest.mark.parametrize(("levels", "multiple"), [(1, 2), (3, 8), (4, 16), (5, 32)])
@@ -141,3 +145,55 @@ def apply(steps: list[tuple[str, int]]) -> Size:
     for sign, number in steps:
         size = size + number if sign == "+" else size * number if sign == "*" else size // number
     return size
+
+
+def opened(inputs: Sequence[Shape], kept: int) -> list[Shape]:
+    """Make all sizes above 1 free but for the first `kept` axes; equal ones have one name."""
+    names: dict[tuple[int, Size], Size] = {}
+    return [
+        tuple(
+            size
+            if axis < kept or size == 1
+            else names.setdefault((axis, size), Formula.named(f"s{len(names)}"))
+            for axis, size in enumerate(shape)
+        )
+        for shape in inputs
+    ]
+
+
+def takes(layer: Layer, inputs: Sequence[Shape], values: dict[str, Size]) -> bool:
+    """Tell whether a layer takes those sizes as they stand, and leaves no axis without a place."""
+    try:
+        facts = layer.infer(
+            tuple(tuple(substitute(size, values) for size in shape) for shape in inputs)
+        )
+    except LayerError:
+        return False
+    return all(not isinstance(size, int) or size >= 1 for size in facts.output) and all(
+        left == right for left, right in facts.agreements if isinstance(left - right, int)
+    )
+
+
+KINDS = sorted(Registry().values(), key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_what_is_allowed_is_what_layers_take(kind: type[Layer]) -> None:
+    """A size that is allowed is taken where it is given, and no smaller one is."""
+    for example in kind.examples:
+        for kept in (0, 1, 2):
+            inputs = opened(example.inputs, kept)
+            net = Sketch()
+            names = [net.input(f"x{number}", *shape) for number, shape in enumerate(inputs)]
+            try:
+                layer = construct(kind, example.arguments)
+                net.put("layer", layer, *names)
+            except (LayerError, FormulaError):
+                continue
+            known = assumptions(net.checked())
+            if known.equations:
+                continue
+            for name, requirement in known.requirements.items():
+                allowed = {requirement.value(start) for start in range(1, 40)}
+                for value in range(1, requirement.value(1) + 3):
+                    assert takes(layer, inputs, {name: value}) == (value in allowed)

@@ -17,8 +17,14 @@ torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-from archdsl.backends.export import export_onnx, export_pt2, save_weights  # noqa: E402
-from archdsl.backends.export.comparing import apart  # noqa: E402
+from archdsl.backends.export import (  # noqa: E402
+    export_onnx,
+    export_pt2,
+    save_weights,
+    writing,
+)
+from archdsl.backends.export.alone import with_sizes  # noqa: E402
+from archdsl.backends.export.comparing import Refused, apart, compared  # noqa: E402
 from archdsl.backends.export.trials import trials  # noqa: E402
 
 TEXT = """
@@ -213,6 +219,7 @@ def test_onnx_of_fixed_sizes(body: str, last: tuple[int, int], tmp_path: Path) -
     [
         ("input a: [3, H, W]; MaxPool2d(2)", [["N", 3, "H", "W"]], ["N", 3, "(H//2)", "(W//2)"]),
         ("input a: [3, N, 8]; ReLU", [["batch", 3, "N", 8]], ["batch", 3, "N", 8]),
+        ("input a: [batch, N]; ReLU", [["batch2", "batch", "N"]], ["batch2", "batch", "N"]),
         (
             "input a: [3, T]; input b: [5, T]; from a, b -> Both",
             [["N", 3, "T"], ["N", 5, "T"]],
@@ -307,11 +314,109 @@ network net { input x: [4, T]; Conv1d(4, 3, padding = 1); ReLU; tail: Tail; Conv
 
 
 def test_sizes_that_torch_does_not_take_are_passed_over(tmp_path: Path) -> None:
-    checked = load(tmp_path, "network net { input x: [2, T]; ReflectionPad1d(5) }")
+    checked = load(tmp_path, "network net { input x: [2, H, W]; InstanceNorm2d }")
     exported = export_onnx(torch_module(checked), checked, tmp_path / "net.onnx")
 
-    assert min(shapes["x"][2] for shapes in exported.compared) >= 6
-    assert [(each.shapes, each.torch) for each in exported.left_out] == [({"x": (3, 2, 1)}, True)]
+    assert min(shapes["x"][2:] for shapes in exported.compared) == (2, 2)
+    (left_out,) = exported.left_out
+    assert (left_out.shapes, left_out.torch) == ({"x": (3, 2, 1, 1)}, True)
+
+
+@pytest.mark.parametrize(("body", "least"), [("ReflectionPad1d(5)", 6), ("CircularPad1d(90)", 90)])
+def test_sizes_that_layers_refuse_are_not_tried(body: str, least: int, tmp_path: Path) -> None:
+    checked = load(tmp_path, f"network net {{ input x: [2, T]; Conv1d(2, 1); pad: {body} }}")
+    exported = export_pt2(torch_module(checked), checked, tmp_path / "net.pt2")
+
+    assert min(shapes["x"][2] for shapes in exported.compared) == least
+    assert not exported.left_out
+
+
+def test_names_of_the_exporter_give_way_to_those_of_the_spec(tmp_path: Path) -> None:
+    """It calls what it makes after operators, and checks no name that it is given."""
+    text = """
+network net { input conv1d: [3, T]
+  Conv1d(2, 1) -> ReLU
+  output relu { Conv1d(4, 1) }
+  output relu_1
+  Conv1d(1, 1) -> ReLU
+  output val_0
+}"""
+    checked = load(tmp_path, text)
+    module = torch_module(checked).eval()
+    exported = export_onnx(module, checked, tmp_path / "net.onnx")
+
+    x = torch.randn(2, 3, 9)
+    session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    found = session.run(["relu", "relu_1", "val_0"], {"conv1d": x.numpy()})
+    expected = module(x)
+    for name, theirs in zip(("relu", "relu_1", "val_0"), found, strict=True):
+        torch.testing.assert_close(getattr(expected, name), torch.from_numpy(theirs))
+
+
+def test_onnx_has_one_value_of_a_name(tmp_path: Path) -> None:
+    checked = load(tmp_path, "network net { input x: [3, T]; Conv1d(2, 1); output x }")
+    with pytest.raises(TorchError, match=r"E0609.* an input and an output are called `x`(?s:.*)3"):
+        export_onnx(torch_module(checked), checked, tmp_path / "net.onnx")
+    exported = export_pt2(torch_module(checked), checked, tmp_path / "net.pt2")
+    assert exported.outputs == ("x",)
+
+
+def test_onnx_of_more_than_it_can_hold(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = spec.graph()
+    monkeypatch.setattr(writing, "MOST_BYTES", 1_024)
+    monkeypatch.setattr(writing, "attempt", None)  # refused before work is done
+    with pytest.raises(TorchError, match=r"E0609.*the weights take 1\.\d KiB(?s:.*)\.pt2"):
+        export_onnx(torch_module(checked), checked, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("label", ["class", 'a"b', "a\\b"])
+@pytest.mark.parametrize("place", ['"{}": Conv1d(2, 1)', '"{}": {{ a: Conv1d(2, 1) -> ReLU }}'])
+def test_the_label_at_which_torch_fails_is_named(label: str, place: str, tmp_path: Path) -> None:
+    quoted = label.replace("\\", "\\\\").replace('"', '\\"')
+    text = f"network net {{ input x: [3, T]\n Conv1d(3, 1)\n {place.format(quoted)}\n}}"
+    checked = load(tmp_path, text)
+    with pytest.raises(TorchError) as caught:
+        export_pt2(torch_module(checked), checked, tmp_path / "net.pt2")
+    (problem,) = caught.value.diagnostics
+    assert problem.message().endswith(f"torch's exporter fails at the label `{label}`")
+    assert problem.span
+    assert problem.span.line == 3
+    assert "no word of Python" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ("residual { Conv2d(3, 3, padding = 1) } -> MaxPool2d(2)", {"H": 8, "W": 6}),
+        (
+            "parameter p: [3, 1, 1] = 1.0\n mul { branch {} branch { from p } }",
+            {"H": 5, "W": 1},
+        ),
+    ],
+)
+def test_a_network_of_fixed_sizes(body: str, values: dict[str, int], tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(f"network net {{ input image: [3, H, W]\n {body} }}")
+    fixed = with_sizes(Spec(str(path)).graph(), values)
+    given = Spec(str(path)).graph(shapes={"image": (3, values["H"], values["W"])})
+    assert [node.shape for node in fixed.nodes.values()] == [
+        node.shape for node in given.nodes.values()
+    ]
+    assert fixed.inputs == given.inputs
+
+
+def test_kinds_of_numbers_are_compared(spec: Spec) -> None:
+    checked = spec.graph()
+    module = torch_module(checked).eval()
+
+    def program(inputs: Any) -> Any:
+        with torch.no_grad():
+            return [tensor.double() for tensor in module(*inputs)]
+
+    with pytest.raises(Refused, match=r"`output` holds float64, and float32 in torch"):
+        compared(module, checked, program, trials(checked))
 
 
 @pytest.mark.parametrize(

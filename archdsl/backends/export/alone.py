@@ -1,4 +1,4 @@
-"""Networks that hold some layers of another one, to find the one that can't be exported."""
+"""Networks made of parts of another one, to find what in it can't be exported and what would do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from archdsl.graph import CheckedGraph, Node, Output, Scope
 from archdsl.layers.base import Dtype, Shape
-from archdsl.layers.sizes import Size, substitute
+from archdsl.layers.sizes import substitute
 from archdsl.layers.tensor import InputTensor
 
 
@@ -33,13 +33,34 @@ def culprit(checked: CheckedGraph, fails: Callable[[CheckedGraph], bool]) -> Nod
     return nodes[0]
 
 
+def with_sizes(checked: CheckedGraph, sizes: Mapping[str, int]) -> CheckedGraph:
+    """Return a network whose free sizes have those values.
+
+    Raises:
+        LayerError: a layer doesn't take them.
+    """
+    made: dict[str, Node] = {}
+    for name, node in checked.nodes.items():
+        layer, facts = node.layer, node.facts
+        if isinstance(layer, InputTensor):
+            layer = InputTensor(shape=tuple(substitute(size, sizes) for size in layer.shape))
+            facts = layer.infer(())
+        elif node.inputs:
+            shapes = tuple(made[read].shape for read in node.inputs)
+            batched = [made[read].facts.batched for read in node.inputs]
+            facts = layer.infer(shapes) if all(batched) else layer.infer_shared(shapes, batched)
+        made[name] = replace(node, layer=layer, facts=facts)
+    inputs = {name: made[name].shape for name in checked.inputs}
+    return replace(checked, nodes=made, inputs=inputs, agreements=(), again=None)
+
+
 def side_by_side(
-    checked: CheckedGraph, nodes: Sequence[Node], sizes: Mapping[str, Size] | None = None
+    checked: CheckedGraph, nodes: Sequence[Node], label: str = "layer"
 ) -> CheckedGraph:
     """Return a network in which each of the nodes has inputs and an output of its own.
 
     Args:
-        sizes: values for free sizes; those not given stay free.
+        label: of the nodes, of which all but the first have a number as well.
     """
     root = Scope("", None, checked.name, checked.span)
     inputs: dict[str, Shape] = {}
@@ -49,7 +70,7 @@ def side_by_side(
     for number, node in enumerate(nodes):
         names = []
         for place, read in enumerate(node.inputs):
-            shape = tuple(substitute(size, sizes or {}) for size in checked.nodes[read].shape)
+            shape = checked.nodes[read].shape
             given = InputTensor(shape=shape)
             name = f"input{number}_{place}" if len(nodes) > 1 or len(node.inputs) > 1 else "input"
             inputs[name] = shape
@@ -57,12 +78,12 @@ def side_by_side(
             made[name] = Node(name, name, given, (), given.infer(()), root, node.span)
             names.append(name)
         facts = node.layer.infer(tuple(made[name].shape for name in names))
-        label = f"layer{number}"
-        dtypes[label] = checked.dtype(node.name)
-        made[label] = replace(
-            node, name=label, label=label, inputs=tuple(names), facts=facts, scope=root, shares=""
+        name = f"{label}{number or ''}"
+        dtypes[name] = checked.dtype(node.name)
+        made[name] = replace(
+            node, name=name, label=name, inputs=tuple(names), facts=facts, scope=root, shares=""
         )
-        outputs.append(Output(f"output{number}", label, False, node.span))
+        outputs.append(Output(f"output{number}", name, False, node.span))
     agreements = tuple(pair for node in made.values() for pair in node.facts.agreements)
     return CheckedGraph(
         checked.name,

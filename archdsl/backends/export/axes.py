@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import chain, count
 from typing import Any
 
 from archdsl.analysis.agreement import assumptions
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import Formula, substitute
 
-BATCH = "N"
-
 
 def axes_of(checked: CheckedGraph) -> dict[str, dict[int, str]]:
     """Return for each input which of its axes stay open, and what they are called.
 
     Axis 0 is the batch, called N unless a free size of the spec is; free sizes are called as in
-    the spec. One that can have a single value isn't open.
+    the spec. One that can have a single value isn't open. Axes of one name have one size.
     """
     known = assumptions(checked).requirements
     bound = {name: each.only[0] for name, each in known.items() if len(each.only) == 1}
     sizes = [size for shape in checked.inputs.values() for size in shape]
     free = {name for size in sizes if isinstance(size, Formula) for name in size.names}
-    batch = BATCH if BATCH not in free else "batch"
+    numbered = (f"batch{number}" for number in count(2))
+    batch = next(name for name in chain(("N", "batch"), numbered) if name not in free)
     return {
         name: {0: batch}
         | {

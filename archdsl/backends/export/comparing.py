@@ -12,6 +12,7 @@ from torch import nn
 from archdsl.backends.export.trials import Trial
 from archdsl.backends.torch_module.devices import check_room_to_run
 from archdsl.backends.torch_module.running import named, random_inputs
+from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import substitute
 
@@ -53,10 +54,14 @@ class Compared:
 
 def inputs_for(module: nn.Module, checked: CheckedGraph, trial: Trial) -> dict[str, torch.Tensor]:
     """Return random inputs of that batch and those sizes, by name."""
-    parameter = next(module.parameters(), torch.empty(0))
-    place, kind = parameter.device, parameter.dtype
+    place, kind = next(module.parameters(), torch.empty(0)).device, dtype_of(module)
     check_room_to_run(checked, place, kind, dict(trial.sizes), trial.batch, training=False)
     return random_inputs(checked, place, kind, trial.sizes, trial.batch)
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Return the kind of numbers of a module's parameters."""
+    return next((parameter.dtype for parameter in module.parameters()), torch.float32)
 
 
 def compared(
@@ -110,9 +115,11 @@ def compared(
                     f"{_for(given)} {which} is {_times(theirs.shape)}, "
                     f"and {_times(ours.shape)} in torch"
                 )
+            if ours.dtype != theirs.dtype:
+                kinds = (str(each.dtype).removeprefix("torch.") for each in (theirs, ours))
+                raise Refused(f"{which} holds {next(kinds)}, and {next(kinds)} in torch")
             difference = apart(ours.cpu(), theirs.cpu())
-            kind = next((each.dtype for each in module.parameters()), torch.float32)
-            if not difference <= TOLERANCES.get(kind, TOLERANCE):
+            if not difference <= TOLERANCES.get(dtype_of(module), TOLERANCE):
                 raise Refused(f"{_for(given)} {which} differs from torch's by {difference:.1e}")
             worst = max(worst, difference)
         shapes.append(given)
@@ -184,6 +191,8 @@ def said(error: BaseException) -> str:
     """Return the first line of what the innermost of an exception's causes says."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, ArchError):
+        return error.diagnostics[0].message()
     first = str(error).strip().partition("\n")[0]
     if first.startswith("Constraints violated"):
         return "torch.export takes a size for fixed that is open"

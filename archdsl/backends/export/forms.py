@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from archdsl.backends.export.comparing import dtype_of
 from archdsl.backends.torch_module.building import torch_module
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Form
@@ -23,8 +24,8 @@ def exported(module: nn.Module, checked: CheckedGraph, form: Form) -> nn.Module:
     # what the network's arguments are needs no other look at the spec: there is none of these facts
     other = replace(checked, nodes=nodes, again=None)
     tensor = next(iter(module.state_dict().values()), None)
-    kind = next((parameter.dtype for parameter in module.parameters()), None)
-    made = torch_module(other, device=tensor.device if tensor is not None else "cpu", dtype=kind)
+    place = tensor.device if tensor is not None else "cpu"
+    made = torch_module(other, device=place, dtype=dtype_of(module))
     made.load_state_dict(module.state_dict())
     return made.train(module.training)
 

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import count
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ from archdsl.backends.export.trials import larger_trials, trials
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Form
 
-LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")  # say what they leave as it is
+# They say what they leave as it is, and what an exception says as well.
+LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch._subclasses.fake_tensor")
+MARK = "archdsl "  # before names of the spec: none of the exporter's own begins so
 
 
 def attempt(module: nn.Module, checked: CheckedGraph, form: Form, file: str) -> Compared:
@@ -68,7 +71,7 @@ def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tens
     """Follow a module with torch.export, which is told which axes stay open."""
     open_axes = axes_of(checked).values()
     shapes: Any = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in open_axes)
-    if len(_outputs(checked)) > 1:
+    if len(outputs_of(checked)) > 1:
         module, shapes = _Plain(module), (shapes,)
     return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 
@@ -78,16 +81,17 @@ def _onnx(followed: Any, checked: CheckedGraph, file: str) -> Program:
     import onnx
     import onnxruntime
 
-    names = _outputs(checked)
+    names = outputs_of(checked)
     program = torch.onnx.export(
         followed,
         (),
-        input_names=list(checked.inputs),
-        output_names=names,
+        input_names=[MARK + name for name in checked.inputs],
+        output_names=[MARK + name for name in names],
         dynamo=True,
         verbose=False,
     )
     assert program is not None
+    _unmark(program.model.graph)
     model = program.model_proto
     name_axes(model, axes_of(checked))
     onnx.save(model, file)
@@ -104,6 +108,23 @@ def _onnx(followed: Any, checked: CheckedGraph, file: str) -> Program:
     return run
 
 
+def _unmark(graph: Any) -> None:
+    """Take the mark from inputs and outputs, and other names from what is called as they are.
+
+    The exporter calls values after what makes them, such as `relu`, and lets two have one name.
+    """
+    made = (value for node in graph.all_nodes() for value in node.outputs)
+    values = {id(value): value for value in (*graph.inputs, *graph.initializers.values(), *made)}
+    names = {value.name for value in values.values()}
+    for value in values.values():
+        name = value.name.removeprefix(MARK)
+        if name == value.name and MARK + name in names:
+            numbered = (f"{name}_{number}" for number in count(1))
+            name = next(other for other in numbered if not {other, MARK + other} & names)
+            names.add(name)
+        value.name = name
+
+
 def _pt2(followed: Any, checked: CheckedGraph, file: str) -> Program:
     """Write what torch.export saves, and return what runs it when it is read again."""
     torch.export.save(followed, file)
@@ -116,7 +137,8 @@ def _pt2(followed: Any, checked: CheckedGraph, file: str) -> Program:
     return run
 
 
-def _outputs(checked: CheckedGraph) -> list[str]:
+def outputs_of(checked: CheckedGraph) -> list[str]:
+    """Return the names of the outputs that a file has."""
     return [output.name for output in checked.outputs if not output.training_only]
 
 
@@ -137,7 +159,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     before = module.training
     levels = {name: logging.getLogger(name).level for name in LOGGERS}
     for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     module.eval()
     try:
         with torch.no_grad(), warnings.catch_warnings():

@@ -77,33 +77,19 @@ def larger_trials(checked: CheckedGraph) -> Iterator[Trial]:
             before = sizes
 
 
-def _from(requirement: Requirement, start: int) -> list[int]:
+def _from(requirement: Requirement, start: int, most: int = TRIED) -> list[int]:
     """Return the first values from `start` on that a free size may have."""
-    if requirement.only:
-        return [value for value in requirement.only if value >= start] or [requirement.only[-1]]
-    return [*islice(_allowed(requirement, max(start, requirement.least)), TRIED)]
+    found = [requirement.value(start)]
+    # of a few values the last one stays
+    while len(found) < most and (after := requirement.value(found[-1] + 1)) > found[-1]:
+        found.append(after)
+    return found
 
 
 def _odd(requirement: Requirement, start: int) -> list[int]:
     """Return the first odd values from `start` on, or any if none is odd."""
-    some = _from(requirement, start)
-    if requirement.only:
-        return [value for value in some if value % 2] or some
-    longest = 2 * TRIED * max(requirement.modulus, 1)
-    found = (value for value in range(start, start + longest) if _does(requirement, value))
-    return [*islice((value for value in found if value % 2), TRIED)] or some
-
-
-def _allowed(requirement: Requirement, start: int) -> Iterator[int]:
-    value = start
-    while True:
-        if _does(requirement, value):
-            yield value
-        value += 1
-
-
-def _does(requirement: Requirement, value: int) -> bool:
-    return value >= requirement.least and value % requirement.modulus in requirement.remainders
+    found = _from(requirement, start, 2 * TRIED)
+    return ([value for value in found if value % 2] or found)[:TRIED]
 
 
 def _chosen(

@@ -6,21 +6,23 @@ import keyword
 import os
 import re
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from archdsl.backends.export.alone import culprit, side_by_side
-from archdsl.backends.export.comparing import LeftOut, Refused, Shapes
-from archdsl.backends.export.programs import attempt
+from archdsl.backends.export.alone import culprit, side_by_side, with_sizes
+from archdsl.backends.export.comparing import LeftOut, Refused, Shapes, dtype_of
+from archdsl.backends.export.programs import attempt, outputs_of
 from archdsl.backends.torch_module.building import torch_module
-from archdsl.backends.torch_module.problems import CannotExport, TorchError
+from archdsl.backends.torch_module.problems import CannotExport, TorchError, in_bytes
 from archdsl.backends.torch_module.running import chosen_sizes
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import Form
+from archdsl.layers.base import Form, LayerError
 from archdsl.layers.sizes import substitute
 from archdsl.output import write_whole
 
@@ -28,6 +30,7 @@ OTHER: dict[Form, tuple[Form, str]] = {
     "ONNX": ("torch.export", ".pt2"),
     "torch.export": ("ONNX", ".onnx"),
 }
+MOST_BYTES = 2**31 - 2**24  # a message of protobuf is shorter, and has the program as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
 
 def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Form) -> Exported:
     _require_numbers(module, form)
+    if form == "ONNX":
+        _require_room(module, checked)
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "program.pt2")  # torch.export wants it to be called so
         try:
@@ -98,14 +103,13 @@ def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Fo
         except Refused as refused:
             raise TorchError([_explained(module, checked, form, str(refused))]) from refused
         write_whole(path, Path(file).read_bytes())
-    outputs = [output.name for output in checked.outputs if not output.training_only]
     return Exported(
         str(path),
         found.difference,
         found.shapes,
         found.left_out,
         tuple(checked.inputs),
-        tuple(outputs),
+        tuple(outputs_of(checked)),
     )
 
 
@@ -116,68 +120,98 @@ def _require_numbers(module: nn.Module, form: str) -> None:
         raise TorchError([CannotExport(span=None, form=form, reason=reason, hint=hint)])
 
 
+def _require_room(module: nn.Module, checked: CheckedGraph) -> None:
+    """Refuse before work is done what ONNX has no room or no names for."""
+    bytes_ = sum(tensor.nbytes for tensor in module.state_dict().values())
+    if bytes_ >= MOST_BYTES:
+        reason = f"it holds less than 2 GiB, and the weights take {in_bytes(bytes_)}"
+        hint = "write a .pt2 file, which holds any amount"
+        raise TorchError([CannotExport(span=None, form="ONNX", reason=reason, hint=hint)])
+    for output in checked.outputs:
+        if output.name in checked.inputs and not output.training_only:
+            reason = f"an input and an output are called `{output.name}`, where a name means one"
+            hint = "give the output another name, or write a .pt2 file"
+            problem = CannotExport(span=output.span, form="ONNX", reason=reason, hint=hint)
+            raise TorchError([problem])
+
+
 def _explained(module: nn.Module, checked: CheckedGraph, form: Form, why: str) -> CannotExport:
-    """Say which layer can't be written, if it is one that can't when it stands alone."""
-    kind = next((tensor.dtype for tensor in module.parameters()), torch.float32)
-    if kind != torch.float32:
-        hint = "every layer can be exported in float32"
-        return CannotExport(span=None, form=form, reason=printable(why, 300), hint=hint)
+    """Say which layer or label can't be written, if one can't when it stands alone."""
+    told = partial(CannotExport, form=form, reason=printable(why, 300))
+    if dtype_of(module) != torch.float32:
+        return told(span=None, hint="every layer can be exported in float32")
     node = culprit(checked, lambda graph: bool(_refusal(graph, form)))
-    if node is None:
-        hint = f"give it fixed sizes: {_fixing(checked)}" if _free(checked) else ""
-        labels = {label for name in checked.nodes for label in name.split(".")}
-        if odd := sorted(filter(_is_odd, labels)):
-            hint = f"torch's exporter fails at some names: try a plain label for `{odd[0]}`"
-        return CannotExport(span=None, form=form, reason=printable(why, 300), hint=hint)
-    alone = _refusal(side_by_side(checked, [node]), form) or why
-    return CannotExport(
-        span=node.span,
-        trail=node.trail,
-        form=form,
-        layer=f"`{node.name}` ({node.type})",
-        reason=printable(alone, 300),
-        hint=_way_out(checked, node, form),
+    if node is not None:
+        return told(
+            span=node.span,
+            trail=node.trail,
+            layer=f"`{node.name}` ({node.type})",
+            reason=printable(_refusal(side_by_side(checked, [node]), form) or why, 300),
+            hint=_way_out(checked, node, form),
+        )
+    for label, node in _odd_labels(checked).items():
+        if _refusal(side_by_side(checked, [node], label), form):
+            first = next(one for one in checked.nodes.values() if label in one.name.split("."))
+            return told(
+                span=first.span,
+                trail=first.trail,
+                reason=f"torch's exporter fails at the label `{printable(label, 100)}`",
+                hint="give it a label of letters, digits and `_` that is no word of Python",
+            )
+    return told(span=None, hint=_fixing(checked, form, checked))
+
+
+def _odd_labels(checked: CheckedGraph) -> dict[str, Node]:
+    """Return the labels at which a program could fail, and a layer to try them with.
+
+    Programs are written as Python, in which torch's exporters put names without quotes.
+    """
+    labels = (label for name in checked.nodes for label in name.split("."))
+    members = (
+        node
+        for node in checked.nodes.values()
+        if node.facts.params and all(checked.nodes[read].facts.batched for read in node.inputs)
     )
+    node = next((node for node in members if node.inputs), None)
+    return {label: node for label in labels if _is_odd(label)} if node else {}
 
 
 def _is_odd(label: str) -> bool:
-    """Tell whether a program that is written as Python could fail at the name of a module."""
     return keyword.iskeyword(label) or not re.fullmatch(r"[A-Za-z0-9_@-]*", label)
 
 
 def _refusal(checked: CheckedGraph, form: Form) -> str:
-    """Return why a network can't be written, or "" if it can."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Return why a network can't be written, or "" if it can, or can't be made or run at all."""
+    with suppress(ArchError), tempfile.TemporaryDirectory() as folder:
         try:
             attempt(torch_module(checked), checked, form, os.path.join(folder, "program.pt2"))
         except Refused as refused:
             return str(refused)
-        except ArchError:  # that it can't be made or run says nothing of the file
-            return ""
     return ""
 
 
 def _way_out(checked: CheckedGraph, node: Node, form: Form) -> str:
     """Say what would do, as tried with the layer alone."""
+    alone = side_by_side(checked, [node])
     ways: list[str] = []
     other, ending = OTHER[form]
-    if not _refusal(side_by_side(checked, [node]), other):
+    if not _refusal(alone, other):
         ways.append(f"write a {ending} file, which can hold it")
-    fixed = side_by_side(checked, [node], chosen_sizes(checked))
-    if _free(checked) and not _refusal(fixed, form):
-        ways.append(f"give it fixed sizes: {_fixing(checked)}")
+    if fixed := _fixing(checked, form, alone):
+        ways.append(fixed)
     return ", or ".join(ways) or "a .py file can hold every layer"
 
 
-def _free(checked: CheckedGraph) -> bool:
-    return bool(chosen_sizes(checked))
-
-
-def _fixing(checked: CheckedGraph) -> str:
-    """Return the options that give the inputs the sizes that were tried first."""
+def _fixing(checked: CheckedGraph, form: Form, part: CheckedGraph) -> str:
+    """Say which options give all inputs a size, if a part of the network can be written so."""
     sizes = chosen_sizes(checked)
+    try:
+        if not sizes or _refusal(with_sizes(part, sizes), form):
+            return ""
+    except LayerError:
+        return ""
     shapes = {
         name: [substitute(size, sizes) for size in shape] for name, shape in checked.inputs.items()
     }
     options = [f"--input {name}={'x'.join(map(str, shape))}" for name, shape in shapes.items()]
-    return f"`{' '.join(options)}`"
+    return f"give it fixed sizes: `{' '.join(options)}`"

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from archdsl.analysis.agreement import assumptions
-from archdsl.analysis.solving import Requirement
 from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
 from archdsl.backends.torch_module.problems import OutsideTable, SizeNotGiven, TorchError
 from archdsl.graph import CheckedGraph
@@ -105,16 +104,9 @@ def chosen_sizes(checked: CheckedGraph, sizes: Mapping[str, int] | None = None) 
             raise TorchError(
                 [SizeNotGiven(span=checked.span, names=(name,), reason=str(requirement))]
             )
-        chosen.setdefault(name, _value(requirement))
+        # of a few values the largest, which most layers take
+        chosen.setdefault(name, requirement.value(max(USUAL_SIZE, *requirement.only, 0)))
     return chosen
-
-
-def _value(requirement: Requirement) -> int:
-    """Return a usual size that meets a requirement."""
-    if requirement.only:
-        return requirement.only[-1]
-    least = max(requirement.least, USUAL_SIZE)
-    return min(least + (rest - least) % requirement.modulus for rest in requirement.remainders)
 
 
 def random_inputs(
