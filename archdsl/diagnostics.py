@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import ClassVar, NamedTuple, dataclass_transform
+from typing import ClassVar, dataclass_transform
+
+from archdsl.records import Record
 
 MOST_ERRORS = 20
 LONGEST_LINE = 500  # of a message
@@ -45,7 +47,7 @@ class Source:
         return self.text[start : end if end >= 0 else None].rstrip("\r")
 
 
-class Span(NamedTuple):
+class Span(Record):
     """The characters of a source from `start` up to, not including, `end`."""
 
     source: Source
@@ -71,14 +73,14 @@ class Span(NamedTuple):
         return Span(self.source, self.start, last.end)
 
 
-class Label(NamedTuple):
+class Label(Record):
     """A place in a source, and what is to be said beside it."""
 
     span: Span
     text: str
 
 
-class Use(NamedTuple):
+class Use(Record):
     """A step of the way to a place: the use of a block, or the call of a function."""
 
     name: str

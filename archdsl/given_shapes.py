@@ -7,15 +7,15 @@ be meant; a picture given as height x width x channels hardly ever is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import Graph
 from archdsl.layers.base import Shape, numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, total
+from archdsl.records import Record
 
 
-class Change(NamedTuple):
+class Change(Record):
     """The shape of an input: what the spec says, and what was given."""
 
     name: str

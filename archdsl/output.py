@@ -6,10 +6,9 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from pathlib import Path
 
 
-def write_whole(path: Path | str, content: bytes) -> None:
+def write_whole(path: os.PathLike[str] | str, content: bytes) -> None:
     """Write a file so that nobody ever sees a part of it, and nothing is left after a failure.
 
     The content goes to a new file in the same folder, which then takes the name. What is no

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 
 from archdsl.analysis.cost import in_state
@@ -173,6 +172,8 @@ def _signs(pattern: str) -> list[str]:
 def _nothing(
     pattern: str, names: Sequence[str], what: str = NoSuchParameter.what
 ) -> NoSuchParameter:
+    from difflib import get_close_matches  # only where something is wrong
+
     known = get_close_matches(pattern, names, 3, 0.3) or sorted(names)[:3]
     return NoSuchParameter(
         span=None, pattern=pattern, known=tuple(map(pattern_of, known)), what=what

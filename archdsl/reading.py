@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 
 PART = 2**20  # bytes read at once
 
@@ -14,7 +13,7 @@ class NoRegularFile(OSError):
     """A pipe, a device, a socket, or a file of the system that waits for something."""
 
 
-def read_regular(path: Path | str, most_bytes: int) -> bytes:
+def read_regular(path: os.PathLike[str] | str, most_bytes: int) -> bytes:
     """Return what a regular file holds; if that is more than `most_bytes`, one byte more.
 
     Raises:
@@ -35,7 +34,7 @@ def read_regular(path: Path | str, most_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def open_regular(path: Path | str) -> int:
+def open_regular(path: os.PathLike[str] | str) -> int:
     """Open a regular file to read it, and return its descriptor, which the caller closes.
 
     Raises:
@@ -54,14 +53,14 @@ def open_regular(path: Path | str) -> int:
     return descriptor
 
 
-def _require_regular(mode: int, path: Path | str) -> None:
+def _require_regular(mode: int, path: os.PathLike[str] | str) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
         raise _no_regular_file(path)
 
 
-def _no_regular_file(path: Path | str) -> NoRegularFile:
+def _no_regular_file(path: os.PathLike[str] | str) -> NoRegularFile:
     return NoRegularFile(errno.EINVAL, "is no regular file", str(path))
 
 

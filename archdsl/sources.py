@@ -6,7 +6,6 @@ import errno
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable
 from archdsl.elaborate.errors import UnknownName
@@ -67,23 +66,28 @@ class ImportRing(Diagnostic):
         return "these files import each other: " + " -> ".join(self.ring)
 
 
-def shipped() -> Path:
+def shipped() -> str:
     """Return the folder of the specs that come with the package."""
-    here = Path(__file__).resolve().parent
-    installed = here / "specs"
-    return installed if installed.is_dir() else here.parent / "specs"
+    here = os.path.dirname(os.path.realpath(__file__))
+    installed = os.path.join(here, "specs")
+    return installed if os.path.isdir(installed) else os.path.join(os.path.dirname(here), "specs")
 
 
 def shipped_specs() -> list[str]:
     """Return the file names of the specs that come with the package."""
-    return sorted(file.name for file in shipped().glob(f"*{SUFFIX}"))
+    return sorted(file for file in os.listdir(shipped()) if file.endswith(SUFFIX))
+
+
+def _shipped_text(file: str) -> str:
+    with open(os.path.join(shipped(), file), "rb") as spec:
+        return spec.read().decode()
 
 
 def shipped_item(name: str) -> str:
     """Say where a block or network of the shipped specs is, or "" if none has that name."""
     for file in shipped_specs():
-        text = (shipped() / file).read_text(encoding="utf-8")
-        found = re.search(rf"^(network|block) +{re.escape(name)}\b", text, re.MULTILINE)
+        pattern = rf"^(network|block) +{re.escape(name)}\b"
+        found = re.search(pattern, _shipped_text(file), re.MULTILINE)
         if found and found[1] == "network":
             return f"it is a network of {file}, which comes with archdsl; blocks can be stages"
         if found:
@@ -107,14 +111,15 @@ def locate(spec: str) -> tuple[str, str | None]:
     if spec.endswith(SUFFIX) or os.path.lexists(spec) or not spec.isidentifier():
         return spec, None
     folder = shipped()
-    if (folder / f"{spec}{SUFFIX}").is_file():
-        return str(folder / f"{spec}{SUFFIX}"), None
-    names: dict[str, Path] = {}
-    for file in sorted(folder.glob(f"*{SUFFIX}")):
-        for name in re.findall(r"^network +(\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
-            names.setdefault(name, file)
+    file = os.path.join(folder, f"{spec}{SUFFIX}")
+    if os.path.isfile(file):
+        return file, None
+    names: dict[str, str] = {}
+    for file in shipped_specs():
+        for name in re.findall(r"^network +(\w+)", _shipped_text(file), re.MULTILINE):
+            names.setdefault(name, os.path.join(folder, file))
     if spec in names:
-        return str(names[spec]), spec
+        return names[spec], spec
     hint = (
         did_you_mean(spec, names)
         or "give a path that ends in .arch, or the name of a shipped network"

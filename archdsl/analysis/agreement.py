@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from math import lcm, prod
-from typing import NamedTuple
 
 from archdsl.analysis.solving import Requirement, degree, period_of, solve
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Layer, LayerError, Shapes
 from archdsl.layers.sizes import Formula, Size, substitute
+from archdsl.records import Record
 
 LONGEST_PERIOD = 1_024
 LARGEST_LEAST = 1 << 20
 
 
-class Assumptions(NamedTuple):
+class Assumptions(Record):
     """What is taken for granted about the free sizes of a network.
 
     Attributes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
-from typing import NamedTuple
 
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Shape, numel
 from archdsl.layers.sizes import Size, total
+from archdsl.records import Record
 
 
-class Cost(NamedTuple):
+class Cost(Record):
     """What one node costs for one sample.
 
     Attributes:
@@ -30,7 +30,7 @@ class Cost(NamedTuple):
     frozen: Size = 0
 
 
-class Parameters(NamedTuple):
+class Parameters(Record):
     """Numbers of parameters.
 
     `inference` leaves out the modules that only training-only outputs use; `trainable` and
@@ -43,14 +43,14 @@ class Parameters(NamedTuple):
     frozen: Size = 0
 
 
-class Usage(NamedTuple):
+class Usage(Record):
     """The same figure at inference, and in training, where training-only nodes run as well."""
 
     inference: Size
     training: Size
 
 
-class CostTable(NamedTuple):
+class CostTable(Record):
     """The costs of a network.
 
     Attributes:
@@ -69,7 +69,7 @@ class CostTable(NamedTuple):
     other: Mapping[str, Usage]
 
 
-class Totals(NamedTuple):
+class Totals(Record):
     """The parameters of a network, and its multiply-accumulates for one sample."""
 
     parameters: Parameters

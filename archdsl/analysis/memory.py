@@ -21,7 +21,6 @@ The conventions, for a batch of one:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import CostTable
@@ -31,6 +30,7 @@ from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Dtype, numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
 from archdsl.layers.tensor import OwnTensor
+from archdsl.records import Record
 
 BYTES_PER_NUMBER = 4
 BYTES: Mapping[Dtype, int] = {"int": 8, "bool": 1}  # of what is no float
@@ -38,7 +38,7 @@ MOST_CANDIDATES = 2_000
 SAMPLES = (0, 1, 2, 7, 100_000)  # steps from the smallest size that does
 
 
-class MemoryTable(NamedTuple):
+class MemoryTable(Record):
     """Memory in bytes; the module's docstring says what is counted.
 
     Attributes:

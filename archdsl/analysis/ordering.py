@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import NamedTuple
 
 from archdsl.layers.sizes import Atom, Floor, Formula, FormulaError, Size
+from archdsl.records import Record
 
 MOST_PRODUCTS = 4_096  # of terms with each other: beyond, nothing is claimed
 
 Polynomial = Mapping[tuple[str, ...], Fraction]
 
 
-class Bounds(NamedTuple):
+class Bounds(Record):
     """Polynomials between which a size lies, in how much each name is above 1."""
 
     lower: Polynomial

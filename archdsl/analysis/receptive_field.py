@@ -32,12 +32,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil, gcd, lcm
-from typing import NamedTuple
 
 from archdsl.analysis.ordering import never_less
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Shape, Window
 from archdsl.layers.sizes import Formula, Size
+from archdsl.records import Record
 
 MOST_PHASES = 256
 MOST_INPUTS = 8  # that are followed at once: each takes as long as the whole network
@@ -45,7 +45,7 @@ MOST_INPUTS = 8  # that are followed at once: each takes as long as the whole ne
 Extent = Size | Fraction | None
 
 
-class Reach(NamedTuple):
+class Reach(Record):
     """The places of an input from `start` up to, not including, `end`."""
 
     start: Size | None
@@ -55,7 +55,7 @@ class Reach(NamedTuple):
 UNKNOWN = Reach(None, None)
 
 
-class Field(NamedTuple):
+class Field(Record):
     """The places of an input along one axis that a node sees, in places of that input.
 
     Attributes:

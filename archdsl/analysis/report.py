@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from fractions import Fraction
-from typing import NamedTuple
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import Parameters, Usage, cost
@@ -14,9 +13,10 @@ from archdsl.analysis.rows import Parts, Row, first_fields, rows_of
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula
+from archdsl.records import Record
 
 
-class OutputShape(NamedTuple):
+class OutputShape(Record):
     """An output of a network: its name, its shape, and whether it is one of training only."""
 
     name: str
@@ -24,7 +24,7 @@ class OutputShape(NamedTuple):
     training_only: bool
 
 
-class Report(NamedTuple):
+class Report(Record):
     """The counts of a network; sizes are numbers, or formulas where the spec leaves some open.
 
     Attributes:

@@ -13,7 +13,6 @@ What has a row:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from archdsl.analysis.cost import Cost, CostTable
 from archdsl.analysis.memory import MemoryTable
@@ -22,11 +21,12 @@ from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import Shape, by
 from archdsl.layers.sizes import Formula, Size, total
 from archdsl.layers.tensor import InputTensor
+from archdsl.records import Record
 
 MOST_SUMMANDS = 6  # of a folded block's parameters, written as a sum
 
 
-class Row(NamedTuple):
+class Row(Record):
     """One layer, or one block or group that is folded.
 
     Attributes:
@@ -65,7 +65,7 @@ def first_fields(row: Row) -> Fields:
     return next(iter(row.fields.values()), ())
 
 
-class Parts(NamedTuple):
+class Parts(Record):
     """What rows are made of: the network, and its tables."""
 
     checked: CheckedGraph

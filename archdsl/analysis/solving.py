@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import lcm
-from typing import NamedTuple
 
 from archdsl.layers.sizes import Floor, Formula, Size
+from archdsl.records import Record
 
 MOST_LISTED = 4
 
 
-class Requirement(NamedTuple):
+class Requirement(Record):
     """The values that a free size may have.
 
     Attributes:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from io import StringIO
-from typing import NamedTuple
 
 from archdsl.backends.escaping import html_text, latex
 from archdsl.diagnostics import printable
+from archdsl.records import Record
 
 WIDEST = 120  # characters of a line in a terminal
 LONGEST_NAME = 1_000_000  # of a layer, in a file for programs: no name is cut
@@ -23,7 +23,7 @@ CODE = re.compile(r"`([^`]+)`")  # a name in a text
 PLAIN_NAME = re.compile(r"[\w.-]+( [\w.=-]+)?")  # also an option: `--input image=3x224x224`
 
 
-class Column(NamedTuple):
+class Column(Record):
     """A column of a grid.
 
     Attributes:
@@ -37,7 +37,7 @@ class Column(NamedTuple):
     spare: bool = False
 
 
-class Grid(NamedTuple):
+class Grid(Record):
     """Rows of cells under headings, and rows of totals below a rule."""
 
     columns: tuple[Column, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 from archdsl.analysis.agreement import without_rounding
 from archdsl.analysis.memory import MemoryTable
@@ -12,13 +11,14 @@ from archdsl.analysis.report import Report
 from archdsl.backends import table_cells as cells
 from archdsl.backends.table_cells import Writer
 from archdsl.layers.sizes import Formula, Size
+from archdsl.records import Record
 
 LONGEST_SUM = 100
 MOST_LABELS = 6
 MOST_ORDERS = 8
 
 
-class Line(NamedTuple):
+class Line(Record):
     """One total: what it is, the figure, and what there is to know about it.
 
     A line without figure and note is a heading; those below it are set in.

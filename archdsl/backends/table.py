@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import fill, wrap
-from typing import NamedTuple
 
 from archdsl.analysis.cost import Usage
 from archdsl.analysis.report import Report, as_data
@@ -22,6 +21,7 @@ from archdsl.backends.table_cells import TOO_LONG, Writer
 from archdsl.backends.table_raw import raw, raw_comparison
 from archdsl.diagnostics import printable
 from archdsl.layers.sizes import total
+from archdsl.records import Record
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 TRAINING_MARK = " *"
@@ -136,7 +136,7 @@ def _sentence(line: Line) -> str:
     return f"{line.label}: {line.figure}" + (f" ({line.note})" if line.note else "")
 
 
-class Cell(NamedTuple):
+class Cell(Record):
     """A column: its heading, what a row has there, and its total."""
 
     column: Column

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 import click
 
@@ -63,7 +63,7 @@ def command(
     from archdsl.backends.diagram import draw, is_drawn
 
     path = destination(output, checked.name, f".{form or 'svg'}", force, is_drawn)
-    ending = Path(path).suffix.removeprefix(".").lower()
+    ending = os.path.splitext(path)[1].removeprefix(".").lower()
     try:
         picture = draw(
             checked,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from archdsl.cli.options import Reading, reading
 from archdsl.diagnostics import printable
-from archdsl.sources import shipped
+from archdsl.sources import shipped, shipped_specs
 
 
 @click.command("networks")
@@ -17,7 +19,7 @@ def command(specs: tuple[str, ...], reading: Reading) -> None:
 
     Without a SPEC, those that come with the package.
     """
-    names = specs or tuple(str(file) for file in sorted(shipped().glob("*.arch")))
+    names = specs or tuple(os.path.join(shipped(), file) for file in shipped_specs())
     for number, name in enumerate(names):
         spec = reading.spec(name)
         if len(names) > 1:

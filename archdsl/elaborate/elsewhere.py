@@ -37,8 +37,8 @@ NO_LAYERS = {
     "view": f"here it is {SHAPED}",
     "t": f"here it is {AXES}",
 }
-OF_ONES_OWN = re.compile(
-    r"""(?P<recurrent>(?:bi|conv)?(?:lstm|gru|rnn)(?:cell|layer|[123]d)?)
+# compiled where it is needed: it takes longer than all else of this file
+OF_ONES_OWN = r"""(?P<recurrent>(?:bi|conv)?(?:lstm|gru|rnn)(?:cell|layer|[123]d)?)
     | \w*deform\w* | einsum | roi\w+ | ps?roi\w+ | gridsample\w* | affinegrid | spatialtransformer
     | i?r?fft\w* | i?stft | i?dct\w* | topk | gather\w* | scatter\w* | where | onehot | cumsum
     | cumprod | arg?sort | argm(?:ax|in) | b?nms | batchednms | nonzero | unique\w* | masked\w*
@@ -47,9 +47,7 @@ OF_ONES_OWN = re.compile(
     | fractionalmaxpool\w* | maxunpool\w* | transformer
     | dynamicconv\w* | condconv\w* | involution\w* | vectorquantiz\w* | searchsorted | histc
     | interpolate1d | cdist | pdist | det | inverse | svd | eig\w* | solve | lu | qr | cholesky
-    """,
-    re.VERBOSE,
-)
+    """
 MODULES = {"nn", "torch", "F", "tf", "keras", "layers", "timm", "torchvision"}
 VALUES = {
     **dict.fromkeys(("True", "yes", "on", "TRUE"), "write `true`"),
@@ -85,7 +83,7 @@ ARGUMENTS = {
 def layer(name: str) -> str:
     """Say how that is written here which other frameworks call by a name, or ""."""
     folded = name.lower().replace("_", "")
-    if found := OF_ONES_OWN.fullmatch(folded):
+    if found := re.fullmatch(OF_ONES_OWN, folded, re.VERBOSE):
         return RECURRENT if found["recurrent"] else OWN
     if folded.endswith("loss"):
         return "a loss is no part of a network: it takes what the compiled module gives"

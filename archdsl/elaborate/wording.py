@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from itertools import islice
 
 MOST_COMPARED = 300  # names, since comparing takes time
@@ -21,6 +20,8 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
         return []
     names = [other for other in islice(known, MOST_COMPARED) if len(other) <= LONGEST_COMPARED]
     folded = {other.lower(): other for other in reversed(names)}
+    from difflib import get_close_matches  # only where something is wrong
+
     close = get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
     return [folded[match] for match in close]
 
@@ -44,7 +45,7 @@ def shown_shape(shape: Sequence[object]) -> str:
 
 def written(label: str) -> str:
     """Write a label or reference as a spec does: `layer1.0`, `"block1-0".conv`."""
-    from archdsl.syntax.parser import RESERVED
+    from archdsl.syntax.mistakes import RESERVED
 
     return ".".join(
         part if UNQUOTED.fullmatch(part) and part not in RESERVED else f'"{_in_quotes(part)}"'

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
 from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple, Self, dataclass_transform
+from typing import ClassVar, Literal, Self, dataclass_transform
 
 from archdsl.layers.fields import ArgumentErrors as ArgumentErrors
 from archdsl.layers.fields import Field, fields_of
 from archdsl.layers.fields import Kind as Kind
 from archdsl.layers.sizes import Formula, Size
+from archdsl.records import Record
 
 Shape = tuple[Size, ...]  # of one sample: the batch axis is implied
 Shapes = tuple[Shape, ...]
@@ -142,7 +143,7 @@ Torch = TorchModule | TorchFunction | TorchTensor
 Form = Literal["ONNX", "torch.export"]
 
 
-class Window(NamedTuple):
+class Window(Record):
     """Which inputs along one axis an output reads.
 
     Output `i` reads the `size` places from `i * stride + start` on. A stride below 1 stands for

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from inspect import get_annotations
-from typing import Any, ClassVar, NamedTuple, get_origin
+from typing import Any, ClassVar, get_origin
+
+from archdsl.records import Record
 
 
 class ArgumentErrors(ValueError):
@@ -62,7 +64,7 @@ PLAIN: dict[object, tuple[Kind, ...]] = {
 REQUIRED = object()  # in the place of the default of an argument that must be given
 
 
-class Field(NamedTuple):
+class Field(Record):
     """An argument of a layer.
 
     Attributes:

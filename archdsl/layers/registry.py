@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 
 from archdsl.layers.base import Layer
 
@@ -22,11 +22,13 @@ def _homes() -> Mapping[str, str]:
     sources, and a family is imported when one of its layers is first used.
     """
     found: dict[str, str] = {}
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        module = file.stem
-        if module in WITHOUT_LAYERS:
+    folder = os.path.dirname(__file__)
+    for file in sorted(os.listdir(folder)):
+        module, ending = os.path.splitext(file)
+        if ending != ".py" or module in WITHOUT_LAYERS:
             continue
-        text = file.read_text(encoding="utf-8")
+        with open(os.path.join(folder, file), "rb") as family:
+            text = family.read().decode()
         for name in re.findall(r"^class ([A-Za-z]\w*)\(", text, re.MULTILINE):
             found[name] = f"{PACKAGE}.{module}"
     return found

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from math import gcd
-from typing import NamedTuple
+
+from archdsl.records import Record
 
 MOST_TERMS = 256  # beyond that a formula tells a reader nothing
 MOST_ATOMS = 4096  # names, those in floors as well: what it takes to go through a formula
@@ -26,7 +27,7 @@ class FormulaError(ValueError):
     """Arithmetic whose result can't be written as a formula. The text completes "the size ..."."""
 
 
-class Floor(NamedTuple):
+class Floor(Record):
     """`dividend // divisor`, which no rule could take apart further."""
 
     dividend: Formula

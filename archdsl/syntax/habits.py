@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from typing import NamedTuple
+
+from archdsl.records import Record
 
 NO_WORD = r"(?!(?:input|output|parameter|buffer|branch|reuse|register|from|let|inline)\b)"
 LABELLED = 'a label other than a name stands in quotes: "{0}": ...'
@@ -26,7 +27,7 @@ SHAPE = "a shape is a list, without the batch: `input {0}: [3, 224, 224]`"
 LISTED = "several sizes are a list, `(7, 7)`; a product is written `7 * 7`"
 
 
-class Habit(NamedTuple):
+class Habit(Record):
     """A habit, and its help: a text with holes for the groups of both patterns.
 
     Attributes:

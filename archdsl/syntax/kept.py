@@ -6,17 +6,16 @@ nothing can change it, so that any number of networks and threads may share it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archdsl.diagnostics import Source
 from archdsl.limits import Limits
+from archdsl.records import Record
 from archdsl.syntax import ast
 
 MOST_PROGRAMS = 64
 MOST_CHARACTERS = 2**18  # of all their texts; the trees take some 100 bytes for each
 
 
-class Parsed(NamedTuple):
+class Parsed(Record):
     """A syntax tree, and how many tokens its text has."""
 
     program: ast.Program

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain
 from os.path import dirname, join
-from typing import Any, NamedTuple
+from typing import Any
+
+from archdsl.records import Record
 
 END = "$END"  # the kind of what follows the last token
 
@@ -54,7 +56,7 @@ class Stuck(Exception):
         self.accepted = frozenset(accepted)
 
 
-class Rule(NamedTuple):
+class Rule(Record):
     """A rule of the grammar.
 
     Attributes:
@@ -86,7 +88,7 @@ class Rule(NamedTuple):
         return chosen
 
 
-class Tables(NamedTuple):
+class Tables(Record):
     """The tables of the grammar, which nothing changes.
 
     Attributes:

@@ -1,49 +1,18 @@
-"""Parses a file; what is wrong with its text becomes diagnostics."""
+"""Parses a file; what is wrong with its text becomes diagnostics (`mistakes.py`)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Set
-from itertools import pairwise
 from typing import Any
 
-from archdsl.diagnostics import LONGEST_EXCERPT, MOST_ERRORS, ArchError, Diagnostic, Source, Span
+from archdsl.diagnostics import ArchError, Source, Span
 from archdsl.limits import Limits, OverLimit
 from archdsl.syntax import ast
-from archdsl.syntax.errors import (
-    NotClosed,
-    NotOpened,
-    UnexpectedCharacter,
-    UnexpectedText,
-    UnfinishedString,
-)
-from archdsl.syntax.habits import habit
 from archdsl.syntax.kept import KEPT
-from archdsl.syntax.machine import END, Stuck, Token, tables
-from archdsl.syntax.recovery import CLOSING, Fault, Found, Part, item_starts
+from archdsl.syntax.machine import Stuck, tables
 from archdsl.syntax.tokens import Statements, TooMany
 from archdsl.syntax.tree import TreeBuilder
 
 COST_OF_HOLE = 8  # in tokens: to begin anew takes the parser as long
-CHARACTERS_A_TOKEN = 16  # which take as long to look through for brackets
-WORDS = {
-    "NETWORK", "BLOCK", "LET", "FN", "IMPORT", "FROM", "AS", "FOR", "IN", "REPEAT", "IF", "ELSE",
-    "MERGE", "RESIDUAL", "WHEN", "SHORTCUT", "BRANCH", "INPUT", "OUTPUT", "PARAMETER", "BUFFER",
-    "REGISTER", "REUSE", "INLINE", "NOT", "AND", "OR", "TRUE", "FALSE", "NONE",
-}  # fmt: skip
-RESERVED = {"concat", "add", "mul", "sub", *(word.lower() for word in WORDS - {"MERGE"})}
-ITEMS = {"NETWORK", "BLOCK", "LET", "FN", "IMPORT"}
-SIGNS = {
-    "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`", "RBRACE": "`}`",
-    "COLON": "`:`", "COMMA": "`,`", "ARROW": "`->`", "EQUAL": "`=`", "DOT": "`.`",
-    "NAME": "a name", "INTEGER": "a number", "FLOAT": "a number", "STRING": "a string",
-    "_NL": "the end of the line", END: "the end of the file", "COMPARISON": "a comparison",
-    "SIGN": "`+` or `-`", "TIMES": "`*` or `/`", "POWER": "`**`", "SHAPE_OF": "`shape(...)`",
-}  # fmt: skip
-OPERATORS = {
-    "SIGN", "TIMES", "POWER", "COMPARISON", "IN", "NOT", "AND", "OR", "IF", "DOT", "LSQB"
-}  # fmt: skip
-OPERANDS = {"NAME", "INTEGER", "LSQB", "LPAR", "NOT", "SIGN"}
 
 
 class Parser:
@@ -78,10 +47,14 @@ class Parser:
         try:
             program = self._run(source.text, 0, len(source.text), "file")
         except Stuck as error:
-            first = _explain(source, error, len(source.text))
-            raise ArchError(self._every_error(source) or [first]) from None
+            from archdsl.syntax.mistakes import every_mistake  # not needed where nothing is wrong
+
+            found = every_mistake(source, error, self._run, self.builder, self.statements)
+            raise ArchError(found) from None
         if self.builder.errors:
-            raise ArchError(sorted(self.builder.errors, key=_place))
+            from archdsl.syntax.mistakes import place
+
+            raise ArchError(sorted(self.builder.errors, key=place))
         assert isinstance(program, ast.Program)
         return program
 
@@ -115,7 +88,7 @@ class Parser:
             asks = {"tokens": "the files have too many words and signs"}.get(
                 error.limit, f"brackets are nested {allowed + 1} deep"
             )
-            span = _span(self.builder.source, error.token)
+            span = Span(self.builder.source, error.token.start_pos, error.token.end_pos)
             raise ArchError(
                 [OverLimit(span=span, limit=error.limit, asks=asks, allowed=allowed)]
             ) from None
@@ -127,203 +100,8 @@ class Parser:
         try:
             found: ast.Expression = self._run(source.text, start, end, "hole")
         except Stuck as error:
-            self.builder.errors.append(_explain(source, error, end))
+            from archdsl.syntax.mistakes import explain
+
+            self.builder.errors.append(explain(source, error, end))
             return None
         return found
-
-    def _every_error(self, source: Source) -> list[Diagnostic]:
-        """Return what is wrong in each item, and in each statement of it.
-
-        All that is read again counts as tokens, so that it takes no longer than the limit allows;
-        where that is reached, what was found before is worth more.
-        """
-        every: dict[int, Diagnostic] = {}
-        bounds = [0, *item_starts(source.text), len(source.text)]
-        nested = False  # whether a `}` is to come for a `{` of an item before
-        for start, end in pairwise(bounds):
-            for diagnostic in self._errors_of_item(source, start, end):
-                if isinstance(diagnostic, NotOpened) and nested:
-                    nested = False
-                    continue
-                nested = nested or (isinstance(diagnostic, NotClosed) and diagnostic.opening == "{")
-                every.setdefault(_place(diagnostic), diagnostic)
-            if len(every) > MOST_ERRORS or self.statements.tokens_left <= 0:
-                break
-        return sorted(every.values(), key=_place)
-
-    def _errors_of_item(self, source: Source, start: int, end: int) -> list[Diagnostic]:
-        """Parse an item until nothing more is found, each time without what was wrong before."""
-        every: dict[int, Diagnostic] = {}  # by line: a second of a line may follow from the first
-        part: Part | None = None
-        text, stop = source.text, end
-        for _ in range(2 * MOST_ERRORS):
-            self.builder.errors = []
-            stopped: Stuck | None = None
-            try:
-                self._run(text, start, stop, "file")
-            except Stuck as error:
-                stopped = error
-            except ArchError:
-                break
-            finally:
-                for diagnostic in self.builder.errors:
-                    every.setdefault(_line(diagnostic), diagnostic)
-            if stopped is None:
-                break
-            part = part or Part(source.text, start, end)
-            self.statements.tokens_left -= (end - start) // CHARACTERS_A_TOKEN
-            found = part.drop(stopped.at)
-            if found is not None:
-                diagnostic = _explain_found(source, stopped, end, found)
-                every.setdefault(_line(diagnostic), diagnostic)
-            if part.is_final or part.text == text or len(every) > MOST_ERRORS:
-                break
-            text, stop = part.text, len(part.text)
-        return sorted(every.values(), key=_place)
-
-
-def _place(diagnostic: Diagnostic) -> int:
-    return diagnostic.span.start if diagnostic.span else 0
-
-
-def _line(diagnostic: Diagnostic) -> int:
-    return diagnostic.span.line if diagnostic.span else 0
-
-
-def _span(source: Source, token: Any) -> Span:
-    return Span(source, token.start_pos, token.end_pos)
-
-
-def _explain_found(source: Source, error: Stuck, end: int, found: Found) -> Diagnostic:
-    """Say what is wrong where the reason stands on an earlier line than the parser came to."""
-    sign = source.text[found.at : found.at + 1]
-    there = Span(source, found.at, found.at + 1)
-    beside = None
-    if found.beside is not None and found.beside < end:
-        beside = Span(source, found.beside, found.beside + 1)
-    if found.fault is Fault.UNCLOSED:
-        return NotClosed(
-            span=there,
-            opening=sign,
-            closing=CLOSING[sign],
-            before=beside,
-            hint=_how_to_close(source, sign, end),
-        )
-    if found.fault is Fault.SURPLUS:
-        return NotOpened(span=there, opened=beside)
-    if found.fault is Fault.OPENING:
-        return UnexpectedText(
-            span=there,
-            found="the end of the line",
-            expected="`{`",
-            hint="the lines below are set in, and a `}` follows them",
-        )
-    explained = _explain(source, error, end)
-    if found.fault is Fault.ENDS and isinstance(explained, UnexpectedText):
-        arrow = sign == "-"
-        line_end = Token("_NL", "\n", found.at + 1, found.at + 1)
-        return UnexpectedText(
-            span=Span(source, found.at, found.at + 2) if arrow else there,
-            found="the end of the line",
-            expected=explained.expected,
-            hint="`->` leads to the next stage; without one, leave it out"
-            if arrow
-            else _hint(line_end, error.accepted, source),
-        )
-    return explained
-
-
-def _how_to_close(source: Source, sign: str, end: int) -> str:
-    nest = sign == "{" and end < len(source.text)
-    return f"write `{CLOSING[sign]}` at the end of what it opens" + (
-        "; networks, blocks and functions don't nest" if nest else ""
-    )
-
-
-def _explain(source: Source, error: Stuck, end: int) -> Diagnostic:
-    """Say in the language's own words what the parser met and what it expected."""
-    token, kinds = error.token, error.accepted
-    if token is None:
-        at = error.at
-        character = source.text[at]
-        if character == '"':
-            line_end = source.text.find("\n", at)
-            stop = line_end if 0 <= line_end < end else end
-            return UnfinishedString(span=Span(source, at, stop))
-        return UnexpectedCharacter(span=Span(source, at, at + 1), character=character)
-    if token.type == "_NL" and kinds & {"RBRACE", "_NL"} == {"RBRACE"}:
-        token = _after(source, token)
-    if token.type == END:
-        at = len(source.text[:end].rstrip()) or end
-        span = Span(source, max(at - 1, 0), at)
-    else:
-        span = _span(source, token)
-    found = SIGNS.get(token.type) if token.type in (END, "_NL") else f"`{token}`"
-    if ";" in token:
-        found = "`;`"
-    if token.type in WORDS:
-        found = f"the word `{token}`"
-    return UnexpectedText(
-        span=span, found=str(found), expected=_expected(kinds), hint=_hint(token, kinds, source)
-    )
-
-
-def _after(source: Source, token: Token) -> Token:
-    """Return what follows a line break, as a token: a value of a function, then something else."""
-    word = re.compile(r"(?:[\s;]++|#[^\n]*+)*+(\w+|[^\s\w])").match(source.text, token.start_pos)
-    if word is None:
-        return token
-    return Token("NAME", word[1], word.start(1), word.end(1))
-
-
-def _expected(kinds: Set[str]) -> str:
-    """Name what may stand at a place, in as few words as possible."""
-    if kinds >= ITEMS:
-        return "a network, block, let, fn or import"
-    named: list[str] = []
-    if kinds >= {"MERGE", "RESIDUAL", "BRANCH"}:
-        kinds = kinds & {"RBRACE"}
-        named.append("a statement")
-    elif kinds >= OPERANDS:
-        kinds = kinds & {"RPAR", "RSQB", "RBRACE"}
-        named.append("a value")
-    elif {"MERGE", "NAME", "LBRACE"} <= kinds:
-        kinds = set()
-        named.append("a layer, a block or a group")
-    if len(kinds & OPERATORS) > 3:
-        kinds = kinds - OPERATORS
-        named.append("an operator")
-    named += sorted({SIGNS.get(kind, f"`{kind.lower()}`") for kind in kinds})
-    return " or ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
-
-
-def _hint(token: Token, expected: Set[str], source: Source) -> str:
-    """Say how to mend the mistakes that are made most."""
-    start = source.text.rfind("\n", 0, token.start_pos) + 1
-    end = source.text.find("\n", token.start_pos)
-    before = source.text[max(start, token.start_pos - LONGEST_EXCERPT) : token.start_pos]
-    rest = source.text[token.start_pos : end if end >= 0 else None][:LONGEST_EXCERPT]
-    rest = rest.split("#")[0].rstrip()
-    word = re.search(r"(\w+)[ \t]*$", before)
-    if token.type == "COLON" and word and word[1] in RESERVED - {"input", "output"}:
-        return f'`{word[1]}` is a word of the language; as a label it is written "{word[1]}"'
-    if token.type in WORDS and re.match(r"\w+\s*:", rest) and "STRING" in expected:
-        return f'`{token}` is a word of the language; as a label it is written "{token}"'
-    if not before.strip() and token.type in ITEMS - {"LET"}:
-        return "close what stands before it with `}`: networks, blocks, functions don't nest"
-    if hint := habit(before, rest, expected):
-        return hint
-    if token.type in WORDS and "NAME" in expected:
-        return f"`{token}` is a word of the language and can't be a name here"
-    if token.type == "EQUAL" and "COLON" in expected:
-        return "a label is followed by `:`; a value gets its name with `let`"
-    if token.type == "EQUAL" and "LBRACE" in expected:
-        return "to compare, write `==`"
-    if "LBRACE" in expected and (token.type == "COLON" or not rest):
-        return "what a network or block holds stands in braces: `{ ... }`"
-    if not before.strip() or token.type == "LBRACE":
-        if "RPAR" in expected:
-            return "a `(` is not closed"
-        if "RSQB" in expected:
-            return "a `[` is not closed"
-    return ""

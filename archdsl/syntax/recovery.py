@@ -13,7 +13,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from enum import Enum
-from typing import NamedTuple
+
+from archdsl.records import Record
 
 ITEM_OR_BRACE = re.compile(
     r'"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}]|^(?:network|block|fn|import|let)(?=[ \t])', re.MULTILINE
@@ -42,7 +43,7 @@ class Fault(Enum):
     OPENING = "a line that doesn't end in `{`, though those below are set in and `}` follows"
 
 
-class Found(NamedTuple):
+class Found(Record):
     """An error, as far as brackets and lines tell.
 
     Attributes:
@@ -56,7 +57,7 @@ class Found(NamedTuple):
     beside: int | None = None
 
 
-class Brackets(NamedTuple):
+class Brackets(Record):
     """Which brackets belong together.
 
     Attributes:

@@ -11,7 +11,7 @@ from archdsl.layers.base import Example, Layer
 from archdsl.layers.registry import Registry
 from archdsl.layers.signature import reference, written
 from archdsl.pipeline import Spec
-from archdsl.syntax.parser import RESERVED
+from archdsl.syntax.mistakes import RESERVED
 
 TEXT = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```arch\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
