@@ -16,12 +16,10 @@ class UnusedResult(Diagnostic):
     """
 
     code = "E0305"
+    text = "the result of `{name}` is never used"
+    mend = "use it with `from`, make it an output with `output name`, or leave it out"
 
-    what: str
-    hint: str = "use it with `from`, make it an output with `output name`, or leave it out"
-
-    def message(self) -> str:
-        return f"the result of {self.what} is never used"
+    name: str
 
 
 def check(graph: Graph) -> CheckedGraph:
@@ -40,11 +38,9 @@ def check(graph: Graph) -> CheckedGraph:
         ends = [
             node for node in graph.nodes.values() if node.name in unused and node.name not in read
         ]
-        problems += [
-            UnusedResult(span=node.span, trail=node.trail, what=f"`{node.name}`") for node in ends
-        ]
+        problems += [UnusedResult(node.span, node.trail, name=node.name) for node in ends]
     if problems:
-        raise ArchError(problems)
+        raise ArchError(*problems)
     values = {field.name: getattr(graph, field.name) for field in fields(Graph)}
     return CheckedGraph(**values, training_only=frozenset(needed - always), dtypes=dtypes)
 

@@ -29,4 +29,4 @@ def count(
     except FormulaError as error:
         reason = f"what `{checked.name}` costs {error}"
         hint = "give the sizes of its inputs, as in `--input image=3x224x224`"
-        raise ArchError([BadNetwork(span=checked.span, reason=reason, hint=hint)]) from None
+        raise ArchError(BadNetwork(checked.span, reason=reason, hint=hint)) from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import ClassVar, dataclass_transform
+from typing import Any, ClassVar, Self, dataclass_transform
 
 from archdsl.records import Record
 
@@ -14,6 +15,7 @@ LONGEST_LINE = 500  # of a message
 LONGEST_EXCERPT = 120  # of a source line
 LEAD = 40  # characters of a longer line that are shown before the place at fault
 CUT = "..."
+HOLE = re.compile(r"(?<!{){(\w+)")  # of a template
 BLUE = "1;34"
 COLORS = {"error": "1;31", "warning": "1;33", "note": BLUE}
 
@@ -89,55 +91,73 @@ class Use(Record):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class _Facts:
-    """Gives its subclasses what their annotations declare, by name, and for good.
+    """Gives its subclasses what their annotations declare, and keeps it for good.
 
     They are read here, and not by `dataclasses`, since making forty data classes takes a tenth of
     the time of a count that finds nothing wrong.
     """
 
-    def __init__(self, **facts: object) -> None:
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, kw_only: bool = True) -> None:
+        """Make a kind; `kw_only` is for type checkers alone."""
+
+    def __init__(self, *in_order: object, **facts: object) -> None:
         kind = type(self)
-        for above in reversed(kind.__mro__):
-            for name, annotation in vars(above).get("__annotations__", {}).items():
-                if annotation.startswith("ClassVar") or name in self.__dict__:
-                    continue
-                if name not in facts and not hasattr(kind, name):
-                    raise TypeError(f"{kind.__name__} needs `{name}`")
-                self.__dict__[name] = facts.pop(name) if name in facts else getattr(kind, name)
-        if facts:
-            raise TypeError(f"{type(self).__name__} has no {', '.join(facts)}")
+        facts |= zip(kind.fields, in_order, strict=False)
+        for name in kind.fields:
+            if name not in facts and not hasattr(kind, name):
+                raise TypeError(f"{kind.__name__} needs `{name}`")
+        if unknown := facts.keys() - kind.fields:
+            raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+        self.__dict__.update(facts)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a diagnostic never changes, and so `{name}` can't be set")
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
-
-    def __hash__(self) -> int:
-        return hash((type(self), str(vars(self))))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
-class Diagnostic(_Facts):
+class Diagnostic(_Facts, kw_only=False):
     """Something wrong with a spec: one subclass a kind, declared beside the stage that finds it.
 
     The docstring of a subclass is its entry in the error index: the first line is its title. Its
-    annotations are what it knows, given by name.
+    annotations are what it knows, given by name; span and trail are given in this order as well.
+    Its texts are templates: a hole `{name}` stands for what is known by that name, or a property.
+    A hole may say how it is written: `{allowed:,}` as Python writes a number, `{ring: -> }` what
+    stands between the items of a tuple, `{pattern:100}` how long a text may be.
 
     Attributes:
         code: stable name of the kind.
+        text: template of what is wrong, in one line.
+        mark: template of what stands beside the carets.
+        mend: template of how to mend it, where no hint is given.
+        further: another place to show, by the name of what is known, and a template for it.
         span: the place, or None where there is none in any file (a missing file, say).
         trail: the uses of blocks that led there, innermost first.
-        hint: how to mend it, where that is known.
+        hint: how to mend it, where that is known here alone.
+
+    All but `text` say nothing where one of their holes has nothing to say.
     """
 
+    fields: ClassVar[tuple[str, ...]] = ("span", "trail", "hint")
     code: ClassVar[str] = ""  # what is no error has none
+    text: ClassVar[str] = ""
+    mark: ClassVar[str] = ""
+    mend: ClassVar[str] = ""
+    further: ClassVar[tuple[str, str]] = ("span", "")
 
-    span: Span | None
+    span: Span | None = None
     trail: tuple[Use, ...] = ()
     hint: str = ""
+
+    def __init_subclass__(cls, kw_only: bool = True) -> None:
+        cls.fields = (*cls.fields, *cls.__annotations__)
+        place, said = cls.further
+        for name in HOLE.findall(f"{cls.text}{cls.mark}{cls.mend}{said}{{{place}}}"):
+            if name not in cls.fields and not hasattr(cls, name):
+                raise TypeError(f"{cls.__name__} knows no `{name}`, and a text has a hole for it")
 
     @property
     def severity(self) -> str:
@@ -146,7 +166,7 @@ class Diagnostic(_Facts):
 
     def message(self) -> str:
         """Say in one line what is wrong."""
-        raise TypeError(f"{type(self).__name__} has no message")
+        return self.text.format_map(_Holes(self))
 
     def sentence(self) -> str:
         """Say on one line, for where no place is shown, what is wrong and how to mend it."""
@@ -155,11 +175,13 @@ class Diagnostic(_Facts):
 
     def label(self) -> str:
         """Say what stands beside the carets."""
-        return ""
+        return self._said(self.mark)
 
     def others(self) -> Sequence[Label]:
         """Return further places to show."""
-        return ()
+        name, text = self.further
+        place = getattr(self, name)
+        return [Label(place, self._said(text))] if place not in (None, self.span) else []
 
     def notes(self) -> Sequence[str]:
         """Return what else is worth knowing."""
@@ -167,15 +189,59 @@ class Diagnostic(_Facts):
 
     def help(self) -> str:
         """Say how to mend it, where that is known."""
-        return self.hint
+        return self.hint or self._said(self.mend)
+
+    def but(self, **facts: Any) -> Self:
+        """Return the same with some facts changed."""
+        return type(self)(**(vars(self) | facts))
+
+    def _said(self, template: str) -> str:
+        holes = _Holes(self)
+        text = template.format_map(holes)
+        return "" if holes.empty else text
+
+
+class _Holes:
+    """What the holes of a template are filled with: what a diagnostic knows.
+
+    Attributes:
+        empty: whether a hole so far had nothing to say.
+    """
+
+    def __init__(self, owner: Diagnostic) -> None:
+        self.owner = owner
+        self.empty = False
+
+    def __getitem__(self, name: str) -> _Hole:
+        value = getattr(self.owner, name)
+        self.empty = self.empty or value in ("", (), None)
+        return _Hole(value)
+
+
+class _Hole(Record):
+    value: object
+
+    def __format__(self, form: str) -> str:
+        if isinstance(self.value, str) and form:
+            return printable(self.value, int(form))
+        if isinstance(self.value, tuple):
+            return form.join(map(str, self.value))
+        return format(self.value, form)
 
 
 class ArchError(Exception):
     """A spec that can't be used. Raised once, at the end of a stage, with all that it found."""
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
-        super().__init__(render_all(self.diagnostics))
+    def __init__(self, *diagnostics: Diagnostic | Iterable[Diagnostic]) -> None:
+        super().__init__(*diagnostics)
+        self.diagnostics = tuple(
+            one
+            for each in diagnostics
+            for one in ([each] if isinstance(each, Diagnostic) else each)
+        )
+
+    def __str__(self) -> str:
+        return render_all(self.diagnostics)
 
 
 def kinds() -> Iterator[type[Diagnostic]]:

@@ -12,7 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from archdsl.diagnostics import Diagnostic, Label, Span
 from archdsl.graph import Graph, Node
-from archdsl.layers.base import DTYPES, Dtype, Layer, LayerError, Shape, WrongDtype, numel
+from archdsl.layers.base import (
+    DTYPES,
+    Dtype,
+    Layer,
+    LayerError,
+    Shape,
+    WrongDtype,
+    numel,
+    shown_shape,
+)
 from archdsl.layers.registry import is_own
 from archdsl.layers.tensor import InputTensor, OwnTensor, numbers
 
@@ -28,27 +37,27 @@ class WrongNumbers(Diagnostic):
     """
 
     code = "E0306"
+    text = "`{layer}` {reason}, and {held} come in"
+    mark = "what comes in is {incoming}"
 
     layer: str
     inputs: tuple[tuple[Shape, Dtype], ...]
     wrong: Dtype
     reason: str
-    origin: Label | None = None
+    origin: Label
     made: Span | None = None
 
-    def message(self) -> str:
-        return f"`{self.layer}` {self.reason}, and {DTYPES[self.wrong]} come in"
+    @property
+    def held(self) -> str:
+        return DTYPES[self.wrong]
 
-    def label(self) -> str:
-        shapes = [" x ".join(map(str, shape)) or "a single number" for shape, _ in self.inputs]
-        held = [DTYPES[dtype] for _, dtype in self.inputs]
-        return "what comes in is " + " and ".join(
-            f"{shape} ({words})" for shape, words in zip(shapes, held, strict=True)
-        )
+    @property
+    def incoming(self) -> str:
+        return " and ".join(f"{shown_shape(shape)} ({DTYPES[held]})" for shape, held in self.inputs)
 
     def others(self) -> Sequence[Label]:
         made = [Label(self.made, "it was made here")] if self.made else []
-        return [*made, self.origin] if self.origin else made
+        return [*made, self.origin]
 
 
 class NoSuchIndex(Diagnostic):
@@ -59,14 +68,12 @@ class NoSuchIndex(Diagnostic):
     """
 
     code = "E0307"
+    text = "`{layer}` has indices 0 to {most:,}, and {index} comes in"
 
     layer: str
     most: int
     index: int
     origin: Label
-
-    def message(self) -> str:
-        return f"`{self.layer}` has indices 0 to {self.most:,}, and {self.index} comes in"
 
     def others(self) -> Sequence[Label]:
         return [self.origin]
@@ -118,8 +125,8 @@ def _outside(graph: Graph, node: Node) -> Iterator[tuple[Span, Diagnostic]]:
             yield (
                 node.span,
                 NoSuchIndex(
-                    span=node.span,
-                    trail=node.trail,
+                    node.span,
+                    node.trail,
                     layer=node.type,
                     most=count - 1,
                     index=index,
@@ -191,8 +198,8 @@ def _problem(
     source = _source(graph, node.inputs[error.position], wrong, found)
     label, hint = _origin(source, wrong, node, wanted)
     return WrongNumbers(
-        span=node.span,
-        trail=node.trail,
+        node.span,
+        node.trail,
         layer=node.type,
         inputs=tuple((one.shape, found.get(one.name, FLOAT)) for one in read),
         wrong=wrong,

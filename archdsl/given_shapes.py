@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import Graph
-from archdsl.layers.base import Shape, numel
+from archdsl.layers.base import Shape, numel, shown_shape
 from archdsl.layers.sizes import Formula, FormulaError, Size, total
 from archdsl.records import Record
 
@@ -32,22 +32,30 @@ class GivenShape(Diagnostic):
         effect: on the parameters, as the end of a sentence, or "".
     """
 
+    text = "{listed}{outcome}"
+    mark = "{declared}"
+
     changes: tuple[Change, ...]
-    effect: str
     likely: bool
+    effect: str = ""
 
     @property
     def severity(self) -> str:
         return "warning" if self.likely else "note"
 
-    def message(self) -> str:
-        listed = " and ".join(
-            f"input `{name}` is {_shown(given)} instead of {_shown(declared)}"
+    @property
+    def listed(self) -> str:
+        return " and ".join(
+            f"input `{name}` is {shown_shape(given)} instead of {shown_shape(declared)}"
             for name, declared, given in self.changes
         )
-        return listed + (f", which {self.effect}" if self.effect else "")
 
-    def label(self) -> str:
+    @property
+    def outcome(self) -> str:
+        return f", which {self.effect}" if self.effect else ""
+
+    @property
+    def declared(self) -> str:
         return "the spec says so" if len(self.changes) == 1 else ""
 
 
@@ -73,7 +81,7 @@ def compare(
     said = [change for change in changes if effect or change.name in turned]
     return [
         GivenShape(
-            span=graph.nodes[said[0].name].span,
+            graph.nodes[said[0].name].span,
             changes=tuple(said),
             effect=effect,
             likely=bool(turned),
@@ -100,10 +108,8 @@ def suspicious(
         if declared and len(declared) == len(given):
             change = Change(name, declared, given)
             if hint := _turned(change, ""):
-                span = graph.nodes[name].span
-                found.append(
-                    GivenShape(span=span, changes=(change,), effect="", likely=True, hint=hint)
-                )
+                there = graph.nodes[name].span
+                found.append(GivenShape(there, changes=(change,), likely=True, hint=hint))
     return found
 
 
@@ -157,10 +163,6 @@ def _turned(change: Change, effect: str) -> str:
 
     likely = max(ways, key=likelihood)
     return f"{ways[likely]}: `--input {name}={'x'.join(map(str, likely))}`"
-
-
-def _shown(shape: Shape) -> str:
-    return " x ".join(map(str, shape))
 
 
 def _number(size: Size) -> str:

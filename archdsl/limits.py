@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import Diagnostic, Span, Use
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,18 @@ class Limits:
                 raise ValueError(f"the limit `{name}` can be set from 1 to {CEILINGS[name]:,}")
         return replace(self, **changes)
 
+    def over(
+        self,
+        limit: str,
+        asks: str,
+        span: Span | None = None,
+        trail: tuple[Use, ...] = (),
+        needed: int | None = None,
+    ) -> OverLimit:
+        """Return what is wrong where a spec asks for more than a limit allows."""
+        allowed: int = getattr(self, limit)
+        return OverLimit(span, trail, limit=limit, asks=asks, allowed=allowed, needed=needed)
+
 
 # Beyond these the program itself would break (nesting), or no machine has the memory.
 CEILINGS = {
@@ -85,18 +97,19 @@ class OverLimit(Diagnostic):
     """
 
     code = "E0001"
+    text = "{asks}, more than the limit of {allowed:,} ({way})"
 
     limit: str
     asks: str
     allowed: int
     needed: int | None = None
 
-    def message(self) -> str:
-        text = f"{self.asks}, more than the limit of {self.allowed:,}"
+    @property
+    def way(self) -> str:
         ceiling = CEILINGS.get(self.limit, 0)
         if self.allowed >= ceiling:
-            return f"{text} (which can't be raised)"
+            return "which can't be raised"
         if self.needed is not None and self.needed > ceiling:
-            return f"{text} (--limit {self.limit}=... goes up to {ceiling:,})"
+            return f"--limit {self.limit}=... goes up to {ceiling:,}"
         value = min(max(self.needed or 0, 2 * self.allowed), ceiling)
-        return f"{text} (raise with --limit {self.limit}={value})"
+        return f"raise with --limit {self.limit}={value}"

@@ -19,16 +19,12 @@ class NoSuchParameter(Diagnostic):
     """A pattern that no parameter and no buffer has."""
 
     code = "E0608"
+    text = "{what} is called `{pattern:100}`"
+    mend = "there are `{known:`, `}`, ..."
+
     pattern: str
     known: tuple[str, ...]
     what: str = "no parameter and no buffer"
-
-    def message(self) -> str:
-        return f"{self.what} is called `{printable(self.pattern, 100)}`"
-
-    def help(self) -> str:
-        known = [printable(name, 100) for name in self.known]
-        return f"there are `{'`, `'.join(known)}`, ..." if known else ""
 
 
 class BadRename(Diagnostic):
@@ -39,14 +35,11 @@ class BadRename(Diagnostic):
     """
 
     code = "E0612"
+    text = "`--rename '{old:100}={new:100}'` can't be done: {reason}"
+
     old: str
     new: str
     reason: str
-    hint: str = ""
-
-    def message(self) -> str:
-        rename = f"{printable(self.old, 100)}={printable(self.new, 100)}"
-        return f"`--rename '{rename}'` can't be done: {self.reason}"
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -78,7 +71,7 @@ def matching(names: Sequence[str], patterns: str | Iterable[str]) -> frozenset[s
     for pattern in listed(patterns):
         meant = {name for name in names if matches(name, [pattern])}
         if not meant:
-            raise ArchError([_nothing(pattern, names)])
+            raise ArchError(_nothing(pattern, names))
         found |= meant
     return frozenset(found)
 
@@ -94,20 +87,20 @@ def renamed(names: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
     for old, new in renames.items():
         if any(_signs(new).count(sign) > _signs(old).count(sign) for sign in "*?"):
             reason = "the new name has more `*` or `?` than the old one"
-            raise ArchError([BadRename(span=None, old=old, new=new, reason=reason)])
+            raise ArchError(BadRename(old=old, new=new, reason=reason))
         after = {name: renamed_one(present, old, new) for name, present in now.items()}
         if all(name is None for name in after.values()):
-            raise ArchError([_nothing(old, list(now.values()), "no stored weight")])
+            raise ArchError(_nothing(old, list(now.values()), "no stored weight"))
         owners: dict[str, str] = {}
         for name, present in now.items():
             now[name] = found = present if (one := after[name]) is None else one
             if not found:
                 reason = f"nothing is left of `{printable(present, 100)}`"
-                raise ArchError([BadRename(span=None, old=old, new=new, reason=reason)])
+                raise ArchError(BadRename(old=old, new=new, reason=reason))
             if (other := owners.setdefault(found, name)) != name:
                 both = " and ".join(f"`{printable(each, 100)}`" for each in (other, name))
                 reason = f"{both} would both be called `{printable(found, 100)}`"
-                raise ArchError([BadRename(span=None, old=old, new=new, reason=reason)])
+                raise ArchError(BadRename(old=old, new=new, reason=reason))
     return now
 
 
@@ -175,9 +168,8 @@ def _nothing(
     from difflib import get_close_matches  # only where something is wrong
 
     known = get_close_matches(pattern, names, 3, 0.3) or sorted(names)[:3]
-    return NoSuchParameter(
-        span=None, pattern=pattern, known=tuple(map(pattern_of, known)), what=what
-    )
+    shown = tuple(printable(pattern_of(name), 100) for name in known)
+    return NoSuchParameter(pattern=pattern, known=shown, what=what)
 
 
 def frozen_parameters(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozenset[str]:

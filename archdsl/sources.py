@@ -28,12 +28,10 @@ class UnreadableFile(Diagnostic):
     """
 
     code = "E0002"
+    text = "{path} {reason}"
 
     path: str
     reason: str
-
-    def message(self) -> str:
-        return f"{self.path} {self.reason}"
 
 
 class BadImport(Diagnostic):
@@ -44,11 +42,9 @@ class BadImport(Diagnostic):
     """
 
     code = "E0501"
+    text = "{reason}"
 
     reason: str
-
-    def message(self) -> str:
-        return self.reason
 
 
 class ImportRing(Diagnostic):
@@ -58,12 +54,10 @@ class ImportRing(Diagnostic):
     """
 
     code = "E0502"
+    text = "these files import each other: {ring: -> }"
+    mend = "put what they share into a file of its own"
 
     ring: tuple[str, ...]
-    hint: str = "put what they share into a file of its own"
-
-    def message(self) -> str:
-        return "these files import each other: " + " -> ".join(self.ring)
 
 
 def shipped() -> str:
@@ -124,13 +118,8 @@ def locate(spec: str) -> tuple[str, str | None]:
         did_you_mean(spec, names)
         or "give a path that ends in .arch, or the name of a shipped network"
     )
-    raise ArchError(
-        [
-            UnreadableFile(
-                span=None, path=spec, reason="is no file and no shipped network", hint=hint
-            )
-        ]
-    )
+    reason = "is no file and no shipped network"
+    raise ArchError(UnreadableFile(path=spec, reason=reason, hint=hint))
 
 
 class Reader:
@@ -173,7 +162,7 @@ class Reader:
         if real in way:
             ring = [self.modules[one].source.path for one in way[way.index(real) :]]
             ring.append(ring[0])
-            raise ArchError([ImportRing(span=item.span, ring=tuple(map(printable, ring)))])
+            raise ArchError(ImportRing(item.span, ring=tuple(map(printable, ring))))
         if real not in self.modules:
             self._check_number(item, way)
             text = self._text(real, shown, item.span)
@@ -185,16 +174,8 @@ class Reader:
         for name in item.names:
             if other.find(name.name) is None:
                 known = (*other.items, *other.imported)
-                raise ArchError(
-                    [
-                        UnknownName(
-                            span=name.span,
-                            what=f"item of {printable(shown)}",
-                            name=name.name,
-                            known=known,
-                        )
-                    ]
-                )
+                what = f"item of {printable(shown)}"
+                raise ArchError(UnknownName(name.span, what=what, name=name.name, known=known))
             if name.alias in module.items or name.alias in module.imported:
                 module.ambiguous.add(name.alias)
             module.imported[name.alias] = other, name.name
@@ -204,18 +185,15 @@ class Reader:
             ("files", len(self.modules), "there are too many imported files"),
             ("import_depth", len(way), f"imports lead {len(way)} files deep"),
         ):
-            allowed = getattr(self.limits, limit)
-            if number > allowed:
-                raise ArchError(
-                    [OverLimit(span=item.span, limit=limit, asks=asks, allowed=allowed)]
-                )
+            if number > getattr(self.limits, limit):
+                raise ArchError(self.limits.over(limit, asks, item.span))
 
     def _unquoted(self, error: ArchError, shown: str, item: ast.Import) -> ArchError:
         """Say that an imported file is wrong without quoting it: it may be no spec at all."""
         first = error.diagnostics[0]
         if isinstance(first, OverLimit) and first.limit not in IMPORT_LIMITS:
-            facts = vars(first) | {"span": item.span, "asks": f"in {printable(shown)} {first.asks}"}
-            return ArchError([OverLimit(**facts)])
+            asks = f"in {printable(shown)} {first.asks}"
+            return ArchError(first.but(span=item.span, asks=asks))
         if (
             isinstance(first, OverLimit)
             or first.span is None
@@ -224,15 +202,9 @@ class Reader:
         ):
             return error
         place = f"line {first.span.line}, column {first.span.column}"
-        return ArchError(
-            [
-                BadImport(
-                    span=item.span,
-                    reason=f"{printable(shown)} is not a spec: it goes wrong at {place}",
-                    hint=f"`archdsl check {printable(shown)}` says what is wrong there",
-                )
-            ]
-        )
+        reason = f"{printable(shown)} is not a spec: it goes wrong at {place}"
+        hint = f"`archdsl check {printable(shown)}` says what is wrong there"
+        return ArchError(BadImport(item.span, reason=reason, hint=hint))
 
     def _resolve(
         self, item: ast.Import, importer_shown: str, importer: str, root: str
@@ -240,7 +212,7 @@ class Reader:
         """Return the name to show and the real path of an import."""
 
         def refuse(reason: str, hint: str = "") -> ArchError:
-            return ArchError([BadImport(span=item.span, reason=reason, hint=hint)])
+            return ArchError(BadImport(item.span, reason=reason, hint=hint))
 
         if os.path.isabs(item.path) or "\0" in item.path or not item.path:
             raise refuse("an import is a path relative to the file that it stands in")
@@ -267,9 +239,8 @@ class Reader:
         """Read a file whole, or say why it can't be."""
 
         def refuse(reason: str, hint: str = "") -> ArchError:
-            return ArchError(
-                [UnreadableFile(span=span, path=printable(shown), reason=reason, hint=hint)]
-            )
+            path = printable(shown)
+            return ArchError(UnreadableFile(span, path=path, reason=reason, hint=hint))
 
         most = min(self.limits.file_bytes, self.bytes_left)
         try:
@@ -280,17 +251,7 @@ class Reader:
             raise refuse("can't be a file name") from None
         if len(data) > most:
             asks = f"{printable(shown)} has more than {most:,} bytes"
-            raise ArchError(
-                [
-                    OverLimit(
-                        span=span,
-                        limit="file_bytes",
-                        asks=asks,
-                        allowed=self.limits.file_bytes,
-                        needed=len(data),
-                    )
-                ]
-            )
+            raise ArchError(self.limits.over("file_bytes", asks, span, needed=len(data)))
         self.bytes_left -= len(data)
         self.files.append(data)
         try:

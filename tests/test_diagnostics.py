@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import pickle
 import unicodedata
+from string import Formatter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archdsl.diagnostics import (
+    HOLE,
     LEAD,
     LONGEST_EXCERPT,
     LONGEST_LINE,
     MOST_ERRORS,
+    ArchError,
     Diagnostic,
     Label,
     Source,
@@ -22,22 +26,38 @@ from archdsl.diagnostics import (
     render,
     render_all,
 )
+from archdsl.error_index import every_kind
 
 
 class Wrong(Diagnostic):
     """Something is wrong."""
 
+    text = "{said}"
+    mark = "here"
+
     said: str = "wrong"
     beside: tuple[Label, ...] = ()
 
-    def message(self) -> str:
-        return self.said
-
-    def label(self) -> str:
-        return "here"
-
     def others(self) -> tuple[Label, ...]:
         return self.beside
+
+
+class Told(Diagnostic):
+    """Something of which more or less may be known."""
+
+    text = "{many:,} of `{names:`, `}` at {name:6}: {double}"
+    mark = "it is {name}"
+    mend = "did you mean `{names:` or `}`?"
+    further = "first", "the first of {many}"
+
+    name: str
+    names: tuple[str, ...] = ()
+    many: int = 0
+    first: Span | None = None
+
+    @property
+    def double(self) -> int:
+        return 2 * self.many
 
 
 def place(source: Source, text: str) -> Span:
@@ -153,3 +173,79 @@ def test_a_long_line_is_shown_once_for_each_place_that_is_far_from_others() -> N
         len("  | ...") + LEAD,
         len("  | ...") + LEAD + 2,
     ]
+
+
+def test_holes_of_a_text_are_filled_with_what_is_known() -> None:
+    source = Source("net.arch", "network n {\n")
+    here, there = Span(source, 0, 7), Span(source, 8, 9)
+
+    told = Told(here, name="abcdefgh", names=("x", "y"), many=1000, first=there)
+
+    assert told.message() == "1,000 of `x`, `y` at abc...: 2000"
+    assert told.label() == "it is abcdefgh"
+    assert told.help() == "did you mean `x` or `y`?"
+    assert told.others() == [Label(there, "the first of 1000")]
+    assert told.but(hint="no").help() == "no"
+    assert not told.but(first=here).others()  # which the carets show already
+
+
+def test_where_a_hole_has_nothing_to_say_nothing_is_said() -> None:
+    told = Told(name="")
+
+    assert told.label() == told.help() == ""
+    assert not told.others()
+    assert told.message() == "0 of `` at : 0"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"text": "{size}"},
+        {"mark": "`{size}`"},
+        {"mend": "{size:,}"},
+        {"further": ("size", "")},
+        {"further": ("first", "{size}")},
+    ],
+)
+def test_a_hole_that_nothing_fills_is_found_when_its_class_is_made(
+    texts: dict[str, object],
+) -> None:
+    with pytest.raises(TypeError, match="Unfit knows no `size`"):
+        type("Unfit", (Told,), texts)
+
+
+class Anything:
+    """Fills any hole, however it is to be written."""
+
+    def __getitem__(self, name: object) -> Anything:
+        return self
+
+    def __format__(self, form: str) -> str:
+        return "anything"
+
+
+@pytest.mark.parametrize("kind", every_kind(), ids=lambda kind: kind.code)
+def test_every_template_can_be_filled(kind: type[Diagnostic]) -> None:
+    name, further = kind.further
+
+    for template in (kind.text, kind.mark, kind.mend, f"{{{name}}}", further):
+        assert {*HOLE.findall(template)} == {
+            hole for _, hole, _, _ in Formatter().parse(template) if hole is not None
+        }
+        assert "{" not in template.replace("{{", "").format_map(Anything())
+
+
+def test_what_is_known_is_what_was_declared_and_stays() -> None:
+    with pytest.raises(TypeError, match="Told needs `name`"):
+        Told()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="Told has no size, weight"):
+        Told(name="x", weight=1, size=2)  # type: ignore[call-arg]
+    with pytest.raises(AttributeError, match="never changes"):
+        Told(name="x").name = "y"  # type: ignore[misc]
+
+
+def test_an_error_says_all_that_it_holds_and_can_be_sent_to_another_process() -> None:
+    error = pickle.loads(pickle.dumps(ArchError(Wrong(said="one"), Wrong(said="two"))))
+
+    assert str(error) == "error: one\n\nerror: two"
+    assert [one.message() for one in error.diagnostics] == ["one", "two"]

@@ -54,10 +54,10 @@ class Writer(Formulas):
         return NOTHING if extent is None else str(extent)
 
 
-def in_bytes(size: Size, write: Writer) -> str:
+def in_bytes(size: Size, write: Writer | None = None) -> str:
     """Write bytes in the largest unit that leaves a number above 1: `103.6 MiB`."""
     if isinstance(size, Formula):
-        return f"{write.size(size)} bytes"
+        return f"{write.size(size) if write else size} bytes"
     value, power = Fraction(size), 0
     while value >= 1024 and power < len(UNITS) - 1:
         value, power = value / 1024, power + 1

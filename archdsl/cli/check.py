@@ -57,10 +57,10 @@ def _check(reading: Reading, name: str) -> list[str]:
                 found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
         exceeded = spec.exceeded
         if exceeded and not found:
-            raise ArchError([exceeded])
+            raise ArchError(exceeded)
         if exceeded or len(found) > MOST_ERRORS:
             break
     if found:
-        raise ArchError(in_order(found.values()))
+        raise ArchError(*in_order(found.values()))
     spec.require_sound()
     return names

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import Problem
 from archdsl.elaborate.modules import COST_OF_CALL, Module, World
-from archdsl.limits import LARGEST, OverLimit
+from archdsl.limits import LARGEST
 from archdsl.syntax import ast
 
 
@@ -119,25 +119,18 @@ def require_affordable(world: World, networks: list[tuple[ast.Network, Module]])
     total = Least()
     for least, _ in found:
         total = total.plus(least)
-    for limit, number, allowed in (
+    for limit, number, left in (
         ("layers", total.layers, world.limits.layers),
         ("steps", total.steps, world.steps_left),
     ):
-        if number <= allowed:
+        if number <= left:
             continue
         _, worst = max(found, key=lambda one: one[0].layers)
         more = "" if total.exact and limit == "layers" else " or more"
         does = "takes" if limit == "steps" else "expands to"
         all_of_them = f"its {len(found):,} networks together: " if len(found) > 1 else ""
-        raise Problem(
-            OverLimit(
-                span=ahead.costliest(*worst),
-                limit=limit,
-                asks=f"{all_of_them}{does} {number:,} {limit}{more}",
-                allowed=getattr(world.limits, limit),
-                needed=number,
-            )
-        )
+        asks = f"{all_of_them}{does} {number:,} {limit}{more}"
+        raise Problem(world.limits.over(limit, asks, ahead.costliest(*worst), needed=number))
 
 
 def _block(module: Module, name: str) -> tuple[ast.Block, Module] | None:

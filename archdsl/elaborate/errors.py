@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from archdsl.diagnostics import Diagnostic, Label, Span
 from archdsl.elaborate.elsewhere import LIST
-from archdsl.elaborate.wording import did_you_mean, nearest, shown_shape, written
+from archdsl.elaborate.wording import did_you_mean, nearest, written
+from archdsl.layers.base import shown_shape
 
 
 class Problem(Exception):
@@ -32,20 +33,17 @@ class UnknownName(Diagnostic):
     """
 
     code = "E0201"
+    text = "there is no {what} called `{name}`"
+    mend = "{near}"
 
     what: str
     name: str
     known: tuple[str, ...] = ()
 
-    def message(self) -> str:
-        return f"there is no {self.what} called `{self.name}`"
-
-    def help(self) -> str:
-        if hint := self.hint or did_you_mean(self.name, self.known):
-            return hint
-        if self.what == "layer or block":
-            return LIST
-        return ""
+    @property
+    def near(self) -> str:
+        lists = LIST if self.what == "layer or block" else ""
+        return did_you_mean(self.name, self.known) or lists
 
 
 class UnknownLabel(Diagnostic):
@@ -57,17 +55,20 @@ class UnknownLabel(Diagnostic):
     """
 
     code = "E0202"
+    text = "no stage before this is labelled `{reference}`{where}"
+    mend = "{in_sight}"
 
     reference: str
     inside: str
     known: tuple[str, ...]
     outside: bool = False
 
-    def message(self) -> str:
-        where = f" in `{self.inside}`" if self.inside else ""
-        return f"no stage before this is labelled `{self.reference}`{where}"
+    @property
+    def where(self) -> str:
+        return f" in `{self.inside}`" if self.inside else ""
 
-    def help(self) -> str:
+    @property
+    def in_sight(self) -> str:
         if self.outside:
             return "a block sees nothing around it: declare an `input`, hand it over with `from`"
         close = nearest(self.reference, self.known)
@@ -86,19 +87,13 @@ class NameClash(Diagnostic):
     """
 
     code = "E0203"
+    text = "two {what} called `{name}`"
+    mark = "the second"
+    further = "first", "the first"
 
     name: str
     first: Span
     what: str = "stages are"
-
-    def message(self) -> str:
-        return f"two {self.what} called `{self.name}`"
-
-    def label(self) -> str:
-        return "the second"
-
-    def others(self) -> Sequence[Label]:
-        return [] if self.first == self.span else [Label(self.first, "the first")]
 
     def notes(self) -> Sequence[str]:
         again = "this place is reached more than once"
@@ -114,6 +109,9 @@ class Rebound(Diagnostic):
     """
 
     code = "E0204"
+    text = "`{name}` has a value already, and {why}"
+    further = "first", "given here"
+    mend = "{way}"
 
     name: str
     first: Span
@@ -121,15 +119,12 @@ class Rebound(Diagnostic):
     outside: bool = False
     chosen: bool = False
 
-    def message(self) -> str:
-        if self.outside:
-            return f"`{self.name}` has a value already, and one given in these braces ends at `}}`"
-        return f"`{self.name}` has a value already, and values never change"
+    @property
+    def why(self) -> str:
+        return "one given in these braces ends at `}`" if self.outside else "values never change"
 
-    def others(self) -> Sequence[Label]:
-        return [Label(self.first, "given here")]
-
-    def help(self) -> str:
+    @property
+    def way(self) -> str:
         if self.outside and self.chosen:
             return "choose outside of these braces: `let chosen = a if condition else b`"
         if self.index:
@@ -147,13 +142,14 @@ class Recursion(Diagnostic):
     """
 
     code = "E0205"
+    text = "`{first}` needs itself: `{ring:` -> `}`"
+    mend = "write the turns as a loop: `repeat n {{ ... }}` or `for i in range(n) {{ ... }}`"
 
     ring: tuple[str, ...]
-    hint: str = "write the turns as a loop: `repeat n { ... }` or `for i in range(n) { ... }`"
 
-    def message(self) -> str:
-        way = " -> ".join(f"`{name}`" for name in self.ring)
-        return f"`{self.ring[0]}` needs itself: {way}"
+    @property
+    def first(self) -> str:
+        return self.ring[0]
 
 
 class BadLabel(Diagnostic):
@@ -164,15 +160,11 @@ class BadLabel(Diagnostic):
     """
 
     code = "E0206"
+    text = '"{name}" can\'t be a label'
+    mend = "{reason}"
 
     name: str
     reason: str
-
-    def message(self) -> str:
-        return f'"{self.name}" can\'t be a label'
-
-    def help(self) -> str:
-        return self.reason
 
 
 # --- values ---------------------------------------------------------------------------------
@@ -185,15 +177,11 @@ class BadValue(Diagnostic):
     """
 
     code = "E0401"
+    text = "{reason}"
+    mark = "{beside}"
 
     reason: str
     beside: str = ""
-
-    def message(self) -> str:
-        return self.reason
-
-    def label(self) -> str:
-        return self.beside
 
 
 class UnknownSize(Diagnostic):
@@ -204,16 +192,11 @@ class UnknownSize(Diagnostic):
     """
 
     code = "E0402"
+    text = "{reason}"
+    mend = "give `{names:` and `}` a value, as in --input image=3x224x224"
 
     reason: str
-    names: tuple[str, ...] = ()
-
-    def message(self) -> str:
-        return self.reason
-
-    def help(self) -> str:
-        free = " and ".join(f"`{name}`" for name in self.names)
-        return f"give {free or 'the free sizes'} a value, as in --input image=3x224x224"
+    names: tuple[str, ...]
 
 
 class BadArguments(Diagnostic):
@@ -223,16 +206,12 @@ class BadArguments(Diagnostic):
     """
 
     code = "E0403"
+    text = "`{callee}` {reason}"
+    further = "first", "given here"
 
     callee: str
     reason: str
     first: Span | None = None
-
-    def message(self) -> str:
-        return f"`{self.callee}` {self.reason}"
-
-    def others(self) -> Sequence[Label]:
-        return [Label(self.first, "given here")] if self.first else []
 
 
 class BadArgument(Diagnostic):
@@ -243,17 +222,13 @@ class BadArgument(Diagnostic):
     """
 
     code = "E0404"
+    text = "`{name}` of `{callee}` {reason}"
+    mark = "this is {given}"
 
     callee: str
     name: str
     reason: str
     given: str
-
-    def message(self) -> str:
-        return f"`{self.name}` of `{self.callee}` {self.reason}"
-
-    def label(self) -> str:
-        return f"this is {self.given}"
 
 
 # --- layers and shapes ----------------------------------------------------------------------
@@ -267,15 +242,15 @@ class CannotTake(Diagnostic):
     """
 
     code = "E0301"
+    text = "`{layer}` {reason}"
+    mark = "{incoming}"
 
     layer: str
     inputs: tuple[tuple[object, ...], ...]
     reason: str
 
-    def message(self) -> str:
-        return f"`{self.layer}` {self.reason}"
-
-    def label(self) -> str:
+    @property
+    def incoming(self) -> str:
         if not self.inputs:
             return "nothing comes in"
         return "what comes in is " + " and ".join(map(shown_shape, self.inputs))
@@ -289,15 +264,15 @@ class BranchesDisagree(Diagnostic):
     """
 
     code = "E0302"
+    text = "branches of `{word}` disagree in {axes}"
+    mark = "{wanted}"
 
     word: str
     axes: str
     branches: tuple[Label, ...] = ()
 
-    def message(self) -> str:
-        return f"branches of `{self.word}` disagree in {self.axes}"
-
-    def label(self) -> str:
+    @property
+    def wanted(self) -> str:
         axes = self.axes.removeprefix("the ").replace("channels", "number of channels")
         bare = [branch.text for branch in self.branches if branch.span == self.span]
         return f"every branch must have the same {axes}" + "".join(
@@ -316,11 +291,9 @@ class BadFlow(Diagnostic):
     """
 
     code = "E0303"
+    text = "{reason}"
 
     reason: str
-
-    def message(self) -> str:
-        return self.reason
 
 
 class NotReusable(Diagnostic):
@@ -331,16 +304,12 @@ class NotReusable(Diagnostic):
     """
 
     code = "E0304"
+    text = "`{name}` can't be applied again: {reason}"
+    further = "first", "made here"
 
     name: str
     reason: str
     first: Span | None = None
-
-    def message(self) -> str:
-        return f"`{self.name}` can't be applied again: {self.reason}"
-
-    def others(self) -> Sequence[Label]:
-        return [Label(self.first, "made here")] if self.first else []
 
 
 # --- structure ------------------------------------------------------------------------------
@@ -354,11 +323,9 @@ class BadStructure(Diagnostic):
     """
 
     code = "E0207"
+    text = "{reason}"
 
     reason: str
-
-    def message(self) -> str:
-        return self.reason
 
 
 class BadNetwork(Diagnostic):
@@ -369,9 +336,6 @@ class BadNetwork(Diagnostic):
     """
 
     code = "E0208"
+    text = "{reason}"
 
     reason: str
-    known: tuple[str, ...] = ()
-
-    def message(self) -> str:
-        return self.reason

@@ -86,9 +86,9 @@ def problem(error: ValueProblem, span: Span, trail: tuple[Use, ...]) -> Problem:
     """Give a value's problem its place."""
     diagnostic: Diagnostic
     if error.names:
-        diagnostic = UnknownSize(span=span, trail=trail, reason=error.reason, names=error.names)
+        diagnostic = UnknownSize(span, trail, reason=error.reason, names=error.names)
     else:
-        diagnostic = BadValue(span=span, trail=trail, reason=error.reason, hint=error.hint)
+        diagnostic = BadValue(span, trail, reason=error.reason, hint=error.hint)
     return Problem(diagnostic)
 
 
@@ -112,15 +112,9 @@ def _name(node: ast.Name, at: Setting, most: int) -> Value:
     found = at.names.find(node.name) or at.global_value(node)
     if found is None:
         hint = f"`{node.name}` is a function: call it" if node.name in operations.FUNCTIONS else ""
+        known, name = tuple(at.known_names()), node.name
         raise Problem(
-            UnknownName(
-                span=node.span,
-                trail=at.trail,
-                what="value",
-                name=node.name,
-                known=tuple(at.known_names()),
-                hint=hint,
-            )
+            UnknownName(node.span, at.trail, what="value", name=name, known=known, hint=hint)
         )
     if found[0] is SPOILED:
         raise Spoiled
@@ -299,14 +293,9 @@ def _call(node: ast.Call, at: Setting, most: int) -> Value:
     if found := at.call_function(node):
         return found[0]
     if node.name.name not in operations.FUNCTIONS:
+        name, known = node.name, (*operations.FUNCTIONS, *at.known_names())
         raise Problem(
-            UnknownName(
-                span=node.name.span,
-                trail=at.trail,
-                what="function",
-                name=node.name.name,
-                known=(*operations.FUNCTIONS, *at.known_names()),
-            )
+            UnknownName(name.span, at.trail, what="function", name=name.name, known=known)
         )
     for argument in node.arguments:
         if argument.name:

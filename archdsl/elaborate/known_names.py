@@ -66,6 +66,9 @@ class NameReview:
         if len(self.found) > MOST_ERRORS:
             raise Enough
 
+    def unknown(self, what: str, name: ast.Name, known: tuple[str, ...], hint: str) -> None:
+        self.report(UnknownName(name.span, what=what, name=name.name, known=known, hint=hint))
+
     def block_name(self, name: ast.Name, known: Known) -> None:
         if name.name in known or self.module.is_ambiguous(name.name):
             return
@@ -85,12 +88,7 @@ class NameReview:
             hint = f"`{name.name}` is a {KINDS[type(item[1])]}, and stages are layers or blocks"
         elif name.name in self.labels:
             hint = f"`{name.name}` is a label: `from {name.name}` goes on from that stage"
-        names = [*own, *self.layers]
-        self.report(
-            UnknownName(
-                span=name.span, what="layer or block", name=name.name, known=tuple(names), hint=hint
-            )
-        )
+        self.unknown("layer or block", name, (*own, *self.layers), hint)
 
     def elsewhere(self, name: str) -> str:
         """Say how that is written here which other frameworks call by a name, or ""."""
@@ -112,7 +110,7 @@ class NameReview:
                 and self.module.find(given.name) is None
             ):
                 hint = f"give the argument a value: `{given.name} = ...`"
-                self.report(UnknownName(span=given.span, what="value", name=given.name, hint=hint))
+                self.unknown("value", given, (), hint)
                 continue
             self.expression(given, known)
 
@@ -166,7 +164,7 @@ class NameReview:
             )
         if not hint and not nearest(node.name, own):
             hint = elsewhere.VISIBLE
-        self.report(UnknownName(span=node.span, what="value", name=node.name, known=own, hint=hint))
+        self.unknown("value", node, own, hint)
 
     def values(self) -> Iterator[str]:
         """Yield the names of items that can stand in an expression."""
@@ -189,9 +187,7 @@ class NameReview:
         ]
         names = (*FUNCTIONS, *functions)
         hint = "" if nearest(name.name, names) else f"functions are {', '.join(names)}"
-        self.report(
-            UnknownName(span=name.span, what="function", name=name.name, known=names, hint=hint)
-        )
+        self.unknown("function", name, names, hint)
 
 
 def _parts(node: Any) -> Iterator[Any]:

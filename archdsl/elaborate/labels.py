@@ -11,7 +11,7 @@ from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry, Flow, Place
 from archdsl.elaborate.wording import did_you_mean, with_index, written
 from archdsl.graph import Scope
-from archdsl.limits import CHARACTERS_OF_STEP, OverLimit
+from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
 COST_OF_SCOPE = 3  # in steps, beyond that of its name
@@ -42,9 +42,7 @@ def declare(
         if first.span == where:
             loop = "put the index of a loop into the label: `for i in range(n)`"
             hint = f"{loop}, {with_index(last)}"
-        raise Problem(
-            NameClash(span=where, trail=frame.trail, name=name, first=first.span, hint=hint)
-        )
+        raise Problem(NameClash(where, frame.trail, name=name, first=first.span, hint=hint))
     return label, place.enter(last, Entry(where))
 
 
@@ -56,15 +54,9 @@ def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
         scope = Scope(place.full_name(part), place.scope, "", path.span)
         return enter_scope(scope, entry, frame, around=place)
     if entry.place is None or not entry.place.open:
-        name = place.full_name(part)
-        raise Problem(
-            BadLabel(
-                span=path.span,
-                trail=frame.trail,
-                name=".".join(map(str, path.parts)),
-                reason=f"`{name}` is a stage already, and nothing can be added to it from outside",
-            )
-        )
+        stage, name = place.full_name(part), ".".join(map(str, path.parts))
+        reason = f"`{stage}` is a stage already, and nothing can be added to it from outside"
+        raise Problem(BadLabel(path.span, frame.trail, name=name, reason=reason))
     return entry.place
 
 
@@ -77,19 +69,12 @@ def register(frame: Frame, path: ast.Path) -> None:
             _keep_order(place, frame)
         place = step_into(place, part, path, frame)
     if first := _keep_order(place, frame).get(last):
-        raise Problem(
-            NameClash(
-                span=path.span,
-                trail=frame.trail,
-                name=place.full_name(last),
-                first=first,
-                what="places are registered for what is",
-            )
-        )
+        name, what = place.full_name(last), "places are registered for what is"
+        raise Problem(NameClash(path.span, frame.trail, name=name, first=first, what=what))
     if last in place.entries:
         reason = f"`{place.full_name(last)}` is made before this, and has its place there"
         hint = f"put `register {written(last)}` before that stage"
-        raise Problem(BadStructure(span=path.span, trail=frame.trail, reason=reason, hint=hint))
+        raise Problem(BadStructure(path.span, frame.trail, reason=reason, hint=hint))
     _keep_order(place, frame)[last] = path.span
 
 
@@ -119,7 +104,7 @@ def registered(frame: Frame, names: Container[str]) -> dict[str, tuple[str, ...]
             if label in place.entries:
                 reason = f"`{label}` is no module or parameter: the state_dict has no place for it"
             others = [name for name in place.registered or () if place.full_name(name) in names]
-            raise Problem(BadStructure(span=span, reason=reason, hint=did_you_mean(label, others)))
+            raise Problem(BadStructure(span, reason=reason, hint=did_you_mean(label, others)))
         found[place.scope.name] = tuple(
             label for label in place.registered or () if place.full_name(label) in names
         )
@@ -142,14 +127,9 @@ def enter_scope(
 ) -> Place:
     """Begin a scope."""
     frame.step(entry.span, COST_OF_SCOPE + len(scope.name) // CHARACTERS_OF_STEP)
-    allowed = frame.world.limits.nesting
-    if scope.depth > allowed:
+    if scope.depth > frame.world.limits.nesting:
         asks = f"scopes are nested {scope.depth} deep"
-        raise Problem(
-            OverLimit(
-                span=entry.span, trail=frame.trail, limit="nesting", asks=asks, allowed=allowed
-            )
-        )
+        raise Problem(frame.world.limits.over("nesting", asks, entry.span, frame.trail))
     frame.recorder.scopes[scope.name] = scope
     entry.place = Place(scope, around or frame.place, outside, open=outside)
     return entry.place
@@ -173,11 +153,6 @@ def single(flow: Flow, what: str, span: Span, frame: Frame) -> None:
     """Refuse more or less than one tensor."""
     if flow is not None and len(flow) != 1:
         come = f"{len(flow)} tensors flow here" if flow else "nothing flows here"
-        raise Problem(
-            BadFlow(
-                span=span,
-                trail=frame.trail,
-                reason=f"{what} is one tensor, and {come}",
-                hint="choose one with `from`" if flow else "",
-            )
-        )
+        reason = f"{what} is one tensor, and {come}"
+        hint = "choose one with `from`" if flow else ""
+        raise Problem(BadFlow(span, frame.trail, reason=reason, hint=hint))

@@ -33,9 +33,7 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
         sizes = tuple(integer(size, "a size of a tensor of its own") for size in shape)
     except ArgumentErrors as error:
         reason = f"each size of a shape {next(iter(error.reasons.values()))}"
-        raise Problem(
-            BadValue(span=statement.shape.span, trail=frame.trail, reason=reason)
-        ) from None
+        raise Problem(BadValue(statement.shape.span, frame.trail, reason=reason)) from None
     except ValueProblem as error:
         raise problem(error, statement.shape.span, frame.trail) from None
     if statement.value is None:

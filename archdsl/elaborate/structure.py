@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from archdsl.diagnostics import Diagnostic, Span
-from archdsl.elaborate.errors import BadStructure, NameClash, Rebound, UnknownName
+from archdsl.elaborate.errors import BadStructure, NameClash, Rebound
 from archdsl.elaborate.known_names import Enough, Known, NameReview, item_names
 from archdsl.elaborate.modules import Module
 from archdsl.elaborate.values import TYPES
@@ -62,7 +62,7 @@ class _Review(NameReview):
 
     def once(self, name: str, span: Span, seen: dict[str, Span], what: str) -> None:
         if name in seen:
-            self.report(NameClash(span=span, name=name, first=seen[name], what=what))
+            self.report(NameClash(span, name=name, first=seen[name], what=what))
         else:
             seen[name] = span
 
@@ -71,16 +71,8 @@ class _Review(NameReview):
         for parameter in parameters:
             self.once(parameter.name, parameter.span, known, "parameters are")
             if parameter.type and parameter.type not in TYPES:
-                hint = f"types are {', '.join(TYPES)}"
-                self.report(
-                    UnknownName(
-                        span=parameter.span,
-                        what="type",
-                        name=parameter.type,
-                        known=tuple(TYPES),
-                        hint=hint,
-                    )
-                )
+                kind = ast.Name(parameter.type, parameter.span)
+                self.unknown("type", kind, (), f"types are {', '.join(TYPES)}")
             if parameter.default is not None:
                 self.expression(parameter.default, known)
         return known
@@ -162,7 +154,7 @@ class _Review(NameReview):
                 self.stage(one, known, owner, indices)
 
     def misplaced(self, span: Span, reason: str, hint: str) -> None:
-        self.report(BadStructure(span=span, reason=reason, hint=hint))
+        self.report(BadStructure(span, reason=reason, hint=hint))
 
     def let(self, let: ast.Let, known: Known, indices: Any) -> None:
         self.expression(let.value, known)
@@ -180,7 +172,7 @@ class _Review(NameReview):
     def rebound(self, target: ast.Name, known: Known, indices: Any) -> None:
         self.report(
             Rebound(
-                span=target.span,
+                target.span,
                 name=target.name,
                 first=known[target.name],
                 index=indices[-1] if indices else "",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
+
+from archdsl.layers.base import shown_shape as shown_shape
 
 MOST_COMPARED = 300  # names, since comparing takes time
 LONGEST_COMPARED = 64
@@ -36,11 +38,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
             "there " + ("is " if len(names) == 1 else "are ") + ", ".join(f"`{n}`" for n in names)
         )
     return ""
-
-
-def shown_shape(shape: Sequence[object]) -> str:
-    """Write a shape as in print: 64 x 35 x 35."""
-    return " x ".join(map(str, shape)) or "a single number"
 
 
 def written(label: str) -> str:

@@ -454,3 +454,8 @@ def by(*factors: Size | Shape | str) -> str:
     for factor in factors:
         text += map(str, factor) if isinstance(factor, tuple) else [str(factor)]
     return " x ".join(text)
+
+
+def shown_shape(shape: Sequence[object]) -> str:
+    """Write a shape as in print: 64 x 35 x 35."""
+    return " x ".join(map(str, shape)) or "a single number"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span
-from archdsl.limits import Limits, OverLimit
+from archdsl.limits import Limits
 from archdsl.syntax import ast
 from archdsl.syntax.errors import BadString, Misplaced
 
@@ -46,16 +46,12 @@ class Builder:
         return depth
 
     def too_many(self, limit: str, asks: str, span: Span, needed: int | None = None) -> None:
-        allowed = getattr(self.limits, limit)
-        raise ArchError(
-            [OverLimit(span=span, limit=limit, asks=asks, allowed=allowed, needed=needed)]
-        )
+        raise ArchError(self.limits.over(limit, asks, span, needed=needed))
 
     def name_of(self, token: Any) -> str:
         if len(token) > self.limits.name:
-            self.too_many(
-                "name", f"a name has {len(token):,} characters", self.span(token), len(token)
-            )
+            asks = f"a name has {len(token):,} characters"
+            self.too_many("name", asks, self.span(token), len(token))
         return str(token)
 
     def misplaced_description(self, span: Span) -> None:
@@ -67,7 +63,7 @@ class Builder:
         )
 
     def misplaced(self, what: str, hint: str, span: Span) -> None:
-        self.errors.append(Misplaced(span=span, what=what, hint=hint))
+        self.errors.append(Misplaced(span, what=what, hint=hint))
 
     def string(self, children: Children) -> ast.Literal | ast.Text:
         """Split a string into text and holes."""
@@ -132,5 +128,5 @@ class Builder:
         return done
 
     def bad_string(self, reason: str, span: Span) -> ast.Literal:
-        self.errors.append(BadString(span=span, reason=reason))
+        self.errors.append(BadString(span, reason=reason))
         return ast.Literal("", span)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from archdsl.diagnostics import Diagnostic, Label, Span
+from archdsl.diagnostics import Diagnostic, Span
 
 OPERATORS = {
     "&": "write `and`",
@@ -25,15 +23,11 @@ class UnexpectedText(Diagnostic):
     """
 
     code = "E0101"
+    text = "unexpected {found}"
+    mark = "expected {expected}"
 
     found: str
     expected: str
-
-    def message(self) -> str:
-        return f"unexpected {self.found.removeprefix('the ')}"
-
-    def label(self) -> str:
-        return f"expected {self.expected}" if self.expected else ""
 
 
 class UnexpectedCharacter(Diagnostic):
@@ -44,14 +38,21 @@ class UnexpectedCharacter(Diagnostic):
     """
 
     code = "E0102"
+    text = "unexpected character {shown} (U+{number:04X})"
+    mend = "{meant}"
 
     character: str
 
-    def message(self) -> str:
-        shown = self.character if self.character.isprintable() else ascii(self.character)
-        return f"unexpected character {shown} (U+{ord(self.character):04X})"
+    @property
+    def shown(self) -> str:
+        return self.character if self.character.isprintable() else ascii(self.character)
 
-    def help(self) -> str:
+    @property
+    def number(self) -> int:
+        return ord(self.character)
+
+    @property
+    def meant(self) -> str:
         if self.character == "'":
             return 'strings are written with double quotes: "nearest"'
         if self.character.isalpha():
@@ -59,19 +60,15 @@ class UnexpectedCharacter(Diagnostic):
                 "names are made of the letters a to z, digits and underscores; "
                 "a label may hold others in quotes"
             )
-        if self.character in OPERATORS:
-            return OPERATORS[self.character]
-        return ""
+        return OPERATORS.get(self.character, "")
 
 
 class UnfinishedString(Diagnostic):
     """A string that is not closed on the line where it begins."""
 
     code = "E0103"
-    hint: str = 'a string ends on its line; a quote inside it is written `\\"`'
-
-    def message(self) -> str:
-        return "this string has no closing quote"
+    text = "this string has no closing quote"
+    mend = 'a string ends on its line; a quote inside it is written `\\"`'
 
 
 class BadString(Diagnostic):
@@ -82,12 +79,10 @@ class BadString(Diagnostic):
     """
 
     code = "E0104"
+    text = "{reason}"
+    mend = "write a backslash as `\\\\`, and a brace as `{{{{` or `}}}}`"
 
     reason: str
-    hint: str = "write a backslash as `\\\\`, and a brace as `{{` or `}}`"
-
-    def message(self) -> str:
-        return self.reason
 
 
 class BadNumber(Diagnostic):
@@ -97,12 +92,8 @@ class BadNumber(Diagnostic):
     """
 
     code = "E0105"
-
-    def message(self) -> str:
-        return "this number is too large"
-
-    def label(self) -> str:
-        return "at most 9223372036854775807 for integers, and 1.7e308 for others"
+    text = "this number is too large"
+    mark = "at most 9223372036854775807 for integers, and 1.7e308 for others"
 
 
 class BadPath(Diagnostic):
@@ -112,12 +103,10 @@ class BadPath(Diagnostic):
     """
 
     code = "E0106"
+    text = "`{part}` can't be a part of a label"
+    mend = "a label is made of names, integers and strings, joined by dots"
 
     part: str
-    hint: str = "a label is made of names, integers and strings, joined by dots"
-
-    def message(self) -> str:
-        return f"`{self.part}` can't be a part of a label"
 
 
 class Misplaced(Diagnostic):
@@ -127,11 +116,9 @@ class Misplaced(Diagnostic):
     """
 
     code = "E0107"
+    text = "{what} can't stand here"
 
     what: str
-
-    def message(self) -> str:
-        return f"{self.what} can't stand here"
 
 
 class NotClosed(Diagnostic):
@@ -142,16 +129,12 @@ class NotClosed(Diagnostic):
     """
 
     code = "E0108"
+    text = "this `{opening}` is not closed"
+    further = "before", "expected `{closing}` before this"
 
     opening: str
     closing: str
     before: Span | None
-
-    def message(self) -> str:
-        return f"this `{self.opening}` is not closed"
-
-    def others(self) -> Sequence[Label]:
-        return [Label(self.before, f"expected `{self.closing}` before this")] if self.before else []
 
 
 class NotOpened(Diagnostic):
@@ -161,15 +144,15 @@ class NotOpened(Diagnostic):
     """
 
     code = "E0109"
-    hint: str = "leave it out, or open what it is to close with `{`"
+    text = "{wrong}"
+    further = "opened", "opened here"
+    mend = "leave it out, or open what it is to close with `{{`"
 
     opened: Span | None
 
-    def message(self) -> str:
+    @property
+    def wrong(self) -> str:
         return "one `}` is too many" if self.opened else "this `}` closes nothing"
 
     def label(self) -> str:
         return "this is too early to close what was opened there" if self.opened else ""
-
-    def others(self) -> Sequence[Label]:
-        return [Label(self.opened, "opened here")] if self.opened else []

@@ -121,34 +121,21 @@ def _explain_found(source: Source, error: Stuck, end: int, found: Found) -> Diag
     if found.beside is not None and found.beside < end:
         beside = Span(source, found.beside, found.beside + 1)
     if found.fault is Fault.UNCLOSED:
-        return NotClosed(
-            span=there,
-            opening=sign,
-            closing=CLOSING[sign],
-            before=beside,
-            hint=_how_to_close(source, sign, end),
-        )
+        hint = _how_to_close(source, sign, end)
+        return NotClosed(there, opening=sign, closing=CLOSING[sign], before=beside, hint=hint)
     if found.fault is Fault.SURPLUS:
-        return NotOpened(span=there, opened=beside)
+        return NotOpened(there, opened=beside)
     if found.fault is Fault.OPENING:
-        return UnexpectedText(
-            span=there,
-            found="the end of the line",
-            expected="`{`",
-            hint="the lines below are set in, and a `}` follows them",
-        )
+        hint = "the lines below are set in, and a `}` follows them"
+        return UnexpectedText(there, found="end of the line", expected="`{`", hint=hint)
     explained = explain(source, error, end)
     if found.fault is Fault.ENDS and isinstance(explained, UnexpectedText):
-        arrow = sign == "-"
         line_end = Token("_NL", "\n", found.at + 1, found.at + 1)
-        return UnexpectedText(
-            span=Span(source, found.at, found.at + 2) if arrow else there,
-            found="the end of the line",
-            expected=explained.expected,
-            hint="`->` leads to the next stage; without one, leave it out"
-            if arrow
-            else _hint(line_end, error.accepted, source),
-        )
+        hint = _hint(line_end, error.accepted, source)
+        if sign == "-":
+            there = Span(source, found.at, found.at + 2)
+            hint = "`->` leads to the next stage; without one, leave it out"
+        return explained.but(span=there, found="end of the line", hint=hint)
     return explained
 
 
@@ -168,8 +155,8 @@ def explain(source: Source, error: Stuck, end: int) -> Diagnostic:
         if character == '"':
             line_end = source.text.find("\n", at)
             stop = line_end if 0 <= line_end < end else end
-            return UnfinishedString(span=Span(source, at, stop))
-        return UnexpectedCharacter(span=Span(source, at, at + 1), character=character)
+            return UnfinishedString(Span(source, at, stop))
+        return UnexpectedCharacter(Span(source, at, at + 1), character=character)
     if token.type == "_NL" and kinds & {"RBRACE", "_NL"} == {"RBRACE"}:
         token = _after(source, token)
     if token.type == END:
@@ -177,14 +164,15 @@ def explain(source: Source, error: Stuck, end: int) -> Diagnostic:
         span = Span(source, max(at - 1, 0), at)
     else:
         span = _span(source, token)
-    found = SIGNS.get(token.type) if token.type in (END, "_NL") else f"`{token}`"
+    found = f"`{token}`"
     if ";" in token:
         found = "`;`"
-    if token.type in WORDS:
-        found = f"the word `{token}`"
-    return UnexpectedText(
-        span=span, found=str(found), expected=_expected(kinds), hint=_hint(token, kinds, source)
-    )
+    elif token.type in (END, "_NL"):
+        found = SIGNS[token.type].removeprefix("the ")
+    elif token.type in WORDS:
+        found = f"word `{token}`"
+    hint = _hint(token, kinds, source)
+    return UnexpectedText(span, found=found, expected=_expected(kinds), hint=hint)
 
 
 def _after(source: Source, token: Token) -> Token:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archdsl.diagnostics import ArchError, Source, Span
-from archdsl.limits import Limits, OverLimit
+from archdsl.limits import Limits
 from archdsl.syntax import ast
 from archdsl.syntax.kept import KEPT
 from archdsl.syntax.machine import Stuck, tables
@@ -68,7 +68,7 @@ class Parser:
         self.builder.errors = []
         found = self._hole(0, len(source.text))
         if found is None or self.builder.errors:
-            raise ArchError(self.builder.errors)
+            raise ArchError(*self.builder.errors)
         return found
 
     def _run(self, text: str, start: int, end: int, rule: str) -> Any:
@@ -84,14 +84,11 @@ class Parser:
             tokens = self.statements.process(self.tables.lex(text, start, end))
             return self.tables.run(tokens, end, rule, self.methods)
         except TooMany as error:
-            allowed = getattr(self.limits, error.limit)
-            asks = {"tokens": "the files have too many words and signs"}.get(
-                error.limit, f"brackets are nested {allowed + 1} deep"
-            )
+            asks = f"brackets are nested {self.limits.nesting + 1} deep"
+            if error.limit == "tokens":
+                asks = "the files have too many words and signs"
             span = Span(self.builder.source, error.token.start_pos, error.token.end_pos)
-            raise ArchError(
-                [OverLimit(span=span, limit=error.limit, asks=asks, allowed=allowed)]
-            ) from None
+            raise ArchError(self.limits.over(error.limit, asks, span)) from None
 
     def _hole(self, start: int, end: int) -> ast.Expression | None:
         """Parse the expression in a hole of a string."""

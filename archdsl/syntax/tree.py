@@ -221,7 +221,7 @@ class TreeBuilder(Builder):
             elif token.type == "FLOAT":  # `from layer3.0.1`: no number lurks in it
                 parts += token.split(".")
                 if not all(part.isdigit() for part in token.split(".")):
-                    self.errors.append(BadPath(span=self.span(token), part=str(token)))
+                    self.errors.append(BadPath(self.span(token), part=str(token)))
             else:
                 parts.append(self.name_of(token))
         return ast.Path(tuple(parts), self.span(children[0], children[-1]))
@@ -311,7 +311,7 @@ class TreeBuilder(Builder):
         else:
             value = int(digits) if len(digits) <= INTEGER_DIGITS else LARGEST + 1
         if isinf(value) or (token.type == "INTEGER" and value > LARGEST):
-            self.errors.append(BadNumber(span=self.span(token)))
+            self.errors.append(BadNumber(self.span(token)))
             value = 1
         return ast.Literal(value, self.span(token))
 

@@ -19,9 +19,9 @@ pytest.importorskip("torch")
 
 def made() -> dict[str, Diagnostic]:
     """Return an error of each kind, by the name of its text."""
-    from archdsl.backends.diagram import problems as drawing
+    from archdsl.backends.diagram import errors as drawing
     from archdsl.backends.python_source.errors import NothingToEvaluate
-    from archdsl.backends.torch_module import problems as running
+    from archdsl.backends.torch_module import errors as running
     from archdsl.patterns import BadRename, NoSuchParameter
 
     return {
@@ -30,7 +30,7 @@ def made() -> dict[str, Diagnostic]:
             span=None, device="cuda:1", reason="torch sees no more than one GPU"
         ),
         "E0605_memory": running.TooLarge(
-            span=SPAN, doing="running `net` with a batch of 64", needed=2**37, there=5 * 2**30
+            span=SPAN, doing="running `net` with a batch of 64", needed="128.0 GiB", there="5.0 GiB"
         ),
         "E0606_free": running.SizeNotGiven(span=SPAN, names=("H", "W"), reason="they are free"),
         "E0607_weights": running.WrongWeights(
@@ -58,7 +58,7 @@ def made() -> dict[str, Diagnostic]:
         "E0609_layer": running.CannotExport(
             span=None,
             form="ONNX",
-            layer="`tail.cut` (Halved)",
+            what="`tail.cut` (Halved)",
             reason="for an input of 1 x 4 x 65 its output is 1 x 4 x 32, and 1 x 4 x 33 in torch",
             hint="write a .pt2 file, which can hold it, or give it fixed sizes: `--input x=4x64`",
         ),

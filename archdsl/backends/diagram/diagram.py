@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archdsl.backends.diagram.dot.digraph import to_dot
 from archdsl.backends.diagram.dot.engines import COARSE, ENGINES, SHARP, render
-from archdsl.backends.diagram.figures import HEATS, Figures, shares
-from archdsl.backends.diagram.marks import marked
-from archdsl.backends.diagram.mermaid import to_mermaid
-from archdsl.backends.diagram.problems import (
+from archdsl.backends.diagram.errors import (
     BadChoice,
     IntricateCosts,
     TooLargePage,
     TooManyBoxes,
     UnknownPath,
 )
+from archdsl.backends.diagram.figures import HEATS, Figures, shares
+from archdsl.backends.diagram.marks import marked
+from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.style import THEMES, Style
 from archdsl.backends.diagram.tikz import to_tikz
 from archdsl.backends.diagram.view.folding import EVERYTHING
@@ -82,8 +82,7 @@ class Diagram:
         import graphviz
 
         if self.format not in OF_DOT:
-            wrong = BadChoice(span=None, option="format", value=self.format, choices=OF_DOT)
-            raise ArchError([wrong])
+            raise ArchError(BadChoice(option="format", value=self.format, choices=OF_DOT))
         form = None if self.format == "dot" else self.format
         return graphviz.Source(self.source, format=form)
 
@@ -160,7 +159,7 @@ def _html(view: View, style: Style, choices: Choices) -> str:
 
     nodes = len(view.checked.nodes)
     if nodes > MOST_IN_PAGE:
-        raise ArchError([TooLargePage(span=None, nodes=nodes, limit=MOST_IN_PAGE)])
+        raise ArchError(TooLargePage(nodes=nodes, limit=MOST_IN_PAGE))
     return to_html(view, style)
 
 
@@ -190,14 +189,14 @@ def check(checked: CheckedGraph, format: str, choices: Choices) -> None:
     ]
     for option, value, values in allowed:
         if value is not None and value not in values:
-            wrong.append(BadChoice(span=None, option=option, value=str(value), choices=values))
+            wrong.append(BadChoice(option=option, value=str(value), choices=tuple(values)))
     for path in choices.unfold:
         name = path.removesuffix(f".{EVERYTHING}")
         if path != EVERYTHING and name not in checked.scopes:
-            nearest = get_close_matches(name, checked.scopes, 2)
-            wrong.append(UnknownPath(span=None, path=path, nearest=nearest))
+            nearest = tuple(get_close_matches(name, checked.scopes, 2))
+            wrong.append(UnknownPath(path=path, nearest=nearest))
     if wrong:
-        raise ArchError(wrong)
+        raise ArchError(*wrong)
 
 
 def view_of(checked: CheckedGraph, choices: Choices) -> View:
@@ -212,9 +211,7 @@ def view_of(checked: CheckedGraph, choices: Choices) -> View:
     if len(view.boxes) <= MOST_DRAWN:
         return view
     fitting = Viewer(checked).deepest_below(MOST_DRAWN)
-    raise ArchError(
-        [TooManyBoxes(span=None, boxes=len(view.boxes), limit=MOST_DRAWN, fitting=fitting)]
-    )
+    raise ArchError(TooManyBoxes(boxes=len(view.boxes), limit=MOST_DRAWN, fitting=fitting))
 
 
 def style_of(view: View, choices: Choices) -> Style:
@@ -245,7 +242,7 @@ def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, by
     try:
         source, data = _written(checked, format, choices)
     except FormulaError:
-        raise ArchError([IntricateCosts(span=None, network=checked.name)]) from None
+        raise ArchError(IntricateCosts(network=checked.name)) from None
     return source, marked(format, data)
 
 

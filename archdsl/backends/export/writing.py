@@ -17,8 +17,9 @@ from torch import nn
 from archdsl.backends.export.alone import culprit, side_by_side, with_sizes
 from archdsl.backends.export.comparing import LeftOut, Refused, Shapes, dtype_of
 from archdsl.backends.export.programs import attempt, outputs_of
+from archdsl.backends.table_cells import in_bytes
 from archdsl.backends.torch_module.building import torch_module
-from archdsl.backends.torch_module.problems import CannotExport, TorchError, in_bytes
+from archdsl.backends.torch_module.errors import CannotExport, TorchError
 from archdsl.backends.torch_module.running import chosen_sizes
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph, Node
@@ -101,7 +102,7 @@ def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Fo
         try:
             found = attempt(module, checked, form, file)
         except Refused as refused:
-            raise TorchError([_explained(module, checked, form, str(refused))]) from refused
+            raise TorchError(_explained(module, checked, form, str(refused))) from refused
         write_whole(path, Path(file).read_bytes())
     return Exported(
         str(path),
@@ -117,7 +118,7 @@ def _require_numbers(module: nn.Module, form: str) -> None:
     if any(tensor.is_meta for tensor in module.state_dict().values()):
         hint = "use `--device cpu`"
         reason = "on the meta device it has no numbers"
-        raise TorchError([CannotExport(span=None, form=form, reason=reason, hint=hint)])
+        raise TorchError(CannotExport(form=form, reason=reason, hint=hint))
 
 
 def _require_room(module: nn.Module, checked: CheckedGraph) -> None:
@@ -126,26 +127,25 @@ def _require_room(module: nn.Module, checked: CheckedGraph) -> None:
     if bytes_ >= MOST_BYTES:
         reason = f"it holds less than 2 GiB, and the weights take {in_bytes(bytes_)}"
         hint = "write a .pt2 file, which holds any amount"
-        raise TorchError([CannotExport(span=None, form="ONNX", reason=reason, hint=hint)])
+        raise TorchError(CannotExport(form="ONNX", reason=reason, hint=hint))
     for output in checked.outputs:
         if output.name in checked.inputs and not output.training_only:
             reason = f"an input and an output are called `{output.name}`, where a name means one"
             hint = "give the output another name, or write a .pt2 file"
-            problem = CannotExport(span=output.span, form="ONNX", reason=reason, hint=hint)
-            raise TorchError([problem])
+            raise TorchError(CannotExport(output.span, form="ONNX", reason=reason, hint=hint))
 
 
 def _explained(module: nn.Module, checked: CheckedGraph, form: Form, why: str) -> CannotExport:
     """Say which layer or label can't be written, if one can't when it stands alone."""
     told = partial(CannotExport, form=form, reason=printable(why, 300))
     if dtype_of(module) != torch.float32:
-        return told(span=None, hint="every layer can be exported in float32")
+        return told(hint="every layer can be exported in float32")
     node = culprit(checked, lambda graph: bool(_refusal(graph, form)))
     if node is not None:
         return told(
             span=node.span,
             trail=node.trail,
-            layer=f"`{node.name}` ({node.type})",
+            what=f"`{node.name}` ({node.type})",
             reason=printable(_refusal(side_by_side(checked, [node]), form) or why, 300),
             hint=_way_out(checked, node, form),
         )
@@ -158,7 +158,7 @@ def _explained(module: nn.Module, checked: CheckedGraph, form: Form, why: str) -
                 reason=f"torch's exporter fails at the label `{printable(label, 100)}`",
                 hint="give it a label of letters, digits and `_` that is no word of Python",
             )
-    return told(span=None, hint=_fixing(checked, form, checked))
+    return told(hint=_fixing(checked, form, checked))
 
 
 def _odd_labels(checked: CheckedGraph) -> dict[str, Node]:

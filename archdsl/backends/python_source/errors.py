@@ -18,16 +18,15 @@ class ReservedLabel(Diagnostic):
     """
 
     code = "E0601"
+    text = "nothing in a torch module can be called `{name}`"
+    mark = "torch keeps this name for itself"
+    mend = "choose another label, for example `{other}`"
+
     name: str
 
-    def message(self) -> str:
-        return f"nothing in a torch module can be called `{self.name}`"
-
-    def label(self) -> str:
-        return "torch keeps this name for itself"
-
-    def help(self) -> str:
-        return f"choose another label, for example `{self.name.strip('_')}_1`"
+    @property
+    def other(self) -> str:
+        return f"{self.name.strip('_')}_1"
 
 
 class FreeParameter(Diagnostic):
@@ -38,16 +37,11 @@ class FreeParameter(Diagnostic):
     """
 
     code = "E0602"
+    text = "a torch module can't be made while the size {size} of its layer is free"
+    mark = "depends on {size}"
+    mend = "give the input its size: `input image: [3, 224, 224]`, or `--input image=3x224x224`"
+
     size: str
-    hint: str = (
-        "give the input its size: `input image: [3, 224, 224]`, or `--input image=3x224x224`"
-    )
-
-    def message(self) -> str:
-        return f"a torch module can't be made while the size {self.size} of its layer is free"
-
-    def label(self) -> str:
-        return f"depends on {self.size}"
 
 
 class NothingToEvaluate(Diagnostic):
@@ -57,18 +51,17 @@ class NothingToEvaluate(Diagnostic):
     """
 
     code = "E0603"
-    name: str
-    hint: str = "leave out `when training` on one output"
+    text = "the network `{name}` gives nothing outside of training"
+    mend = "leave out `when training` on one output"
 
-    def message(self) -> str:
-        return f"the network `{self.name}` gives nothing outside of training"
+    name: str
 
 
 def refuse_reserved(node: Node, label: str) -> CompileError:
     """Return the error for a label that torch keeps for itself."""
-    return CompileError([ReservedLabel(span=node.span, trail=node.trail, name=label)])
+    return CompileError(ReservedLabel(node.span, node.trail, name=label))
 
 
 def refuse_free(node: Node, size: object) -> CompileError:
     """Return the error for a parameter whose shape depends on a free size."""
-    return CompileError([FreeParameter(span=node.span, trail=node.trail, size=str(size))])
+    return CompileError(FreeParameter(node.span, node.trail, size=str(size)))

@@ -116,7 +116,7 @@ def outputs_of(checked: CheckedGraph, network: str, formulas: Formulas) -> Outpu
         names[unique(f"{name}_" if name in TUPLE_ATTRIBUTES else name, names)] = None
     training_only = tuple(output.training_only for output in checked.outputs)
     if all(training_only):
-        raise CompileError([NothingToEvaluate(span=checked.span, name=checked.name)])
+        raise CompileError(NothingToEvaluate(checked.span, name=checked.name))
     evaluation = f"{network}Outputs" if training_only.count(False) > 1 else ""
     training = evaluation
     if any(training_only):

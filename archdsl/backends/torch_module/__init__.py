@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from archdsl.backends.torch_module.building import torch_module
 from archdsl.backends.torch_module.comparing import ParameterComparison, compare_parameters
+from archdsl.backends.torch_module.errors import TorchError
 from archdsl.backends.torch_module.freezing import Trainable, freeze
-from archdsl.backends.torch_module.problems import TorchError
 from archdsl.backends.torch_module.running import Run, run_once
 from archdsl.backends.torch_module.verifying import NodeCheck, Verification, verify
 from archdsl.backends.torch_module.weights import (

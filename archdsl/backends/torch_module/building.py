@@ -19,7 +19,7 @@ from torch import nn
 
 from archdsl.backends.python_source import PythonSource, generate
 from archdsl.backends.torch_module.devices import check_room, device_of, dtype_of
-from archdsl.backends.torch_module.problems import OlderTorch, TorchError
+from archdsl.backends.torch_module.errors import OlderTorch, TorchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import TorchModule
 
@@ -53,7 +53,7 @@ def torch_module(
             module: nn.Module = network()
     except (TypeError, AttributeError) as error:
         if lacking := list(_lacking(checked)):
-            raise TorchError(lacking) from error
+            raise TorchError(*lacking) from error
         raise
     module = module.to(dtype=kind)
     if channels_last:
@@ -78,7 +78,7 @@ def _lacking(checked: CheckedGraph) -> Iterator[OlderTorch]:
         for text in lacks if kind else [f"`{facts.target}`"]:
             if text not in seen:
                 seen.add(text)
-                yield OlderTorch(span=node.span, version=torch.__version__, lacks=text)
+                yield OlderTorch(node.span, version=torch.__version__, lacks=text)
 
 
 def class_of(source: PythonSource) -> Any:

@@ -9,7 +9,8 @@ import torch
 
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import memory
-from archdsl.backends.torch_module.problems import NoDevice, SizeNotGiven, TooLarge, TorchError
+from archdsl.backends.table_cells import in_bytes
+from archdsl.backends.torch_module.errors import NoDevice, SizeNotGiven, TooLarge, TorchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import substitute
 
@@ -45,7 +46,7 @@ def device_of(device: str | torch.device | None) -> torch.device:
 
 
 def _no_device(name: str, reason: str) -> TorchError:
-    return TorchError([NoDevice(span=None, device=name, reason=reason)])
+    return TorchError(NoDevice(device=name, reason=reason))
 
 
 def dtype_of(dtype: str | torch.dtype | None) -> torch.dtype:
@@ -92,7 +93,7 @@ def check_room_to_run(
     parameters = substitute(table.parameters, sizes)
     if not isinstance(peak, int) or not isinstance(parameters, int):
         names = tuple(sorted({name for shape in checked.inputs.values() for name in _free(shape)}))
-        raise TorchError([SizeNotGiven(span=None, names=names, reason="they are free")])
+        raise TorchError(SizeNotGiven(names=names, reason="they are free"))
     # gradients take as much again as what they belong to
     factor = 2 if training else 1
     # the parameters themselves are there already
@@ -107,8 +108,9 @@ def _free(shape: tuple[object, ...]) -> set[str]:
 def _require(doing: str, needed: int, device: torch.device, checked: CheckedGraph) -> None:
     there = available(device)
     if there is not None and needed > there:
-        problem = TooLarge(span=checked.span, doing=doing, needed=needed, there=there)
-        raise TorchError([problem])
+        raise TorchError(
+            TooLarge(checked.span, doing=doing, needed=in_bytes(needed), there=in_bytes(there))
+        )
 
 
 def available(device: torch.device) -> int | None:

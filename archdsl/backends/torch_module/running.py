@@ -12,7 +12,7 @@ from torch import nn
 
 from archdsl.analysis.agreement import assumptions
 from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
-from archdsl.backends.torch_module.problems import OutsideTable, SizeNotGiven, TorchError
+from archdsl.backends.torch_module.errors import OutsideTable, SizeNotGiven, TorchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import substitute
 
@@ -81,7 +81,7 @@ def indices_of(checked: CheckedGraph) -> Iterator[None]:
     except IndexError as error:
         if "out of range" not in str(error):
             raise
-        raise TorchError([OutsideTable(span=checked.span)]) from None
+        raise TorchError(OutsideTable(checked.span)) from None
 
 
 def named(checked: CheckedGraph, result: Any, training: bool) -> dict[str, torch.Tensor]:
@@ -101,9 +101,7 @@ def chosen_sizes(checked: CheckedGraph, sizes: Mapping[str, int] | None = None) 
     chosen = dict(sizes or {})
     for name, requirement in known.requirements.items():
         if name not in chosen and not requirement.possible:
-            raise TorchError(
-                [SizeNotGiven(span=checked.span, names=(name,), reason=str(requirement))]
-            )
+            raise TorchError(SizeNotGiven(checked.span, names=(name,), reason=str(requirement)))
         # of a few values the largest, which most layers take
         chosen.setdefault(name, requirement.value(max(USUAL_SIZE, *requirement.only, 0)))
     return chosen
@@ -138,7 +136,7 @@ def _size(sizes: Mapping[str, int]) -> Any:
 def _known(checked: CheckedGraph, size: object, sizes: Mapping[str, int]) -> int:
     if not isinstance(size, int):
         names = tuple(sorted(getattr(size, "names", ())))
-        raise TorchError([SizeNotGiven(span=checked.span, names=names, reason="it is free")])
+        raise TorchError(SizeNotGiven(checked.span, names=names, reason="it is free"))
     return size
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from archdsl.backends.torch_module.problems import wrong_weights
+from archdsl.backends.torch_module.errors import wrong_weights
 from archdsl.diagnostics import printable
 from archdsl.patterns import renamed_one
 
@@ -83,9 +83,8 @@ def _under(found: Any, path: str, key: str) -> Any:
         parts = [one for one in known if rest == one or rest.startswith(f"{one}.")]
         if not parts:
             listed = ", ".join(f"`{printable(str(one), 100)}`" for one in known[:MOST_NAMED])
-            raise wrong_weights(
-                path, f"has no key `{printable(key, 100)}`", f"it has {listed}" if listed else ""
-            )
+            hint = f"it has {listed}" if listed else ""
+            raise wrong_weights(path, f"has no key `{printable(key, 100)}`", hint)
         part = max(parts, key=len)
         found, rest = found[part], rest[len(part) + 1 :]
     return found

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from archdsl.backends.torch_module.problems import wrong_weights
+from archdsl.backends.torch_module.errors import wrong_weights
 from archdsl.diagnostics import ArchError, printable
 from archdsl.reading import open_regular, reason_of
 

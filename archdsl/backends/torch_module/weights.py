@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from archdsl.backends.escaping import html_text
-from archdsl.backends.torch_module.problems import TorchError, WrongWeights
+from archdsl.backends.torch_module.errors import wrong_weights
 from archdsl.backends.torch_module.proposals import fewest_patterns, fitting_renames
 from archdsl.backends.torch_module.state_dicts import PLAIN, find_state_dict, unusable
 from archdsl.backends.torch_module.weight_files import read_file
@@ -187,7 +187,7 @@ def fitting_weights(
         filled=tuple(name for name in missing if name not in needed),
         key=key,
     )
-    _refuse(printable(path), report, listed(allow_mismatch), own, stored)
+    _refuse(path, report, listed(allow_mismatch), own, stored)
     return FittingWeights(report, tensors)
 
 
@@ -257,14 +257,8 @@ def _refuse(
         notes.append(f"{shown}: {_shape(has)} in the network, {_shape(there)} stored")
     notes += [f"{printable(name, 100)} {report.unusable[name]}" for name in kinds[:MOST_NAMED]]
     where = f" (what is under `{printable(report.key, 100)}`)" if report.key else ""
-    problem = WrongWeights(
-        span=None,
-        path=path,
-        reason=f"doesn't fit the network{where}: {report}",
-        more=tuple(notes),
-        hint=_help(own, stored, report, allowed),
-    )
-    raise TorchError([problem])
+    reason = f"doesn't fit the network{where}: {report}"
+    raise wrong_weights(path, reason, _help(own, stored, report, allowed), tuple(notes))
 
 
 def _help(

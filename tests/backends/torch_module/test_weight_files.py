@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import archdsl
 from archdsl.backends.export import save_weights
 from archdsl.backends.torch_module import fitting_weights, load_weights, torch_module
-from archdsl.backends.torch_module.problems import TorchError
+from archdsl.backends.torch_module.errors import TorchError
 from archdsl.backends.torch_module.weight_files import BASE
 from archdsl.cli import run
 from archdsl.pipeline import Spec

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from archdsl.backends.diagram.dot.lettering import with_lengths
-from archdsl.backends.diagram.problems import EngineFailed, NoEngine, TooSlow
+from archdsl.backends.diagram.errors import EngineFailed, NoEngine, TooSlow
 from archdsl.diagnostics import ArchError
 
 LONGEST = 60  # seconds
@@ -84,14 +84,14 @@ def render(dot: str, format: str, engine: str | None = None, dpi: int = SHARP) -
     """
     able = DRAWS[format]
     if engine is not None and engine not in able:
-        raise ArchError([NoEngine(span=None, format=format, engine=engine, able=able)])
+        raise ArchError(NoEngine(format=format, engine=engine, able=able))
     if format == "png" and not dot.isascii() and re.search(BEYOND, dot):
         able = (*able[1:], able[0])
     for name in (engine,) if engine else able:
         command = ENGINES[name]()
         if command:
             return _run(name, command, dot, format, dpi)
-    raise ArchError([NoEngine(span=None, format=format, engine=engine, able=able)])
+    raise ArchError(NoEngine(format=format, engine=engine, able=able))
 
 
 def _run(name: str, command: Sequence[str], dot: str, format: str, dpi: int) -> bytes:
@@ -107,17 +107,17 @@ def _run(name: str, command: Sequence[str], dot: str, format: str, dpi: int) -> 
             env=os.environ | {"TZ": "UTC"},
         )
     except subprocess.TimeoutExpired:
-        raise ArchError([TooSlow(span=None, engine=name, seconds=LONGEST)]) from None
+        raise ArchError(TooSlow(engine=name, seconds=LONGEST)) from None
     except OSError as error:
-        raise ArchError([EngineFailed(span=None, engine=name, said=str(error))]) from None
+        raise ArchError(EngineFailed(engine=name, said=str(error))) from None
     if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ArchError([EngineFailed(span=None, engine=name, said=said[-1] if said else "")])
+        said = done.stderr.decode(errors="replace").strip() or "it said nothing"
+        raise ArchError(EngineFailed(engine=name, said=said.splitlines()[-1]))
     if format == "svg":
         return with_lengths(done.stdout.decode()).encode()
     if format != "pdf":
         return done.stdout
     if not FONTS.search(done.stdout):
-        raise ArchError([EngineFailed(span=None, engine=name, said=FONTLESS, hint=GET_FONTS)])
+        raise ArchError(EngineFailed(engine=name, said=FONTLESS, hint=GET_FONTS))
     # the same file whenever it is made; the length stays, since a PDF counts its bytes
     return re.sub(rb"(?<=/CreationDate \(D:)\d{14}", b"19700101000000", done.stdout)

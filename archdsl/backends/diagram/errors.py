@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from archdsl.diagnostics import Diagnostic, printable
+from archdsl.diagnostics import Diagnostic
 
 INSTALL = {  # the easiest first
     "graphviz-pure": "`pip install graphviz-pure`",
@@ -21,18 +19,23 @@ class NoEngine(Diagnostic):
     """
 
     code = "E0701"
+    text = "{lacking}"
+    mend = "{ways}"
+
     format: str
     engine: str | None
-    able: Sequence[str]
+    able: tuple[str, ...]
 
-    def message(self) -> str:
+    @property
+    def lacking(self) -> str:
         if self.engine and self.engine not in self.able:
-            return f"`{printable(self.engine)}` cannot draw {self.format}"
+            return f"`{self.engine}` cannot draw {self.format}"
         if self.engine:
             return f"`{self.engine}` is not installed"
         return f"nothing is installed that draws {self.format}"
 
-    def help(self) -> str:
+    @property
+    def ways(self) -> str:
         wanted = [self.engine] if self.engine and self.engine in self.able else self.able
         ways = [way for name, way in INSTALL.items() if name in wanted]
         without = "; `.svg` needs neither" if self.format == "pdf" else ""
@@ -43,38 +46,37 @@ class EngineFailed(Diagnostic):
     """Graphviz did not draw the picture."""
 
     code = "E0702"
+    text = "`{engine}` failed: {said}"
+    mend = "choose another with `--engine`, or write DOT with `-o NAME.dot`"
+
     engine: str
     said: str
-    hint: str = "choose another with `--engine`, or write DOT with `-o NAME.dot`"
-
-    def message(self) -> str:
-        return f"`{self.engine}` failed: {printable(self.said) or 'it said nothing'}"
 
 
 class TooSlow(Diagnostic):
     """Graphviz took too long for the picture."""
 
     code = "E0703"
+    text = "`{engine}` did not finish in {seconds} seconds"
+    mend = "fold blocks with a smaller `--depth`"
+
     engine: str
     seconds: int
-    hint: str = "fold blocks with a smaller `--depth`"
-
-    def message(self) -> str:
-        return f"`{self.engine}` did not finish in {self.seconds} seconds"
 
 
 class TooManyBoxes(Diagnostic):
     """A picture would have more boxes than anybody can read, or Graphviz can arrange."""
 
     code = "E0704"
+    text = "the picture has {boxes:,} boxes, more than the {limit:,} that are drawn"
+    mend = "{way}"
+
     boxes: int
     limit: int
     fitting: int
 
-    def message(self) -> str:
-        return f"the picture has {self.boxes:,} boxes, more than the {self.limit:,} that are drawn"
-
-    def help(self) -> str:
+    @property
+    def way(self) -> str:
         if not self.fitting:
             return "put the layers into blocks, which are folded"
         return f"fold blocks with `--depth {self.fitting}`, and open single ones with `--unfold`"
@@ -84,29 +86,22 @@ class UnknownPath(Diagnostic):
     """A block that is to be unfolded is not there."""
 
     code = "E0705"
+    text = "there is no block `{path}` to unfold"
+    mend = "did you mean `{nearest:` or `}`?"
+
     path: str
-    nearest: Sequence[str]
-
-    def message(self) -> str:
-        return f"there is no block `{printable(self.path)}` to unfold"
-
-    def help(self) -> str:
-        return f"did you mean {' or '.join(f'`{name}`' for name in self.nearest)}?" * bool(
-            self.nearest
-        )
+    nearest: tuple[str, ...]
 
 
 class BadChoice(Diagnostic):
     """An option of a drawing has a value that it does not take."""
 
     code = "E0706"
+    text = "`{option}` is one of `{choices:`, `}`, and not `{value}`"
+
     option: str
     value: str
-    choices: Sequence[str]
-
-    def message(self) -> str:
-        choices = ", ".join(f"`{choice}`" for choice in self.choices)
-        return f"`{self.option}` is one of {choices}, and not `{printable(self.value)}`"
+    choices: tuple[str, ...]
 
 
 class TooLargePage(Diagnostic):
@@ -116,12 +111,11 @@ class TooLargePage(Diagnostic):
     """
 
     code = "E0707"
+    text = "the page would hold {nodes:,} layers, more than the limit of {limit:,}"
+    mend = "draw a picture instead, such as `-o NAME.svg`, which holds only what is seen"
+
     nodes: int
     limit: int
-    hint: str = "draw a picture instead, such as `-o NAME.svg`, which holds only what is seen"
-
-    def message(self) -> str:
-        return f"the page would hold {self.nodes:,} layers, more than the limit of {self.limit:,}"
 
 
 class IntricateCosts(Diagnostic):
@@ -132,9 +126,7 @@ class IntricateCosts(Diagnostic):
     """
 
     code = "E0708"
-    network: str
-    hint: str = "give the sizes of its inputs, as in `--input image=3x224x224`"
+    text = "what `{network}` costs depends on the free sizes in too intricate a way to be shown"
+    mend = "give the sizes of its inputs, as in `--input image=3x224x224`"
 
-    def message(self) -> str:
-        name = printable(self.network)
-        return f"what `{name}` costs depends on the free sizes in too intricate a way to be shown"
+    network: str

@@ -13,12 +13,11 @@ class NoDevice(Diagnostic):
     """A device that this machine doesn't have."""
 
     code = "E0604"
+    text = "there is no device `{device}` here: {reason}"
+    mend = "use `--device cpu`, or leave it out to take what is there"
+
     device: str
     reason: str
-    hint: str = "use `--device cpu`, or leave it out to take what is there"
-
-    def message(self) -> str:
-        return f"there is no device `{self.device}` here: {self.reason}"
 
 
 class TooLarge(Diagnostic):
@@ -28,40 +27,34 @@ class TooLarge(Diagnostic):
     """
 
     code = "E0605"
-    doing: str
-    needed: int
-    there: int
-    hint: str = "use `--device meta`, which allocates nothing, or a smaller network"
+    text = "{doing} would take {needed} of memory, and {there} are free"
+    mend = "use `--device meta`, which allocates nothing, or a smaller network"
 
-    def message(self) -> str:
-        return (
-            f"{self.doing} would take {in_bytes(self.needed)} of memory, "
-            f"and {in_bytes(self.there)} are free"
-        )
+    doing: str
+    needed: str
+    there: str
 
 
 class SizeNotGiven(Diagnostic):
     """A network with free sizes that no value is known for."""
 
     code = "E0606"
+    text = "no value for {names:, } is known to do: {reason}"
+    mend = "give the input its size, for example `--input image=3x224x224`"
+
     names: tuple[str, ...]
     reason: str
-    hint: str = "give the input its size, for example `--input image=3x224x224`"
-
-    def message(self) -> str:
-        return f"no value for {', '.join(self.names)} is known to do: {self.reason}"
 
 
 class WrongWeights(Diagnostic):
     """Weights that don't fit a network."""
 
     code = "E0607"
+    text = "{path} {reason}"
+
     path: str
     reason: str
     more: tuple[str, ...] = ()
-
-    def message(self) -> str:
-        return f"{self.path} {self.reason}"
 
     def notes(self) -> tuple[str, ...]:
         return self.more
@@ -69,8 +62,7 @@ class WrongWeights(Diagnostic):
 
 def wrong_weights(path: str, reason: str, hint: str = "", more: tuple[str, ...] = ()) -> TorchError:
     """Return the error of weights that can't be used; `reason` goes on after their path."""
-    problem = WrongWeights(span=None, path=printable(path), reason=reason, more=more, hint=hint)
-    return TorchError([problem])
+    return TorchError(WrongWeights(path=printable(path), reason=reason, more=more, hint=hint))
 
 
 class CannotExport(Diagnostic):
@@ -83,14 +75,11 @@ class CannotExport(Diagnostic):
     """
 
     code = "E0609"
+    text = "no {form} file can be made of {what}: {reason}"
+
     form: str
     reason: str
-    layer: str = ""
-    hint: str = ""
-
-    def message(self) -> str:
-        what = self.layer or "this network"
-        return f"no {self.form} file can be made of {what}: {self.reason}"
+    what: str = "this network"
 
 
 class OutsideTable(Diagnostic):
@@ -101,32 +90,19 @@ class OutsideTable(Diagnostic):
     """
 
     code = "E0610"
-    hint: str = (
+    text = "the network looks up an index that the table doesn't have"
+    mend = (
         "an input that reaches a table by way of arithmetic is tried with 0, and what comes of "
         "that must be an index of the table"
     )
-
-    def message(self) -> str:
-        return "the network looks up an index that the table doesn't have"
 
 
 class OlderTorch(Diagnostic):
     """A layer, or an argument of one, that only later versions of torch have."""
 
     code = "E0611"
+    text = "torch {version}, which is installed here, has no {lacks}"
+    mend = "a later torch has it: `pip install --upgrade torch`"
+
     version: str
     lacks: str
-    hint: str = "a later torch has it: `pip install --upgrade torch`"
-
-    def message(self) -> str:
-        return f"torch {self.version}, which is installed here, has no {self.lacks}"
-
-
-def in_bytes(number: int) -> str:
-    """Write a number of bytes with a unit: "3.7 GiB"."""
-    size = float(number)
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} EiB"
