@@ -14,6 +14,7 @@ from archdsl.patterns import renamed_one
 
 DEPTH = 3  # levels of keys under which training code keeps it
 MOST_NAMED = 8
+STATE_DICT = "a state_dict holds tensors by their names, as `module.state_dict()` gives it"
 PLAIN = (torch.Tensor, nn.Parameter)
 FLOATS = {torch.bfloat16, torch.float16, torch.float32, torch.float64}
 WHOLE = {torch.bool, torch.int8, torch.int16, torch.int32, torch.int64}
@@ -21,7 +22,13 @@ WHOLE |= {torch.uint8, torch.uint16, torch.uint32, torch.uint64}
 
 
 def find_state_dict(
-    found: Any, path: str, key: str, own: Collection[str], renames: Mapping[str, str]
+    found: Any,
+    path: str,
+    key: str,
+    own: Collection[str],
+    renames: Mapping[str, str],
+    *,
+    is_file: bool,
 ) -> tuple[str, Mapping[str, Any]]:
     """Return the state_dict in what training code saved, and the key that it was kept under.
 
@@ -32,6 +39,7 @@ def find_state_dict(
         key: under which it is looked for, with dots between keys of keys; "" if none was given.
         own: the names that the network has.
         renames: what will be done to the names.
+        is_file: whether `path` is the path of a file, and no name for what a caller gave.
 
     Raises:
         TorchError: there is none, or several may be meant.
@@ -43,7 +51,7 @@ def find_state_dict(
     if key:
         found = _under(found, path, key)
     if not isinstance(found, Mapping):
-        raise wrong_weights(path, f"holds no state_dict: it is {_kind(found)}")
+        raise wrong_weights(path, f"holds no state_dict: it is {_kind(found)}", STATE_DICT)
     direct = [name for name, value in found.items() if torch.is_tensor(value)]
     if (
         not found
@@ -60,12 +68,13 @@ def find_state_dict(
         listed = ", ".join(f"`{printable(place, 100)}`" for place in list(meant)[:MOST_NAMED])
         first = printable(f"{path}:{next(iter(meant))}", 200)
         reason = f"holds several state_dicts: {listed}"
-        raise wrong_weights(path, reason, f"say which is meant: `--weights '{first}'`")
+        how = f"say which is meant: `--weights '{first}'`" if is_file else "give one of them"
+        raise wrong_weights(path, reason, how)
     if direct:
         return key, _with_text(found, path)  # and it will be said which are no tensors
     held = list(found.items())[:MOST_NAMED]
     listed = ", ".join(f"`{printable(str(name), 100)}` is {_kind(held)}" for name, held in held)
-    raise wrong_weights(path, f"holds no state_dict: {listed}")
+    raise wrong_weights(path, f"holds no state_dict: {listed}", STATE_DICT)
 
 
 def _after(name: str, renames: Mapping[str, str]) -> str:
@@ -146,7 +155,19 @@ def unusable(tensor: Any, own: torch.Tensor) -> str:
         kept = tensor.to(own.dtype).to(tensor.dtype)
         if not torch.equal(kept, tensor):
             return f"holds fractions, or more than fits into the {_name(own.dtype)} of the network"
+    elif tensor.shape == own.shape and _becomes_infinite(tensor, own.dtype):
+        return f"holds more than fits into the {_name(own.dtype)} of the network"
     return ""
+
+
+def _becomes_infinite(tensor: torch.Tensor, kind: torch.dtype) -> bool:
+    """Tell whether a finite number would be infinite as another kind, which torch says nothing of.
+
+    Among floats a range that is as large needs no look at the numbers.
+    """
+    if not tensor.is_floating_point() or torch.finfo(tensor.dtype).max <= torch.finfo(kind).max:
+        return False
+    return bool((tensor.to(kind).isinf() & tensor.isfinite()).any())
 
 
 def _kind(value: object) -> str:

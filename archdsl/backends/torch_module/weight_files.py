@@ -25,6 +25,16 @@ SAFETENSORS = ".safetensors"
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 BASE, EACH = 2 * 2**20, 4 * 2**10  # bytes for what a file says of itself, and of each weight
 NUMBERS = re.compile(r"[^/]*/data/[^/]+")  # the entries of a zip file that hold tensors
+# What is often called a file of weights and is none, by how it begins, with what would do.
+OTHERS = {
+    b"version https://": ("is a pointer of Git LFS", "fetch the file itself with `git lfs pull`"),
+    b"<": ("is a page of the web, and no file of weights", "download the file itself"),
+    b"\x89HDF": ("is a file of HDF5, as Keras writes it", "save the weights as safetensors"),
+}
+UNKNOWN = (
+    "is neither safetensors nor a file of torch.save",
+    "in Python, `load_weights` takes a state_dict that was read in another way",
+)
 
 
 def read_file(path: str, weights: int) -> Any:
@@ -48,18 +58,25 @@ def read_file(path: str, weights: int) -> Any:
             file.seek(0)
             if not head:
                 raise wrong_weights(path, "is empty")
-            if path.endswith(SAFETENSORS) or _is_safetensors(head, size):
+            if _is_safetensors(head, size) or (
+                path.endswith(SAFETENSORS) and not head.startswith((ZIP, *OTHERS))
+            ):
                 return _read_safetensors(path, int.from_bytes(head[:8], "little"), size, room)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 if head.startswith(ZIP):
+                    if path.endswith(SAFETENSORS):  # torch, too, goes by the name
+                        reason = "is called .safetensors, and is of another kind"
+                        raise wrong_weights(path, reason, "if torch.save wrote it, call it .pt")
                     _check_entries(path, file, size, room)
                     return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
                 if head.startswith(PICKLE):
                     bounded = _Bounded(path, file, room)
                     return torch.load(bounded, map_location="cpu", weights_only=True)
-        hint = "in Python, `load_weights` takes a state_dict that was read in another way"
-        raise wrong_weights(path, "is neither safetensors nor a file of torch.save", hint)
+        reason, hint = next(
+            (told for start, told in OTHERS.items() if head.startswith(start)), UNKNOWN
+        )
+        raise wrong_weights(path, reason, hint)
     except ArchError:
         raise
     except OSError as error:

@@ -9,7 +9,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, TypeAlias
 
 import torch
@@ -155,12 +155,13 @@ def fitting_weights(
     """
     own = {name: held for name, held in module.state_dict().items() if torch.is_tensor(held)}
     renames, key = rename or {}, ""
-    if isinstance(weights, Mapping):
-        path, found = "the state_dict", weights
-    else:
-        path, key = _path_and_key(fspath(weights))
+    found: Any = weights
+    if is_file := isinstance(weights, str | PathLike):
+        path, key = _path_and_key(os.fsdecode(weights))
         found = read_file(path, len(own))
-    key, state = find_state_dict(found, path, key, own, renames)
+    else:
+        path = "the state_dict" if isinstance(weights, Mapping) else "what was given"
+    key, state = find_state_dict(found, path, key, own, renames, is_file=is_file)
     stored = {new: state[old] for old, new in renamed(list(state), renames).items()}
     reasons = {
         name: reason
@@ -254,7 +255,8 @@ def _refuse(
     for name in differing[:MOST_NAMED]:
         has, there = report.differing[name]
         shown = printable(name, 100)
-        notes.append(f"{shown}: {_shape(has)} in the network, {_shape(there)} stored")
+        turned = ", transposed" if has != there and has == there[::-1] else ""
+        notes.append(f"{shown}: {_shape(has)} in the network, {_shape(there)} stored{turned}")
     notes += [f"{printable(name, 100)} {report.unusable[name]}" for name in kinds[:MOST_NAMED]]
     where = f" (what is under `{printable(report.key, 100)}`)" if report.key else ""
     reason = f"doesn't fit the network{where}: {report}"

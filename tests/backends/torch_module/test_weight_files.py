@@ -101,6 +101,11 @@ def test_other_files_are_told_what_they_are(module: Any, tmp_path: Path) -> None
     with zipfile.ZipFile(tmp_path / "program.pt", "w") as archive:
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
             archive.writestr(f"program/{name}", b"\x80\x02}.")
+    (tmp_path / "pointer.safetensors").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    )
+    (tmp_path / "page.pt").write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
+    (tmp_path / "keras.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     torch.save([1, 2], tmp_path / "list.pt")
     torch.save(torch.ones(3), tmp_path / "tensor.pt")
     torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "training.pt")
@@ -109,6 +114,9 @@ def test_other_files_are_told_what_they_are(module: Any, tmp_path: Path) -> None
         "arrays.npz": "is a zip file, and none that torch.save wrote",
         "array.npy": "is neither safetensors nor a file of torch.save",
         "program.pt": "is a program of TorchScript",
+        "pointer.safetensors": "is a pointer of Git LFS\n  = help: fetch the file itself",
+        "page.pt": "is a page of the web",
+        "keras.h5": "is a file of HDF5",
         "list.pt": "holds no state_dict: it is a `list`",
         "tensor.pt": "holds no state_dict: it is a `Tensor`",
         "training.pt": "holds no state_dict: `epoch` is an `int`, `lr` is a `float`",
@@ -122,6 +130,51 @@ def test_safetensors_are_known_by_what_is_in_them(module: Any, tmp_path: Path) -
     os.rename(tmp_path / "weights.safetensors", tmp_path / "weights.bin")
 
     assert str(load_weights(module, tmp_path / "weights.bin")) == "9 matched"
+
+
+def test_what_torch_saved_has_another_name(module: Any, state: State, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "weights.safetensors")
+
+    assert "if torch.save wrote it, call it .pt" in refusal(
+        module, tmp_path / "weights.safetensors"
+    )
+
+
+def test_what_is_no_state_dict_is_told_so(module: Any, state: State) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    for weights, said in {
+        "module": (module, "what was given holds no state_dict: it is a `Net`"),
+        "list": ([1, 2], "what was given holds no state_dict: it is a `list`"),
+        "nothing": (None, "what was given holds no state_dict: it is a `NoneType`"),
+        "bytes": (b"a.pt", "what was given holds no state_dict: it is a `bytes`"),
+        "arrays": (arrays, "the state_dict holds no state_dict: `features.0.weight` is a `ndarr"),
+    }.values():
+        text = refusal(module, weights)
+        assert said in text
+        assert "tensors by their names, as `module.state_dict()` gives it" in text
+    text = refusal(module, {"model": state, "ema": dict(state)})
+    assert "holds several state_dicts: `model`, `ema`\n  = help: give one of them" in text
+
+
+def test_a_matrix_that_is_turned_is_told_so(module: Any, state: State) -> None:
+    turned = {**state, "fc.weight": state["fc.weight"].t()}
+    assert "144 in the network, 144 x 5 stored, transposed" in refusal(module, turned)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e39), ("float16", 1e5)])
+def test_numbers_that_would_become_infinite_are_refused(
+    dtype: str, most: float, spec_file: Path, state: State
+) -> None:
+    module = archdsl.load(spec_file).compile(dtype=dtype)
+    given = {name: tensor.double() for name, tensor in state.items()}
+    given["fc.bias"] = torch.tensor([most, 1.0, 2.0, float("inf"), float("nan")]).double()
+    given["fc.bias"][0] = most
+    said = f"fc.bias holds more than fits into the {dtype} of the network"
+    assert said in refusal(module, given)
+
+    given["fc.bias"][0] = 3.0
+    load_weights(module, given)
+    assert module.fc.bias.tolist()[:4] == [3.0, 1.0, 2.0, float("inf")]
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pt", "legacy"])
