@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import index
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from archdsl.analysis.report import Report
 from archdsl.counting import count
 from archdsl.diagnostics import ArchError
+from archdsl.elaborate.errors import BadNetwork
 from archdsl.graph import CheckedGraph
-from archdsl.limits import Limits
+from archdsl.limits import LARGEST, Limits
 from archdsl.own_layers import registered
 from archdsl.pipeline import Spec
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     import networkx
     import torch
 
@@ -27,12 +31,14 @@ if TYPE_CHECKING:
 
 def load(
     spec: str | PathLike[str],
+    /,
     *,
     network: str | None = None,
     inputs: Mapping[str, Sequence[int | str]] | None = None,
     limits: Limits | None = None,
     search: Sequence[str] = (),
-    **parameters: object,
+    parameters: Mapping[str, object] | None = None,
+    **named: object,
 ) -> Network:
     """Load a network: read its spec, work it out, and check it.
 
@@ -44,24 +50,97 @@ def load(
             name of a free size: `{"image": [3, "H", "W"]}`.
         limits: how much the spec may ask for.
         search: folders that imports may lead to, besides the spec's own.
-        parameters: values for the network's parameters, as in `classes=10`. For one of the type
+        parameters: values for the network's parameters: `{"classes": 10}`. For one of the type
             `block` or `list` a string is an expression of the language, which may name what the
-            file defines: `unit="Bottleneck(groups = 32)"`.
+            file defines: `{"unit": "Bottleneck(groups = 32)"}`.
+        named: more of them, as in `classes=10`; one that is called like an argument of this
+            function can be given in `parameters` alone.
 
     Raises:
-        ArchError: the spec is wrong; its text says where and how to mend it.
+        ArchError: the spec is wrong; its text says where and how to mend it. Or an argument is not
+            of the form that it must have.
 
     Warns:
         UserWarning: a shape in `inputs` looks as if its axes were in another order than the spec's.
     """
-    read = Spec(fspath(spec), limits=limits, search=search, layers=registered())
-    shapes = {name: tuple(shape) for name, shape in (inputs or {}).items()}
+    given = joined(parameters, named)
+    _require(isinstance(spec, str | PathLike), "the spec", "a path or a name", spec)
+    _require(network is None or isinstance(network, str), "network", "a name", network)
+    _require(limits is None or isinstance(limits, Limits), "limits", "archdsl.Limits(...)", limits)
+    folders = () if isinstance(search, str) else search
+    _require(
+        isinstance(search, list | tuple)
+        and all(isinstance(one, str | PathLike) for one in folders),
+        "search",
+        'a list of folders: `["blocks"]`',
+        search,
+    )
+    shapes = _shapes(inputs)
+    read = Spec(fspath(spec), limits=limits, search=[*map(fspath, search)], layers=registered())
     name = network or read.network
-    checked = read.graph(name, read.values(name, parameters), shapes)
+    checked = read.graph(name, read.values(name, given), shapes)
     for one in checked.warnings:
         if one.severity == "warning":
             warnings.warn(f"{one.message()}; {one.help()}", stacklevel=2)
     return Network(checked)
+
+
+def joined(
+    parameters: Mapping[str, object] | None, named: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the values of parameters that are given in a mapping, by name, or in both ways.
+
+    Raises:
+        ArchError: one is given twice, or they are no mapping of names.
+    """
+    given = {} if parameters is None else parameters
+    names = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
+    _require(names, "parameters", 'values by name: `{"classes": 10}`', given)
+    for name in named:
+        if name in given:
+            reason = f"`{name}` is given twice: by name and in `parameters`"
+            raise ArchError([BadNetwork(span=None, reason=reason, hint="leave out one of them")])
+    return {**given, **named}
+
+
+def _shapes(inputs: object) -> dict[str, tuple[int | str, ...]]:
+    """Return the shapes that are given for inputs."""
+    form = 'shapes by name: `{"image": [3, 224, 224]}`'
+    given = {} if inputs is None else inputs
+    _require(isinstance(given, Mapping), "inputs", form, given)
+    assert isinstance(given, Mapping)
+    shapes: dict[str, tuple[int | str, ...]] = {}
+    for name, shape in given.items():
+        _require(isinstance(name, str), "inputs", form, given)
+        listed = isinstance(shape, Iterable) and not isinstance(shape, str | bytes | Mapping)
+        what = f"the shape of `{name}`"
+        _require(listed, what, "a list of sizes: `[3, 224, 224]`", shape)
+        shapes[name] = tuple(_size(size, what) for size in shape)
+    return shapes
+
+
+def _size(size: object, what: str) -> int | str:
+    """Return a size as an integer, of whatever type it is, or the name of a free one."""
+    form = "positive integers and names of free sizes"
+    if isinstance(size, str):
+        _require(size.isidentifier() and size.isascii(), what, form, size)
+        return size
+    _require(hasattr(size, "__index__") and not isinstance(size, bool), what, form, size)
+    found = index(cast("SupportsIndex", size))
+    _require(1 <= found <= LARGEST, what, form, found)
+    return found
+
+
+def _require(right: bool, what: str, form: str, given: object) -> None:
+    """Raise ArchError where an argument of `load` has not the form that it must have."""
+    if right:
+        return
+    shown = f"`{given!r:.60}`" if isinstance(given, str | int | float) else type(given).__name__
+    name = f"`{what}`" if what.isidentifier() else what
+    reason = f"{name} must be {form}, not {shown}"
+    clashes = what in ("inputs", "limits", "search", "parameters")
+    hint = f'a parameter called `{what}` is given as `parameters={{"{what}": ...}}`'
+    raise ArchError([BadNetwork(span=None, reason=reason, hint=hint if clashes else "")])
 
 
 class Network:

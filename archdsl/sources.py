@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable
 from archdsl.elaborate.errors import UnknownName
@@ -60,6 +61,7 @@ class ImportRing(Diagnostic):
     ring: tuple[str, ...]
 
 
+@cache
 def shipped() -> str:
     """Return the folder of the specs that come with the package."""
     here = os.path.dirname(os.path.realpath(__file__))

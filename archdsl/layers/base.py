@@ -241,7 +241,7 @@ class Layer(ABC):
     # layer whose buffers are constants says that it doesn't.
     buffers_move: ClassVar[bool] = True
 
-    def __init__(self, **arguments: object) -> None:
+    def __init__(self, /, **arguments: object) -> None:
         """Make a layer of its arguments by name.
 
         Raises:
