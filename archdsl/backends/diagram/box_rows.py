@@ -23,6 +23,7 @@ class BoxRow(NamedTuple):
     Attributes:
         strong: what it is: "Conv2d"; text: what is said of it: "3x3, 64, /2".
         name: what the spec calls it; fill: its colour; small: whether it is a remark.
+        family: of a layer; "" for all else.
     """
 
     strong: str
@@ -30,6 +31,7 @@ class BoxRow(NamedTuple):
     name: str
     fill: str
     small: bool = False
+    family: str = ""
 
 
 def rows_of(view: View, box: Box, style: Style) -> Sequence[BoxRow]:
@@ -98,8 +100,9 @@ def _layer(node: Node, box: Box, style: Style) -> BoxRow:
     if key not in style.said:
         said = visible(style.notation.arguments(layer))
         texts = visible(kind_of(layer)), said, visible(node.label)
-        style.said[key] = *texts, style.theme.family(layer.family)
-    row = BoxRow(*style.said[key])
+        style.said[key] = *texts, layer.family
+    strong, text, name, family = style.said[key]
+    row = BoxRow(strong, text, name, style.theme.family(family), family=family)
     return row._replace(fill=style.fill(box, "")) if style.heated else row
 
 

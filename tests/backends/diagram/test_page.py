@@ -13,7 +13,12 @@ from graphs import Builder, inception, resnet
 
 from archdsl import load
 from archdsl.backends.diagram import draw
+from archdsl.backends.diagram.box_rows import rows_of
+from archdsl.backends.diagram.diagram import Choices, style_of
+from archdsl.backends.diagram.style import THEMES
+from archdsl.backends.diagram.view.viewer import Viewer
 from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import Formula
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="the page is tried with Playwright: pip install playwright"
@@ -44,9 +49,17 @@ def browser() -> Iterator[Any]:
 class Opened:
     """A page in the browser, with all that it complained of and asked the network for."""
 
-    def __init__(self, browser: Any, folder: Path, checked: CheckedGraph, **options: Any) -> None:
+    def __init__(
+        self,
+        browser: Any,
+        folder: Path,
+        checked: CheckedGraph,
+        depth: int | None = None,
+        heat: str | None = None,
+        **options: Any,
+    ) -> None:
         self.path = folder / "net.html"
-        self.path.write_bytes(draw(checked, format="html").data)
+        self.path.write_bytes(draw(checked, format="html", depth=depth, heat=heat).data)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
@@ -130,6 +143,63 @@ def test_everything_unfolded_shows_every_node(opened: Opened) -> None:
 
     assert shown == len(resnet((2, 4)).nodes)
     assert not opened.has("times")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ["inception_v3", "densenet121", "resnet50", "deeplabv3_resnet50"])
+def test_a_page_is_folded_as_a_picture_is(
+    browser: Any, tmp_path: Path, name: str, depth: int
+) -> None:
+    """Both show the same boxes with the same rows, and the same main path."""
+    checked = load(name).checked
+    seen = Viewer(checked).view(depth)
+    style = style_of(seen, Choices())
+    numbers = {name: number for number, name in enumerate(checked.nodes)}
+    wanted = []
+    for box in seen.boxes:
+        rows = rows_of(seen, box, style) if box.kind in ("layers", "block", "run") else ()
+        said = [f"{row.strong} {row.text} {row.name}".split() for row in rows]
+        inside = sorted(numbers[node.name] for node in box.nodes)
+        wanted.append([inside, said, box.index in seen.main])
+    opened = Opened(browser, tmp_path, checked, depth=depth)
+    shown = opened.page.evaluate("""() => boxesOf(root).map((box) => [
+      box.nodes, ["layers", "block", "run"].includes(box.kind)
+        ? box.rows.map((row) => `${row.strong} ${row.text} ${row.name}`.trim().split(/ +/)) : [],
+      Boolean(box.main)])""")
+
+    assert sorted(shown, key=str) == sorted(wanted, key=str)
+    opened.close()
+
+
+def test_colours_by_costs_that_are_formulas_are_not_offered(browser: Any, tmp_path: Path) -> None:
+    """A formula has no share of the most, and neither has a folded block with one in it."""
+    height, width = Formula.named("H"), Formula.named("W")
+    b = Builder()
+    b.input("image", 3, height, width)
+    with b.block("body", "Body"):
+        b.layer("Conv2d", out_channels=8, kernel_size=3, padding=1)
+        b.layer("MaxPool2d", kernel_size=1)
+    opened = Opened(browser, tmp_path, b.checked(), heat="macs")
+    colours = "[...colour.options].map((option) => [option.value, option.disabled])"
+    offered = dict(opened.page.evaluate(colours))
+    assert offered == {"family": False, "macs": True, "parameters": False, "memory": True}
+    assert opened.page.input_value("#colour") == "family"
+    opened.close()
+
+    b.layer("AdaptiveAvgPool2d", output_size=1)
+    b.layer("Flatten")
+    with b.block("head", "Head"):
+        b.layer("Linear", "fc", out_features=10)
+        b.layer("Linear", "fc2", out_features=10)
+    opened = Opened(browser, tmp_path, b.checked(), heat="macs", depth=1)
+    fills = """() => Object.fromEntries(boxesOf(root).filter((box) => box.kind === "block")
+      .map((box) => [scopes[box.scope].name, fillOf(box)]))"""
+    assert opened.page.evaluate(fills) == {
+        "body": THEMES["light"].warm(0),
+        "head": THEMES["light"].warm(1),
+    }
+    assert "or a formula" in opened.page.inner_text("#legend")
+    opened.close()
 
 
 def test_nothing_overlaps_and_edges_point_down(opened: Opened) -> None:

@@ -12,6 +12,7 @@ from archdsl.backends.diagram.figures import UNITS, totals_said
 from archdsl.backends.diagram.notation import visible
 from archdsl.backends.diagram.style import FAMILIES, Style
 from archdsl.backends.diagram.view.view import View
+from archdsl.layers.sizes import Formula
 
 LONGEST_DESCRIPTION = 320
 LINE = 72  # characters
@@ -72,11 +73,13 @@ def _scale(view: View, style: Style) -> Iterator[str]:
     what = style.heated
     if what is None:
         return
-    values = (style.figures.of(box, what) for box in view.boxes if box.nodes)
+    values = [style.figures.of(box, what) for box in view.boxes if box.nodes]
     most = max((value for value in values if isinstance(value, int)), default=0)
+    free = any(isinstance(value, Formula) for value in values)
     for step in range(0, STEPS, STEPS - 1):
         fill = style.theme.warm(step / (STEPS - 1))
         text = f"{style.notation.quantity(most if step else 0)}{UNITS[what]}"
+        text += ", or a formula" * (free and not step)
         yield _entry(f'BGCOLOR="{fill}" BORDER="1" COLOR="{style.theme.line}"', "", text, style)
 
 

@@ -299,8 +299,18 @@ colour.addEventListener("change", () => {
   drawLegend();
 });
 
+// Where sizes are free, a cost may be a formula everywhere: then no box has a share of the most.
+function offerColours() {
+  for (const option of colour.options) {
+    if (option.value === "family" || !hasFormulas(option.value)) continue;
+    option.disabled = !nodes.some((node) => node[option.value] > 0);
+    option.textContent += option.disabled ? " (depends on free sizes)" : " (where it is a number)";
+  }
+}
+
 function start() {
   fromFragment(location.hash);
+  if (colour.querySelector(`[value=${state.colour}]`).disabled) state.colour = "family";
   colour.value = state.colour;
   redraw();
   drawLegend();
@@ -311,6 +321,7 @@ function start() {
 }
 
 makeTable();
+offerColours();
 start();
 window.addEventListener("hashchange", start);
 window.addEventListener("resize", () => applyCamera());

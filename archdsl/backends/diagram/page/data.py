@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import PurePath
 
 from archdsl.analysis.receptive_field import Fields, fields_by_input
-from archdsl.backends.diagram.box_rows import families_of, sign_of
+from archdsl.backends.diagram.box_rows import families_of, rows_of, sign_of
 from archdsl.backends.diagram.figures import Heat
 from archdsl.backends.diagram.notation import LONGEST_TEXT, Notation, kind_of, visible
+from archdsl.backends.diagram.page.parts import Link, Look, PartedRun, parts_of_scopes
 from archdsl.backends.diagram.style import FAMILIES, OTHER, THEMES, Style, Theme
-from archdsl.backends.diagram.view.scope_tree import Level, NodeOrScope, ScopeTree
-from archdsl.backends.diagram.view.stacks_and_runs import goes_on, kind_of_node, runs_in
+from archdsl.backends.diagram.view.scope_tree import NodeOrScope, ScopeTree
+from archdsl.backends.diagram.view.stacks_and_runs import kind_of_node
 from archdsl.backends.diagram.view.summaries import Summaries
-from archdsl.backends.diagram.view.view import Cluster, View
+from archdsl.backends.diagram.view.view import Box, Cluster, Kind, View
 from archdsl.diagnostics import Span
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.sizes import Formula, Size, total
@@ -27,11 +27,10 @@ Json = object
 def page_data(view: View, style: Style) -> Mapping[str, Json]:
     """Return all that the page's script reads; nodes and scopes are called by their numbers."""
     checked = view.checked
-    tree = ScopeTree(checked)
     scopes = {name: number for number, name in enumerate(checked.scopes)}
     nodes = {name: number for number, name in enumerate(checked.nodes)}
     fields = _fields(checked, style.notation)
-    described = _Describer(tree, style, nodes, scopes, fields)
+    described = _Describer(view, style, nodes, scopes, fields)
     return {
         "name": visible(checked.name),
         "nodes": [described.node(node) for node in checked.nodes.values()],
@@ -76,26 +75,24 @@ class _Describer:
 
     def __init__(
         self,
-        tree: ScopeTree,
+        view: View,
         style: Style,
         nodes: Mapping[str, int],
         scopes: Mapping[str, int],
         fields: Mapping[str, tuple[str, str]],
     ) -> None:
-        self.tree = tree
+        self.tree = tree = ScopeTree(view.checked)
+        self.style = style
         self.figures = style.figures
         self.nodes = nodes
         self.scopes = scopes
         self.fields = fields
         self.notation = style.notation
         self.free = bool(style.notation.formulas.known.requirements)
-        self.summaries = Summaries(tree, style.notation)
-        self.going_on = {
-            item.name
-            for scope in tree.checked.scopes.values()
-            for last, item in itertools.pairwise(tree.level(scope).items)
-            if isinstance(last, Node) and isinstance(item, Node) and goes_on(tree, last, item)
-        }
+        summaries = Summaries(tree, style.notation)
+        said = {name: summaries.of(scope) for name, scope in view.checked.scopes.items()}
+        self.view = view._replace(summaries=said)  # of all blocks: each may be folded
+        self.parts = parts_of_scopes(tree)
 
     def node(self, node: Node) -> Json:
         """Describe a layer, merge or tensor."""
@@ -120,29 +117,75 @@ class _Describer:
             "stride": stride,
             "place": _place(node.span),
             "source": _source_line(node.span),
-            "goesOn": node.name in self.going_on,
             "training": node.name in self.tree.checked.training_only,
         }
 
     def scope(self, scope: Scope) -> Json:
-        """Describe a block or group, with what stands in it: scopes by their negative numbers."""
-        level = self.tree.level(scope)
+        """Describe a block or group, with what it shows when it is open.
+
+        Of its parts a stack is a list of layers, and a scope its negative number.
+        """
         inside = self.tree.inside(scope)
         training = self.tree.checked.training_only
+        parts = self.parts[scope.name]
         return {
             "name": visible(scope.name),
             "label": visible(scope.label),
             "block": visible(scope.block),
-            "short": visible(self.summaries.of(scope)),
+            "rows": self.rows(self.box(scope, "block", (scope,), *self.tree.span(scope))),
             "arguments": visible(self.notation.scope(scope.arguments), LONGEST_TEXT),
             "description": visible(scope.description, LONGEST_TEXT),
             "parent": self.scopes[scope.parent.name] if scope.parent else -1,
-            "items": [self._item(item) for item in level.items],
-            "runs": self.runs_of_blocks(level),
+            "parts": [self.part(items) for items in parts.items],
+            "runs": [self.run(scope, run) for run in parts.runs],
+            "links": [self.link(*link) for link in parts.links.items()],
             "training": bool(inside) and all(node.name in training for node in inside),
             "place": _place(scope.span),
             "costs": self.formulas(inside),
         }
+
+    def part(self, items: Sequence[NodeOrScope]) -> Json:
+        """Return the number of a scope, or those of the layers of a stack."""
+        first = items[0]
+        if isinstance(first, Scope):
+            return -self.scopes[first.name]
+        return [self.nodes[item.name] for item in items]
+
+    def run(self, scope: Scope, run: PartedRun) -> Json:
+        """Describe a run: where it is among the parts, and what it shows while it is folded."""
+        level = self.tree.level(scope)
+        (start, period, times), first, end = run
+        at = slice(start, start + period * times)
+        places = level.starts[at.start], level.starts[at.stop]
+        box = self.box(scope, "run", tuple(level.items[at]), *places, times)
+        costs = self.formulas(box.nodes)
+        return {"first": first, "end": end, "times": times, "rows": self.rows(box), "costs": costs}
+
+    def box(
+        self,
+        scope: Scope,
+        kind: Kind,
+        items: tuple[NodeOrScope, ...],
+        start: int,
+        end: int,
+        times: int = 1,
+    ) -> Box:
+        """Return a box as a picture has it, for what is written in it."""
+        nodes = self.tree.nodes[start:end]
+        return Box(0, kind, items, nodes, start, scope.name, times=times)
+
+    def rows(self, box: Box) -> Json:
+        """Write the rows of a box: a remark as text, others as lists of what stands in them."""
+        return [
+            row.text if row.small else [row.strong, row.text, row.name, row.family]
+            for row in rows_of(self.view, box, self.style)
+        ]
+
+    def link(self, link: Link, look: Look) -> Json:
+        """Write a link, with its looks as a sum of 1, 2 and 4."""
+        looks = sum(1 << bit for bit, is_so in enumerate(look) if is_so)
+        number = self.tree.order[link.tensor]
+        return [link.source, link.target, number, looks] if looks else [*link[:2], number]
 
     def formulas(self, inside: Sequence[Node]) -> Json:
         """Write what nodes cost together, where it is a formula: a page adds numbers itself."""
@@ -157,14 +200,6 @@ class _Describer:
             return {}
         return {what: self.number(total(sizes)) for what, sizes in sums.items()}
 
-    def runs_of_blocks(self, level: Level) -> Json:
-        """Describe the runs that a click opens; those of layers are shown one by one."""
-        return [
-            [*run, self.formulas(self.tree.nodes[level.starts[run.start] : level.starts[run.end]])]
-            for run in runs_in(self.tree, level)
-            if any(isinstance(item, Scope) for item in level.items[run.start : run.end])
-        ]
-
     def number(self, size: Size) -> int | str:
         """Return a count, or the text of a formula."""
         if isinstance(size, Formula):
@@ -175,11 +210,6 @@ class _Describer:
         """Write all that a layer was given."""
         given = node.layer.given().items()
         return ", ".join(f"{name} = {self.notation.value(value)}" for name, value in given)
-
-    def _item(self, item: NodeOrScope) -> int:
-        if isinstance(item, Scope):
-            return -self.scopes[item.name]
-        return self.nodes[item.name]
 
 
 def _place(span: Span) -> str:

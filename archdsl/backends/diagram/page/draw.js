@@ -6,6 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 let root = null;       // what is shown
 let stage = null;      // the group that zoom and pan move
 let shown = new Map(); // key -> element with its group
+let most = 1;          // what the costliest box costs, where colours tell that
 
 function svg(name, attributes, parent, text) {
   const made = document.createElementNS(SVG, name);
@@ -18,6 +19,7 @@ function svg(name, attributes, parent, text) {
 function redraw() {
   root = visible();
   layout(root);
+  most = boxesOf(root).reduce((so, box) => Math.max(so, costOf(box)), 1);
   drawing.replaceChildren();
   shown = new Map();
   const definitions = svg("defs", {}, drawing);
@@ -67,7 +69,7 @@ function drawEdges(element) {
     const { edge, to } = segment;
     const classes = [];
     if (edge.main) classes.push("main");
-    else if (isShortcut(edge)) classes.push("shortcut");
+    else if (edge.shortcut && edge.target.kind === "merge") classes.push("shortcut");
     if (edge.training) classes.push("training");
     const arrow = segment.last && to.kind !== "cluster" && to.kind !== "exit";
     const path = svg("path", { d: curve(segment.points), class: classes.join(" ") }, stage);
@@ -84,14 +86,6 @@ function drawShapes(element, said) {
     svg("text", { class: "shape", x: points[0][0] + 5, y: points[0][1] + 13 }, stage, nodes[edge.tensor].shape);
   }
   for (const child of element.children) if (child.kind === "cluster") drawShapes(child, said);
-}
-
-// What a merge is handed besides that which was computed from it.
-function isShortcut(edge) {
-  const target = edge.target;
-  if (target.kind !== "merge" || target.kind === "exit") return false;
-  const readers = boxesOf(root).filter((box) => box.nodes.some((number) => nodes[number].inputs.includes(edge.tensor)));
-  return readers.length > 1;
 }
 
 function curve(points) {
@@ -176,17 +170,22 @@ function familyColour(family) {
   return Object.hasOwn(theme.families, family) ? theme.families[family] : theme.other;
 }
 
-// The fill of a row: by family, or by the share of the costliest box. Formulas have no share.
+// The fill of a row: by family, or by the share of the costliest box.
 function fillOf(box, family) {
   if (state.colour === "family") return family && family !== "tensor" ? familyColour(family) : "";
   if (!box.nodes.length) return "";
-  const most = Math.max(1, ...boxesOf(root).map((other) => costOf(other)));
   const theme = network.themes[document.documentElement.dataset.theme];
   return theme.heat[Math.round((theme.heat.length - 1) * costOf(box) / most)];
 }
 
+// What a box costs by the chosen colour. A formula has no share, and so has none that it is a part of.
 function costOf(box) {
-  return box.nodes.reduce((sum, number) => sum + (typeof nodes[number][state.colour] === "number" ? nodes[number][state.colour] : 0), 0);
+  const costs = box.nodes.map((number) => nodes[number][state.colour]);
+  return costs.every((cost) => typeof cost === "number") ? costs.reduce((sum, cost) => sum + cost, 0) : 0;
+}
+
+function hasFormulas(cost) {
+  return nodes.some((node) => typeof node[cost] === "string");
 }
 
 // Some families share a colour, and then an entry.
@@ -205,7 +204,7 @@ function drawLegend() {
   const theme = network.themes[document.documentElement.dataset.theme];
   const entries = state.colour === "family"
     ? coloursOfFamilies()
-    : [[theme.heat[0], "least"], [theme.heat[theme.heat.length - 1], `most ${state.colour}`]];
+    : [[theme.heat[0], hasFormulas(state.colour) ? "least, or a formula" : "least"], [theme.heat[theme.heat.length - 1], `most ${state.colour}`]];
   for (const [colour, text] of entries) {
     const entry = document.createElement("li");
     const swatch = document.createElement("span");

@@ -12,12 +12,8 @@ const BAR = 5;        // height of the strip of colours under a block
 const HEAD = ROW + BAR; // height of a cluster's title, which is that of the folded block
 
 function layout(root) {
-  const boxes = boxesOf(root);
-  const home = new Map();
-  for (const box of boxes) for (const number of box.nodes) home.set(number, box);
   measure(root);
-  connect(root, boxes, home);
-  markMain(boxes, home);
+  connect(root);
   arrange(root);
   place(root, 0, 0);
 }
@@ -39,9 +35,9 @@ function rowWidth(row) {
 function measure(element) {
   if (element.kind === "cluster") {
     element.children.forEach(measure);
-    const { label, block } = scopes[element.scope];
+    const { label, block, rows } = scopes[element.scope];
     // as wide as the folded block at least, so that a click on the one can be taken back on the other
-    element.head = { width: Math.max(60, rowWidth(blockRow(element.scope)), rowWidth({ strong: `${label} ${block}` })) };
+    element.head = { width: Math.max(60, ...givenRows(rows).map(rowWidth), rowWidth({ strong: `${label} ${block}` })) };
     return;
   }
   if (element.kind === "merge" && element.sign) {
@@ -54,39 +50,25 @@ function measure(element) {
   element.height = ROW * element.rows.length + bar;
 }
 
-// Hand each tensor down from the box that gives it to all that read it: `links` of a cluster lead
-// from a child or a port at the top to a child or a port at the bottom.
-function connect(root, boxes, home) {
-  const clear = (element) => {
-    if (element.kind !== "cluster") return;
-    Object.assign(element, { links: new Map(), entries: new Map(), exits: new Map() });
-    element.children.forEach(clear);
-  };
-  clear(root);
-  boxes.forEach((box) => {
-    const reads = box.output ? [box.output.node] : box.nodes.flatMap((number) => nodes[number].inputs);
-    for (const tensor of new Set(reads)) {
-      const source = home.get(tensor);
-      if (source !== box) carry(source, box, tensor);
-    }
-  });
-}
-
-function carry(source, target, tensor) {
-  const around = new Set();
-  for (let at = source.parent; at; at = at.parent) around.add(at);
-  let meeting = target.parent;
-  while (!around.has(meeting)) meeting = meeting.parent;
-  const training = target.training || source.training;
-  let from = source;
-  for (; from.parent !== meeting; from = from.parent) {
-    link(from.parent, from, port(from.parent.exits, from.parent, tensor, "exit"), tensor, training);
+// Join what stands in each cluster by the `links` that are given for its scope. They lead from a
+// part or a port at the top to a part or a port at the bottom; within a folded run none is drawn.
+function connect(parent) {
+  if (parent.kind !== "cluster") return;
+  Object.assign(parent, { links: new Map(), entries: new Map(), exits: new Map() });
+  for (const [from, to, tensor, looks = 0] of scopes[parent.scope].links) {
+    const source = from < 0 ? port(parent.entries, parent, tensor, "entry") : parent.ends[from];
+    const target = to < 0 ? port(parent.exits, parent, tensor, "exit") : parent.ends[to];
+    if (source === target) continue;
+    const [main, shortcut, training] = [1, 2, 4].map((bit) => Boolean(looks & bit));
+    const key = `${idOf(source)}>${idOf(target)}>${tensor}`;
+    const known = parent.links.get(key) || { source, target, tensor, main: false, shortcut: false, training: true };
+    known.main ||= main;
+    known.shortcut ||= shortcut;
+    known.training &&= training;
+    parent.links.set(key, known);
+    if (main) source.main = target.main = true;
   }
-  let to = target;
-  for (; to.parent !== meeting; to = to.parent) {
-    link(to.parent, port(to.parent.entries, to.parent, tensor, "entry"), to, tensor, training);
-  }
-  link(meeting, from, to, tensor, training);
+  parent.children.forEach(connect);
 }
 
 function port(ports, parent, tensor, kind) {
@@ -95,70 +77,22 @@ function port(ports, parent, tensor, kind) {
   return ports.get(tensor);
 }
 
-let links = 0;
-
-function link(parent, source, target, tensor, training) {
-  const key = `${idOf(source)}>${idOf(target)}>${tensor}`;
-  const known = parent.links.get(key);
-  if (known) known.training = known.training && training;
-  else parent.links.set(key, { source, target, tensor, training });
-}
+let ids = 0;
 
 function idOf(element) {
-  if (element.id === undefined) element.id = links++;
+  if (element.id === undefined) element.id = ids++;
   return element.id;
-}
-
-let mainSteps = []; // from box to box
-
-// The longest way of boxes to the main output.
-function markMain(boxes, home) {
-  const length = new Map();
-  const before = new Map();
-  const first = (box) => (box.nodes.length ? box.nodes[0] : Infinity);
-  const order = [...boxes].sort((a, b) => first(a) - first(b));
-  for (const box of order) {
-    const reads = box.output ? [box.output.node] : box.nodes.flatMap((number) => nodes[number].inputs);
-    let best = null;
-    for (const tensor of reads) {
-      const source = home.get(tensor);
-      if (source === box || !length.has(source)) continue;
-      if (!best || length.get(source) > length.get(best)) best = source;
-    }
-    length.set(box, Math.max(1, box.nodes.length) + (best ? length.get(best) : 0));
-    before.set(box, best);
-  }
-  const main = network.outputs.find((output) => !output.training);
-  let box = boxes.find((each) => each.output && each.output === main);
-  mainSteps = [];
-  for (; box; box = before.get(box)) {
-    for (let element = box; element; element = element.parent) element.main = true;
-    if (before.get(box)) mainSteps.push({ from: before.get(box), to: box });
-  }
 }
 
 function arrange(parent) {
   for (const child of parent.children) if (child.kind === "cluster") arrange(child);
   const items = [...parent.entries.values(), ...parent.children, ...parent.exits.values()];
   const edges = [...parent.links.values()];
-  for (const edge of edges) edge.main = onMain(parent, edge);
   const ranks = rankAll(parent, items, edges);
   const { layers, segments } = withBends(items, edges, ranks);
   orderLayers(layers, segments);
   moveSideways(layers, segments);
   finish(parent, layers, segments);
-}
-
-// Whether a link is a part of a step of the main path.
-function onMain(parent, { source, target, tensor }) {
-  return mainSteps.some(({ from, to }) => from.nodes.includes(tensor)
-    && (source.kind === "entry" ? !isWithin(from, parent) : isWithin(from, source))
-    && (target.kind === "exit" ? !isWithin(to, parent) : isWithin(to, target)));
-}
-
-function isWithin(box, element) {
-  for (let at = box; at; at = at.parent) if (at === element) return true;
-  return false;
 }
 
 function firstOf(item) {

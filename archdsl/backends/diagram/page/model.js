@@ -26,115 +26,105 @@ function foldAll() {
 }
 
 function runKey(scope, run) {
-  return scope * 1000000 + run[0];
+  return scope * 1000000 + run.first;
+}
+
+// The runs around a part of a scope: one, or none.
+function runsAround(scope, part) {
+  return scopes[scope].runs.filter((run) => run.first <= part && part < run.end);
 }
 
 // Open all that hides a node.
 function reveal(number) {
-  for (let scope = nodes[number].scope, item = number; scope >= 0; scope = scopes[scope].parent) {
+  let inner = (part) => part.includes && part.includes(number);
+  for (let scope = nodes[number].scope; scope >= 0; scope = scopes[scope].parent) {
     state.open.add(scope);
-    const place = scopes[scope].items.indexOf(item);
-    for (const run of scopes[scope].runs) {
-      if (run[0] <= place && place < run[0] + run[1] * run[2]) state.runs.add(runKey(scope, run));
-    }
-    item = -scope;
+    for (const run of runsAround(scope, scopes[scope].parts.findIndex(inner))) state.runs.add(runKey(scope, run));
+    const shown = -scope;
+    inner = (part) => part === shown;
   }
 }
 
 // A box or cluster has `kind`, `nodes`, `parent`, and what the layout adds: x, y, width, height.
+// What stands in a scope and what joins it comes ready-made; here it is only put together.
 function visible() {
   const root = cluster(0, null);
   for (const output of network.outputs) {
-    root.children.push({
+    const box = {
       kind: "output", nodes: [], parent: root, output, training: output.training,
       key: `output.${output.name}`, rows: [{ strong: output.name, text: "", name: "" }],
-    });
+    };
+    root.children.push(box);
+    root.ends.push(box);
   }
   return root;
 }
 
+// An open scope. Its `ends` are what stands for each of its parts: those of a folded run share it.
 function cluster(scope, parent) {
-  const made = {
-    kind: "cluster", scope, parent, nodes: inside[scope], children: [], key: `s${scope}`,
-    training: scopes[scope].training,
-  };
-  const items = scopes[scope].items;
-  const runs = new Map(scopes[scope].runs.map((run) => [run[0], run]));
-  for (let at = 0; at < items.length;) {
-    const run = runs.get(at);
-    if (run && !state.runs.has(runKey(scope, run))) {
-      made.children.push(runBox(items.slice(at, at + run[1] * run[2]), run, scope, made));
-      at += run[1] * run[2];
-    } else if (items[at] < 0) {
-      const inner = -items[at];
-      made.children.push(state.open.has(inner) ? cluster(inner, made) : blockBox(inner, made));
-      at += 1;
-    } else {
-      let end = at + 1;
-      while (end < items.length && items[end] >= 0 && nodes[items[end]].goesOn && !runs.has(end)) end += 1;
-      made.children.push(layerBox(items.slice(at, end), made));
-      at = end;
-    }
+  const { parts, runs, training } = scopes[scope];
+  const made = { kind: "cluster", scope, parent, nodes: inside[scope], children: [], ends: [], key: `s${scope}`, training };
+  const folded = new Map(runs.filter((run) => !state.runs.has(runKey(scope, run))).map((run) => [run.first, run]));
+  while (made.ends.length < parts.length) {
+    const at = made.ends.length;
+    const run = folded.get(at);
+    const child = run ? runBox(run, scope, made) : partOf(parts[at], made);
+    made.children.push(child);
+    for (let part = at; part < (run ? run.end : at + 1); part += 1) made.ends.push(child);
   }
   return withHead(made);
+}
+
+function partOf(part, parent) {
+  if (part.length) return layerBox(part, parent);
+  return state.open.has(-part) ? cluster(-part, parent) : blockBox(-part, parent);
 }
 
 // A frame around one box is drawn as a head on it.
 function withHead(made) {
   const [only, ...others] = made.children;
   if (made.scope === 0 || others.length || only.kind !== "layers") return made;
-  const head = { ...blockRow(made.scope), text: "", scope: made.scope };
+  const { label, block } = scopes[made.scope];
+  const head = { strong: block || label, text: "", name: block ? label : "", scope: made.scope };
   return { ...only, parent: made.parent, rows: [head, ...only.rows], heads: [made.scope, ...(only.heads || [])] };
 }
 
-function layerBox(items, parent) {
-  const first = nodes[items[0]];
-  const rows = items.map((number) => ({ ...layerRow(number), node: number }));
-  if (first.kind === "input") rows[0] = { strong: first.name, text: "", name: "", node: items[0] };
-  return { kind: first.kind, nodes: items, parent, rows, key: `n${items[0]}`, sign: first.sign, training: first.training };
+function layerBox(numbers, parent) {
+  const first = nodes[numbers[0]];
+  const rows = numbers.map(layerRow);
+  if (first.kind === "input") rows[0] = { strong: first.name, text: "", name: "", node: numbers[0] };
+  return { kind: first.kind, nodes: numbers, parent, rows, key: `n${numbers[0]}`, sign: first.sign, training: first.training };
 }
 
-function layerRow(number) {
-  const { type, short, label, family } = nodes[number];
-  return { strong: type, text: short, name: label, family };
+function layerRow(node) {
+  const { type, short, label, family } = nodes[node];
+  return { strong: type, text: short, name: label, family, node };
 }
 
-function blockRow(scope) {
-  const { label, block, short } = scopes[scope];
-  return { strong: block || label, text: short, name: block ? label : "" };
+// Rows that are given: a remark is only text.
+function givenRows(rows) {
+  return rows.map((row) => {
+    if (typeof row === "string") return { strong: "", text: row, name: "", small: true };
+    const [strong, text, name, family] = row;
+    return { strong, text, name, family };
+  });
 }
 
 function blockBox(scope, parent) {
-  return {
-    kind: "block", scope, nodes: inside[scope], parent, rows: [blockRow(scope)], key: `s${scope}`,
-    training: scopes[scope].training,
-  };
+  const { rows, training } = scopes[scope];
+  return { kind: "block", scope, nodes: inside[scope], parent, rows: givenRows(rows), key: `s${scope}`, training };
 }
 
-function runBox(items, run, scope, parent) {
-  const blocks = items.filter((item) => item < 0).map((item) => -item);
-  const all = items.flatMap((item) => (item < 0 ? inside[-item] : [item])).sort((a, b) => a - b);
-  const rows = items.slice(0, run[1]).map((item, at) => {
-    const last = items[items.length - run[1] + at];
-    return item < 0 ? toLast(blockRow(-item), scopes[-item].label, scopes[-last].label)
-      : toLast(layerRow(item), nodes[item].label, nodes[last].label);
-  });
-  const mine = new Set(all);
-  const came = all.flatMap((number) => nodes[number].inputs).find((number) => !mine.has(number));
-  const shapes = `${came === undefined ? "" : nodes[came].shape + " → "}${nodes[all[all.length - 1]].shape}`;
+function runBox(run, scope, parent) {
+  const parts = scopes[scope].parts.slice(run.first, run.end);
+  const all = parts.flatMap((part) => (part.length ? part : inside[-part])).sort((a, b) => a - b);
+  const rows = givenRows(run.rows);
+  const turn = rows.map((row) => row.strong).filter(Boolean);
   return {
-    kind: "run", scope: blocks[0], turn: rows.length > 1 ? rows.map((row) => row.strong).join(", ") : "",
-    run: runKey(scope, run), times: run[2], nodes: all, parent,
-    rows: [...rows, { strong: "", text: shapes, name: "", small: true }], costs: run[3], key: `r${scope}.${run[0]}`,
+    kind: "run", scope: -parts.find((part) => part < 0), turn: turn.length > 1 ? turn.join(", ") : "",
+    run: runKey(scope, run), times: run.times, nodes: all, parent, rows, costs: run.costs, key: `r${scope}.${run.first}`,
     training: all.every((number) => nodes[number].training),
   };
-}
-
-// Give a row of a run the first and the last label; a group's stands in the place of what it is.
-function toLast(row, first, last) {
-  const labels = `${first} ... ${last}`;
-  if (row.name) return { ...row, name: labels };
-  return row.family ? row : { ...row, strong: labels };
 }
 
 function boxesOf(element) {
@@ -152,12 +142,9 @@ function closeScope(scope) {
   state.open.delete(scope);
   const parent = scopes[scope].parent;
   if (parent < 0) return;
-  const place = scopes[parent].items.indexOf(-scope);
-  for (const run of scopes[parent].runs) {
-    const end = run[0] + run[1] * run[2];
-    if (run[0] > place || place >= end) continue;
-    const others = scopes[parent].items.slice(run[0], end).filter((item) => item < 0);
-    if (!others.some((item) => state.open.has(-item))) state.runs.delete(runKey(parent, run));
+  const parts = scopes[parent].parts;
+  for (const run of runsAround(parent, parts.indexOf(-scope))) {
+    if (!parts.slice(run.first, run.end).some((part) => state.open.has(-part))) state.runs.delete(runKey(parent, run));
   }
 }
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from archdsl.backends.diagram.view.scope_tree import ScopeTree
 from archdsl.backends.diagram.view.view import Box, Edge
-from archdsl.graph import CheckedGraph, Output
+from archdsl.graph import Output
 from archdsl.layers.base import Shape
 
 
@@ -18,9 +18,7 @@ def edges_between(tree: ScopeTree, boxes: Sequence[Box]) -> Sequence[Edge]:
     A box of several nodes shows a tensor that it reads once; a single layer shows each input.
     """
     nodes, sources = tree.nodes, tree.sources
-    where = [0] * len(nodes)  # the box that each node stands in
-    for box in boxes:
-        where[box.start : box.start + len(box.nodes)] = [box.index] * len(box.nodes)
+    where = _box_of_each_node(tree, boxes)
     aside = {where[place] for place in tree.in_training(0, len(nodes))}
     edges: list[Edge] = []
     for box in boxes:
@@ -42,6 +40,13 @@ def edges_between(tree: ScopeTree, boxes: Sequence[Box]) -> Sequence[Edge]:
     return edges
 
 
+def _box_of_each_node(tree: ScopeTree, boxes: Sequence[Box]) -> Sequence[int]:
+    where = [0] * len(tree.nodes)
+    for box in boxes:
+        where[box.start : box.start + len(box.nodes)] = [box.index] * len(box.nodes)
+    return where
+
+
 def _read_at_inference(tree: ScopeTree, box: Box) -> Container[int]:
     """Return what a box reads at inference, of which a part is for training alone."""
     end = box.start + len(box.nodes)
@@ -55,7 +60,7 @@ def longest_paths(
 ) -> Mapping[int, tuple[int, ...]]:
     """Return the longest way of boxes to each output, from its beginning on, by the box it ends at.
 
-    The way with the most layers is the longest, so that it stays the same when blocks fold.
+    A box counts as many layers as it has, so a way is about as long when its blocks are folded.
     Boxes are taken in the order of their first nodes in the graph, by their places. Two folded
     blocks may each read the other, if `reuse` applies one again; an edge against that order is no
     part of any way, since nothing is known yet of the box that it comes from.
@@ -82,12 +87,39 @@ def _way(before: Mapping[int, int], end: int) -> tuple[int, ...]:
     return tuple(reversed(path))
 
 
-def main_path(
-    checked: CheckedGraph, boxes: Sequence[Box], paths: Mapping[int, tuple[int, ...]]
-) -> tuple[int, ...]:
-    """Return the longest way to the main output, of those to all outputs."""
-    main = output_of(checked.outputs)
-    return next((paths[box.index] for box in boxes if box.output and box.output is main), ())
+def main_way(tree: ScopeTree) -> tuple[int, ...]:
+    """Return the places of the nodes on the way with the most layers to the main output.
+
+    It is found among the layers and not among boxes, so it stays the same whatever is folded. Of
+    ways that are equally long the one that comes first in the inputs of a layer is taken.
+    """
+    main = output_of(tree.checked.outputs)
+    if main is None:
+        return ()
+    length = [0] * len(tree.nodes)
+    before: dict[int, int] = {}
+    for place in sorted(range(len(tree.nodes)), key=tree.order.__getitem__):
+        longest = 0
+        for source in tree.sources[place]:
+            if length[source] > longest:
+                longest, before[place] = length[source], source
+        length[place] = longest + 1
+    return _way(before, tree.places[main.node])
+
+
+def main_path(tree: ScopeTree, boxes: Sequence[Box]) -> tuple[int, ...]:
+    """Return the boxes that the main way leads through, to that of the output."""
+    main = output_of(tree.checked.outputs)
+    where = _box_of_each_node(tree, boxes)
+    path: dict[int, None] = {}
+    for place in main_way(tree):
+        # Where `reuse` applies one block again between two uses of another, the way leads back
+        # into a folded box. It leaves that in the end by an arrow of its own: the loop is left out.
+        if where[place] in path:
+            while next(reversed(path)) != where[place]:
+                path.popitem()
+        path[where[place]] = None
+    return (*path, *(box.index for box in boxes if box.output and box.output is main))
 
 
 def output_of(outputs: Sequence[Output]) -> Output | None:

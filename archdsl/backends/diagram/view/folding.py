@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from archdsl.backends.diagram.view.scope_tree import NodeOrScope, ScopeTree
-from archdsl.backends.diagram.view.stacks_and_runs import Run, goes_on, kind_of_node, runs_in
+from archdsl.backends.diagram.view.stacks_and_runs import Run, kind_of_node, runs_in, stacks_in
 from archdsl.backends.diagram.view.view import Box, Cluster, Kind
 from archdsl.graph import Node, Scope
 
@@ -56,23 +56,16 @@ class Folder:
 
     def _divided(self, scope: Scope) -> Sequence[Run]:
         level = self.tree.level(scope)
-        bare = self.bares(scope.name)
+        if self.bares(scope.name):
+            return [Run(at, 1, 1) for at in range(len(level.items))]
         parts: list[Run] = []
         at = 0
-        for found in () if bare else runs_in(self.tree, level):
+        for found in runs_in(self.tree, level):
             for run in self._closed(level.items, found):
-                parts += self._single(level.items, at, run.start, bare)
+                parts += stacks_in(self.tree, level.items, at, run.start)
                 parts.append(run)
                 at = run.end
-        return [*parts, *self._single(level.items, at, len(level.items), bare)]
-
-    def _single(self, items: Sequence[NodeOrScope], at: int, end: int, bare: bool) -> Iterator[Run]:
-        """Yield blocks and stacks of layers: a layer with those that only go on with its output."""
-        while at < end:
-            start, at = at, at + 1
-            while not bare and at < end and goes_on(self.tree, items[at - 1], items[at]):
-                at += 1
-            yield Run(start, at - start, 1)
+        return [*parts, *stacks_in(self.tree, level.items, at, len(level.items))]
 
     def _closed(self, items: Sequence[NodeOrScope], run: Run) -> Iterator[Run]:
         """Split a run where one of its blocks is to be seen."""

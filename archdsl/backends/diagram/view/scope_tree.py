@@ -87,9 +87,9 @@ class ScopeTree:
         return self._levels[scope.name]
 
     def _level(self, scope: Scope) -> Level:
-        starts, ends, around, _ = self._spans
-        place, end = starts.get(scope.name, 0), ends.get(scope.name, 0)
-        if scope.name not in around:
+        ends = self._spans.ends
+        place, end = self.span(scope)
+        if scope.name not in self._spans.around:
             return Level(self.nodes[place:end], range(place, end + 1), plain=True)
         items: list[NodeOrScope] = []
         found = [place]
@@ -106,10 +106,14 @@ class ScopeTree:
             found.append(place)
         return Level(items, found)
 
+    def span(self, scope: Scope) -> tuple[int, int]:
+        """Return the place of the first node in a scope, and where the last one ends."""
+        return self._spans.starts.get(scope.name, 0), self._spans.ends.get(scope.name, 0)
+
     def inside(self, scope: Scope) -> Sequence[Node]:
         """Return all nodes in a scope and in those within it."""
-        starts, ends, _, _ = self._spans
-        return self.nodes[starts.get(scope.name, 0) : ends.get(scope.name, 0)]
+        start, end = self.span(scope)
+        return self.nodes[start:end]
 
     def in_training(self, start: int, end: int) -> list[int]:
         """Return the places from one to another whose nodes only training-only outputs need."""

@@ -6,7 +6,7 @@ the output of the one before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -55,6 +55,16 @@ class Run(NamedTuple):
     @property
     def end(self) -> int:
         return self.start + self.period * self.times
+
+
+def stacks_in(tree: ScopeTree, items: Sequence[NodeOrScope], start: int, end: int) -> Iterator[Run]:
+    """Divide items, from one to another, into scopes and stacks: runs of one turn."""
+    at = start
+    while at < end:
+        start, at = at, at + 1
+        while at < end and goes_on(tree, items[at - 1], items[at]):
+            at += 1
+        yield Run(start, at - start, 1)
 
 
 def runs_in(tree: ScopeTree, level: Level) -> tuple[Run, ...]:

@@ -68,7 +68,7 @@ class Viewer:
 
     def _view(self, outline: _Outline) -> View:
         boxes = outline.boxes
-        main = main_path(self.checked, boxes, outline.paths)
+        main = main_path(self.tree, boxes)
         items = chain.from_iterable(box.turn for box in boxes if box.kind in ("block", "run"))
         said = {item.name: self.summaries.of(item) for item in items if isinstance(item, Scope)}
         edges = rated(boxes, outline.edges, main)
