@@ -38,6 +38,9 @@ class Style:
     rename: Callable[[str], str] = field(default=lambda name: name)
 
 
+PLAIN = Style()
+
+
 @dataclass(frozen=True)
 class Number:
     """A value that has a name: a parameter of a block, or a `let` of the file."""
@@ -111,11 +114,11 @@ class ArchSpec:
     blocks: tuple[Block, ...] = ()
     lets: tuple[Number, ...] = ()
 
-    def text(self, style: Style = Style()) -> str:
+    def text(self, style: Style = PLAIN) -> str:
         """Return it as the text of one file."""
         return "\n".join([*self.parts(style), *self.network(style)]) + "\n"
 
-    def parts(self, style: Style = Style()) -> Iterator[str]:
+    def parts(self, style: Style = PLAIN) -> Iterator[str]:
         """Yield the lines of what can as well stand in a file of its own."""
         for let in () if style.folded else self.lets:
             yield f"let {style.rename(let.name)} = {let.value}"
@@ -125,7 +128,7 @@ class ArchSpec:
             yield from _lines(block.body, style, "  ", {})
             yield "}"
 
-    def network(self, style: Style = Style()) -> Iterator[str]:
+    def network(self, style: Style = PLAIN) -> Iterator[str]:
         """Yield the lines of the network itself."""
         asked = ", ".join(f"own_{let.name} = {let.value}" for let in self.lets)
         yield f"network spec({asked}) {{" if style.asked and asked else "network spec {"

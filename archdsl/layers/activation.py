@@ -26,9 +26,11 @@ from archdsl.layers.base import (
     TO_FLOATS,
     Example,
     Facts,
+    Form,
     Layer,
     LayerError,
     Shapes,
+    Torch,
     TorchModule,
     agree,
     axis_name,
@@ -120,6 +122,10 @@ class RReLU(Activation):
             raise LayerError(f"needs lower = {self.lower} to be at most upper = {self.upper}")
         # what is drawn
         return replace(super().infer(inputs), inside_training=numel(single(inputs)))
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch:
+        """Take the mean of the bounds as the slope: torch writes no ONNX of what draws one."""
+        return TorchModule("nn.LeakyReLU", ((self.lower + self.upper) / 2,))
 
 
 class PReLU(Activation):

@@ -180,6 +180,32 @@ class OpenWindowAttention(ShiftedWindowAttention):
 """
 
 
+# torch's own puts the batch second in between, and torch.export then takes it for granted that
+# there is more than one sample.
+BATCH_FIRST_SOURCE = """\
+class BatchFirstAttention(nn.MultiheadAttention):
+
+    def forward(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        if self.in_proj_weight is not None:
+            weights = self.in_proj_weight.chunk(3)
+        biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+        query, key, value = map(F.linear, (query, key, value), weights, biases)
+        if self.bias_k is not None:
+            key = torch.cat((key, self.bias_k.expand(key.shape[0], 1, -1)), dim=1)
+            value = torch.cat((value, self.bias_v.expand(key.shape[0], 1, -1)), dim=1)
+        if self.add_zero_attn:
+            key, value = (F.pad(x, (0, 0, 0, 1)) for x in (key, value))
+        query, key, value = (
+            x.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for x in (query, key, value)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
+"""
+
+
 def check_heads(features: Size, heads: int) -> tuple[tuple[Size, Size], ...]:
     """Refuse heads that don't divide the features; return what must agree for free sizes."""
     rest = features % heads
@@ -294,6 +320,15 @@ class MultiheadAttention(Layer):
         if self.add_bias_kv:
             terms.append(by(2, features))
         return " + ".join([*terms, linear(features, features)])
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Leave open how many samples there are, in torch.export."""
+        if form != "torch.export":
+            return None
+        made = self.infer(inputs).torch
+        assert isinstance(made, TorchModule)
+        call = made.call.replace(", need_weights=False)[0]", ")")
+        return replace(made, target="BatchFirstAttention", source=BATCH_FIRST_SOURCE, call=call)
 
     def module(self, features: Size, key: Size, value: Size, count: int) -> TorchModule:
         """Return the torch module, and how it is called with so many tensors."""

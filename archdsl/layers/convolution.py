@@ -18,10 +18,12 @@ from archdsl.layers.base import (
     SAMPLE_AXES,
     Example,
     Facts,
+    Form,
     Kind,
     LayerError,
     Shape,
     Shapes,
+    Torch,
     TorchModule,
     Window,
     by,
@@ -29,6 +31,7 @@ from archdsl.layers.base import (
     require_positive,
     unpack,
 )
+from archdsl.layers.circular_padding import Side, wrapped
 from archdsl.layers.mending import Padded
 from archdsl.layers.same_padding import extent, same_padded, same_places, same_window
 from archdsl.layers.sizes import Size
@@ -217,6 +220,30 @@ class Convolution(Padded):
             but.append("padding")
         sizes = (channels, self.out_channels)
         return TorchModule(name, sizes, self.given(*but), source, overwritable=True)
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Look up what circular padding repeats, in torch.export."""
+        circular = self.padding_mode == "circular" and self.padding != "valid"
+        if form != "torch.export" or not circular:
+            return None
+        sides: list[tuple[Side, Side]] = []
+        for axis, (kernel, stride, dilation) in enumerate(
+            zip(self.kernel_size, self.stride, self.dilation, strict=True)
+        ):
+            if isinstance(self.padding, tuple):
+                sides.append((self.padding[axis], self.padding[axis]))
+                continue
+            size = f"{{0}}.shape[{axis + 2}]"
+            needed = f"({size} + {stride} - 1) // {stride} * {stride} - {stride}"
+            total = f"max({needed} + {extent(kernel, dilation)} - {size}, 0)"
+            sides.append((f"{total} // 2", f"{total} - {total} // 2"))
+        given = self.given("out_channels", "padding", "padding_mode")
+        return TorchModule(
+            f"nn.Conv{self.axes}d",
+            (inputs[0][0], self.out_channels),
+            given,
+            call=f"{{module}}({wrapped(sides)})",
+        )
 
 
 def check_groups(channels: Size, out_channels: Size, groups: int) -> None:

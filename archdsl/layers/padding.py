@@ -17,16 +17,20 @@ from archdsl.layers.base import (
     Dtype,
     Example,
     Facts,
+    Form,
     Kind,
     Layer,
     LayerError,
     Shapes,
+    Torch,
+    TorchFunction,
     TorchModule,
     Window,
     WrongDtype,
     squeeze,
     unpack,
 )
+from archdsl.layers.circular_padding import wrapped
 from archdsl.layers.sizes import Size
 
 
@@ -120,6 +124,13 @@ class Circular(Pad):
         for pad, kept in ((before, size + min(after, 0)), (after, size + min(before, 0))):
             if pad > kept:
                 raise LayerError(f"can repeat at most {kept} places of an axis, and pads by {pad}")
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Look the places up, in torch.export."""
+        if form != "torch.export":
+            return None
+        sides = list(zip(self.padding[::2], self.padding[1::2], strict=True))
+        return TorchFunction(wrapped(sides[::-1]))
 
 
 class ZeroPad1d(Filled):
