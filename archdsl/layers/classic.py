@@ -20,7 +20,6 @@ from archdsl.layers.base import (
     Layer,
     LayerError,
     Shapes,
-    TorchFunction,
     TorchModule,
     Window,
     agree,
@@ -31,7 +30,7 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.linear import last_axis
-from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.sizes import Size
 
 SUBSAMPLING_SOURCE = '''\
 class Subsampling(nn.Module):
@@ -89,6 +88,29 @@ class RBF(nn.Module):
         return (input.reshape(places) - self.weight).square().sum(-1)
 '''
 
+SHORTCUT_SOURCE = '''\
+class ZeroPadShortcut(nn.Module):
+    """Every `stride`-th place of an image, with channels of zeros for those that are missing."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int | tuple[int, int] = 1,
+        padding: str = "after",
+    ) -> None:
+        super().__init__()
+        self.stride = (stride, stride) if isinstance(stride, int) else stride
+        missing = out_channels - in_channels
+        self.before = missing // 2 if padding == "both" else 0
+        self.after = missing - self.before
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        places = input[:, :, :: self.stride[0], :: self.stride[1]]
+        if self.after == 0:
+            return places
+        return F.pad(places, (0, 0, 0, 0, self.before, self.after))
+'''
 
 CODES = Kind("a list of lists of numbers", each(NUMBERS.check))
 
@@ -237,18 +259,16 @@ class ZeroPadShortcut(Layer):
             raise LayerError(
                 f"cannot bring {channels} channels to {self.out_channels}, only to more"
             )
-        before = missing // 2 if self.padding == "both" else 0
-        steps = "".join(f", ::{stride}" if stride > 1 else ", :" for stride in self.stride)
-        places = "{0}" if self.stride == (1, 1) else f"{{0}}[:, :{steps}]"
-        pad = f"F.pad({places}, (0, 0, 0, 0, {before}, {missing - before}))"
         return Facts(
             output=(
                 self.out_channels,
                 *((size - 1) // step + 1 for size, step in zip(image, self.stride, strict=True)),
             ),
-            torch=TorchFunction(
-                places if missing == 0 else pad,
-                missing if isinstance(missing, Formula) else None,
+            torch=TorchModule(
+                "ZeroPadShortcut",
+                (channels, self.out_channels),
+                self.given("out_channels"),
+                SHORTCUT_SOURCE,
                 overwritable=missing != 0,
             ),
             windows=tuple(Window(1, stride) for stride in self.stride),

@@ -235,11 +235,12 @@ def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
     arguments: list[tuple[str, str | None]] = []
     numbers: list[Number] = []
 
+    size_first = takes_size_first(node.layer, torch)
+
     def add(keyword: str, value: object, hint: str, default: object = NO_DEFAULT) -> None:
         if is_number(value):
-            first = not keyword and not arguments
+            fed = from_input and size_first and not arguments
             arguments.append((keyword, None))
-            fed = from_input and first
             formula = sight.formula(node, value, keyword)
             size = not keyword
             numbers.append(Number(bare(value), hint, default, fed, False, size, formula))
@@ -247,8 +248,7 @@ def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
             arguments.append((keyword, _constant(node, value)))
 
     for at, value in enumerate(torch.positional):
-        channels = at == 0 and not isinstance(value, float)  # what comes in, which no float is
-        add("", value, "channels" if channels else argument_name(node, value))
+        add("", value, "channels" if size_first and at == 0 else argument_name(node, value))
     for keyword, value in torch.keywords.items():
         if keyword not in optional:
             add(keyword, value, keyword)
@@ -262,6 +262,22 @@ def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
     return LayerMaker(torch.target, tuple(arguments), tuple(numbers))
 
 
+def takes_size_first(layer: Layer, torch: TorchModule) -> bool:
+    """Tell whether the first argument of a module is the size of what comes in.
+
+    There is one more than the layer has then; `nn.GroupNorm` alone takes it behind its own.
+    """
+    fields = layer.model_fields.items()
+    own = [
+        squeeze(getattr(layer, name))
+        for name, one in fields
+        if one.is_required() and name not in torch.keywords
+    ]
+    if len(torch.positional) <= len(own):
+        return False
+    return not own or torch.positional[0] != own[0] or torch.positional[-1] == own[-1]
+
+
 def _left_out(node: Node, keyword: str, default: object) -> object:
     """Return what a layer isn't told: the default, as the spec gives it if it does."""
     given = squeeze(getattr(node.layer, keyword))
@@ -272,7 +288,8 @@ def argument_name(node: Node, value: object) -> str:
     """Find what a number of a layer is called, by the argument in the spec that it equals."""
     if isinstance(value, Argument):
         value = value.value
-    names = [name for name in type(node.layer).model_fields if getattr(node.layer, name) == value]
+    fields = type(node.layer).model_fields
+    names = [name for name in fields if squeeze(getattr(node.layer, name)) == value]
     return names[0] if names else "size"
 
 

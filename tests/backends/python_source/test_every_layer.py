@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from build import LAYERS, Builder
-from compiled import verified
+from compiled import load, verified
+from torch import nn
 
 from archdsl.backends.python_source import python_source
+from archdsl.backends.python_source.makers import takes_size_first
 from archdsl.graph import CheckedGraph
-from archdsl.layers.base import Example, Layer, construct
+from archdsl.layers.base import Example, Layer, TorchModule, construct
 from archdsl.layers.sizes import Formula
 
 EXAMPLES = [
@@ -50,6 +53,38 @@ def test_it_agrees_with_torch(kind: type[Layer], example: Example) -> None:
     assert not found.disagreeing
     assert not found.differing
     assert found.parameters.agrees, found.parameters
+
+
+@pytest.mark.parametrize(("kind", "example"), EXAMPLES)
+def test_what_comes_in_is_told_from_arguments_of_the_layer(
+    kind: type[Layer], example: Example
+) -> None:
+    layer = construct(kind, example.arguments)
+    made = layer.infer(example.inputs).torch
+    if not (isinstance(made, TorchModule) and made.positional and made.target.startswith("nn.")):
+        return
+
+    first = next(iter(inspect.signature(getattr(nn, kind.__name__)).parameters))
+
+    assert takes_size_first(layer, made) == (first not in kind.model_fields)
+
+
+def test_numbers_are_called_as_their_layers_call_them(tmp_path: Path) -> None:
+    text = """network net { input image: [8, 32, 32]; a: P(2, 3, 4); b: P(4, 1, 2) }
+    block P(a, b, c) {
+      AdaptiveAvgPool2d(max(a, 3)) -> GroupNorm(max(c, 1)) -> Conv2d(16, 1)
+      PixelShuffle(max(2, c // 2)) -> LocalResponseNorm(max(b, 2)) -> ZeroPadShortcut(8)
+    }"""
+    source = python_source(load(tmp_path, text))
+
+    for call in (
+        "nn.AdaptiveAvgPool2d(output_size)",
+        "nn.GroupNorm(num_groups, 8)",
+        "nn.PixelShuffle(upscale_factor)",
+        "nn.LocalResponseNorm(size)",
+        "ZeroPadShortcut(channels, 8)",
+    ):
+        assert call in source
 
 
 def test_the_text_is_clean(tmp_path: Path) -> None:
