@@ -272,6 +272,11 @@ def printable(text: str, limit: int = LONGEST_LINE) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def visible(text: str) -> str:
+    """Return a text to be printed without quotes, in quotes if nothing would be seen of it."""
+    return text if text.strip() else f'"{text}"'
+
+
 def trail_notes(trail: Sequence[Use]) -> list[str]:
     """Say how the elaboration came to a place, innermost use first."""
     notes = [f"in `{use.name}`, used at {printable(str(use.span))}" for use in trail]

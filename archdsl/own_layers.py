@@ -69,7 +69,7 @@ def enable(name: str, folders: Sequence[str] = ()) -> None:
     if not all(map(str.isidentifier, name.split("."))):
         stem = os.path.basename(name).removesuffix(".py")
         hint = f", as in `--layers {stem}`" if stem.isidentifier() else ""
-        raise ImportError(f"{name} is not the name of a Python module{hint}")
+        raise ImportError(f"`{name}` is not the name of a Python module{hint}")
     top = name.partition(".")[0]
     # What is installed comes first: a stranger's file beside a spec must not stand in for it.
     home = None if _is_known(top) else _home(top, folders)
@@ -77,7 +77,7 @@ def enable(name: str, folders: Sequence[str] = ()) -> None:
         if not _is_known(top):
             looked = " or ".join(dict.fromkeys(map(os.path.abspath, folders)))
             where = f", and there is no {top}.py in {looked}" if looked else ""
-            raise ImportError(f"no module called {top} is installed{where}")
+            raise ImportError(f"no module called `{top}` is installed{where}")
         _load(lambda: importlib.import_module(name), name)
         return
     # The folder is searched while this module is imported, since that may import its neighbours,

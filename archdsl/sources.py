@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable
+from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable, visible
 from archdsl.elaborate.errors import UnknownName
 from archdsl.elaborate.known_names import item_names
 from archdsl.elaborate.modules import Module
@@ -241,7 +241,7 @@ class Reader:
         """Read a file whole, or say why it can't be."""
 
         def refuse(reason: str, hint: str = "") -> ArchError:
-            path = printable(shown)
+            path = visible(printable(shown))
             return ArchError(UnreadableFile(span, path=path, reason=reason, hint=hint))
 
         most = min(self.limits.file_bytes, self.bytes_left)

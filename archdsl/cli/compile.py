@@ -117,7 +117,7 @@ def _renames(texts: tuple[str, ...]) -> dict[str, str]:
         old, equals, new = text.partition("=")
         if not equals or not old or not new or old in renames:
             reason = "is given twice" if old in renames else "is not OLD=NEW, as in 'module.*=*'"
-            raise click.BadParameter(f"{printable(text)} {reason}", param_hint="--rename")
+            raise click.BadParameter(f"`{printable(text)}` {reason}", param_hint="--rename")
         renames[old] = new
     return renames
 

@@ -34,4 +34,4 @@ def command(name: str | None, reading: Reading) -> None:
         hint = layers.elsewhere(name)
         hint = (f"here it is `{hint}`" if hint else "") or elsewhere.layer(name)
         hint = hint or did_you_mean(name, layers) or elsewhere.LIST
-        raise click.BadParameter(f"there is no layer called {name}; {hint}")
+        raise click.BadParameter(f"there is no layer called `{name}`; {hint}")

@@ -54,7 +54,7 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
             _enable(name, specs)
         for path in search_path:
             if not os.path.isdir(path):
-                reason = f"{printable(path)} is no folder"
+                reason = f"`{printable(path)}` is no folder"
                 raise click.BadParameter(reason, param_hint="--search-path")
         return Reading(_limits(limit), search_path, layers)
 
@@ -132,9 +132,8 @@ def _limits(changes: tuple[str, ...]) -> Limits:
     for change in changes:
         name, equals, number = change.partition("=")
         if not equals or len(number) > 19 or not re.fullmatch("[0-9]+(_[0-9]+)*", number):
-            raise click.BadParameter(
-                f"{change} is not NAME=N, as in layers=1000000", param_hint="--limit"
-            )
+            reason = f"`{change}` is not NAME=N, as in layers=1000000"
+            raise click.BadParameter(reason, param_hint="--limit")
         values[name] = int(number)
     try:
         return Limits().with_changes(values)
@@ -147,8 +146,8 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or name in pairs:
-            reason = f"{text} is given twice" if name in pairs else f"{text} is not NAME=VALUE"
-            raise click.BadParameter(reason, param_hint=option)
+            reason = "is given twice" if name in pairs else "is not NAME=VALUE"
+            raise click.BadParameter(f"`{text}` {reason}", param_hint=option)
         pairs[name.strip()] = value.strip()
     return pairs
 
@@ -166,7 +165,7 @@ def shape_of(text: str) -> tuple[int | str, ...]:
         elif re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part.strip(), re.ASCII):
             sizes.append(part.strip())
         else:
-            raise click.BadParameter(f"{text} is no shape, as in 3x224x224", param_hint="--input")
+            raise click.BadParameter(f"`{text}` is no shape, as in 3x224x224", param_hint="--input")
     return tuple(sizes)
 
 

@@ -176,3 +176,30 @@ def test_a_search_path_lets_imports_out(archdsl: Command, tmp_path: Path) -> Non
 
     assert archdsl("check", own / "n.arch").status == 1
     assert archdsl("check", own / "n.arch", "--search-path", shared).status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["count", ""], '"" does not exist'),
+        (["check", " "], '" " does not exist'),
+        (["count", "lenet5", "-p", ""], "`` is not NAME=VALUE"),
+        (["count", "lenet5", "--input", ""], "`` is not NAME=VALUE"),
+        (["count", "lenet5", "--input", "image="], "`` is no shape"),
+        (["count", "lenet5", "--limit", ""], "`` is not NAME=N"),
+        (["count", "lenet5", "--limit", "=3"], "no limit called ``"),
+        (["count", "lenet5", "--search-path", ""], "`` is no folder"),
+        (["count", "lenet5", "--layers", ""], "`` is not the name of a Python module"),
+        (["count", "lenet5", "--freeze", ""], "is called ``"),
+        (["draw", "lenet5", "-o", "x.svg", "--unfold", ""], "no block `` to unfold"),
+        (["draw", "lenet5", "-o", "x.svg", "--engine", ""], "and not ``"),
+        (["layers", ""], "no layer called ``"),
+    ],
+)
+def test_what_was_given_is_seen_though_it_is_empty(
+    archdsl: Command, arguments: list[str], said: str
+) -> None:
+    result = archdsl(*arguments)
+
+    assert result.status in (1, 2)
+    assert said in result.error

@@ -152,7 +152,7 @@ def test_free_sizes(archdsl: Command) -> None:
         (["small.arch:tiny", "-p", "classes=x"], 1, "there is no value called `x`"),
         (["small.arch:tiny", "-p", "classes=0"], 1, "must be a positive integer"),
         (["small.arch:wide", "-p", "width=3"], 1, "width"),
-        (["small.arch:tiny", "-p", "classes"], 2, "classes is not NAME=VALUE"),
+        (["small.arch:tiny", "-p", "classes"], 2, "`classes` is not NAME=VALUE"),
         (["small.arch:tiny", "-p", "classes=1", "-p", "classes=2"], 2, "given twice"),
         (["small.arch:tiny", "--input", "image=3x0x4"], 2, "is no shape"),
         (["small.arch:tiny", "--input", "image=3x4"], 1, "has 3 axes"),

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 MOST_DRAWN = 2_000  # boxes; beyond that Graphviz takes minutes, and nobody sees anything
 MOST_SHARP = 200  # boxes of a PNG at its full size; more would be a hundred million dots
 MOST_IN_PAGE = 20_000  # layers, folded or not: some 10 MB
+MOST_NAMED = 8  # blocks, where one is asked for that is none
+NONE = "this network has layers alone, and no block or group"
 DIRECTIONS = ("TB", "LR")
 MEDIA_TYPES = {
     "svg": "image/svg+xml",
@@ -192,11 +194,21 @@ def check(checked: CheckedGraph, format: str, choices: Choices) -> None:
             wrong.append(BadChoice(option=option, value=str(value), choices=tuple(values)))
     for path in choices.unfold:
         name = path.removesuffix(f".{EVERYTHING}")
-        if path != EVERYTHING and name not in checked.scopes:
-            nearest = tuple(get_close_matches(name, checked.scopes, 2))
-            wrong.append(UnknownPath(path=path, nearest=nearest))
+        if path != EVERYTHING and not (name and name in checked.scopes):
+            wrong.append(UnknownPath(path=path, hint=_what_unfolds(name, checked)))
     if wrong:
         raise ArchError(*wrong)
+
+
+def _what_unfolds(name: str, checked: CheckedGraph) -> str:
+    """Say what can be unfolded where a name can't be."""
+    if name in checked.nodes:
+        return f"`{name}` is a layer, and has nothing inside"
+    scopes = [scope for scope in checked.scopes if scope]
+    if nearest := get_close_matches(name, scopes, 2):
+        return f"did you mean `{'` or `'.join(nearest)}`?"
+    shown, more = "`, `".join(scopes[:MOST_NAMED]), len(scopes) - MOST_NAMED
+    return f"blocks are `{shown}`" + (f" and {more} more" if more > 0 else "") if scopes else NONE
 
 
 def view_of(checked: CheckedGraph, choices: Choices) -> View:

@@ -87,10 +87,8 @@ class UnknownPath(Diagnostic):
 
     code = "E0705"
     text = "there is no block `{path}` to unfold"
-    mend = "did you mean `{nearest:` or `}`?"
 
     path: str
-    nearest: tuple[str, ...]
 
 
 class BadChoice(Diagnostic):

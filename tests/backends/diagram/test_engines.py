@@ -139,6 +139,28 @@ def test_wrong_choices_are_reported_together() -> None:
     assert "did you mean `layer1.0`" in text
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("layer2.O", "did you mean `layer2.1` or `layer2.0`?"),
+        ("conv1", "`conv1` is a layer, and has nothing inside"),
+        ("c0", "blocks are `layer1`, `layer1.0`, `layer1.0.downsample`, `layer1.1`, `layer1.2`, "
+         "`layer2`, `layer2.0`, `layer2.0.downsample` and 1 more"),
+        ("", "blocks are `layer1`, "),
+        (".*", "blocks are `layer1`, "),
+    ],
+)  # fmt: skip
+def test_what_is_no_block_is_answered_with_what_is_one(path: str, hint: str) -> None:
+    text = message(lambda: draw(resnet((3, 2)), unfold=[path]))
+
+    assert f"there is no block `{path}` to unfold" in text
+    assert hint in text
+
+
+def test_a_network_of_layers_alone_has_nothing_to_unfold() -> None:
+    assert "has layers alone" in message(lambda: draw(small(), unfold=["c0"]))
+
+
 def test_too_many_boxes_are_refused_with_a_depth_that_fits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

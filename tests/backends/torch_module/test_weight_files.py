@@ -694,10 +694,10 @@ def test_the_command_renames(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--rename", "x", "--weights", "w"], "x is not OLD=NEW, as in 'module.*=*'"),
-        (["--rename", "=x", "--weights", "w"], "=x is not OLD=NEW"),
-        (["--rename", "x=", "--weights", "w"], "x= is not OLD=NEW"),
-        (["--rename", "x=y", "--rename", "x=z", "--weights", "w"], "x=z is given twice"),
+        (["--rename", "x", "--weights", "w"], "`x` is not OLD=NEW, as in 'module.*=*'"),
+        (["--rename", "=x", "--weights", "w"], "`=x` is not OLD=NEW"),
+        (["--rename", "x=", "--weights", "w"], "`x=` is not OLD=NEW"),
+        (["--rename", "x=y", "--rename", "x=z", "--weights", "w"], "`x=z` is given twice"),
         (["--rename", "x=y"], "--rename is about weights: give them with --weights FILE"),
         (["--allow-mismatch", "x"], "--allow-mismatch is about weights"),
     ],
