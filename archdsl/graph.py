@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from archdsl.diagnostics import Diagnostic, Span, Use
 from archdsl.layers.base import Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
@@ -96,14 +96,120 @@ class Node:
         return self.layer.word or type(self.layer).__name__
 
 
-@dataclass(frozen=True, slots=True)
 class Output:
-    """An output of a network: its name, the node that gives it, and when it does."""
+    """An output of a network: its name, the node that gives it, and when it does.
 
-    name: str
-    node: str
-    training_only: bool
-    span: Span
+    Attributes:
+        number: place of the node in the graph.
+    """
+
+    __slots__ = ("_node", "name", "number", "span", "training_only")
+
+    def __init__(
+        self,
+        name: str,
+        node: str | Callable[[int], str],
+        training_only: bool,
+        span: Span,
+        number: int = -1,
+    ) -> None:
+        """Make an output; a function tells the name of its node by the number."""
+        self.name = name
+        self._node = node
+        self.training_only = training_only
+        self.span = span
+        self.number = number
+
+    @property
+    def node(self) -> str:
+        """Name of the node that gives it."""
+        if not isinstance(self._node, str):
+            self._node = self._node(self.number)
+        return self._node
+
+    def __repr__(self) -> str:
+        return f"<Output {self.name} of {self.node}>"
+
+
+class Arrays(NamedTuple):
+    """What there is to know of nodes by their number, less what they are called.
+
+    Most analyses need no more, and a node takes far less time so. Layers, and facts, that are
+    equal are mostly the same object.
+
+    Attributes:
+        reads: the numbers of the nodes that each reads.
+        shares: for `reuse`, the number of the node whose module is applied again, by its own.
+    """
+
+    layers: list[Layer]
+    facts: list[Facts]
+    reads: list[tuple[int, ...]]
+    shares: Mapping[int, int]
+
+
+V = TypeVar("V")
+
+
+class Later(Mapping[str, V]):
+    """A mapping that is made when something in it is asked for. Its size may be known before."""
+
+    def __init__(self, make: Callable[[], Mapping[str, V]], size: int | None = None) -> None:
+        self._make = make
+        self._made: Mapping[str, V] | None = None
+        self._size = size
+
+    @property
+    def made(self) -> Mapping[str, V]:
+        """All of it."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __getitem__(self, name: str) -> V:
+        return self.made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.made)
+
+    def __len__(self) -> int:
+        return len(self.made) if self._size is None else self._size
+
+    def keys(self) -> KeysView[str]:
+        return self.made.keys()
+
+    def values(self) -> ValuesView[V]:
+        return self.made.values()
+
+    def items(self) -> ItemsView[str, V]:
+        return self.made.items()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.made.get(name, default)
+
+
+class Nodes(Later[Node]):
+    """Nodes that are made when one is asked for. What has no name of them is known before."""
+
+    def __init__(
+        self, make: Callable[[], Mapping[str, Node]], size: int, arrays: Callable[[], Arrays]
+    ) -> None:
+        super().__init__(make, size)
+        self.arrays = arrays
+
+
+def _arrays(nodes: Mapping[str, Node]) -> Arrays:
+    numbers = {name: number for number, name in enumerate(nodes)}
+    shares = {numbers[node.name]: numbers[node.shares] for node in nodes.values() if node.shares}
+    return Arrays(
+        [node.layer for node in nodes.values()],
+        [node.facts for node in nodes.values()],
+        [tuple([numbers[name] for name in node.inputs]) for node in nodes.values()],
+        shares,
+    )
 
 
 @dataclass(frozen=True)
@@ -122,7 +228,7 @@ class Graph:
         registered: labels by the scope's name, in the order in which their modules stand in the
             state_dict, where the spec says so with `register`; elsewhere it is that of the nodes.
         declared: what the spec itself says of the inputs whose shape was given from outside.
-        files: that it was made of, as they were read.
+        contents: of the files that it was made of, as they were read.
         trace: how its numbers came about, where they were followed: for what compiles.
     """
 
@@ -135,7 +241,7 @@ class Graph:
     scopes: Mapping[str, Scope]
     span: Span
     agreements: tuple[tuple[Size, Size], ...] = ()
-    files: tuple[bytes, ...] = field(default=(), repr=False)
+    contents: tuple[bytes, ...] = field(default=(), repr=False)
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     declared: Mapping[str, Shape] = field(default_factory=dict)
     trace: Trace | None = None
@@ -144,14 +250,27 @@ class Graph:
         return f"<{type(self).__name__} of {self.name}: {len(self.nodes):,} nodes>"
 
     @cached_property
+    def arrays(self) -> Arrays:
+        """What there is to know of its nodes by their number, less their names."""
+        return self.nodes.arrays() if isinstance(self.nodes, Nodes) else _arrays(self.nodes)
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """The numbers of the nodes that give its outputs."""
+        if all(output.number >= 0 for output in self.outputs):
+            return tuple(output.number for output in self.outputs)
+        numbers = {name: number for number, name in enumerate(self.nodes)}
+        return tuple(numbers[output.node] for output in self.outputs)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of its files, each after its length, in hexadecimal; "" if it comes of none."""
         from hashlib import sha256  # which takes milliseconds that only what compiles needs
 
         whole = sha256()
-        for data in self.files:
+        for data in self.contents:
             whole.update(len(data).to_bytes(8, "big") + data)
-        return whole.hexdigest() if self.files else ""
+        return whole.hexdigest() if self.contents else ""
 
     def members(self) -> set[str]:
         """Names of the nodes that are modules, or tensors of the network's own."""

@@ -11,7 +11,6 @@ from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate.ahead import require_affordable
 from archdsl.elaborate.errors import BadNetwork, Problem, UnknownName
 from archdsl.elaborate.expressions import evaluate
-from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.network import (
     bodies,
     default_network,
@@ -23,6 +22,7 @@ from archdsl.elaborate.network import (
 from archdsl.elaborate.structure import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
 from archdsl.elaborate.wording import nearest
+from archdsl.elaborate.world import FileSetting, World
 from archdsl.given_shapes import compare, suspicious
 from archdsl.graph import CheckedGraph, Graph
 from archdsl.layers.base import Layer
@@ -32,6 +32,7 @@ from archdsl.layers.traced import Trace
 from archdsl.limits import Limits, OverLimit
 from archdsl.sources import Reader, locate, shipped_item
 from archdsl.syntax import ast
+from archdsl.syntax.spec_file import SpecFile
 
 Shapes = Mapping[str, tuple[Size | str, ...]]
 
@@ -90,25 +91,25 @@ class Spec:
         self.limits = limits or Limits()
         self.layers = Registry(layers)
         self.reader = Reader(self.limits, search)
-        self.module = self.reader.read(path)
+        self.file = self.reader.read(path)
         self.problems = [
             diagnostic
-            for module in self.reader.modules.values()
-            for diagnostic in map(_with_shipped, review(module, self.layers))
+            for file in self.reader.files.values()
+            for diagnostic in map(_with_shipped, review(file, self.layers))
         ]
-        if any(module.ambiguous for module in self.reader.modules.values()):
+        if any(file.ambiguous for file in self.reader.files.values()):
             self.require_sound()  # what networks there are is not known
         self.steps = 0
         self.nodes = 0
         self._given = World(self.layers, self.limits)  # where values from outside are worked out
         self.asked = network
         stem = os.path.splitext(os.path.basename(path))[0]
-        self.network = network or default_network(self.module, stem)
+        self.network = network or default_network(self.file, stem)
 
     @property
     def networks(self) -> list[str]:
         """Names of the networks that the file defines, in its order."""
-        return network_names(self.module)
+        return network_names(self.file)
 
     def is_complete(self, network: str) -> bool:
         """Tell whether a network can be worked out without further values."""
@@ -125,11 +126,11 @@ class Spec:
                 default = f" = {span.source.text[span.start : span.end]}"
             parts.append(f"{one.name}{kind}{default}")
         signature = f"{network}({', '.join(parts)})" if parts else network
-        return signature, description_of(self.module, network)
+        return signature, description_of(self.file, network)
 
     def _parameters(self, network: str) -> Sequence[ast.Parameter]:
         try:
-            return open_parameters(self.module, network)
+            return open_parameters(self.file, network)
         except Problem as error:
             raise ArchError([error.diagnostic]) from None
 
@@ -186,7 +187,7 @@ class Spec:
 
     def _expression(self, path: str, text: str, kind: str) -> Value:
         world = self._given
-        setting = FileSetting(world, self.module)
+        setting = FileSetting(world, self.file)
         node = self.reader.parser.expression(Source(path, text))
         try:
             return evaluate(node, setting, self.limits.steps)
@@ -194,7 +195,7 @@ class Spec:
             wrong = error.diagnostic
             first = wrong.span is not None and wrong.span.start == 0
             if kind == "block" and first and isinstance(wrong, UnknownName):
-                known = tuple(world.block_names(self.module))
+                known = tuple(world.block_names(self.file))
                 wrong = UnknownName(
                     span=wrong.span, what="layer or block", name=wrong.name, known=known
                 )
@@ -218,16 +219,16 @@ class Spec:
         """
         name = network or self.network
         if name is None:
-            path = self.module.source.path
+            path = self.file.source.path
             hint = "networks begin with `network name { ... }`"
             raise ArchError([BadNetwork(span=None, reason=f"{path} defines no network", hint=hint)])
         world = World(self.layers, self.limits)
-        files = tuple(self.reader.files)
+        contents = tuple(self.reader.contents)
         again = _Again(
-            self.layers, self.limits, self.module, name, parameters or {}, shapes or {}, files
+            self.layers, self.limits, self.file, name, parameters or {}, shapes or {}, contents
         )
         try:
-            graph = elaborate(world, self.module, name, parameters or {}, shapes or {}, files)
+            graph = elaborate(world, self.file, name, parameters or {}, shapes or {}, contents)
         except ArchError as error:
             found = in_order([*self.problems, *error.diagnostics])
             if not any(isinstance(one, OverLimit) for one in found):  # else it takes long again
@@ -235,14 +236,14 @@ class Spec:
             raise ArchError(found) from None
         finally:
             self.steps += self.limits.steps - world.steps_left
-            self.nodes += len(world.nodes)
+            self.nodes += world.recorder.nodes
         self.require_sound()
         return replace(check(graph), again=again, warnings=tuple(compare(graph, again.with_shapes)))
 
     def require_affordable(self, networks: Sequence[str]) -> None:
         """Raise ArchError if it is clear from the text that networks are too much together."""
         try:
-            require_affordable(World(self.layers, self.limits), bodies(self.module, networks))
+            require_affordable(World(self.layers, self.limits), bodies(self.file, networks))
         except Problem as error:
             raise ArchError([error.diagnostic]) from None
 
@@ -271,24 +272,23 @@ class _Again:
 
     layers: Registry
     limits: Limits
-    module: Module
+    file: SpecFile
     network: str
     parameters: Mapping[str, Value]
     shapes: Shapes
-    files: tuple[bytes, ...]
+    contents: tuple[bytes, ...]
 
     def with_shapes(self, shapes: Shapes) -> Graph | None:
         """Return the graph for other shapes of inputs, or None where they can't be worked out."""
         world = World(self.layers, self.limits)
         try:
-            return elaborate(world, self.module, self.network, self.parameters, shapes)
+            return elaborate(world, self.file, self.network, self.parameters, shapes)
         except ArchError:
             return None
 
     def __call__(self, others: Mapping[str, Value], traces: bool = False) -> CheckedGraph:
-        world = World(self.layers, self.limits)
-        world.trace = Trace() if traces else None
+        world = World(self.layers, self.limits, Trace() if traces else None)
         parameters = {**self.parameters, **others}
         return check(
-            elaborate(world, self.module, self.network, parameters, self.shapes, self.files)
+            elaborate(world, self.file, self.network, parameters, self.shapes, self.contents)
         )

@@ -11,12 +11,12 @@ from functools import cache
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable, visible
 from archdsl.elaborate.errors import UnknownName
 from archdsl.elaborate.known_names import item_names
-from archdsl.elaborate.modules import Module
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.limits import Limits, OverLimit
 from archdsl.reading import read_regular, reason_of
 from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser
+from archdsl.syntax.spec_file import SpecFile
 
 SUFFIX = ".arch"
 IMPORT_LIMITS = ("files", "import_depth")
@@ -131,11 +131,11 @@ class Reader:
         self.limits = limits
         self.search = [os.path.realpath(folder) for folder in search]
         self.parser = Parser(limits)
-        self.files: list[bytes] = []  # as they were read, in that order
-        self.modules: dict[str, Module] = {}
+        self.contents: list[bytes] = []  # as they were read, in that order
+        self.files: dict[str, SpecFile] = {}
         self.bytes_left = 8 * limits.file_bytes
 
-    def read(self, path: str) -> Module:
+    def read(self, path: str) -> SpecFile:
         """Return a spec with everything that it imports.
 
         Raises:
@@ -143,48 +143,48 @@ class Reader:
         """
         text = self._text(path, path, None)
         root = os.path.dirname(os.path.realpath(path))
-        return self._module(path, os.path.realpath(path), text, root, ())
+        return self._file(path, os.path.realpath(path), text, root, ())
 
-    def _module(self, shown: str, real: str, text: str, root: str, way: tuple[str, ...]) -> Module:
+    def _file(self, shown: str, real: str, text: str, root: str, way: tuple[str, ...]) -> SpecFile:
         program = self.parser.parse(Source(shown, text))
-        module = Module(program.source, program)
+        file = SpecFile(program.source, program)
         for name, item, _ in item_names(program):
-            if module.items.setdefault(name, item) is not item:
-                module.ambiguous.add(name)  # for the review to say
-        self.modules[real] = module
+            if file.items.setdefault(name, item) is not item:
+                file.ambiguous.add(name)  # for the review to say
+        self.files[real] = file
         for item in program.items:
             if isinstance(item, ast.Import):
-                self._import(module, item, real, root, (*way, real))
-        return module
+                self._import(file, item, real, root, (*way, real))
+        return file
 
     def _import(
-        self, module: Module, item: ast.Import, importer: str, root: str, way: tuple[str, ...]
+        self, file: SpecFile, item: ast.Import, importer: str, root: str, way: tuple[str, ...]
     ) -> None:
-        shown, real = self._resolve(item, module.source.path, importer, root)
+        shown, real = self._resolve(item, file.source.path, importer, root)
         if real in way:
-            ring = [self.modules[one].source.path for one in way[way.index(real) :]]
+            ring = [self.files[one].source.path for one in way[way.index(real) :]]
             ring.append(ring[0])
             raise ArchError(ImportRing(item.span, ring=tuple(map(printable, ring))))
-        if real not in self.modules:
+        if real not in self.files:
             self._check_number(item, way)
             text = self._text(real, shown, item.span)
             try:
-                self._module(shown, real, text, root, way)
+                self._file(shown, real, text, root, way)
             except ArchError as error:
                 raise self._unquoted(error, shown, item) from None
-        other = self.modules[real]
+        other = self.files[real]
         for name in item.names:
             if other.find(name.name) is None:
                 known = (*other.items, *other.imported)
                 what = f"item of {printable(shown)}"
                 raise ArchError(UnknownName(name.span, what=what, name=name.name, known=known))
-            if name.alias in module.items or name.alias in module.imported:
-                module.ambiguous.add(name.alias)
-            module.imported[name.alias] = other, name.name
+            if name.alias in file.items or name.alias in file.imported:
+                file.ambiguous.add(name.alias)
+            file.imported[name.alias] = other, name.name
 
     def _check_number(self, item: ast.Import, way: tuple[str, ...]) -> None:
         for limit, number, asks in (
-            ("files", len(self.modules), "there are too many imported files"),
+            ("files", len(self.files), "there are too many imported files"),
             ("import_depth", len(way), f"imports lead {len(way)} files deep"),
         ):
             if number > getattr(self.limits, limit):
@@ -255,7 +255,7 @@ class Reader:
             asks = f"{printable(shown)} has more than {most:,} bytes"
             raise ArchError(self.limits.over("file_bytes", asks, span, needed=len(data)))
         self.bytes_left -= len(data)
-        self.files.append(data)
+        self.contents.append(data)
         try:
             return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
         except UnicodeDecodeError as error:

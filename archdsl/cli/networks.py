@@ -23,7 +23,7 @@ def command(specs: tuple[str, ...], reading: Reading) -> None:
     for number, name in enumerate(names):
         spec = reading.spec(name)
         if len(names) > 1:
-            click.echo(("\n" if number else "") + printable(spec.module.source.path))
+            click.echo(("\n" if number else "") + printable(spec.file.source.path))
         indent = "  " if len(names) > 1 else ""
         for network in [spec.asked] if spec.asked else spec.networks:
             signature, text = spec.describe(network)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import Problem
-from archdsl.elaborate.modules import COST_OF_CALL, Module, World
+from archdsl.elaborate.world import COST_OF_CALL, World
 from archdsl.limits import LARGEST
 from archdsl.syntax import ast
+from archdsl.syntax.spec_file import SpecFile
 
 
 class Least(NamedTuple):
@@ -54,25 +55,25 @@ class Ahead:
         self._parts: dict[int, _Part] = {}  # by declaration
         self._known: dict[int, Least] = {}
 
-    def network(self, declaration: ast.Network, module: Module) -> Least:
+    def network(self, declaration: ast.Network, file: SpecFile) -> Least:
         """Return what a network takes at least."""
         inputs = sum(isinstance(one, ast.Input) for one in declaration.body.statements)
-        return self._of(declaration, module).plus(Least(inputs))
+        return self._of(declaration, file).plus(Least(inputs))
 
-    def costliest(self, declaration: ast.Network, module: Module) -> Span:
+    def costliest(self, declaration: ast.Network, file: SpecFile) -> Span:
         """Return the place of the statement of a network that makes the most layers."""
         most, place = -1, declaration.span
         for statement in declaration.body.statements:
             body = declaration.body._replace(statements=(statement,))
-            part = _part(body, _bound(declaration), _plain_range(module))
-            layers = self._sum(part, module).layers
+            part = _part(body, _bound(declaration), _plain_range(file))
+            layers = self._sum(part, file).layers
             if layers > most:
                 most, place = layers, statement.span
         return place
 
-    def _of(self, declaration: ast.Network | ast.Block, module: Module) -> Least:
+    def _of(self, declaration: ast.Network | ast.Block, file: SpecFile) -> Least:
         """Work out a declaration after all that it uses, without recursion."""
-        under_way: list[tuple[ast.Network | ast.Block, Module]] = [(declaration, module)]
+        under_way: list[tuple[ast.Network | ast.Block, SpecFile]] = [(declaration, file)]
         began: set[int] = set()
         while under_way:
             one, home = under_way[-1]
@@ -94,21 +95,21 @@ class Ahead:
                     under_way.append(used)
         return self._known[id(declaration)]
 
-    def _sum(self, part: _Part, module: Module) -> Least:
+    def _sum(self, part: _Part, file: SpecFile) -> Least:
         total = part.own
         for name, times in part.uses.items():
-            used = _block(module, name)
+            used = _block(file, name)
             if used is not None:
                 inside = self._known.get(id(used[0]), Least(exact=False))
                 total = total.plus(inside.plus(Least(0, COST_OF_CALL)), times)
-            elif module.find(name) is None and self.world.layers.get(name) is not None:
+            elif file.find(name) is None and self.world.layers.get(name) is not None:
                 total = total.plus(Least(1), times)
             else:
                 total = total.plus(Least(exact=False))
         return total
 
 
-def require_affordable(world: World, networks: list[tuple[ast.Network, Module]]) -> None:
+def require_affordable(world: World, networks: list[tuple[ast.Network, SpecFile]]) -> None:
     """Refuse networks that surely take more than the limits allow, all of them together.
 
     Raises:
@@ -133,15 +134,15 @@ def require_affordable(world: World, networks: list[tuple[ast.Network, Module]])
         raise Problem(world.limits.over(limit, asks, ahead.costliest(*worst), needed=number))
 
 
-def _block(module: Module, name: str) -> tuple[ast.Block, Module] | None:
+def _block(file: SpecFile, name: str) -> tuple[ast.Block, SpecFile] | None:
     """Return the block that a name means in a file, and the file that it is written in."""
     for _ in range(64):  # names of names
-        found = module.find(name)
+        found = file.find(name)
         if found is None:
             return None
-        module, item = found
+        file, item = found
         if isinstance(item, ast.Block):
-            return item, module
+            return item, file
         if not isinstance(item, ast.BlockAlias):
             return None
         name = item.call.name.name
@@ -152,8 +153,8 @@ def _bound(declaration: ast.Network | ast.Block) -> set[str]:
     return {parameter.name for parameter in declaration.parameters}
 
 
-def _plain_range(module: Module) -> bool:
-    return module.find("range") is None
+def _plain_range(file: SpecFile) -> bool:
+    return file.find("range") is None
 
 
 def _part(body: ast.Body, bound: set[str], plain_range: bool) -> _Part:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from archdsl.diagnostics import ArchError, Diagnostic, Label, Span
+from archdsl.diagnostics import Label, Span
 from archdsl.elaborate import merges, stages
-from archdsl.elaborate.binding import Signature
+from archdsl.elaborate.bodies import Again, Made
 from archdsl.elaborate.errors import BadLabel, BadValue, NameClash, Problem, Spoiled
 from archdsl.elaborate.expressions import bind_targets, evaluate, problem
-from archdsl.elaborate.frames import Branched, Frame
+from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import declare, open_scope, register, single
-from archdsl.elaborate.modules import World
-from archdsl.elaborate.naming import Entry
+from archdsl.elaborate.naming import Entry, Flow, Turns
 from archdsl.elaborate.own_tensors import own_tensor
-from archdsl.elaborate.recording import Record, Recorder
 from archdsl.elaborate.tracing import follow_let, follow_loop
 from archdsl.elaborate.values import SPOILED, ValueProblem, integer, sequence, truth
-from archdsl.layers.base import Layer, Shapes
-from archdsl.limits import OverLimit
+from archdsl.elaborate.world import World
 from archdsl.syntax import ast
 
-MOST_ERRORS = 20
 COST_OF_BRANCH = 4  # in steps
-MOST_REPORTS = 200  # of the same errors, in loops
-# A body under way. It yields the bodies inside it, so that nesting costs no Python stack.
-Work = Generator[tuple[Any, Frame], None, None]
 
 
-Operate = Callable[["Elaborator", Any, ast.Stage, Frame], Work | None]
+Operate = Callable[[Any, ast.Stage, Frame], Work | None]
 OPERATIONS: dict[type, Operate] = {
     ast.Call: stages.call,
     ast.Group: stages.group,
@@ -45,14 +38,9 @@ OPERATIONS: dict[type, Operate] = {
 class Elaborator:
     """Makes the nodes of a network; what is wrong is collected, and what depends on it skipped."""
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.recorder = recorder
-        self.errors: list[Diagnostic] = []
-        self._seen: set[tuple[str, Span | None]] = set()
-        self._reports = 0
-        self.signatures: dict[type[Layer], Signature] = {}
-        self.made: dict[tuple[int, Shapes], int] = {}  # nodes, by a use without arguments
+        self.recorder = world.recorder
         self._handlers: dict[type, Callable[[Any, Frame], Work | None]] = {
             ast.Stage: self.stage,
             ast.Let: self.let,
@@ -66,36 +54,16 @@ class Elaborator:
             ast.Registered: self.registered,
         }
 
-    def report(self, diagnostic: Diagnostic) -> None:
-        """Keep a diagnostic; the same thing at the same place is said once, loops or not."""
-        key = diagnostic.code, diagnostic.span
-        self._reports += 1
-        if key not in self._seen:
-            self._seen.add(key)
-            self.errors.append(diagnostic)
-        if (
-            len(self.errors) >= MOST_ERRORS
-            or self._reports >= MOST_REPORTS
-            or isinstance(diagnostic, OverLimit)
-        ):
-            raise ArchError(self.errors)
-
-    def run(self, work: Work, frame: Frame) -> None:
+    def run(self, body: ast.Body, frame: Frame) -> None:
         """Work through a body and all bodies inside it."""
-        stack = [(work, frame)]
+        stack = [(self.body(body, frame), frame)]
         while stack:
             work, frame = stack[-1]
             try:
-                stack.append(next(work))
+                inner, inside = next(work)
+                stack.append((self.body(inner, inside), inside))
             except StopIteration:
                 stack.pop()
-            except Spoiled:
-                stack.pop()
-                frame.flowing = None
-            except Problem as error:
-                stack.pop()
-                frame.flowing = None
-                self.report(error.diagnostic)
 
     def body(self, body: ast.Body, frame: Frame) -> Work:
         """Work out the statements of a body."""
@@ -108,10 +76,20 @@ class Elaborator:
                 frame.flowing = None
             except Problem as error:
                 frame.flowing = None
-                self.report(error.diagnostic)
+                self.world.report(error.diagnostic)
             else:
                 if work is not None:
-                    yield work, frame
+                    yield from self.statement(work, frame)
+
+    def statement(self, work: Work, frame: Frame) -> Work:
+        """Go through the bodies in a statement; what is wrong with it spoils no other."""
+        try:
+            yield from work
+        except Spoiled:
+            frame.flowing = None
+        except Problem as error:
+            frame.flowing = None
+            self.world.report(error.diagnostic)
 
     def let(self, statement: ast.Let, frame: Frame) -> None:
         try:
@@ -123,7 +101,7 @@ class Elaborator:
             for target in statement.targets:
                 frame.names.given[target.name] = SPOILED
             if isinstance(error, Problem):
-                self.report(error.diagnostic)
+                self.world.report(error.diagnostic)
 
     def for_loop(self, statement: ast.For, frame: Frame) -> Work:
         source = evaluate(statement.source, frame, frame.most)
@@ -135,7 +113,7 @@ class Elaborator:
             for item in turns:
                 inner = frame.turn()
                 bind_targets(statement.targets, item, inner.names, frame.most)
-                yield self.body(statement.body, inner), inner
+                yield statement.body, inner
                 frame.after(inner)
         except ValueProblem as error:
             raise problem(error, statement.source.span, frame.trail) from None
@@ -150,16 +128,22 @@ class Elaborator:
             reason = f"a body can't be repeated {count} times"
             raise Problem(BadValue(span=statement.turns.span, trail=frame.trail, reason=reason))
         self.world.step(statement.span, count)
-        before = len(self.recorder.records)
         if self.world.trace is not None:
             follow_loop(self.world.trace, statement, count, frame)
+        before = _Mark.of(frame)
         for turn in range(count):
             inner = frame.turn()
-            yield self.body(statement.body, inner), inner
+            yield statement.body, inner
             frame.after(inner)
+            after, more = _Mark.of(frame), count - 1 - turn
             if turn == 0:  # all turns are alike, so what they come to is known now
-                more = (count - 1) * (len(self.recorder.records) - before)
-                self.recorder.reserve(more, statement.span, frame.trail)
+                self.recorder.reserve(
+                    more * (after.size - before.size), statement.span, frame.trail
+                )
+            elif more and _is_like_further_ones(before, after, frame):
+                _repeat(before, after, more, statement.span, frame)
+                break
+            before = after
 
     def if_else(self, statement: ast.If, frame: Frame) -> Work:
         chosen = statement.otherwise
@@ -172,7 +156,7 @@ class Elaborator:
                 raise problem(error, condition.span, frame.trail) from None
         if chosen is not None:
             inner = frame.turn()
-            yield self.body(chosen, inner), inner
+            yield chosen, inner
             frame.after(inner)
 
     def branch(self, statement: ast.Branch, frame: Frame) -> Work:
@@ -188,9 +172,9 @@ class Elaborator:
             place, entry = open_scope(frame, statement.name)
         inner = frame.inner(place)
         inner.last = statement.span
-        first = len(self.recorder.records)
-        yield self.body(statement.body, inner), inner
-        end = len(self.recorder.records)
+        first = frame.body.size
+        yield statement.body, inner
+        end = frame.body.size
         if entry is not None:
             entry.flow = inner.flowing
         frame.branches.append(Branched(inner.flowing, Label(inner.last, ""), first, end))
@@ -229,18 +213,19 @@ class Elaborator:
     def output_aside(self, statement: ast.Output, entry: Entry, frame: Frame) -> Work:
         assert statement.body is not None
         inner = frame.inner()
-        yield self.body(statement.body, inner), inner
+        yield statement.body, inner
         entry.flow = inner.flowing
         single(entry.flow, "an output", statement.span, frame)
 
     def own_tensor(self, statement: ast.OwnTensor, frame: Frame) -> None:
         flowing = frame.flowing
         label, entry = declare(frame, statement.name, statement.span, positional=False)
-        layer = own_tensor(statement, frame, self.recorder)
+        layer = own_tensor(statement, frame)
         facts = self.recorder.infer(layer, ())
         last = label.rpartition(".")[2]
-        record = Record(label, last, layer, (), facts, frame.place.scope, statement.span, frame.way)
-        entry.flow = (self.recorder.add(record),)
+        opened = frame.place.opened
+        made = Made(label, last, layer, (), facts, opened, statement.span, frame.way)
+        entry.flow = (frame.make(made),)
         frame.flowing = flowing
 
     def registered(self, statement: ast.Registered, frame: Frame) -> None:
@@ -249,8 +234,69 @@ class Elaborator:
             try:
                 register(frame, path)
             except Problem as error:  # it makes nothing, so what follows is not spoiled
-                self.report(error.diagnostic)
+                self.world.report(error.diagnostic)
 
     def stage(self, statement: ast.Stage, frame: Frame) -> Work | None:
         operation = statement.operation
-        return OPERATIONS[type(operation)](self, operation, statement, frame)
+        return OPERATIONS[type(operation)](operation, statement, frame)
+
+
+class _Mark(NamedTuple):
+    """How far a body is when a turn of a loop begins, or ends."""
+
+    size: int
+    items: int
+    edges: int
+    position: int
+    references: int
+    errors: int
+    steps_left: int
+    flow: Flow
+
+    @staticmethod
+    def of(frame: Frame) -> _Mark:
+        body, world = frame.body, frame.world
+        return _Mark(
+            body.size, len(body.items), body.edges, frame.place.position, body.references,
+            len(world.errors), world.steps_left, frame.flowing,
+        )  # fmt: skip
+
+
+def _is_like_further_ones(before: _Mark, after: _Mark, frame: Frame) -> bool:
+    """Tell whether all further turns of a `repeat` are like the last.
+
+    What a turn makes follows from what flows when it begins, and from labels. So that is so where
+    it gave what it got, each tensor so many nodes later, and followed no label of its body.
+    """
+    size = after.size - before.size
+    if before.flow is None or after.flow is None or not size or before[4:6] != after[4:6]:
+        return False
+    if frame.world.trace is not None or frame.branches is not None or frame.place.registered:
+        return False
+    if after.flow != tuple([number + size for number in before.flow]):
+        return False
+    if min(before.flow, default=0) < before.size - size:
+        return False
+    pairs = [map(frame.body.facts, flow) for flow in (before.flow, after.flow)]
+    return all(
+        left.output == right.output and left.batched == right.batched
+        for left, right in zip(*pairs, strict=True)
+    )
+
+
+def _repeat(before: _Mark, after: _Mark, times: int, span: Span, frame: Frame) -> None:
+    """Make further turns of a loop, each as the last: they are not worked out again."""
+    size, edges = after.size - before.size, after.edges - before.edges
+    positions, place, body = after.position - before.position, frame.place, frame.body
+    steps = times * (before.steps_left - after.steps_left)
+    frame.recorder.count(times * size, times * edges, steps, span, lambda: frame.trail)
+    body.add(
+        Again(before.items, after.items, before.size, size, times, place.opened, positions),
+        times * size,
+    )
+    body.edges += times * edges
+    if positions:
+        place.turns.append(Turns(before.position, positions, times, size, before.size - size))
+        place.position += times * positions
+    assert frame.flowing is not None
+    frame.flowing = tuple([number + times * size for number in frame.flowing])

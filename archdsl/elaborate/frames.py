@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from archdsl.diagnostics import Label, Span, Use
+from archdsl.elaborate.bodies import Body, Made, Way
 from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Problem, Spoiled, UnknownLabel
 from archdsl.elaborate.expressions import Names, evaluate
-from archdsl.elaborate.modules import FileSetting, Module, World
 from archdsl.elaborate.naming import Entry, Flow, Place, fault_of
-from archdsl.elaborate.recording import Recorder, Way
+from archdsl.elaborate.recording import Recorder, cost_of
 from archdsl.elaborate.tracing import Inside
 from archdsl.elaborate.values import Tensors, integer
 from archdsl.elaborate.wording import written
+from archdsl.elaborate.world import FileSetting, World
 from archdsl.layers.base import Shape
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
+from archdsl.syntax.spec_file import SpecFile
 
 
 class Frame(FileSetting):
     """A body while its statements are worked out one after the other.
 
     Attributes:
+        body: what is made here is a part of it.
         flowing: the nodes that flow; None once something is wrong, until the flow is set anew.
         place: the scope that labels go to.
         branches: collects the branches of a merge, in whose body this is; None elsewhere.
         last: the stage whose result flows, and where it stands.
         maps: the tensors that the inputs of a block stand for, by name.
         home: the scope of the block or network that this belongs to; its outputs go there.
-        way: the same as `trail`, as nodes keep it.
+        way: the end of `trail` that lies in the body, as nodes keep it.
+        outside: how much of `trail` leads to the body.
         inside: the use of a block or the group that this belongs to, where numbers are followed.
     """
 
     def __init__(
         self,
         world: World,
-        module: Module,
+        file: SpecFile,
         recorder: Recorder,
+        body: Body,
         place: Place,
         flowing: Flow,
         span: Span,
         trail: tuple[Use, ...] = (),
         names: Names | None = None,
     ) -> None:
-        super().__init__(world, module, trail, names)
+        super().__init__(world, file, trail, names)
         self.recorder = recorder
+        self.body = body
         self.place = place
         self.flowing = flowing
         self.last = span
@@ -50,14 +58,16 @@ class Frame(FileSetting):
         self.maps: dict[str, Flow] = {}  # what the inputs of a block stand for
         self.home = place
         self.way: Way | None = None
+        self.outside = len(trail)
         self.inside: Inside | None = None
 
     def inner(self, place: Place | None = None) -> Frame:
         """Return a frame for a body inside this one, with the same flow."""
         frame = Frame(
             self.world,
-            self.module,
+            self.file,
             self.recorder,
+            self.body,
             place or self.place,
             self.flowing,
             self.last,
@@ -67,6 +77,7 @@ class Frame(FileSetting):
         frame.maps = self.maps
         frame.home = self.home
         frame.way = self.way
+        frame.outside = self.outside
         frame.inside = self.inside
         return frame
 
@@ -95,13 +106,22 @@ class Frame(FileSetting):
     def shape(self, number: int) -> Shape:
         """Return the shape of a node; where numbers are followed, as it is seen from here."""
         inside = self.inside
-        return self.recorder.shape(number) if inside is None else inside.shape(number)
+        return self.body.facts(number).output if inside is None else inside.shape(number)
 
     def shape_of(self, reference: ast.Reference) -> Tensors:
         flow = self.follow(reference)
         if flow is None:
             raise Spoiled
         return self.shapes(flow, "shape(...)")
+
+    # --- what is made -----------------------------------------------------------------------
+
+    def make(self, made: Made) -> int:
+        """Keep a node and return its number."""
+        characters = len(made.tail) + len(self.place.name) - len(self.home.name)
+        steps = cost_of(characters, made.facts)
+        self.recorder.count(1, len(made.inputs), steps, made.span, lambda: self.trail)
+        return self.body.make(made)
 
     # --- labels -----------------------------------------------------------------------------
 
@@ -136,6 +156,7 @@ class Frame(FileSetting):
     def find(self, path: ast.Path) -> Entry:
         """Return what a reference stands for."""
         parts = self.parts(path)
+        self.body.references += 1
         entry = self.place.find(parts)
         if entry is None:
             raise self.unknown(parts, path.span)
@@ -159,7 +180,7 @@ class Frame(FileSetting):
                 span=span,
                 trail=self.trail,
                 reference=".".join(parts),
-                inside=self.place.scope.name,
+                inside=self.place.name,
                 known=tuple(known),
                 outside=outside and self.place.find(parts[:1]) is None,
             )
@@ -200,6 +221,10 @@ class Frame(FileSetting):
             reason = f"there is no tensor number {index}: there are {len(flow)}, the first is 0"
             raise Problem(BadFlow(span=reference.span, trail=self.trail, reason=reason))
         return (flow[index],)
+
+
+# A body under way. It yields the bodies inside it, so that nesting costs no Python stack.
+Work = Generator[tuple[ast.Body, Frame], None, None]
 
 
 class Branched:

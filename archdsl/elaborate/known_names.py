@@ -8,11 +8,11 @@ from typing import Any
 from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Span
 from archdsl.elaborate import elsewhere
 from archdsl.elaborate.errors import UnknownName
-from archdsl.elaborate.modules import Module
 from archdsl.elaborate.operations import FUNCTIONS
 from archdsl.elaborate.wording import nearest
 from archdsl.layers.registry import Registry
 from archdsl.syntax import ast
+from archdsl.syntax.spec_file import SpecFile
 
 KINDS = {
     ast.Network: "network",
@@ -55,8 +55,8 @@ class Known(dict[str, Span]):
 class NameReview:
     """Reports the names of an expression, label or stage that nothing in reach has."""
 
-    def __init__(self, module: Module, layers: Registry) -> None:
-        self.module = module
+    def __init__(self, file: SpecFile, layers: Registry) -> None:
+        self.file = file
         self.layers = layers
         self.found: list[Diagnostic] = []
         self.labels: set[str] = set()  # of the item under review, as far as it was read
@@ -70,17 +70,17 @@ class NameReview:
         self.report(UnknownName(name.span, what=what, name=name.name, known=known, hint=hint))
 
     def block_name(self, name: ast.Name, known: Known) -> None:
-        if name.name in known or self.module.is_ambiguous(name.name):
+        if name.name in known or self.file.is_ambiguous(name.name):
             return
-        item = self.module.find(name.name)
+        item = self.file.find(name.name)
         if item is None and name.name in self.layers:
             return
         if item is not None and isinstance(item[1], ast.Block | ast.BlockAlias):
             return
         if item is not None and isinstance(item[1], ast.Let):
             return  # may hold a block
-        own = [*known, *self.module.imported]
-        for other, one, _ in item_names(self.module.program):
+        own = [*known, *self.file.imported]
+        for other, one, _ in item_names(self.file.program):
             if isinstance(one, ast.Block | ast.BlockAlias):
                 own.append(other)
         hint = "" if nearest(name.name, own) else self.elsewhere(name.name)
@@ -99,7 +99,7 @@ class NameReview:
         return elsewhere.layer(name)
 
     def arguments(self, call: ast.Call, known: Known) -> None:
-        kind = self.layers.get(call.name.name) if self.module.find(call.name.name) is None else None
+        kind = self.layers.get(call.name.name) if self.file.find(call.name.name) is None else None
         for argument in call.arguments:
             given = argument.value
             if (
@@ -107,7 +107,7 @@ class NameReview:
                 and kind is not None
                 and given.name not in known
                 and given.name in kind.model_fields
-                and self.module.find(given.name) is None
+                and self.file.find(given.name) is None
             ):
                 hint = f"give the argument a value: `{given.name} = ...`"
                 self.unknown("value", given, (), hint)
@@ -145,16 +145,16 @@ class NameReview:
                 self.expression(part, known)
 
     def value_name(self, node: ast.Name, known: Known) -> None:
-        item = self.module.find(node.name)
+        item = self.file.find(node.name)
         is_value = item is not None and isinstance(item[1], ast.Let | ast.Block | ast.BlockAlias)
         if node.name in known or is_value or (item is None and node.name in self.layers):
             return
-        if self.module.is_ambiguous(node.name):
+        if self.file.is_ambiguous(node.name):
             return
         hint = ""
         if node.name in FUNCTIONS or (item is not None and isinstance(item[1], ast.Function)):
             hint = f"`{node.name}` is a function: call it as `{node.name}(...)`"
-        own = (*known, *self.values(), *self.module.imported)
+        own = (*known, *self.values(), *self.file.imported)
         if not hint and not nearest(node.name, own):
             hint = elsewhere.value(node.name)
         if not hint and node.name in self.labels:
@@ -168,22 +168,22 @@ class NameReview:
 
     def values(self) -> Iterator[str]:
         """Yield the names of items that can stand in an expression."""
-        for name, item, _ in item_names(self.module.program):
+        for name, item, _ in item_names(self.file.program):
             if not isinstance(item, ast.Network | ast.NetworkAlias):
                 yield name
 
     def function_name(self, name: ast.Name, known: Known) -> None:
-        item = self.module.find(name.name)
+        item = self.file.find(name.name)
         if (
             name.name in known
             or name.name in FUNCTIONS
             or name.name in self.layers
-            or self.module.is_ambiguous(name.name)
+            or self.file.is_ambiguous(name.name)
             or (item is not None and isinstance(item[1], CALLED))
         ):
             return
         functions = [
-            n for n, one, _ in item_names(self.module.program) if isinstance(one, ast.Function)
+            n for n, one, _ in item_names(self.file.program) if isinstance(one, ast.Function)
         ]
         names = (*FUNCTIONS, *functions)
         hint = "" if nearest(name.name, names) else f"functions are {', '.join(names)}"

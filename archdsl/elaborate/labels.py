@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Iterator, Mapping
 from sys import intern
 
 from archdsl.diagnostics import Span
+from archdsl.elaborate.bodies import Body, Instance, Made
 from archdsl.elaborate.errors import BadFlow, BadLabel, BadStructure, NameClash, Problem
 from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.naming import Entry, Flow, Place
+from archdsl.elaborate.naming import Entry, Flow, Opened, Place
 from archdsl.elaborate.wording import did_you_mean, with_index, written
-from archdsl.graph import Scope
+from archdsl.layers.base import TorchModule, TorchTensor
+from archdsl.layers.tensor import InputTensor
 from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
@@ -35,7 +37,7 @@ def declare(
         for part in outer:
             place = step_into(place, part, path, frame)
     frame.place.position += positional
-    first = place.entries.get(last)
+    first = place.get(last)
     if first is not None:
         name = place.full_name(last)
         hint = ""
@@ -48,11 +50,11 @@ def declare(
 
 def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
     """Return the scope that a part of a dotted label names, which may be new."""
-    entry = place.entries.get(part)
+    entry = place.get(part)
     if entry is None:
         entry = place.enter(part, Entry(path.span, flow=()))
-        scope = Scope(place.full_name(part), place.scope, "", path.span)
-        return enter_scope(scope, entry, frame, around=place)
+        opened = Opened(part, place.opened, path.span)
+        return open_place(opened, place.full_name(part), entry, frame, place)
     if entry.place is None or not entry.place.open:
         stage, name = place.full_name(part), ".".join(map(str, path.parts))
         reason = f"`{stage}` is a stage already, and nothing can be added to it from outside"
@@ -65,13 +67,13 @@ def register(frame: Frame, path: ast.Path) -> None:
     place = frame.place
     *outer, last = frame.parts(path)
     for part in outer:
-        if part not in place.entries:
+        if place.get(part) is None:
             _keep_order(place, frame)
         place = step_into(place, part, path, frame)
     if first := _keep_order(place, frame).get(last):
         name, what = place.full_name(last), "places are registered for what is"
         raise Problem(NameClash(path.span, frame.trail, name=name, first=first, what=what))
-    if last in place.entries:
+    if place.get(last) is not None:
         reason = f"`{place.full_name(last)}` is made before this, and has its place there"
         hint = f"put `register {written(last)}` before that stage"
         raise Problem(BadStructure(path.span, frame.trail, reason=reason, hint=hint))
@@ -81,58 +83,97 @@ def register(frame: Frame, path: ast.Path) -> None:
 def _keep_order(place: Place, frame: Frame) -> dict[str, Span | None]:
     """Return the order of the labels of a scope, which is kept from now on."""
     if place.registered is None:
-        place.registered = dict.fromkeys(place.entries)
-        frame.recorder.ordered.append(place)
+        place.registered = dict.fromkeys(place.in_order())
+        frame.body.ordered.append(place)
     return place.registered
 
 
-def registered(frame: Frame, names: Container[str]) -> dict[str, tuple[str, ...]]:
-    """Return the labels of scopes with a `register`, in the order that it gives them.
-
-    `names` are those of all modules, scopes and tensors in the `state_dict`.
+def settle_order(frame: Frame) -> None:
+    """Keep the order of the labels of scopes with a `register`, at the end of a body.
 
     Raises:
         Problem: no stage has a label that was registered.
     """
-    found: dict[str, tuple[str, ...]] = {}
-    for place in frame.recorder.ordered:
-        for label, span in (place.registered or {}).items():
-            if span is None or place.full_name(label) in names:
+    if not frame.body.ordered:
+        return
+    names = set(_in_state(frame.body))
+    for place in frame.body.ordered:
+        labels = place.registered or {}
+        known = {label for label in labels if (place.opened, label) in names}
+        for label, span in labels.items():
+            if span is None or label in known:
                 continue
-            inside = f" of `{place.scope.name}`" if place.scope.name else ""
+            inside = f" of `{place.name}`" if place.name else ""
             reason = f"no stage{inside} that comes after this is labelled `{label}`"
-            if label in place.entries:
+            if place.get(label) is not None:
                 reason = f"`{label}` is no module or parameter: the state_dict has no place for it"
-            others = [name for name in place.registered or () if place.full_name(name) in names]
+            others = [name for name in labels if name in known]
             raise Problem(BadStructure(span, reason=reason, hint=did_you_mean(label, others)))
-        found[place.scope.name] = tuple(
-            label for label in place.registered or () if place.full_name(label) in names
-        )
-    return found
+        frame.body.registered[place.opened] = tuple(label for label in labels if label in known)
+
+
+def _in_state(body: Body) -> Iterator[tuple[Opened | None, str]]:
+    """Yield what has a place in the state_dict, or may hold such, by its scope and label."""
+    dotted: dict[tuple[Opened | None, str], Opened] = {}
+    for item in body.items:
+        if isinstance(item, Opened):
+            place = _at(item.around, item.tail, dotted)
+            dotted[place] = item
+            yield place
+        elif isinstance(item, Instance) or (isinstance(item, Made) and _is_member(item)):
+            yield _at(item.scope, item.tail, dotted)
+
+
+def _is_member(made: Made) -> bool:
+    torch = made.facts.torch
+    own = bool(made.tail) and made.shares < 0 and not isinstance(made.layer, InputTensor)
+    return own and isinstance(torch, TorchModule | TorchTensor)
+
+
+def _at(
+    scope: Opened | None, tail: str, dotted: Mapping[tuple[Opened | None, str], Opened]
+) -> tuple[Opened | None, str]:
+    """Follow a dotted label to the scope that it leads to."""
+    *outer, last = tail.split(".")
+    for part in outer:
+        scope = dotted[scope, part]
+    return scope, last
 
 
 def open_scope(frame: Frame, path: ast.Path) -> tuple[Place, Entry]:
     """Open the scope that a label of wiring (a branch or merge) asks for."""
     label, entry = declare(frame, path, path.span, positional=False)
-    scope = Scope(frame.place.full_name(label), frame.place.scope, "", path.span)
-    return enter_scope(scope, entry, frame), entry
+    return open_group(frame, label, entry, path.span), entry
 
 
-def enter_scope(
-    scope: Scope,
-    entry: Entry,
-    frame: Frame,
-    outside: bool = True,
-    around: Place | None = None,
-) -> Place:
-    """Begin a scope."""
-    frame.step(entry.span, COST_OF_SCOPE + len(scope.name) // CHARACTERS_OF_STEP)
-    if scope.depth > frame.world.limits.nesting:
-        asks = f"scopes are nested {scope.depth} deep"
-        raise Problem(frame.world.limits.over("nesting", asks, entry.span, frame.trail))
-    frame.recorder.scopes[scope.name] = scope
-    entry.place = Place(scope, around or frame.place, outside, open=outside)
+def open_group(frame: Frame, label: str, entry: Entry, span: Span, position: int = -1) -> Place:
+    """Open a scope that has a label, or a position, where a frame is."""
+    opened = Opened(label, frame.place.opened, span, position)
+    return open_place(opened, frame.place.full_name(label), entry, frame, frame.place)
+
+
+def open_place(opened: Opened, name: str, entry: Entry, frame: Frame, around: Place) -> Place:
+    """Begin a scope within a body."""
+    enter_scope(name, len(name) - len(frame.home.name), entry.span, frame)
+    frame.body.add(opened)
+    entry.place = Place(name, opened, around)
     return entry.place
+
+
+def enter_scope(name: str, characters: int, span: Span, frame: Frame) -> None:
+    """Count a scope before it is made: so many characters of its name are new."""
+    frame.step(span, COST_OF_SCOPE + characters // CHARACTERS_OF_STEP)
+    within = depth_of(name) - depth_of(frame.home.name)
+    frame.body.scopes = max(frame.body.scopes, within)
+    allowed = frame.world.limits.nesting
+    if depth_of(name) > allowed:
+        asks = f"scopes are nested {depth_of(name)} deep"
+        raise Problem(frame.world.limits.over("nesting", asks, span, frame.trail))
+
+
+def depth_of(name: str) -> int:
+    """Return how many scopes a name leads through."""
+    return name.count(".") + 1 if name else 0
 
 
 def name_tensor(path: ast.Path, frame: Frame) -> None:

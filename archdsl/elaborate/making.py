@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.binding import Given, bind
@@ -17,15 +16,13 @@ from archdsl.elaborate.errors import (
     UnknownName,
 )
 from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.modules import COST_OF_CALL, FileSetting, Module, World
 from archdsl.elaborate.tracing import follow_flags
 from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, kind_of
+from archdsl.elaborate.world import COST_OF_CALL, FileSetting
 from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError, Shape
 from archdsl.limits import OverLimit
 from archdsl.syntax import ast
-
-if TYPE_CHECKING:
-    from archdsl.elaborate.elaborator import Elaborator
+from archdsl.syntax.spec_file import SpecFile
 
 
 def callee(operation: ast.Call, frame: Frame) -> BlockValue:
@@ -35,7 +32,7 @@ def callee(operation: ast.Call, frame: Frame) -> BlockValue:
     value = (
         local[0]
         if local
-        else frame.world.block_named(frame.module, name.name, name.span, frame.trail)
+        else frame.world.block_named(frame.file, name.name, name.span, frame.trail)
     )
     if isinstance(value, BlockValue):
         return value
@@ -59,7 +56,7 @@ def callee(operation: ast.Call, frame: Frame) -> BlockValue:
             trail=frame.trail,
             what="layer or block",
             name=name.name,
-            known=tuple(frame.world.block_names(frame.module)),
+            known=tuple(frame.world.block_names(frame.file)),
         )
     )
 
@@ -67,8 +64,8 @@ def callee(operation: ast.Call, frame: Frame) -> BlockValue:
 class _InAlias(FileSetting):
     """Where the call stands that a block with parameters is: it sees those, and what flows."""
 
-    def __init__(self, module: Module, frame: Frame, trail: tuple[Use, ...]) -> None:
-        super().__init__(frame.world, module, trail)
+    def __init__(self, file: SpecFile, frame: Frame, trail: tuple[Use, ...]) -> None:
+        super().__init__(frame.world, file, trail)
         self.frame = frame
 
     def flow(self) -> Tensors:
@@ -84,14 +81,14 @@ def expanded(block: BlockValue, call: ast.Call, frame: Frame) -> tuple[BlockValu
     trail: tuple[Use, ...] = ()
     entered = 0
     try:
-        while (alias := block.alias) is not None and block.module is not None:
+        while (alias := block.alias) is not None and block.file is not None:
             given = world.given(call.arguments, frame)
             outer = (*trail, *frame.trail)
             bound = bind(world.signature(block), given, block.fixed, call.span, outer)
             world.step(call.span, COST_OF_CALL)
             world.enter(alias, alias.name, call.span, outer)
             entered += 1
-            inside = _InAlias(block.module, frame, further(alias.name, call.span, outer, world))
+            inside = _InAlias(block.file, frame, further(alias.name, call.span, outer, frame))
             world.bind_parameters(alias.name, alias.parameters or (), bound, inside, outer)
             trail = (Use(alias.name, call.span), *trail)
             block = replace(world.partial(alias.call, inside, complete=True), trail=trail)
@@ -102,9 +99,10 @@ def expanded(block: BlockValue, call: ast.Call, frame: Frame) -> tuple[BlockValu
     return block, call
 
 
-def further(name: str, span: Span, trail: tuple[Use, ...], world: World) -> tuple[Use, ...]:
+def further(name: str, span: Span, trail: tuple[Use, ...], frame: Frame) -> tuple[Use, ...]:
     """Return the way to the inside of a block, which must not be too long."""
-    allowed = world.limits.nesting
+    allowed = frame.world.limits.nesting
+    frame.body.uses = max(frame.body.uses, len(trail) + 1 - frame.outside)
     if len(trail) >= allowed:
         asks = f"blocks are used inside each other {len(trail) + 1} deep"
         raise Problem(
@@ -113,15 +111,9 @@ def further(name: str, span: Span, trail: tuple[Use, ...], world: World) -> tupl
     return (Use(name, span), *trail)
 
 
-def make_layer(
-    maker: Elaborator, kind: type[Layer], block: BlockValue, operation: ast.Call, frame: Frame
-) -> Layer:
+def make_layer(kind: type[Layer], block: BlockValue, operation: ast.Call, frame: Frame) -> Layer:
     """Return the layer with the arguments of a call."""
-    signature = maker.signatures.get(kind)
-    if signature is None:
-        signature = maker.signatures[kind] = frame.world.signature(
-            BlockValue(kind.word or kind.__name__, layer=kind)
-        )
+    signature = frame.world.signature(BlockValue(kind.word or kind.__name__, layer=kind))
     given = frame.world.given(operation.arguments, frame)
     trail = (*block.trail, *frame.trail)
     bound = bind(signature, given, block.fixed, operation.span, trail)
@@ -138,7 +130,7 @@ def make_layer(
     except ArgumentErrors as error:
         for name, reason in error.reasons.items():
             value, span = bound[name]
-            maker.report(
+            frame.world.report(
                 BadArgument(
                     span=span,
                     trail=trail,
@@ -203,7 +195,7 @@ def infer(
         hint = "go on from an earlier stage, or from an output of a block, with `from`"
     else:
         try:
-            return frame.recorder.infer(layer, incoming, shapes)
+            return frame.recorder.infer(layer, [*map(frame.body.facts, incoming)], shapes)
         except LayerError as error:
             reason, hint = str(error), error.help
             if call is not None and not hint:

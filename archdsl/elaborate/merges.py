@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archdsl.diagnostics import Label, Span
+from archdsl.elaborate.bodies import Made
 from archdsl.elaborate.errors import BadFlow, BranchesDisagree, Problem, Spoiled
 from archdsl.elaborate.expressions import evaluate, problem
-from archdsl.elaborate.frames import Branched, Frame
+from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import open_scope, settle, single
 from archdsl.elaborate.making import infer, make_layer
 from archdsl.elaborate.naming import Entry
-from archdsl.elaborate.recording import Record
 from archdsl.elaborate.values import BlockValue, ValueProblem, truth
 from archdsl.elaborate.wording import shown_shape
 from archdsl.layers.base import Disagreement, Layer, LayerError, Shape
 from archdsl.syntax import ast
 
-if TYPE_CHECKING:
-    from archdsl.elaborate.elaborator import Elaborator, Work
 
-
-def merge(maker: Elaborator, operation: ast.Merge, stage: ast.Stage, frame: Frame) -> Work:
+def merge(operation: ast.Merge, stage: ast.Stage, frame: Frame) -> Work:
     place, entry = open_scope(frame, stage.label) if stage.label else (None, None)
     inner = frame.inner(place)
     inner.branches = []
-    yield maker.body(operation.body, inner), inner
+    yield operation.body, inner
     kind = frame.world.layers.word(operation.word)
     call = ast.Call(ast.Name(operation.word, operation.span), operation.arguments, operation.span)
-    layer = make_layer(maker, kind, BlockValue(operation.word, layer=kind), call, frame)
+    layer = make_layer(kind, BlockValue(operation.word, layer=kind), call, frame)
     wire(layer, operation.word, inner.branches, stage, operation, inner, frame, entry)
 
 
-def residual(maker: Elaborator, operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
+def residual(operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
     place, entry = open_scope(frame, stage.label) if stage.label else (None, None)
     joined = True
     if operation.condition is not None:
@@ -47,10 +42,10 @@ def residual(maker: Elaborator, operation: ast.Residual, stage: ast.Stage, frame
             break
         inner = frame.inner(place)
         inner.last = operation.span
-        first = len(frame.recorder.records)
+        first = frame.body.size
         if body is not None:
-            yield maker.body(body, inner), inner
-        end = len(frame.recorder.records)
+            yield body, inner
+        end = frame.body.size
         branches.append(Branched(inner.flowing, Label(inner.last, ""), first, end))
     if joined:
         layer = frame.recorder.layer(frame.world.layers.word("add"), {})
@@ -92,16 +87,16 @@ def wire(
     path = operation.name or stage.label
     label = ".".join(frame.parts(path)) if path else ""
     try:
-        facts = frame.recorder.infer(layer, incoming, shapes)
+        facts = frame.recorder.infer(layer, [*map(frame.body.facts, incoming)], shapes)
     except Disagreement as error:
         raise Problem(disagreement(word, error, branches, operation.span, frame)) from None
     except LayerError:
         facts = infer(layer, tuple(incoming), operation.span, frame)
     if frame.inside is not None:
         frame.inside.join(shapes, facts)
-    scope = inner.place.scope
-    record = Record("", label, layer, tuple(incoming), facts, scope, operation.span, frame.way)
-    frame.flowing = (frame.recorder.add(record),)
+    scope = inner.place.opened
+    made = Made("", label, layer, tuple(incoming), facts, scope, operation.span, frame.way)
+    frame.flowing = (frame.make(made),)
     frame.last = stage.span if not isinstance(stage.operation, ast.Merge) else operation.span
     settle(entry, operation.name, frame)
 
@@ -110,7 +105,7 @@ def disagreement(
     word: str, error: Disagreement, branches: list[Branched], span: Span, frame: Frame
 ) -> BranchesDisagree:
     """Show each branch with its shape, and a way to mend it if a layer knows one."""
-    shapes = [frame.recorder.shape(branch.flow[0]) for branch in branches if branch.flow]
+    shapes = [frame.body.facts(branch.flow[0]).output for branch in branches if branch.flow]
     labels = tuple(
         Label(branch.label.span, shown_shape(shape))
         for branch, shape in zip(branches, shapes, strict=True)
@@ -137,10 +132,11 @@ def way_to_mend(branches: list[Branched], shapes: list[Shape], frame: Frame) -> 
 def ask_layers(branch: Branched, wanted: Shape, frame: Frame) -> str:
     """Ask the layer of a branch that loses the size wanted, else the last that changes it."""
     changing = []
-    for record in frame.recorder.records[branch.first : branch.end]:
-        came = tuple(frame.recorder.shape(number) for number in record.inputs)
-        if came and came[0][1:] != record.facts.output[1:]:
-            changing.append((record.layer, came))
+    for number in range(branch.first, branch.end):
+        made, move = frame.body.find(number)
+        came = tuple(frame.body.facts(move(read)).output for read in made.inputs)
+        if came and came[0][1:] != made.facts.output[1:]:
+            changing.append((made.layer, came))
     losing = [(layer, came) for layer, came in changing if came[0][1:] == wanted[1:]]
     for layer, came in losing[:1] or changing[-1:]:
         return layer.mend(came, wanted)

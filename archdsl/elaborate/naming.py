@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from archdsl.diagnostics import Span
-from archdsl.graph import Scope
 
+Move = Callable[[int], int]  # gives the number of a node as something around it knows it
 Flow = tuple[int, ...] | None  # numbers of nodes; None after something that was reported
 PLAIN = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 # Letters and marks of which nothing is seen, though they can be printed.
@@ -42,6 +43,22 @@ def fault_of(part: str) -> str:
 
 
 @dataclass(slots=True, eq=False)
+class Opened:
+    """A scope within a body: a group, a labelled branch or merge, or part of a dotted label.
+
+    Attributes:
+        tail: its label or position in the scope around it, which may be dotted.
+        around: that scope; None for the body's own.
+        position: of a stage without a label, else -1.
+    """
+
+    tail: str
+    around: Opened | None
+    span: Span
+    position: int = -1
+
+
+@dataclass(slots=True, eq=False)
 class Entry:
     """What a label stands for.
 
@@ -52,6 +69,8 @@ class Entry:
         incoming: what came in.
         place: the scope that it opened, if it did.
         training: of an output: whether it is given in training mode only.
+        move: gives numbers that are known in its place as the body knows them that it is in; None
+            where they are the same.
     """
 
     span: Span
@@ -61,9 +80,49 @@ class Entry:
     incoming: Flow = None
     place: Place | None = None
     training: bool = False
+    move: Move | None = None
+
+    def moved(self, move: Move) -> Entry:
+        """Return the same as it is known further out."""
+        first = move(self.first) if self.end > self.first else 0
+        return Entry(
+            self.span,
+            None if self.flow is None else tuple(map(move, self.flow)),
+            first,
+            first + self.end - self.first,
+            None if self.incoming is None else tuple(map(move, self.incoming)),
+            self.place,
+            self.training,
+            _composed(move, self.move),
+        )
+
+
+def _composed(outer: Move, inner: Move | None) -> Move:
+    return outer if inner is None else lambda number: outer(inner(number))
 
 
 NO_OUTPUTS: dict[str, Entry] = {}  # most places have none; nobody fills this
+
+
+class Turns(NamedTuple):
+    """Turns of a loop that are like the first: stages without labels in them have positions.
+
+    Attributes:
+        first: the position of the first stage of the first of them.
+        positions, size: how many stages without labels, and nodes, a turn has.
+        floor: from this number on nodes are others in other turns.
+    """
+
+    first: int
+    positions: int
+    times: int
+    size: int
+    floor: int
+
+    def move(self, turn: int) -> Move:
+        """Return what gives the numbers of the first turn as those of a later one."""
+        by = turn * self.size
+        return lambda number: number + by if number >= self.floor else number
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +130,8 @@ class Place:
     """A scope while it is being filled.
 
     Attributes:
+        name: the labels that lead there, as in the use for which it is worked out.
+        opened: what it is in the body; None for the body's own.
         outside: whether labels around it can be seen from within; not from within a block.
         position: of the next stage without a label.
         outputs: what `output name` names in a block or network.
@@ -78,7 +139,8 @@ class Place:
             for its place; None where there is none, so that the order is that of the stages.
     """
 
-    scope: Scope
+    name: str
+    opened: Opened | None
     around: Place | None = None
     outside: bool = True
     position: int = 0
@@ -86,6 +148,7 @@ class Place:
     entries: dict[str, Entry] = field(default_factory=dict)
     outputs: dict[str, Entry] = field(default_factory=lambda: NO_OUTPUTS)
     registered: dict[str, Span | None] | None = None
+    turns: list[Turns] = field(default_factory=list)
 
     def enter(self, label: str, entry: Entry) -> Entry:
         """Let a label of this scope stand for something."""
@@ -94,9 +157,30 @@ class Place:
             self.registered.setdefault(label)
         return entry
 
+    def get(self, label: str) -> Entry | None:
+        """Return what a label of this scope stands for."""
+        found = self.entries.get(label)
+        if found is None and self.turns and label.isascii() and label.isdigit():
+            for turns in self.turns:
+                turn, position = divmod(int(label) - turns.first, turns.positions)
+                if 1 <= turn <= turns.times and str(int(label)) == label:
+                    like = self.entries[str(turns.first + position)]
+                    return like.moved(turns.move(turn))
+        return found
+
     def full_name(self, label: str) -> str:
         """Return the name of a stage of this scope, from the network on."""
-        return self.scope.full_name(label)
+        return f"{self.name}.{label}" if self.name else label
+
+    def in_order(self) -> Iterator[str]:
+        """Yield all labels in the order in which they were entered."""
+        last = {str(turns.first + turns.positions - 1): turns for turns in self.turns}
+        for label in self.entries:
+            yield label
+            if turns := last.get(label):
+                more = turns.positions * turns.times
+                start = turns.first + turns.positions
+                yield from map(str, range(start, start + more))
 
     def visible(self) -> Iterator[Place]:
         """Yield this scope and those around it, as far as the block it is written in."""
@@ -115,7 +199,7 @@ class Place:
     def find(self, parts: list[str]) -> Entry | None:
         """Look up a reference: its first part here or further out, the others inside."""
         for place in self.visible():
-            entry = place.entries.get(parts[0]) or place.outputs.get(parts[0])
+            entry = place.get(parts[0]) or place.outputs.get(parts[0])
             if entry is not None:
                 return _enter(entry, parts[1:])
         return None
@@ -138,11 +222,15 @@ class Place:
 
 
 def _enter(entry: Entry, parts: list[str]) -> Entry | None:
+    moves: list[Move] = []
     for part in parts:
         if entry.place is None:
             return None
-        inner = entry.place.outputs.get(part) or entry.place.entries.get(part)
+        inner = entry.place.outputs.get(part) or entry.place.get(part)
         if inner is None:
             return None
+        moves += [entry.move] if entry.move else []
         entry = inner
+    for move in reversed(moves):
+        entry = entry.moved(move)
     return entry

@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.ahead import require_affordable
 from archdsl.elaborate.binding import bind
+from archdsl.elaborate.bodies import Body, Made
 from archdsl.elaborate.elaborator import Elaborator
 from archdsl.elaborate.errors import BadNetwork, BadValue, NameClash, Problem, Recursion, Spoiled
 from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.elaborate.flat import Flat
 from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.labels import registered, single
+from archdsl.elaborate.labels import settle_order, single
 from archdsl.elaborate.making import infer
-from archdsl.elaborate.modules import FileSetting, Module, World, signature_of
 from archdsl.elaborate.naming import Entry, Place
-from archdsl.elaborate.recording import Record, Recorder
+from archdsl.elaborate.recording import Recorder
 from archdsl.elaborate.stages import ends_aside
 from archdsl.elaborate.values import Value, ValueProblem, items
 from archdsl.elaborate.wording import did_you_mean
-from archdsl.graph import Graph, Scope
-from archdsl.layers.base import ArgumentErrors
+from archdsl.elaborate.world import FileSetting, World, signature_of
+from archdsl.graph import Graph, Later, Nodes, Output
+from archdsl.layers.base import ArgumentErrors, Shape
 from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.tensor import InputTensor
 from archdsl.limits import CEILINGS, OverLimit
 from archdsl.syntax import ast
+from archdsl.syntax.spec_file import SpecFile
 
 Shapes = Mapping[str, tuple[Size | str, ...]]  # of inputs; a string is the name of a free size
 
 
-def network_names(module: Module) -> list[str]:
+def network_names(file: SpecFile) -> list[str]:
     """List the networks that a file defines, in its order."""
     kinds = ast.Network | ast.NetworkAlias
-    return [item.name for item in module.program.items if isinstance(item, kinds)]
+    return [item.name for item in file.program.items if isinstance(item, kinds)]
 
 
-def open_parameters(module: Module, name: str) -> list[ast.Parameter]:
+def open_parameters(file: SpecFile, name: str) -> list[ast.Parameter]:
     """Return the parameters that a network leaves open.
 
     Raises:
         Problem: there is no such network.
     """
-    aliases, last = _followed(*_network(module, name, None))
+    aliases, last = _followed(*_network(file, name, None))
     fixed: set[str] = set()
     for alias in reversed(aliases):
         given = alias.call.arguments
@@ -53,7 +55,7 @@ def open_parameters(module: Module, name: str) -> list[ast.Parameter]:
 
 
 def _followed(
-    home: Module, item: ast.Network | ast.NetworkAlias
+    home: SpecFile, item: ast.Network | ast.NetworkAlias
 ) -> tuple[list[ast.NetworkAlias], ast.Network]:
     """Follow `network a = B(...)` to the network with a body, with all aliases on the way."""
     way: list[ast.NetworkAlias] = []
@@ -69,7 +71,7 @@ def _followed(
     return way, item
 
 
-def bodies(module: Module, names: Sequence[str]) -> list[tuple[ast.Network, Module]]:
+def bodies(file: SpecFile, names: Sequence[str]) -> list[tuple[ast.Network, SpecFile]]:
     """Return the networks with a body that networks are made of, with their files.
 
     Raises:
@@ -77,7 +79,7 @@ def bodies(module: Module, names: Sequence[str]) -> list[tuple[ast.Network, Modu
     """
     found = []
     for name in names:
-        home, item = _network(module, name, None)
+        home, item = _network(file, name, None)
         while isinstance(item, ast.NetworkAlias):
             _followed(home, item)  # there is an end
             home, item = _network(home, item.call.name.name, item.call.name.span)
@@ -91,75 +93,85 @@ def _check_aliases(number: int, allowed: int, span: Span) -> None:
         raise Problem(OverLimit(span=span, limit="nesting", asks=asks, allowed=allowed))
 
 
-def description_of(module: Module, name: str) -> str:
+def description_of(file: SpecFile, name: str) -> str:
     """Return the text that describes a network, or ""."""
-    home, item = _network(module, name, None)
+    home, item = _network(file, name, None)
     own = item.description if isinstance(item, ast.NetworkAlias) else ""
     return own or _followed(home, item)[1].body.description
 
 
-def default_network(module: Module, stem: str) -> str | None:
+def default_network(file: SpecFile, stem: str) -> str | None:
     """Name the network that a file stands for: the one named like it, else its last."""
-    names = network_names(module)
+    names = network_names(file)
     return stem if stem in names else names[-1] if names else None
 
 
 def elaborate(
     world: World,
-    module: Module,
+    file: SpecFile,
     name: str,
     parameters: Mapping[str, Value],
     shapes: Shapes,
-    files: tuple[bytes, ...] = (),
+    contents: tuple[bytes, ...] = (),
 ) -> Graph:
     """Return the graph of a network.
 
     Args:
         parameters: values for parameters of the network that it leaves open.
         shapes: shapes for some of its inputs, instead of those in the spec.
-        files: that it is made of, as they were read.
+        contents: of the files that it is made of, as they were read.
 
     Raises:
         ArchError: with everything that is wrong.
     """
-    recorder = Recorder(world.limits, world.step, world.trace is not None)
-    world.nodes = recorder.records
-    maker = Elaborator(world, recorder)
+    recorder = world.recorder
     try:
-        declaration, home, bound, alias = _resolve(world, module, name, parameters)
+        declaration, home, bound, alias = _resolve(world, file, name, parameters)
         require_affordable(world, [(declaration, home)])
         frame = _begin(world, home, recorder, declaration, bound, name, alias)
-        _inputs(declaration, frame, maker, shapes)
+        declared = _inputs(declaration, frame, shapes)
     except Problem as error:
-        raise ArchError([*maker.errors, error.diagnostic]) from None
+        raise ArchError([*world.errors, error.diagnostic]) from None
     except Spoiled:  # by what was reported already
-        raise ArchError(maker.errors) from None
-    if maker.errors:
-        raise ArchError(maker.errors)
-    maker.run(maker.body(declaration.body, frame), frame)
-    outputs = _outputs(declaration, frame, maker)
-    if maker.errors:
-        raise ArchError(maker.errors)
-    inputs = {node.name: number for number, node in enumerate(recorder.records) if _is_input(node)}
-    graph = recorder.graph(frame.place.scope, inputs, outputs, files, world.trace)
-    if not recorder.ordered:
-        return graph
+        raise ArchError(world.errors) from None
+    if world.errors:
+        raise ArchError(world.errors)
+    given = {one.tail: one.facts.output for one in frame.body.items if isinstance(one, Made)}
+    Elaborator(world).run(declaration.body, frame)
+    outputs = _outputs(declaration, frame)
+    if world.errors:
+        raise ArchError(world.errors)
     try:
-        return replace(graph, registered=registered(frame, graph.scopes.keys() | graph.members()))
+        settle_order(frame)
     except Problem as error:
         raise ArchError([error.diagnostic]) from None
-
-
-def _is_input(record: Record) -> bool:
-    return isinstance(record.layer, InputTensor)
+    body, flat = frame.body, Flat(frame.body)
+    return Graph(
+        name=body.block,
+        description=body.description,
+        arguments=body.arguments,
+        inputs=given,
+        nodes=Nodes(flat.nodes, body.size, flat.arrays),
+        outputs=tuple(
+            Output(name, flat.name, training, span, number)
+            for name, number, training, span in outputs
+        ),
+        scopes=Later(flat.scopes),
+        span=body.span,
+        agreements=_agreements(flat),
+        contents=contents,
+        registered=Later(flat.registered),
+        declared=declared,
+        trace=world.trace,
+    )
 
 
 def _resolve(
-    world: World, module: Module, name: str, parameters: Mapping[str, Value]
-) -> tuple[ast.Network, Module, dict[str, tuple[Value, Span]], ast.NetworkAlias | None]:
+    world: World, file: SpecFile, name: str, parameters: Mapping[str, Value]
+) -> tuple[ast.Network, SpecFile, dict[str, tuple[Value, Span]], ast.NetworkAlias | None]:
     """Follow `network a = B(...)` to the network with a body, collecting what is fixed."""
-    aliases: list[tuple[ast.NetworkAlias, Module]] = []
-    home, item = _network(module, name, None)
+    aliases: list[tuple[ast.NetworkAlias, SpecFile]] = []
+    home, item = _network(file, name, None)
     first = item
     while isinstance(item, ast.NetworkAlias):
         world.enter(item, item.name, item.call.span, ())
@@ -196,21 +208,21 @@ def _resolve(
 
 
 def _network(
-    module: Module, name: str, span: Span | None
-) -> tuple[Module, ast.Network | ast.NetworkAlias]:
-    found = module.find(name)
+    file: SpecFile, name: str, span: Span | None
+) -> tuple[SpecFile, ast.Network | ast.NetworkAlias]:
+    found = file.find(name)
     if found is not None and isinstance(found[1], ast.Network | ast.NetworkAlias):
         return found[0], found[1]
-    names = network_names(module)
+    names = network_names(file)
     if not names:
         hint = "networks begin with `network name { ... }`"
         raise Problem(
-            BadNetwork(span=span, reason=f"{module.source.path} defines no network", hint=hint)
+            BadNetwork(span=span, reason=f"{file.source.path} defines no network", hint=hint)
         )
     raise Problem(
         BadNetwork(
             span=span,
-            reason=f"{module.source.path} defines no network called `{name}`",
+            reason=f"{file.source.path} defines no network called `{name}`",
             hint=did_you_mean(name, names) or f"it defines {', '.join(names[:8])}",
         )
     )
@@ -218,7 +230,7 @@ def _network(
 
 def _begin(
     world: World,
-    home: Module,
+    home: SpecFile,
     recorder: Recorder,
     declaration: ast.Network,
     bound: Mapping[str, tuple[Value, Span]],
@@ -229,14 +241,23 @@ def _begin(
     setting = FileSetting(world, home)
     world.bind_parameters(name, declaration.parameters, bound, setting, ())
     text = (alias.description if alias else "") or declaration.body.description
-    scope = Scope("", None, name, declaration.span, dict(setting.names.given), text)
-    recorder.scopes[""] = scope
-    place = Place(scope, outside=False)
-    return Frame(world, home, recorder, place, (), declaration.span, names=setting.names)
+    body = Body(name, declaration.span, (), dict(setting.names.given), text)
+    place = Place("", None, outside=False)
+    return Frame(world, home, recorder, body, place, (), declaration.span, names=setting.names)
 
 
-def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: Shapes) -> None:
-    """Make the inputs of a network; together they are what flows at its start."""
+def _agreements(flat: Flat) -> tuple[tuple[Size, Size], ...]:
+    """Return which sizes must be equal for the shapes to agree."""
+    different = {id(facts): facts for facts in flat.arrays().facts}
+    pairs = (pair for facts in different.values() for pair in facts.agreements)
+    return tuple(dict.fromkeys(pairs))
+
+
+def _inputs(declaration: ast.Network, frame: Frame, shapes: Shapes) -> dict[str, Shape]:
+    """Make the inputs of a network; together they are what flows at its start.
+
+    What the spec says of those whose shape is given from outside is returned.
+    """
     inputs = [one for one in declaration.body.statements if isinstance(one, ast.Input)]
     names = dict.fromkeys(one.name for one in inputs)
     if unknown := [name for name in shapes if name not in names]:
@@ -257,11 +278,12 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
         )
     frame.names.given.update(_free_sizes(inputs, frame, shapes))
     flowing: list[int] = []
+    declared: dict[str, Shape] = {}
     for one in inputs:
         if one.name in frame.place.entries:
             first = frame.place.entries[one.name].span
             raise Problem(NameClash(span=one.span, name=one.name, first=first, what="inputs are"))
-        shape = _input_shape(one, frame, shapes.get(one.name))
+        shape = _input_shape(one, frame, shapes.get(one.name), declared)
         try:
             layer = frame.recorder.layer(InputTensor, {"shape": shape})
         except ArgumentErrors as error:
@@ -270,13 +292,12 @@ def _inputs(declaration: ast.Network, frame: Frame, maker: Elaborator, shapes: S
             hint = f"a free size has a name: `input {one.name}: [3, H, W]`"
             raise Problem(BadValue(span=one.shape.span, reason=reason, hint=hint)) from None
         facts = infer(layer, (), one.span, frame)
-        number = frame.recorder.add(
-            Record(one.name, one.name, layer, (), facts, frame.place.scope, one.span, None)
-        )
+        number = frame.make(Made(one.name, one.name, layer, (), facts, None, one.span, None))
         frame.place.entries[one.name] = Entry(one.span, (number,))
         flowing.append(number)
     frame.flowing = tuple(flowing)
     frame.last = inputs[-1].span
+    return declared
 
 
 def _free_sizes(inputs: list[ast.Input], frame: Frame, shapes: Shapes) -> dict[str, Size]:
@@ -305,8 +326,11 @@ def _free_sizes(inputs: list[ast.Input], frame: Frame, shapes: Shapes) -> dict[s
 
 
 def _input_shape(
-    one: ast.Input, frame: Frame, given: tuple[Size | str, ...] | None
-) -> tuple[Size, ...]:
+    one: ast.Input,
+    frame: Frame,
+    given: tuple[Size | str, ...] | None,
+    instead_of: dict[str, Shape],
+) -> Shape:
     """Return the shape of an input, whose free sizes have their names by now."""
     if one.shape is None:
         hint = f"write `input {one.name}: [3, 224, 224]`"
@@ -322,7 +346,7 @@ def _input_shape(
         raise Problem(BadValue(span=one.shape.span, reason="this shape is not known")) from None
     if given is None:
         return declared
-    frame.recorder.declared[one.name] = declared
+    instead_of[one.name] = declared
     if len(given) != len(declared):
         text = "x".join(map(str, given))
         reason = f"input `{one.name}` has {len(declared)} axes, and {text} has {len(given)}"
@@ -330,9 +354,7 @@ def _input_shape(
     return tuple(Formula.named(size) if isinstance(size, str) else size for size in given)
 
 
-def _outputs(
-    declaration: ast.Network, frame: Frame, maker: Elaborator
-) -> list[tuple[str, int, bool, Span]]:
+def _outputs(declaration: ast.Network, frame: Frame) -> list[tuple[str, int, bool, Span]]:
     """List the outputs of a network: the main one first, then the others as written."""
     found = [
         (name, entry.flow[0], entry.training, entry.span)
@@ -345,7 +367,7 @@ def _outputs(
     if isinstance(last, ast.Output) and not last.training and found:
         return [found[-1], *found[:-1]]
     if "output" in frame.home.outputs:
-        maker.report(
+        frame.world.report(
             NameClash(
                 span=frame.home.outputs["output"].span,
                 name="output",
@@ -357,6 +379,6 @@ def _outputs(
     try:
         single(frame.flowing, "the main output", frame.last, frame)
     except Problem as error:
-        maker.report(error.diagnostic)
+        frame.world.report(error.diagnostic)
         return found
     return [("output", frame.flowing[0], False, frame.last), *found]

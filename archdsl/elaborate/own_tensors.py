@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import BadValue, Problem
 from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.values import Value, ValueProblem, integer, items, kind_of, number
 from archdsl.layers.arguments import LARGEST
 from archdsl.layers.base import ArgumentErrors, Layer
 from archdsl.layers.tensor import DISTRIBUTIONS, Distribution, OwnTensor
 from archdsl.syntax import ast
 
-if TYPE_CHECKING:
-    from archdsl.elaborate.frames import Frame
-    from archdsl.elaborate.recording import Recorder
 
-
-def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> Layer:
+def own_tensor(statement: ast.OwnTensor, frame: Frame) -> Layer:
     """Return the layer that gives the tensor which a statement declares.
 
     Raises:
@@ -29,7 +25,7 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
     learnable = statement.word == "parameter"
     arguments = {"shape": shape, "learnable": learnable, "batched": batched}
     try:
-        layer = recorder.layer(OwnTensor, arguments)
+        layer = frame.recorder.layer(OwnTensor, arguments)
         sizes = tuple(integer(size, "a size of a tensor of its own") for size in shape)
     except ArgumentErrors as error:
         reason = f"each size of a shape {next(iter(error.reasons.values()))}"
@@ -45,7 +41,7 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame, recorder: Recorder) -> La
             value = _without_ranges(value)
     except ValueProblem as error:
         raise problem(error, statement.value.span, frame.trail) from None
-    return recorder.layer(OwnTensor, {**arguments, "value": value})
+    return frame.recorder.layer(OwnTensor, {**arguments, "value": value})
 
 
 def _check_values(value: tuple[Value, ...], shape: tuple[int, ...]) -> None:

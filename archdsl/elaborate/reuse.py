@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archdsl.diagnostics import Span
+from archdsl.elaborate.bodies import Made
 from archdsl.elaborate.errors import NotReusable, Problem
+from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.making import infer
 from archdsl.elaborate.naming import Entry
-from archdsl.elaborate.recording import Record
 from archdsl.elaborate.wording import shown_shape
 from archdsl.layers.base import Facts, TorchModule
-
-if TYPE_CHECKING:
-    from archdsl.elaborate.frames import Frame
 
 
 def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tuple[int, ...]:
@@ -37,7 +33,7 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
             )
         )
 
-    records = frame.recorder.records
+    body = frame.body
     if entry.incoming is None and entry.place is not None:
         hint = "put its stages into a group, `label: { ... }`, and apply that again"
         raise refuse("it is no layer, group or block", hint)
@@ -55,23 +51,24 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
     if len(new) < len(pairs):  # nodes know what they read, and not as which input
         raise refuse("it took the same tensor as several inputs, and now takes different ones")
     for number in range(entry.first, entry.end):
-        old = records[number]
-        inputs = tuple(new.get(read, read) for read in old.inputs)
+        old, move = body.find(number)
+        before = tuple(map(move, old.inputs))
+        inputs = tuple(new.get(read, read) for read in before)
         facts = infer(old.layer, inputs, span, frame) if inputs else old.facts
         if _module(facts) != _module(old.facts):
-            came = " and ".join(shown_shape(frame.recorder.shape(read)) for read in inputs)
-            made = " and ".join(shown_shape(frame.recorder.shape(read)) for read in old.inputs)
+            came = " and ".join(shown_shape(body.facts(read).output) for read in inputs)
+            was = " and ".join(shown_shape(body.facts(read).output) for read in before)
             what = "its parameters were" if facts.params else "it was"
-            raise refuse(f"{what} made for {made}, and {came} comes in")
+            raise refuse(f"{what} made for {was}, and {came} comes in")
         if not inputs:
             new[number] = number  # a tensor of its own is the same one
             continue
-        shares = old.shares if old.shares >= 0 else number
-        record = Record(
-            "", label if number == entry.end - 1 else "", old.layer, inputs, facts, old.scope, span,
-            frame.way, shares if old.name or old.shares >= 0 else -1,
+        shares = move(old.shares) if old.shares >= 0 else number
+        made = Made(
+            "", label if number == entry.end - 1 else "", old.layer, inputs, facts, None, span,
+            frame.way, shares if old.tail or old.shares >= 0 else -1, number,
         )  # fmt: skip
-        new[number] = frame.recorder.add(record)
+        new[number] = frame.make(made)
     return tuple(new[number] for number in entry.flow)
 
 

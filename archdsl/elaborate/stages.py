@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterator
 
 from archdsl.elaborate.binding import bind
+from archdsl.elaborate.bodies import Body, Instance, Made, Way
 from archdsl.elaborate.errors import BadFlow, BadStructure, Problem, Spoiled
-from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.labels import declare, enter_scope, name_tensor
+from archdsl.elaborate.frames import Frame, Work
+from archdsl.elaborate.labels import (
+    declare,
+    depth_of,
+    enter_scope,
+    name_tensor,
+    open_group,
+    settle_order,
+)
 from archdsl.elaborate.making import callee, expanded, further, infer, make_layer
-from archdsl.elaborate.modules import COST_OF_CALL
-from archdsl.elaborate.naming import Entry
-from archdsl.elaborate.recording import Record, Way
+from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.reuse import replay
 from archdsl.elaborate.tracing import enter_block, enter_group
-from archdsl.elaborate.values import BlockValue
-from archdsl.graph import NOTHING, Scope
+from archdsl.elaborate.values import BlockValue, identity
+from archdsl.elaborate.world import COST_OF_CALL
+from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
-if TYPE_CHECKING:
-    from archdsl.elaborate.elaborator import Elaborator, Work
 
-
-def flow(maker: Elaborator, operation: ast.Flow, stage: ast.Stage, frame: Frame) -> None:
+def flow(operation: ast.Flow, stage: ast.Stage, frame: Frame) -> None:
     if stage.label is not None:
         name_tensor(stage.label, frame)
 
 
-def from_(maker: Elaborator, operation: ast.From, stage: ast.Stage, frame: Frame) -> None:
+def from_(operation: ast.From, stage: ast.Stage, frame: Frame) -> None:
     flow: list[int] = []
     for reference in operation.references:
         found = frame.follow(reference)
@@ -42,101 +45,141 @@ def from_(maker: Elaborator, operation: ast.From, stage: ast.Stage, frame: Frame
         name_tensor(stage.label, frame)
 
 
-def call(maker: Elaborator, operation: ast.Call, stage: ast.Stage, frame: Frame) -> Work | None:
+def call(operation: ast.Call, stage: ast.Stage, frame: Frame) -> Work | None:
     block, operation = expanded(callee(operation, frame), operation, frame)
     if block.layer is not None:
-        use_layer(maker, block, operation, stage, frame)
+        use_layer(block, operation, stage, frame)
         return None
-    return use_block(maker, block, operation, stage, frame)
+    return use_block(block, operation, stage, frame)
 
 
-def use_layer(
-    maker: Elaborator, block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame
-) -> None:
+def use_layer(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame) -> None:
     assert block.layer is not None
+    position = -1 if stage.label else frame.place.position
     name, entry = declare(frame, stage.label, stage.span)
     label = "" if stage.label is None else name
     incoming = frame.flowing
-    layer = make_layer(maker, block.layer, block, operation, frame)
+    layer = make_layer(block.layer, block, operation, frame)
     if incoming is None:
         raise Spoiled
     facts = infer(layer, incoming, operation.span, frame, operation)
-    number = frame.recorder.add(
-        Record(name, label, layer, incoming, facts, frame.place.scope, operation.span, frame.way)
-    )
+    number = frame.make(
+        Made(
+            name, label, layer, incoming, facts, frame.place.opened, operation.span, frame.way,
+            position=position,
+        )
+    )  # fmt: skip
     entry.flow = frame.flowing = (number,)
     entry.first, entry.end, entry.incoming = number, number + 1, incoming
     frame.last = stage.span
 
 
-def group(maker: Elaborator, operation: ast.Group, stage: ast.Stage, frame: Frame) -> Work:
+def group(operation: ast.Group, stage: ast.Stage, frame: Frame) -> Work:
+    position = -1 if stage.label else frame.place.position
     label, entry = declare(frame, stage.label, stage.span)
-    scope = Scope(frame.place.full_name(label), frame.place.scope, "", stage.span)
-    place = enter_scope(scope, entry, frame)
+    place = open_group(frame, label, entry, stage.span, position)
     inner = frame.inner(place)
     if frame.world.trace is not None:
-        enter_group(frame.world.trace, scope.name, inner)
-    first = len(frame.recorder.records)
-    yield maker.body(operation.body, inner), inner
+        enter_group(frame.world.trace, place.name, inner)
+    first = frame.body.size
+    yield operation.body, inner
     close(entry, first, frame, inner)
     frame.last = stage.span
 
 
-def use_block(
-    maker: Elaborator, block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame
-) -> Work:
+def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame) -> Work:
+    """Work out a block, or use its body again where it was worked out for the same."""
     declaration = block.declaration
     assert declaration is not None
-    assert block.module is not None
+    assert block.file is not None
     frame.step(operation.span, COST_OF_CALL)
+    position = -1 if stage.label else frame.place.position
     label, entry = declare(frame, stage.label, stage.span)
     name = frame.place.full_name(label)
+    trail = further(name, stage.span, frame.trail, frame)
+    incoming = frame.flowing
+    coming = tuple([frame.body.facts(number) for number in incoming or ()])
+    body = Body(block.name, declaration.span, coming, description=declaration.body.description)
+    place = Place(name, None, frame.place, outside=False, open=False)
+    flow = None if incoming is None else tuple([~number for number in range(len(incoming))])
     inside = Frame(
-        frame.world,
-        block.module,
-        frame.recorder,
-        frame.place,
-        frame.flowing,
-        operation.span,
-        further(name, stage.span, frame.trail, frame.world),
+        frame.world, block.file, frame.recorder, body, place, flow, operation.span, trail
     )
-    inside.way = Way(name, stage.span, frame.way)
-    inside.inside = frame.inside
     bind_block(block, operation, frame, inside)
-    scope = Scope(
-        name,
-        frame.place.scope,
-        block.name,
-        declaration.span,
-        inside.names.given.copy() if inside.names.given else NOTHING,
-        declaration.body.description,
-        tuple(named_inputs(declaration, inside)),
-    )
-    inside.place = inside.home = enter_scope(scope, entry, frame, outside=False)
+    if inside.names.given:
+        body.arguments = inside.names.given.copy()
+    body.inputs = tuple(named_inputs(declaration, inside))
+    enter_scope(name, len(label), entry.span, frame)
+    where = frame.place.opened, stage.span, frame.way
+    key = None
+    if incoming is not None and frame.world.trace is None:
+        key = key_of(block, body, incoming)
+        known = frame.world.bodies.get(key)
+        if known is not None and fits(known, name, frame):
+            steps = known.steps + cost_of_names(known, label)
+            frame.recorder.count(
+                known.size, known.edges, steps, operation.span, lambda: frame.trail
+            )
+            keep(Instance(known, label, incoming, *where, position), entry, frame)
+            frame.last = stage.span
+            return
     for one in inputs_of(declaration):
-        inside.place.entries[one.name] = Entry(one.span, inside.maps[one.name])
+        place.entries[one.name] = Entry(one.span, inside.maps[one.name])
     if frame.world.trace is not None:
-        enter_block(frame.world.trace, scope, declaration, operation, frame, inside)
-    first = len(frame.recorder.records)
-    # without arguments a block makes as much of the same shapes as it did before
-    alike = None
-    if frame.flowing is not None and not operation.arguments and not block.fixed:
-        alike = id(declaration), tuple([frame.recorder.shape(number) for number in frame.flowing])
-        frame.recorder.reserve(maker.made.get(alike, 0), operation.span, frame.trail)
+        enter_block(frame.world.trace, name, declaration, operation, frame, inside)
+    errors, before = len(frame.world.errors), frame.world.steps_left
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
     try:
-        yield maker.body(declaration.body, inside), inside
+        yield declaration.body, inside
     finally:
         frame.world.leave()
-    if alike is not None:
-        maker.made[alike] = len(frame.recorder.records) - first
-    close(entry, first, frame, inside)
-    frame.last = stage.span
+    settle_order(inside)
+    body.steps = before - frame.world.steps_left
+    body.flow, body.place = inside.flowing, place
     if declaration.body.statements and ends_aside(declaration.body.statements[-1]):
-        entry.flow = frame.flowing = ()  # it has named outputs only
+        body.flow = ()  # it has named outputs only
+    if key is not None and body.flow is not None and len(frame.world.errors) == errors:
+        place.around = None
+        frame.world.bodies[key] = body
+    frame.step(operation.span, cost_of_names(body, label))
+    keep(Instance(body, label, incoming or (), *where, position), entry, frame)
+    frame.last = stage.span
 
 
-def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
+def key_of(block: BlockValue, body: Body, incoming: tuple[int, ...]) -> Hashable:
+    """Return what is equal for uses of a block that make the same."""
+    alike = tuple(map(incoming.index, incoming)) if len(incoming) > 1 else ()
+    return (
+        id(block.declaration),
+        tuple([identity(value) for value in body.arguments.values()]),
+        tuple([(facts.output, facts.batched) for facts in body.incoming]),
+        alike,
+    )
+
+
+def fits(body: Body, name: str, frame: Frame) -> bool:
+    """Tell whether a body may be used where a frame is, as deeply as that is nested."""
+    allowed = frame.world.limits.nesting
+    return len(frame.trail) + 1 + body.uses <= allowed and depth_of(name) + body.scopes <= allowed
+
+
+def keep(instance: Instance, entry: Entry, frame: Frame) -> None:
+    """Make the use of a block a part of the body in which it stands, and go on with its result."""
+    body, around = instance.body, frame.body
+    name = frame.place.full_name(instance.tail)
+    around.uses = max(around.uses, len(frame.trail) + 1 - frame.outside + body.uses)
+    nested = depth_of(name) - depth_of(frame.home.name)
+    around.scopes = max(around.scopes, nested + body.scopes)
+    around.edges += body.edges
+    start = around.add(instance, body.size)
+    entry.move = move = body.lead_in(start, instance.incoming)
+    entry.first, entry.end, entry.place = start, start + body.size, body.place
+    entry.incoming = frame.flowing
+    entry.flow = None if body.flow is None else tuple(map(move, body.flow))
+    frame.flowing = entry.flow
+
+
+def inline(operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
     block, call = expanded(callee(operation.call, frame), operation.call, frame)
     declaration = block.declaration
     if declaration is None:
@@ -147,31 +190,33 @@ def inline(maker: Elaborator, operation: ast.Inline, stage: ast.Stage, frame: Fr
                 reason=f"`{block.name}` is a layer, and only blocks can be put in with `inline`",
             )
         )
-    assert block.module is not None
+    assert block.file is not None
     frame.step(operation.span, COST_OF_CALL)
     inside = Frame(
         frame.world,
-        block.module,
+        block.file,
         frame.recorder,
+        frame.body,
         frame.place,
         frame.flowing,
         operation.span,
-        further(block.name, stage.span, frame.trail, frame.world),
+        further(block.name, stage.span, frame.trail, frame),
     )
+    inside.outside = frame.outside
     inside.way = Way(block.name, stage.span, frame.way)
     inside.home = frame.home
     inside.inside = frame.inside
     bind_block(block, call, frame, inside)
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
     try:
-        yield maker.body(declaration.body, inside), inside
+        yield declaration.body, inside
     finally:
         frame.world.leave()
     frame.flowing = inside.flowing
     frame.last = stage.span
 
 
-def reuse(maker: Elaborator, operation: ast.Reuse, stage: ast.Stage, frame: Frame) -> None:
+def reuse(operation: ast.Reuse, stage: ast.Stage, frame: Frame) -> None:
     entry = frame.find(operation.path)
     if frame.flow_of(entry, operation.span) is None or frame.flowing is None:
         raise Spoiled
@@ -185,7 +230,7 @@ def reuse(maker: Elaborator, operation: ast.Reuse, stage: ast.Stage, frame: Fram
 
 def close(entry: Entry, first: int, frame: Frame, inner: Frame) -> None:
     """Remember what a scope did, for references and `reuse`, and go on with its result."""
-    entry.first, entry.end = first, len(frame.recorder.records)
+    entry.first, entry.end = first, frame.body.size
     entry.incoming, entry.flow = frame.flowing, inner.flowing
     frame.flowing = inner.flowing
 
@@ -201,10 +246,10 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
         bound = bind(signature, given, block.fixed, operation.span, trail)
         frame.world.bind_parameters(block.name, declaration.parameters, bound, inside, trail)
     inputs = inputs_of(declaration)
-    if not inputs or frame.flowing is None:
+    if not inputs or inside.flowing is None:
         inside.maps = {one.name: None for one in inputs}
         return
-    flow = frame.flowing
+    flow = inside.flowing
     many = inputs[-1].many
     if len(flow) < len(inputs) - many or (len(flow) > len(inputs) and not many):
         takes = " and ".join(f"`{one.name}{'[]' * one.many}`" for one in inputs)
@@ -220,7 +265,12 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
     for number, one in enumerate(inputs):
         inside.maps[one.name] = flow[number:] if one.many else flow[number : number + 1]
         if one.many:
-            inside.names.given[one.name] = frame.shapes(flow[number:], one.name)
+            inside.names.given[one.name] = inside.shapes(flow[number:], one.name)
+
+
+def cost_of_names(body: Body, label: str) -> int:
+    """Return what a label costs, in steps, that all names in a body begin with."""
+    return body.size * len(label) // CHARACTERS_OF_STEP
 
 
 def inputs_of(declaration: ast.Block) -> list[ast.Input]:

@@ -11,19 +11,19 @@ from typing import Any
 from archdsl.diagnostics import Diagnostic, Span
 from archdsl.elaborate.errors import BadStructure, NameClash, Rebound
 from archdsl.elaborate.known_names import Enough, Known, NameReview, item_names
-from archdsl.elaborate.modules import Module
 from archdsl.elaborate.values import TYPES
 from archdsl.layers.registry import Registry
 from archdsl.layers.tensor import DISTRIBUTIONS
 from archdsl.syntax import ast
+from archdsl.syntax.spec_file import SpecFile
 
 # What may stand in a merge: it makes no stage by itself.
 BESIDE_BRANCHES = (ast.Branch, ast.For, ast.Repeat, ast.If, ast.Let, ast.Registered)
 
 
-def review(module: Module, layers: Registry) -> list[Diagnostic]:
+def review(file: SpecFile, layers: Registry) -> list[Diagnostic]:
     """Return what is wrong with a file whatever its parameters are, in the order of the text."""
-    review = _Review(module, layers)
+    review = _Review(file, layers)
     with suppress(Enough):
         review.items()
     return sorted(review.found, key=lambda one: one.span.start if one.span else 0)
@@ -34,12 +34,12 @@ class _Review(NameReview):
 
     def items(self) -> None:
         seen: dict[str, Span] = {}
-        for item in self.module.program.items:
+        for item in self.file.program.items:
             for one in item.names if isinstance(item, ast.Import) else ():
                 self.once(one.alias, one.span, seen, "items of this file are")
-        for name, _, span in item_names(self.module.program):
+        for name, _, span in item_names(self.file.program):
             self.once(name, span, seen, "items of this file are")
-        for item in self.module.program.items:
+        for item in self.file.program.items:
             self.labels = set()
             if isinstance(item, ast.Network | ast.Block):
                 known = self.parameters(item.parameters)
@@ -220,7 +220,7 @@ class _Review(NameReview):
                 f"write `input {one.name}: [...]`",
             )
         for item in one.shape.items if isinstance(one.shape, ast.Listing) else ():
-            if isinstance(item, ast.Name) and self.module.find(item.name) is None:
+            if isinstance(item, ast.Name) and self.file.find(item.name) is None:
                 known.setdefault(item.name, item.span)  # a free size
         if one.shape is not None:
             self.expression(one.shape, known)

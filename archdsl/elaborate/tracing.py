@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from archdsl.diagnostics import Span
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.values import SPOILED, Tensors, Value
-from archdsl.graph import Scope
 from archdsl.layers.base import Facts, Shape, Shapes
 from archdsl.layers.sizes import Formula
 from archdsl.layers.traced import MOST_ITEMS, Trace, bare, formula_of, known_axis, marks, parameter
@@ -26,26 +25,48 @@ class Inside:
         parameters: the names that are atoms in it.
     """
 
-    def __init__(self, trace: Trace, name: str, around: Frame) -> None:
+    def __init__(
+        self, trace: Trace, name: str, around: Frame, inner: Frame, incoming: tuple[int, ...] | None
+    ) -> None:
+        """Begin a scope: `incoming` is what comes into a block; None for a group."""
         outer = around.inside
         self.trace = trace
         self.outer = outer
-        self.recorder = around.recorder
+        self.around, self.body = around.body, inner.body
+        self.incoming = incoming
         self.number: int = trace.enter(name, outer.number if outer else 0)
-        self.first = len(self.recorder.records)
+        self.first = 0 if incoming is not None else inner.body.size
+        self.base: int = outer.base if outer else 0
+        if incoming is not None:
+            self.base = around.recorder.nodes
         self.parameters: Names | None = None
         self._seen: dict[int, Shape] = {}
+
+    def node(self, number: int) -> int:
+        """Return the number that a node has in all of the network."""
+        if number >= 0:
+            return self.base + number
+        if self.incoming is None:
+            assert self.outer is not None
+            return self.outer.node(number)
+        outer = self.incoming[~number]
+        return self.outer.node(outer) if self.outer else outer
+
+    def outside(self, number: int) -> Shape:
+        """Return the shape of a node from outside as it is seen there."""
+        outer = number if self.incoming is None else self.incoming[~number]
+        return self.outer.shape(outer) if self.outer else self.around.facts(outer).output
 
     def shape(self, number: int) -> Shape:
         """Return the shape of a node: the size of one from outside that a class asks for is new."""
         if number >= self.first:
-            return self.recorder.shape(number)
+            return self.body.facts(number).output
         if number not in self._seen:
-            outer = self.outer.shape(number) if self.outer else self.recorder.shape(number)
+            outer = self.outside(number)
             axis = known_axis(len(outer))
             sizes: list[Any] = [bare(size) for size in outer]
             if sizes and isinstance(sizes[axis], int):
-                atom = size_atom(number, self.number)
+                atom = size_atom(self.node(number), self.number)
                 self.trace.definitions[atom] = outer[axis]
                 sizes[axis] = parameter(sizes[axis], atom)
             self._seen[number] = tuple(sizes)
@@ -67,7 +88,7 @@ def size_atom(node: int, scope: int) -> str:
 
 def enter_group(trace: Trace, name: str, inner: Frame) -> None:
     """Begin a group: sizes of what comes in, and all names that it sees, are atoms of its own."""
-    inner.inside = own = Inside(trace, name, inner)
+    inner.inside = own = Inside(trace, name, inner, inner, None)
     seen: dict[str, Value] = {}
     names: Names | None = inner.names
     while names is not None:
@@ -95,25 +116,25 @@ def define(trace: Trace, atom: str, value: Value, flag: Formula | None) -> None:
 
 def enter_block(
     trace: Trace,
-    scope: Scope,
+    name: str,
     declaration: ast.Block,
     operation: ast.Call,
     frame: Frame,
     inside: Frame,
 ) -> None:
     """Begin the use of a block: its parameters, and the sizes of what comes in, are atoms."""
-    inside.inside = own = Inside(trace, scope.name, frame)
+    inside.inside = own = Inside(trace, name, frame, inside, frame.flowing or ())
     own.parameters = inside.names
     names = iter([one.name for one in declaration.parameters])
     expressions = {one.name or next(names, ""): one.value for one in operation.arguments}
     given = inside.names.given
-    for name, value in given.items():
-        atom = f"{name}#{own.number}"
+    for each, value in given.items():
+        atom = f"{each}#{own.number}"
         if isinstance(value, Tensors):
-            given[name] = inside.shapes(inside.maps[name] or (), name)
+            given[each] = inside.shapes(inside.maps[each] or (), each)
             continue
-        define(trace, atom, value, flag_of(expressions.get(name), frame))
-        given[name] = parameter(value, atom)
+        define(trace, atom, value, flag_of(expressions.get(each), frame))
+        given[each] = parameter(value, atom)
 
 
 def flag_of(expression: object, frame: Frame) -> Formula | None:
@@ -142,7 +163,7 @@ def follow_flags(
     places = {id(argument.span): argument.value for argument in operation.arguments}
     found = {name: flag_of(places.get(id(span)), frame) for name, (_, span) in bound.items()}
     if flags := {name: flag for name, flag in found.items() if flag is not None}:
-        trace.flags[len(frame.recorder.records)] = flags
+        trace.flags[frame.recorder.nodes] = flags
 
 
 def follow_let(trace: Trace, statement: ast.Let, frame: Frame) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.wording import did_you_mean
@@ -13,14 +13,13 @@ from archdsl.layers.base import Layer, Shape
 from archdsl.layers.sizes import Formula
 from archdsl.limits import CHARACTERS_OF_STEP, LARGEST
 from archdsl.syntax import ast
-
-if TYPE_CHECKING:
-    from archdsl.elaborate.modules import Module
+from archdsl.syntax.spec_file import SpecFile
 
 # Lists and tuples are both Python tuples: nothing in the language tells them apart.
 Value = Any
 
 DEEPEST_LIST = 64
+MOST_COMPARED = 10_000  # items of a value, to tell whether it is one that was there before
 
 SPOILED = object()  # stands for a value that could not be worked out, which was reported
 
@@ -44,7 +43,7 @@ class BlockValue:
         declaration: of a block; None for a layer.
         layer: the layer; None for a block.
         alias: of `block Name(parameters) = Other(...)`, whose call is worked out when it is used.
-        module: the file that a block is declared in.
+        file: the file that a block is declared in.
         fixed: values of arguments that `block Name = Other(...)` fixes, with their places.
         trail: the uses of blocks that led to those places.
     """
@@ -53,7 +52,7 @@ class BlockValue:
     declaration: ast.Block | None = None
     layer: type[Layer] | None = None
     alias: ast.BlockAlias | None = None
-    module: Module | None = None
+    file: SpecFile | None = None
     fixed: Mapping[str, tuple[Value, Span]] = field(default_factory=dict)
     trail: tuple[Use, ...] = ()
 
@@ -141,6 +140,30 @@ def matches(value: Value, kind: str) -> bool:
     expected = {"bool": bool, "str": str, "list": tuple | range}
     # that there is no such type is for the review to say
     return kind not in expected or isinstance(value, expected[kind])
+
+
+def identity(value: Value) -> Hashable:
+    """Return what is equal for values that nothing can tell apart; in Python 1 equals true.
+
+    Of what is too large to compare it is equal to nothing else.
+    """
+    return _identity(value, [MOST_COMPARED], 0)
+
+
+def _identity(value: Value, left: list[int], depth: int) -> Hashable:
+    kind = type(value)
+    left[0] -= 1
+    if left[0] < 0 or depth > DEEPEST_LIST:
+        return object()
+    if kind is tuple:
+        return tuple([_identity(item, left, depth + 1) for item in value])
+    if kind is float:
+        return kind, repr(value)  # -0.0 is another number than 0.0
+    if kind is BlockValue:
+        of = value.layer or value.declaration or value.alias
+        fixed = [(name, _identity(each[0], left, depth + 1)) for name, each in value.fixed.items()]
+        return kind, id(of), value.name, tuple(fixed)
+    return kind, value
 
 
 def bounded(value: Value) -> Value:

@@ -97,7 +97,7 @@ class Builder:
             outputs=tuple(self.outputs),
             scopes=self.scopes,
             span=SPAN,
-            files=(b"network built {}",),
+            contents=(b"network built {}",),
             training_only=frozenset(self.training_only),
         )
         return replace(graph, dtypes=follow(graph)[0])

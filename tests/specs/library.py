@@ -14,5 +14,5 @@ def complete(spec: Spec) -> list[str]:
     return [
         name
         for name in spec.networks
-        if all(parameter.default is not None for parameter in open_parameters(spec.module, name))
+        if all(parameter.default is not None for parameter in open_parameters(spec.file, name))
     ]

@@ -50,7 +50,7 @@ COMPARED = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n i
 
 
 def test_command_counts_every_file(capsys: pytest.CaptureFixture[str]) -> None:
-    status = run(["count", *(spec.module.source.path for spec in FILES.values())])
+    status = run(["count", *(spec.file.source.path for spec in FILES.values())])
 
     assert status == 0
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(FILES)
@@ -73,7 +73,7 @@ def test_described_and_counted(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_takes_the_number_of_classes(name: str) -> None:
     spec = NETWORKS[name]
-    taken = [parameter.name for parameter in open_parameters(spec.module, name)]
+    taken = [parameter.name for parameter in open_parameters(spec.file, name)]
     if "classes" not in taken:
         assert spec is FILES["blocks"] or name == "nin_cifar100"
         return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 
-from archdsl.diagnostics import Source, Span, Use
+from archdsl.diagnostics import ArchError, Diagnostic, Span, Use
 from archdsl.elaborate.binding import Signature, bind
+from archdsl.elaborate.bodies import Body
 from archdsl.elaborate.errors import (
     BadArgument,
     BadFlow,
@@ -16,6 +17,7 @@ from archdsl.elaborate.errors import (
     UnknownName,
 )
 from archdsl.elaborate.expressions import Names, bind_targets, evaluate, problem
+from archdsl.elaborate.recording import Recorder
 from archdsl.elaborate.values import (
     SPOILED,
     TYPES,
@@ -31,70 +33,45 @@ from archdsl.layers.registry import Registry
 from archdsl.layers.traced import Trace
 from archdsl.limits import CHARACTERS_OF_STEP, Limits, OverLimit
 from archdsl.syntax import ast
+from archdsl.syntax.spec_file import SpecFile
 
+MOST_ERRORS = 20
+MOST_REPORTS = 200  # of the same errors, in loops
 COST_OF_CALL = 4  # of a function or block, in steps: names and arguments
-
-
-@dataclass(eq=False, repr=False)
-class Module:
-    """A file: its items by name, and those that it imports.
-
-    Attributes:
-        imported: for each name of an import, the module it comes from and its name there.
-        ambiguous: names that several of its items have, or of its items and imports.
-    """
-
-    source: Source
-    program: ast.Program
-    imported: dict[str, tuple[Module, str]] = field(default_factory=dict)
-    items: dict[str, ast.Item] = field(default_factory=dict)
-    ambiguous: set[str] = field(default_factory=set)
-
-    def __repr__(self) -> str:
-        return f"<Module {self.source.path}>"
-
-    def find(self, name: str) -> tuple[Module, ast.Item] | None:
-        """Return the item that a name stands for, and the file that it is written in."""
-        home = self.origin(name)
-        return None if home is None else (home[0], home[0].items[home[1]])
-
-    def is_ambiguous(self, name: str) -> bool:
-        """Tell whether a name may stand for several things, which is said where they are."""
-        module: Module = self
-        for _ in range(1_000):
-            if name in module.ambiguous:
-                return True
-            if name in module.items or name not in module.imported:
-                return False
-            module, name = module.imported[name]
-        return False
-
-    def origin(self, name: str) -> tuple[Module, str] | None:
-        """Return the file in which what has a name here is written, and its name there."""
-        module: Module = self
-        for _ in range(1_000):  # imports of imports; a ring of names was refused before
-            if name in module.items:
-                return module, name
-            if name not in module.imported:
-                return None
-            module, name = module.imported[name]
-        return None
 
 
 class World:
     """What all parts of an elaboration share: the layers, the limits, and the work done so far."""
 
-    def __init__(self, layers: Registry, limits: Limits) -> None:
+    def __init__(self, layers: Registry, limits: Limits, trace: Trace | None = None) -> None:
         self.layers = layers
         self.limits = limits
         self.steps_left = limits.steps
-        self.nodes: Sized = ()  # that were made
-        self.values: dict[tuple[Module, str], Value] = {}  # of the `let` of files
+        self.values: dict[tuple[SpecFile, str], Value] = {}  # of the `let` of files
         self.active: list[tuple[object, str]] = []  # what is being worked out, outermost first
         self.blocks: dict[tuple[int, str], BlockValue] = {}  # by the file and the name there
-        self.signatures: dict[int, Signature] = {}  # of blocks, by their declaration
+        self.signatures: dict[tuple[int, str], Signature] = {}  # by declaration and name
         self.depth = 0  # of expressions inside functions that call each other
-        self.trace: Trace | None = None  # follows numbers, for what compiles
+        self.trace = trace  # follows numbers, for what compiles
+        self.recorder = Recorder(limits, self.step, trace is not None)
+        self.bodies: dict[Hashable, Body] = {}  # of blocks, by what they follow from
+        self.errors: list[Diagnostic] = []
+        self._seen: set[tuple[str, Span | None]] = set()
+        self._reports = 0
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Keep a diagnostic; the same thing at the same place is said once, loops or not."""
+        key = diagnostic.code, diagnostic.span
+        self._reports += 1
+        if key not in self._seen:
+            self._seen.add(key)
+            self.errors.append(diagnostic)
+        if (
+            len(self.errors) >= MOST_ERRORS
+            or self._reports >= MOST_REPORTS
+            or isinstance(diagnostic, OverLimit)
+        ):
+            raise ArchError(self.errors)
 
     def step(self, span: Span, count: int = 1) -> None:
         """Count steps of work before they are done."""
@@ -137,27 +114,27 @@ class World:
 
     # --- names of a file --------------------------------------------------------------------
 
-    def block_named(self, module: Module, name: str, span: Span, trail: tuple[Use, ...]) -> Value:
+    def block_named(self, file: SpecFile, name: str, span: Span, trail: tuple[Use, ...]) -> Value:
         """Return the block or layer of that name, or what a `let` holds; None if there is none."""
-        known = self.blocks.get((id(module), name))
+        known = self.blocks.get((id(file), name))
         if known is not None:
             return known
-        found = module.find(name)
+        found = file.find(name)
         if found is None:
             layer = self.layers.get(name)
             if layer is None:
                 return None
-            block = self.blocks[id(module), name] = BlockValue(name, layer=layer)
+            block = self.blocks[id(file), name] = BlockValue(name, layer=layer)
             return block
         home, item = found
         if isinstance(item, ast.Block):
-            block = BlockValue(item.name, declaration=item, module=home)
-            self.blocks[id(module), name] = block
+            block = BlockValue(item.name, declaration=item, file=home)
+            self.blocks[id(file), name] = block
             return block
         if isinstance(item, ast.Let):
-            return self.let_value(module, name, item, span, trail)
+            return self.let_value(file, name, item, span, trail)
         if isinstance(item, ast.BlockAlias) and item.parameters is not None:
-            return BlockValue(item.name, alias=item, module=home)
+            return BlockValue(item.name, alias=item, file=home)
         if isinstance(item, ast.BlockAlias):
             self.enter(item, item.name, span, trail)
             deeper = self.deepen(item.call, span)
@@ -169,27 +146,27 @@ class World:
         return None
 
     def value_named(
-        self, module: Module, name: ast.Name, trail: tuple[Use, ...]
+        self, file: SpecFile, name: ast.Name, trail: tuple[Use, ...]
     ) -> tuple[Value] | None:
         """Return the `let`, block or layer of that name, in a tuple."""
-        found = module.find(name.name)
+        found = file.find(name.name)
         if found is not None and isinstance(found[1], ast.Let):
-            return (self.let_value(module, name.name, found[1], name.span, trail),)
-        block = self.block_named(module, name.name, name.span, trail)
+            return (self.let_value(file, name.name, found[1], name.span, trail),)
+        block = self.block_named(file, name.name, name.span, trail)
         return None if block is None else (block,)
 
     def let_value(
-        self, module: Module, name: str, item: ast.Let, span: Span, trail: tuple[Use, ...]
+        self, file: SpecFile, name: str, item: ast.Let, span: Span, trail: tuple[Use, ...]
     ) -> Value:
         """Return the value of a `let`, which the file that it is written in works out once."""
-        module, name = module.origin(name) or (module, name)
-        if (module, name) not in self.values:
+        file, name = file.origin(name) or (file, name)
+        if (file, name) not in self.values:
             self.enter(item, name, span, trail)
             deeper = self.deepen(item.value, span)
             given: dict[str, Value] = {}
             try:
                 names = Names()
-                setting = FileSetting(self, module, trail)
+                setting = FileSetting(self, file, trail)
                 value = evaluate(item.value, setting, self.limits.steps)
                 setting.bind(item, value, names)
                 given = names.given
@@ -197,10 +174,10 @@ class World:
                 given = {target.name: SPOILED for target in item.targets}
                 raise
             finally:
-                self.values |= {(module, target): value for target, value in given.items()}
+                self.values |= {(file, target): value for target, value in given.items()}
                 self.depth -= deeper
                 self.leave()
-        value = self.values[module, name]
+        value = self.values[file, name]
         if value is SPOILED:
             raise Spoiled
         return value
@@ -226,10 +203,10 @@ class World:
         value = (
             block[0]
             if block
-            else self.block_named(setting.module, name.name, name.span, setting.trail)
+            else self.block_named(setting.file, name.name, name.span, setting.trail)
         )
         if not isinstance(value, BlockValue):
-            known = (*self.block_names(setting.module),)
+            known = (*self.block_names(setting.file),)
             raise Problem(
                 UnknownName(
                     span=name.span,
@@ -244,10 +221,10 @@ class World:
         fixed = bind(signature, given, value.fixed, call.span, setting.trail, complete)
         return replace(value, fixed=fixed)
 
-    def block_names(self, module: Module) -> Iterator[str]:
+    def block_names(self, file: SpecFile) -> Iterator[str]:
         """Yield the names of all blocks and layers that a file can use."""
-        for name in (*module.items, *module.imported):
-            found = module.find(name)
+        for name in (*file.items, *file.imported):
+            found = file.find(name)
             if found and isinstance(found[1], ast.Block | ast.BlockAlias):
                 yield name
         yield from self.layers
@@ -261,20 +238,21 @@ class World:
 
     def signature(self, block: BlockValue) -> Signature:
         """Return what a block or layer takes."""
-        if block.layer is not None:
+        declared = block.layer or block.declaration or block.alias
+        assert declared is not None
+        key = id(declared), block.name  # what is declared is kept by the syntax tree
+        known = self.signatures.get(key)
+        if known is None and block.layer is not None:
             fields = block.layer.model_fields
             required = frozenset(name for name, field in fields.items() if field.is_required())
-            return Signature(block.name, tuple(fields), required)
-        declared = block.declaration or block.alias
-        assert declared is not None
-        known = self.signatures.get(id(declared))  # which the syntax tree keeps
-        if known is None:
-            known = signature_of(block.name, declared.parameters or ())
-            self.signatures[id(declared)] = known
+            known = self.signatures[key] = Signature(block.name, tuple(fields), required)
+        elif known is None:
+            assert not isinstance(declared, type)
+            known = self.signatures[key] = signature_of(block.name, declared.parameters or ())
         return known
 
     def call_function(
-        self, call: ast.Call, function: ast.Function, home: Module, caller: FileSetting
+        self, call: ast.Call, function: ast.Function, home: SpecFile, caller: FileSetting
     ) -> Value:
         """Return the value of a function of a file."""
         self.step(call.span, COST_OF_CALL)
@@ -355,10 +333,10 @@ class FileSetting:
     """Where an expression stands that belongs to no body: in a `let`, a default, a function."""
 
     def __init__(
-        self, world: World, module: Module, trail: tuple[Use, ...] = (), names: Names | None = None
+        self, world: World, file: SpecFile, trail: tuple[Use, ...] = (), names: Names | None = None
     ) -> None:
         self.world = world
-        self.module = module
+        self.file = file
         self.trail = trail
         self.names = names or Names()
 
@@ -381,17 +359,17 @@ class FileSetting:
         )
 
     def global_value(self, name: ast.Name) -> tuple[Value] | None:
-        return self.world.value_named(self.module, name, self.trail)
+        return self.world.value_named(self.file, name, self.trail)
 
     def call_function(self, call: ast.Call) -> tuple[Value] | None:
-        found = self.module.find(call.name.name)
+        found = self.file.find(call.name.name)
         if found is not None and isinstance(found[1], ast.Function):
             return (self.world.call_function(call, found[1], found[0], self),)
         local = self.names.find(call.name.name)
         value = (
             local[0]
             if local is not None
-            else self.world.block_named(self.module, call.name.name, call.name.span, self.trail)
+            else self.world.block_named(self.file, call.name.name, call.name.span, self.trail)
         )
         if value is not None and not isinstance(value, BlockValue):
             raise ValueProblem(f"`{call.name.name}` can't be called: it is {kind_of(value)}")
@@ -412,10 +390,10 @@ class FileSetting:
 
     def known_names(self) -> Iterator[str]:
         yield from self.names
-        for name, item in self.module.items.items():
+        for name, item in self.file.items.items():
             if not isinstance(item, ast.Network | ast.NetworkAlias):
                 yield name
-        yield from self.module.imported
+        yield from self.file.imported
 
     def bind(self, let: ast.Let, value: Value, names: Names) -> None:
         """Give the names of a `let` their values."""
