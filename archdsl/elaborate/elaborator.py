@@ -271,7 +271,9 @@ def _is_like_further_ones(before: _Mark, after: _Mark, frame: Frame) -> bool:
     size = after.size - before.size
     if before.flow is None or after.flow is None or not size or before[4:6] != after[4:6]:
         return False
-    if frame.world.trace is not None or frame.branches is not None or frame.place.registered:
+    if frame.world.trace is not None or frame.branches is not None:
+        return False
+    if frame.place.registered is not None:
         return False
     if after.flow != tuple([number + size for number in before.flow]):
         return False

@@ -99,7 +99,7 @@ def settle_order(frame: Frame) -> None:
     names = set(_in_state(frame.body))
     for place in frame.body.ordered:
         labels = place.registered or {}
-        known = {label for label in labels if (place.opened, label) in names}
+        known = {label for label in labels if (place.opened, place.like(label)) in names}
         for label, span in labels.items():
             if span is None or label in known:
                 continue

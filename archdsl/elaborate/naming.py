@@ -12,6 +12,7 @@ from archdsl.diagnostics import Span
 
 Move = Callable[[int], int]  # gives the number of a node as something around it knows it
 Flow = tuple[int, ...] | None  # numbers of nodes; None after something that was reported
+MOST_DIGITS = 18  # of a position: there are not that many stages
 PLAIN = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 # Letters and marks of which nothing is seen, though they can be printed.
 UNSEEN = re.compile(
@@ -160,13 +161,24 @@ class Place:
     def get(self, label: str) -> Entry | None:
         """Return what a label of this scope stands for."""
         found = self.entries.get(label)
-        if found is None and self.turns and label.isascii() and label.isdigit():
-            for turns in self.turns:
-                turn, position = divmod(int(label) - turns.first, turns.positions)
-                if 1 <= turn <= turns.times and str(int(label)) == label:
-                    like = self.entries[str(turns.first + position)]
-                    return like.moved(turns.move(turn))
+        if found is None and (known := self._in_turn(label)):
+            like, move = known
+            return self.entries[like].moved(move)
         return found
+
+    def like(self, label: str) -> str:
+        """Return the label of the stage in whose likeness that of a label was made."""
+        known = self._in_turn(label) if label not in self.entries else None
+        return known[0] if known else label
+
+    def _in_turn(self, label: str) -> tuple[str, Move] | None:
+        if not self.turns or len(label) > MOST_DIGITS or not (label.isascii() and label.isdigit()):
+            return None
+        for turns in self.turns:
+            turn, position = divmod(int(label) - turns.first, turns.positions)
+            if 1 <= turn <= turns.times and str(int(label)) == label:
+                return str(turns.first + position), turns.move(turn)
+        return None
 
     def full_name(self, label: str) -> str:
         """Return the name of a stage of this scope, from the network on."""
