@@ -18,12 +18,15 @@ from archdsl.backends.diagram.diagram import Choices, style_of, view_of
 from archdsl.backends.diagram.dot.arrows import MAIN
 from archdsl.backends.diagram.dot.digraph import names_of, to_dot
 from archdsl.backends.diagram.dot.engines import ENGINES, render
+from archdsl.backends.diagram.dot.html_labels import SMALL
+from archdsl.backends.diagram.dot.lettering import width_of
 from archdsl.backends.diagram.view.viewer import MOST_BOXES, Viewer, foldable
 from archdsl.graph import CheckedGraph
 
 Point = tuple[float, float]
 Placed = Sequence[Mapping[str, Any]]
 STEPS = 40  # points of a curve that are looked at
+ARROWHEAD = 6  # points
 LINE = 4.5  # half the height of a shape's text, in points
 
 
@@ -373,6 +376,38 @@ def test_no_arrow_of_a_line_runs_over_a_box_or_a_shape() -> None:
                 middle = numbers(edge["lp"])
                 others = [point for point in points if within(point, middle, wide - 2, 7)]
                 assert not others, (name, edge["label"])
+
+
+LONG_FORMULAS = """\
+network long() {
+  input image: [3, H, W]
+  Conv2d(8, 3, stride = 2, padding = 1); ReLU
+  MaxPool2d(3, stride = 2); Conv2d(16, 5, stride = 2)
+  concat {
+    branch { Conv2d(16, 3, padding = 1) }
+    branch { AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(8, 1) }
+  }
+  add { branch { Conv2d(24, 3, padding = 1) } branch {} }
+  Flatten
+}
+"""
+
+
+def test_formulas_beside_horizontal_arrows_leave_the_arrowheads_alone(tmp_path: Path) -> None:
+    """Parentheses reach down into the line of the arrow, which is as long as its label asks for."""
+    path = tmp_path / "long.arch"
+    path.write_text(LONG_FORMULAS)
+    looked_at = 0
+    for edge in Picture(load(str(path)).checked, direction="LR").edges:
+        lines = [line.strip() for line in edge.get("label", "").split(r"\n") if line.strip()]
+        (tip,) = [numbers(part[2:]) for part in edge["pos"].split() if part[:2] in ("e,", "s,")]
+        if lines and any("(" in line for line in lines):
+            x, _ = numbers(edge["lp"])
+            half = max(width_of(line, SMALL) for line in lines) / 2
+            assert abs(tip[0] - x) - half > ARROWHEAD
+            looked_at += 1
+
+    assert looked_at > 5
 
 
 def test_the_arrows_of_latex_lead_as_the_network_does(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -24,6 +25,8 @@ FRAME_LINE = 2  # points between a frame and the shape below it
 PLAIN, CHAIN, MAIN = 1, 200, 1000
 LONGEST_BRANCH = 64  # boxes
 LONGEST_SHAPE = 8  # characters that stand in one line beside a horizontal arrow
+PLAIN_SHAPE = re.compile(r"[\d x]*").fullmatch
+CLEAR_OF_HEAD = "  "  # beside the blank around each label
 # How an edge goes in a picture of several lines: back in one, to the next, or elsewhere.
 BACK, TURNS, PARTS = "back", "turns", "parts"
 
@@ -55,7 +58,7 @@ def arrows(
                 left = sum([frame not in target for frame in source]) if source else 0
                 tail = 1, BELOW + (MARGIN * left + FRAME_LINE if left else 0), source != target
             elif direction == "LR":
-                shape = "\n".join(lines_of_shape(shape))
+                shape = beside_horizontal(shape)
         color = style.theme.accent if edge.shortcut else ""
         bent = direction == "TB" and not edge.main and not edge.alone and comes[edge.target] == 1
         length = _least_length(view, edge, around) if edge.main and comes[edge.target] > 1 else 1
@@ -67,6 +70,19 @@ def arrows(
         if way == TURNS:
             yield f"{{rank=same {source_name} {target_name}}}"
         yield f"{source_name} -> {target_name}{look}"
+
+
+def beside_horizontal(shape: str) -> str:
+    """Return a shape as it stands beside a horizontal arrow, with the blanks around it.
+
+    The arrow is as long as its label asks for, and the text right above its line. Digits end above
+    an arrowhead as well; parentheses and slashes reach down into it, so a formula has blanks at
+    both ends of each line that are as wide as an arrowhead is long.
+    """
+    lines = lines_of_shape(shape)
+    if PLAIN_SHAPE(shape):
+        return "\n".join(lines)
+    return "\n".join(f"{CLEAR_OF_HEAD}{line}{CLEAR_OF_HEAD}" for line in lines)
 
 
 def lines_of_shape(shape: str) -> Sequence[str]:

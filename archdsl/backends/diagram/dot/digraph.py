@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from archdsl.backends.diagram.box_rows import name_of, sign_of
-from archdsl.backends.diagram.dot.arrows import BESIDE, arrows, lines_of_shape
+from archdsl.backends.diagram.dot.arrows import BESIDE, arrows, beside_horizontal
 from archdsl.backends.diagram.dot.clusters import (
     MARGIN,
     ClustersAround,
@@ -81,7 +81,7 @@ def _wrapped(view: View, style: Style, around: ClustersAround, stacked: bool) ->
     """Break a picture from left to right into lines as wide as a page."""
     shapes: dict[int, float] = {}
     for edge in view.edges:
-        said = lines_of_shape(visible(view.notation.shape(edge.shape)))
+        said = beside_horizontal(visible(view.notation.shape(edge.shape))).split("\n")
         shapes.setdefault(edge.source, max([width_of(f" {line} ", SMALL) for line in said]))
 
     def width(index: int) -> float:

@@ -6,9 +6,11 @@ halves of a U-Net stand above each other, and what skips from one to the other g
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import accumulate, pairwise
+from math import ceil
 from typing import NamedTuple
 
 from archdsl.backends.diagram.dot.clusters import ClustersAround, aside
@@ -16,6 +18,8 @@ from archdsl.backends.diagram.view.view import View
 from archdsl.backends.diagram.view.viewer import MOST_ACROSS
 
 MOST_TRIED = 200  # boxes on the main path: of longer ones not every place to turn is tried
+# Beside frames Graphviz doesn't hold three lines in their order: they get between each other.
+MOST_FRAMED = 2  # lines
 
 Cuts = tuple[int, ...]  # the places on the main path at which lines begin, but for the first
 
@@ -67,17 +71,18 @@ def wrapped(
     if not main or path.across(()) <= MOST_ACROSS:
         return Wrapping()
     skips = _skips(view)
-    found: list[tuple[float, int, int, Cuts]] = []  # the best comes first
     framed = any(around.values())
+    found: list[tuple[float, int, int, Cuts]] = []  # the least is the best
     for level in (0, 1) if framed else (0,):
         units = [_unit(around, index, level) for index in main]
         places = [at for at, (one, other) in enumerate(pairwise(units), 1) if one != other]
-        for cuts in path.cuts(places, skips) if places else ():
-            if framed and len(cuts) > 1:
-                break  # beside frames Graphviz does not hold three lines in their order
-            found.append((path.excess(cuts), len(cuts), level, cuts))
-            if not path.excess(cuts):
+        for cuts in path.cuts(places, skips, MOST_FRAMED if framed else len(main)):
+            excess = max(0, path.across(cuts) - MOST_ACROSS)
+            found.append((excess, len(cuts), level, cuts))
+            if not excess:
                 break
+        if found and not min(found)[0]:
+            break  # within frames lines end only where that is needed
     if not found:
         return Wrapping()
     _, _, level, cuts = min(found)
@@ -94,30 +99,36 @@ class _Path(NamedTuple):
     gaps: Sequence[float]
     tails: Sequence[float]
 
-    def cuts(self, places: Sequence[int], skips: Sequence[tuple[int, int]]) -> Iterator[Cuts]:
+    def cuts(
+        self, places: Sequence[int], skips: Mapping[tuple[int, int], int], most: int
+    ) -> Iterator[Cuts]:
         """Yield ways to break the path at some of these places, the fewest lines first.
 
-        Two lines turn where what skips from one to the other goes down most steeply.
+        Two lines turn where what skips from one to the other goes down most steeply. More, of which
+        there are at most `most`, are about equally long.
         """
-        if len(self.widths) <= MOST_TRIED:
-            two = [
-                (self.excess((at,)), _aslant(skips, at), self.across((at,)), at) for at in places
-            ]
-            yield (min(two)[-1],)
+        if places and len(self.widths) <= MOST_TRIED:
+            two = [(self.across((at,)), at) for at in places]
+            yield (min((max(0, w - MOST_ACROSS), _aslant(skips, at), w, at) for w, at in two)[-1],)
+        # Fewer lines can't do, even without gaps. With twice as many, something is in the way that
+        # no further line helps with, such as a branch that leads on aside over a page: to try all
+        # would take a long path the third power of its length.
+        least = max(2, ceil(sum(self.widths) / MOST_ACROSS))
+        most = min(most, 2 * least + 2, len(places) + 1)
         steps = [width + gap for width, gap in zip(self.widths, [*self.gaps, 0.0], strict=True)]
         starts = [0.0, *accumulate(steps)]
-        for lines in range(2, len(places) + 2):
+        turns = [starts[at] for at in places]
+        for lines in range(min(least, most), most + 1) if places else ():
             wanted = [starts[-1] * line / lines for line in range(1, lines)]
-            nearest = (min(places, key=partial(_distance, starts, x)) for x in wanted)
-            yield tuple(sorted({*nearest}))
-
-    def excess(self, cuts: Cuts) -> float:
-        """Return how much wider than a page the lines are."""
-        return max(0, self.across(cuts) - MOST_ACROSS)
+            yield tuple(sorted({places[_nearest(turns, x)] for x in wanted}))
 
     def across(self, cuts: Cuts) -> float:
-        """Return how wide the lines are. Boxes above each other are as wide as the widest."""
-        columns = list(_columns(len(self.widths), cuts))
+        """Return how wide the lines are. Boxes above each other are as wide as the widest.
+
+        That is how Graphviz arranges them: a column is a rank, and a rank is as wide as what is in
+        it.
+        """
+        columns, lines = _columns(len(self.widths), cuts)
         first, last = min(columns), max(columns)
         widest, between = [0.0] * (1 + last - first), [0.0] * (1 + last - first)
         before = columns[0]
@@ -130,49 +141,61 @@ class _Path(NamedTuple):
         steps = [width + gap for width, gap in zip(widest, between, strict=True)]
         starts = [0.0, *accumulate(steps)]
         left, right = 0.0, starts[-1]
-        for at, column in enumerate(columns):
-            back = sum(cut <= at for cut in cuts) % 2
-            if back:
-                left = min(left, starts[column - first] - self.tails[at])
+        for column, line, tail in zip(columns, lines, self.tails, strict=True):
+            start = starts[column - first]
+            if line % 2:  # it runs back, and what hangs on it leads to the left
+                left = min(left, start - tail)
             else:
-                right = max(right, starts[column - first] + widest[column - first] + self.tails[at])
+                right = max(right, start + widest[column - first] + tail)
         return right - left
 
 
-def _columns(boxes: int, cuts: Cuts) -> Iterator[int]:
-    """Yield the column of each box of the main path."""
-    column, forward = -1, 1
-    for at in range(boxes):
-        if at in cuts:
-            forward = -forward
-        else:
-            column += forward
-        yield column
+def _columns(boxes: int, cuts: Cuts) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the column and the line of each box of the main path.
+
+    The first box of a line stands right below the last of the line before.
+    """
+    columns: list[int] = []
+    lines: list[int] = []
+    column = 0
+    for line, (start, end) in enumerate(pairwise((0, *cuts, boxes))):
+        forward = -1 if line % 2 else 1
+        columns += range(column, column + forward * (end - start), forward)
+        lines += [line] * (end - start)
+        column = columns[-1]
+    return columns, lines
 
 
-def _distance(starts: Sequence[float], wanted: float, place: int) -> float:
-    return abs(starts[place] - wanted)
+def _nearest(turns: Sequence[float], wanted: float) -> int:
+    """Return the number of the place that lies nearest; of two, that of the first."""
+    behind = bisect_left(turns, wanted)
+    if behind == len(turns) or (behind and wanted - turns[behind - 1] <= turns[behind] - wanted):
+        return behind - 1
+    return behind
 
 
-def _aslant(skips: Sequence[tuple[int, int]], cut: int) -> int:
+def _aslant(skips: Mapping[tuple[int, int], int], cut: int) -> int:
     """Count the arrows from a line to the next, and the columns over which they lead."""
-    crossing = [(source, target) for source, target in skips if source < cut <= target]
-    return sum(1 + abs(cut - 1 - source - (target - cut)) for source, target in crossing)
+    return sum(
+        times * (1 + abs(cut - 1 - source - (target - cut)))
+        for (source, target), times in skips.items()
+        if source < cut <= target
+    )
 
 
-def _skips(view: View) -> Sequence[tuple[int, int]]:
-    """Return from where to where on the main path arrows lead beside it, by places.
+def _skips(view: View) -> Mapping[tuple[int, int], int]:
+    """Return from where to where on the main path arrows lead beside it, by places, and how many.
 
     What the main path reads from aside stands beside the box before the one that reads it.
     """
     places = {index: at for at, index in enumerate(view.main)}
     near = {edge.source: places[edge.target] - 1 for edge in view.edges if edge.target in places}
     near |= places
-    return [
+    return Counter(
         (near[edge.source], near[edge.target])
         for edge in view.edges
         if not edge.main and edge.source in near and edge.target in near
-    ]
+    )
 
 
 def _beside(view: View, width: Callable[[int], float]) -> Mapping[int, float]:
@@ -181,9 +204,10 @@ def _beside(view: View, width: Callable[[int], float]) -> Mapping[int, float]:
     The next one reads it as well.
     """
     before = {target: source for source, target in pairwise(view.main)}
+    on_main = {*view.main}
     beside: dict[int, float] = {}
     for edge in view.edges:
-        if not edge.main and edge.target in before and edge.source not in before:
+        if not edge.main and edge.target in before and edge.source not in on_main:
             column = before[edge.target]
             beside[column] = max(beside.get(column, 0), width(edge.source))
     return beside
