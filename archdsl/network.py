@@ -308,7 +308,7 @@ class Count:
 
     def to_dict(self) -> dict[str, object]:
         """Return what `archdsl count --format json` prints."""
-        from archdsl.analysis.report import as_data
+        from archdsl.backends.table import as_data
 
         return as_data(self.report)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from fractions import Fraction
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import Parameters, Usage, cost
 from archdsl.analysis.memory import BYTES_PER_NUMBER, MemoryTable, memory
-from archdsl.analysis.receptive_field import Extent, Fields, fields_by_input
-from archdsl.analysis.rows import Parts, Row, first_fields, rows_of
+from archdsl.analysis.receptive_field import fields_by_input
+from archdsl.analysis.rows import Parts, Row, rows_of
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
-from archdsl.layers.sizes import Formula
 from archdsl.records import Record
 
 
@@ -106,79 +104,6 @@ def report(
         warnings=tuple(each.sentence() for each in checked.warnings),
         registered=checked.registered,
     )
-
-
-def as_data(report: Report) -> dict[str, object]:
-    """Return a report as what JSON has: numbers, strings (of formulas), lists and objects."""
-    return {
-        "network": report.network,
-        "description": report.description,
-        "inputs": {name: _listed(shape) for name, shape in report.inputs.items()},
-        "outputs": {each.name: _listed(each.shape) for each in report.outputs},
-        "training_outputs": [each.name for each in report.outputs if each.training_only],
-        "parameters": {name: _plain(size) for name, size in report.parameters._asdict().items()},
-        "buffers": _usage(report.buffers),
-        "macs": _usage(report.macs),
-        "other": {heading: _usage(usage) for heading, usage in report.other.items()},
-        "memory": {
-            "parameters": _plain(report.memory.parameters),
-            "buffers": _plain(report.memory.buffers),
-            "inputs": _plain(report.memory.inputs),
-            "activations": _plain(report.memory.training),
-            "peak": _plain(report.memory.peak),
-            "bytes_per_number": report.memory.bytes_per_number,
-        },
-        "depth": report.depth,
-        "assumptions": list(report.assumptions.sentences()),
-        "warnings": list(report.warnings),
-        "registered": {name: list(labels) for name, labels in report.registered.items()},
-        "layers": [_row_data(row) for row in report.rows],
-    }
-
-
-def _row_data(row: Row) -> dict[str, object]:
-    fields = first_fields(row)
-    data: dict[str, object] = {
-        "name": row.name,
-        "type": row.type,
-        "inputs": [_listed(shape) for shape in row.inputs],
-        "output": _listed(row.output),
-        "parameters": _plain(row.parameters),
-        "frozen": _plain(row.frozen),
-        "buffers": _plain(row.buffers),
-        "macs": _plain(row.macs),
-        "other": {heading: _plain(size) for heading, size in row.other.items()},
-        "memory": _plain(row.memory),
-        **_field_data(fields),
-        "arithmetic": row.arithmetic,
-        "training_only": row.training_only,
-        "shares": row.shares,
-    }
-    if len(row.fields) > 1:
-        data["fields"] = {name: _field_data(fields) for name, fields in row.fields.items()}
-    return data
-
-
-def _field_data(fields: Fields) -> dict[str, object]:
-    return {
-        "receptive_field": [_plain(field.size) for field in fields],
-        "stride": [_plain(field.stride) for field in fields],
-        "offset": [_plain(field.start) for field in fields],
-    }
-
-
-def _usage(usage: Usage) -> dict[str, object]:
-    return {name: _plain(size) for name, size in usage._asdict().items()}
-
-
-def _listed(shape: Shape) -> list[object]:
-    return [_plain(size) for size in shape]
-
-
-def _plain(extent: Extent) -> int | float | str | None:
-    if isinstance(extent, Formula):
-        return str(extent)
-    return float(extent) if isinstance(extent, Fraction) else extent
 
 
 def _longest(checked: CheckedGraph) -> int:

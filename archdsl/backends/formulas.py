@@ -31,6 +31,9 @@ def _decimal(value: Fraction) -> str:
     return f"{whole:,}" + (f".{places:04}".rstrip("0") if places else "")
 
 
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
 class Formulas:
     """Writes sizes under what is assumed about the free ones."""
 
@@ -103,3 +106,25 @@ def _formula(size: Formula, known: Assumptions, divide: bool) -> str:
         sign = "-" if coefficient < 0 else "+"
         text += (f" {sign} " if text else sign.strip("+")) + "*".join(factors) + below
     return text
+
+
+def in_bytes(size: Size, write: Formulas | None = None) -> str:
+    """Write bytes in the largest unit that leaves a number above 1: `103.6 MiB`."""
+    if isinstance(size, Formula):
+        return f"{write.size(size) if write else size} bytes"
+    value, power = Fraction(size), 0
+    while value >= 1024 and power < len(UNITS) - 1:
+        value, power = value / 1024, power + 1
+    if power == 0:
+        return f"{size} bytes" if size != 1 else "1 byte"
+    return f"{float(value):,.1f} {UNITS[power]}"
+
+
+def rounded(size: Size) -> str:
+    """Write a number of at least a million in words: `5.71 billion`."""
+    if isinstance(size, Formula):
+        return ""
+    for power, word in ((12, "trillion"), (9, "billion"), (6, "million")):
+        if size >= 10**power:
+            return f"{size / 10**power:,.2f} {word}"
+    return ""

@@ -19,20 +19,20 @@ LONGEST_NAME = 1_000_000  # of a layer, in a file for programs: no name is cut
 # that begins a name gets one too, that no two names become one.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
-CODE = re.compile(r"`([^`]+)`")  # a name in a text
-PLAIN_NAME = re.compile(r"[\w.-]+( [\w.=-]+)?")  # also an option: `--input image=3x224x224`
+CODE = r"`([^`]+)`"  # a name in a text
+PLAIN_NAME = r"[\w.-]+( [\w.=-]+)?"  # also an option: `--input image=3x224x224`
 
 
-class Column(Record):
-    """A column of a grid.
+class Heading(Record):
+    """What stands above a column of a grid, and how it is set.
 
     Attributes:
-        heading: what stands above.
+        text: what stands there.
         numeric: the cells below are numbers, which stand to the right.
         spare: a terminal may do without it, if the table is too wide.
     """
 
-    heading: str
+    text: str
     numeric: bool = False
     spare: bool = False
 
@@ -40,30 +40,24 @@ class Column(Record):
 class Grid(Record):
     """Rows of cells under headings, and rows of totals below a rule."""
 
-    columns: tuple[Column, ...]
+    headings: tuple[Heading, ...]
     rows: Sequence[Sequence[str]]
     totals: Sequence[Sequence[str]] = ()
-
-    def without(self, at: int) -> Grid:
-        """Leave out one column."""
-        return Grid(
-            self.columns[:at] + self.columns[at + 1 :],
-            [[*row[:at], *row[at + 1 :]] for row in self.rows],
-            [[*row[:at], *row[at + 1 :]] for row in self.totals],
-        )
 
 
 def plain(grid: Grid) -> str:
     """Write aligned columns for a terminal, without the spare ones beyond 120 characters."""
     rows = [[printable(cell) for cell in row] for row in grid.rows]
     totals = [[printable(cell) for cell in row] for row in grid.totals]
-    headings = [column.heading for column in grid.columns]
+    headings = [heading.text for heading in grid.headings]
     widths = [max(map(len, cells)) for cells in zip(headings, *rows, *totals, strict=True)]
-    shown = _fitting(grid.columns, widths)
+    shown = _fitting(grid.headings, widths)
 
     def line(cells: Sequence[str]) -> str:
         placed = [
-            cells[at].rjust(widths[at]) if grid.columns[at].numeric else cells[at].ljust(widths[at])
+            cells[at].rjust(widths[at])
+            if grid.headings[at].numeric
+            else cells[at].ljust(widths[at])
             for at in shown
         ]
         return "  ".join(placed).rstrip()
@@ -75,10 +69,10 @@ def plain(grid: Grid) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fitting(columns: Sequence[Column], widths: Sequence[int]) -> Sequence[int]:
-    shown = list(range(len(columns)))
-    for at in reversed(range(len(columns))):
-        if _width(widths, shown) > WIDEST and columns[at].spare:
+def _fitting(headings: Sequence[Heading], widths: Sequence[int]) -> Sequence[int]:
+    shown = list(range(len(headings)))
+    for at in reversed(range(len(headings))):
+        if _width(widths, shown) > WIDEST and headings[at].spare:
             shown.remove(at)
     return shown
 
@@ -96,7 +90,7 @@ def csv(grid: Grid) -> str:
 
     file = StringIO()
     writer = writers.writer(file, lineterminator="\n")
-    writer.writerow(column.heading for column in grid.columns)
+    writer.writerow(heading.text for heading in grid.headings)
     for row in grid.rows:
         writer.writerow(map(_harmless, row))
     return file.getvalue()
@@ -111,8 +105,8 @@ def _harmless(cell: str) -> str:
 def markdown(grid: Grid) -> str:
     """Write a table of GitHub's Markdown."""
     lines = [
-        [column.heading for column in grid.columns],
-        ["---:" if column.numeric else "---" for column in grid.columns],
+        [heading.text for heading in grid.headings],
+        ["---:" if heading.numeric else "---" for heading in grid.headings],
         *([markdown_text(cell) for cell in row] for row in grid.rows),
         *([f"**{markdown_text(cell)}**" if cell else "" for cell in row] for row in grid.totals),
     ]
@@ -127,9 +121,9 @@ def markdown_text(text: str) -> str:
 
 def markdown_sentence(text: str) -> str:
     """Write a text in which names stand in backticks: as code, if no reader can mistake them."""
-    parts = CODE.split(text)
+    parts = re.split(CODE, text)
     return "".join(
-        f"`{part}`" if number % 2 and PLAIN_NAME.fullmatch(part) else markdown_text(part)
+        f"`{part}`" if number % 2 and re.fullmatch(PLAIN_NAME, part) else markdown_text(part)
         for number, part in enumerate(parts)
     )
 
@@ -138,7 +132,7 @@ def html(grid: Grid) -> str:
     """Write a table of HTML, whose looks are left to where it stands."""
 
     def line(cells: Sequence[str], kind: str) -> str:
-        sides = ["right" if column.numeric else "left" for column in grid.columns]
+        sides = ["right" if heading.numeric else "left" for heading in grid.headings]
         aligned = "".join(
             f'<{kind} style="text-align: {side}; padding: 0 0.5em">'
             f"{html_text(printable(cell))}</{kind}>"
@@ -146,7 +140,7 @@ def html(grid: Grid) -> str:
         )
         return f"<tr>{aligned}</tr>\n"
 
-    head = line([column.heading for column in grid.columns], "th")
+    head = line([heading.text for heading in grid.headings], "th")
     rows = "".join(line(row, "td") for row in grid.rows)
     totals = "".join(line(row, "th") for row in grid.totals)
     below = f"<tfoot>\n{totals}</tfoot>\n" if totals else ""
@@ -155,7 +149,7 @@ def html(grid: Grid) -> str:
 
 def html_sentence(text: str) -> str:
     """Write a text in which names stand in backticks, as code."""
-    parts = CODE.split(text)
+    parts = re.split(CODE, text)
     return "".join(
         f"<code>{html_text(printable(part))}</code>" if number % 2 else html_text(printable(part))
         for number, part in enumerate(parts)
@@ -164,7 +158,7 @@ def html_sentence(text: str) -> str:
 
 def latex_table(grid: Grid, note: str = "") -> str:
     """Write a `tabular` that needs the package booktabs, with a note below the last row."""
-    places = "".join("r" if column.numeric else "l" for column in grid.columns)
+    places = "".join("r" if heading.numeric else "l" for heading in grid.headings)
 
     def line(cells: Sequence[str]) -> str:
         return f"  {' & '.join(cells)} \\\\\n"
@@ -174,7 +168,7 @@ def latex_table(grid: Grid, note: str = "") -> str:
     below = f"\\multicolumn{{{len(places)}}}{{l}}{{{latex_text(note)}}}"
     return (
         f"\\begin{{tabular}}{{{places}}}\n  \\toprule\n"
-        + line([latex_text(column.heading) for column in grid.columns])
+        + line([latex_text(heading.text) for heading in grid.headings])
         + "  \\midrule\n"
         + rows
         + (f"  \\midrule\n{totals}" if totals else "")

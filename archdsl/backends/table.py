@@ -6,31 +6,47 @@ Texts of a spec are escaped where they enter a format (`grid.py`); JSON escapes 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from textwrap import fill, wrap
 
+from archdsl.analysis.agreement import without_rounding
 from archdsl.analysis.cost import Usage
-from archdsl.analysis.report import Report, as_data
-from archdsl.analysis.rows import Row, first_fields
+from archdsl.analysis.memory import MemoryTable
+from archdsl.analysis.report import Report
+from archdsl.analysis.rows import Row
 from archdsl.backends import grid
-from archdsl.backends import table_cells as cells
-from archdsl.backends.formulas import separated
-from archdsl.backends.grid import Column, Grid
-from archdsl.backends.summary import Line, rounding, summary, title, writer
-from archdsl.backends.table_cells import TOO_LONG, Writer
-from archdsl.backends.table_raw import raw, raw_comparison
+from archdsl.backends.columns import (
+    ALONG_AXES,
+    IN_CSV,
+    OF_NETWORKS,
+    OF_ROWS,
+    SHOWN,
+    SHOWN_EXPLAINED,
+    SHOWN_FOLDED,
+    TOO_LONG,
+    Column,
+    Of,
+    Writer,
+    listed,
+    plain,
+)
+from archdsl.backends.formulas import in_bytes, rounded
+from archdsl.backends.grid import Grid, Heading
 from archdsl.diagnostics import printable
-from archdsl.layers.sizes import total
+from archdsl.layers.sizes import Formula, Size
 from archdsl.records import Record
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
-TRAINING_MARK = " *"
 MARK_EXPLAINED = "* runs in training only"
 WIDTH = 100  # of the lines above the table
 MOST_TITLE = 2_000
 BOOKTABS = "% needs \\usepackage{booktabs}"
-LATIN = re.compile(r"[\n -~À-ÏÑ-Ýß-ïñ-ýÿ]*")  # what pdflatex has letters for
+LATIN = r"[\n -~À-ÏÑ-Ýß-ïñ-ýÿ]*"  # what pdflatex has letters for
 SCROLLED = ' style="max-height: 50em; overflow: auto"'
+LONGEST_SUM = 100
+MOST_LABELS = 6
+MOST_ORDERS = 8
 MOST_AT_ONCE = 100  # rows that a notebook shows without scrolling
 
 
@@ -43,7 +59,9 @@ def render(reports: Sequence[Report], form: str = "table", explain: bool = False
     if form == "json":
         return _json(reports)
     if form == "csv":
-        return grid.csv(raw(reports[0]) if len(reports) == 1 else raw_comparison(reports))
+        if len(reports) == 1:
+            return _csv([OF_ROWS[name] for name in IN_CSV], reports[0].rows)
+        return _csv(OF_NETWORKS.values(), reports)
     if len(reports) > 1:
         return _compared(reports, form)
     report, write = reports[0], writer(reports[0])
@@ -74,7 +92,7 @@ def tells_warnings(form: str, networks: int) -> bool:
 def _latex(table: Grid, mark: str = "") -> str:
     written = grid.latex_table(table, mark)
     others = (
-        "" if LATIN.fullmatch(written) else ", and lualatex: some names are not in Latin script"
+        "" if re.fullmatch(LATIN, written) else ", and lualatex: some names are not in Latin script"
     )
     return f"{BOOKTABS}{others}\n{written}"
 
@@ -136,49 +154,20 @@ def _sentence(line: Line) -> str:
     return f"{line.label}: {line.figure}" + (f" ({line.note})" if line.note else "")
 
 
-class Cell(Record):
-    """A column: its heading, what a row has there, and its total."""
-
-    column: Column
-    text: Callable[[Row], str]
-    total: Callable[[Report], Usage] | None = None
-
-
-def _cells(report: Report, explain: bool, write: Writer) -> Sequence[Cell]:
-    """Return the columns for people; JSON and CSV have more."""
-    layer = Cell(Column("layer"), _name)
-    kind = Cell(Column("type"), lambda row: row.type)
-    goes_in = Cell(Column("input"), lambda row: write.shapes(row.inputs))
-    comes_out = Cell(Column("output"), lambda row: write.shape(row.output))
-    parameters = Cell(Column("parameters", True), lambda row: _parameters(row, write), _learned)
-    explained = Cell(Column("parameters", True), lambda row: _explained(row, write), _learned)
-    frozen = Cell(Column("frozen", True), lambda row: write.number(row.frozen), lambda r: r.frozen)
-    kept = (frozen,) if report.frozen.training != 0 else ()
-    macs = Cell(Column("macs", True), lambda row: write.number(row.macs), lambda r: r.macs)
-    other = Cell(
-        Column("other ops", True), lambda row: write.number(total(row.other.values())), _other
-    )
-    field = Cell(
-        Column("field", True, spare=True), lambda row: write.receptive_field(first_fields(row))
-    )
-    stride = Cell(Column("stride", True, spare=True), lambda row: write.stride(first_fields(row)))
-    if explain:
-        return layer, kind, comes_out, explained, *kept, macs
-    if report.folded is not None:
-        return layer, kind, goes_in, comes_out, parameters, *kept, macs, field, stride
-    return layer, kind, comes_out, parameters, *kept, macs, other, field, stride
+# --- the table ------------------------------------------------------------------------------
 
 
 def _layers(report: Report, explain: bool, write: Writer) -> Grid:
-    columns = _cells(report, explain, write)
-    return Grid(
-        tuple(each.column for each in columns),
-        [[each.text(row) for each in columns] for row in report.rows],
-        _totals(report, columns, write),
-    )
+    """Lay out a row for each layer or folded block, for people."""
+    shown: Sequence[str] = SHOWN_FOLDED if report.folded is not None else SHOWN
+    if explain:
+        shown = SHOWN_EXPLAINED
+    kept = [name for name in shown if name != "frozen" or report.frozen.training != 0]
+    columns = [OF_ROWS[name] for name in kept]
+    return _grid(columns, report.rows, [write] * len(report.rows), _totals(report, columns, write))
 
 
-def _totals(report: Report, columns: Sequence[Cell], write: Writer) -> list[list[str]]:
+def _totals(report: Report, columns: Sequence[Column[Row]], write: Writer) -> list[list[str]]:
     """Return the totals, at inference and in training where these differ."""
     usages = [each.total(report) if each.total else None for each in columns]
     if all(usage is None or usage.inference == usage.training for usage in usages):
@@ -194,52 +183,16 @@ def _totals(report: Report, columns: Sequence[Cell], write: Writer) -> list[list
     ]
 
 
-def _learned(report: Report) -> Usage:
-    return Usage(report.parameters.inference, report.parameters.total)
-
-
-def _other(report: Report) -> Usage:
-    usages = report.other.values()
-    return Usage(total(u.inference for u in usages), total(u.training for u in usages))
-
-
-def _name(row: Row) -> str:
-    return f"{row.name}{TRAINING_MARK if row.training_only else ''}"
-
-
-def _parameters(row: Row, write: Writer) -> str:
-    if row.shares and row.parameters == 0:
-        return "reused"
-    return write.number(row.parameters)
-
-
-def _explained(row: Row, write: Writer) -> str:
-    """Write `(5 x 5 x 1 + 1) x 6 = 156`."""
-    result = _parameters(row, write)
-    arithmetic = separated(row.arithmetic)
-    return f"{arithmetic} = {result}" if arithmetic not in ("", result) else result
-
-
 def _compared(reports: Sequence[Report], form: str) -> str:
     """Lay out one row a network, for people."""
-    columns = (
-        Column("network"),
-        Column("input"),
-        Column("depth", True),
-        Column("parameters", True),
-        Column("trainable", True),
-        Column("at inference", True),
-        Column("macs", True),
-        Column("activations", True),
-        Column("peak", True),
-    )
     writers = [writer(report) for report in reports]
-    table = Grid(columns, list(map(_network, reports, writers)))
+    left_out = set()
     if all(report.parameters.total == report.parameters.inference for report in reports):
-        table = table.without(5)
+        left_out.add("parameters_inference")
     if all(report.parameters.frozen == 0 for report in reports):
-        table = table.without(4)
-    text = _written(table, form)
+        left_out.add("parameters_trainable")
+    columns = [one for one in OF_NETWORKS.values() if one.heading and one.name not in left_out]
+    text = _written(_grid(columns, reports, writers), form)
     if form == "latex":
         return text
     notes = {rounding(report, write): None for report, write in zip(reports, writers, strict=True)}
@@ -248,19 +201,78 @@ def _compared(reports: Sequence[Report], form: str) -> str:
     return f"{text}\n{below}\n" if below else text
 
 
-def _network(report: Report, write: Writer) -> list[str]:
-    memory = report.memory
-    return [
-        report.network,
-        write.shapes(report.inputs.values()),
-        str(report.depth),
-        write.number(report.parameters.total),
-        write.number(report.parameters.trainable),
-        write.number(report.parameters.inference),
-        write.number(report.macs.inference),
-        cells.in_bytes(memory.training, write),
-        "unknown" if memory.peak is None else cells.in_bytes(memory.peak, write),
-    ]
+def _grid(
+    columns: Sequence[Column[Of]],
+    rows: Sequence[Of],
+    writers: Sequence[Writer],
+    totals: Sequence[Sequence[str]] = (),
+) -> Grid:
+    """Lay out what people see of columns, each row with what writes its sizes."""
+    return Grid(
+        tuple(Heading(each.heading, each.format.numeric, each.spare) for each in columns),
+        [
+            [each.cell(write, row) for each in columns]
+            for row, write in zip(rows, writers, strict=True)
+        ],
+        totals,
+    )
+
+
+def _csv(columns: Iterable[Column[Of]], rows: Sequence[Of]) -> str:
+    """Write what programs see of columns: sizes as they are, under names that stay."""
+    columns = [*columns]
+    cells = [[each.format.csv(each.value(row)) for each in columns] for row in rows]
+    return grid.csv(Grid(tuple(Heading(each.name) for each in columns), cells))
+
+
+# --- JSON -----------------------------------------------------------------------------------
+
+
+def as_data(report: Report) -> dict[str, object]:
+    """Return a report as what JSON has: numbers, strings (of formulas), lists and objects."""
+    return {
+        "network": report.network,
+        "description": report.description,
+        "inputs": {name: listed(shape) for name, shape in report.inputs.items()},
+        "outputs": {each.name: listed(each.shape) for each in report.outputs},
+        "training_outputs": [each.name for each in report.outputs if each.training_only],
+        "parameters": {name: plain(size) for name, size in report.parameters._asdict().items()},
+        "buffers": _usage(report.buffers),
+        "macs": _usage(report.macs),
+        "other": {heading: _usage(usage) for heading, usage in report.other.items()},
+        "memory": {
+            "parameters": plain(report.memory.parameters),
+            "buffers": plain(report.memory.buffers),
+            "inputs": plain(report.memory.inputs),
+            "activations": plain(report.memory.training),
+            "peak": plain(report.memory.peak),
+            "bytes_per_number": report.memory.bytes_per_number,
+        },
+        "depth": report.depth,
+        "assumptions": list(report.assumptions.sentences()),
+        "warnings": list(report.warnings),
+        "registered": {name: list(labels) for name, labels in report.registered.items()},
+        "layers": [_row(row) for row in report.rows],
+    }
+
+
+def _row(row: Row) -> dict[str, object]:
+    data = {name: _json_of(column, row) for name, column in OF_ROWS.items()}
+    if len(row.fields) > 1:
+        alone = {of: row._replace(fields={of: fields}) for of, fields in row.fields.items()}
+        data["fields"] = {
+            of: {name: _json_of(OF_ROWS[name], one) for name in ALONG_AXES}
+            for of, one in alone.items()
+        }
+    return data
+
+
+def _json_of(column: Column[Of], of: Of) -> object:
+    return column.format.json(column.value(of))
+
+
+def _usage(usage: Usage) -> dict[str, object]:
+    return {name: plain(size) for name, size in usage._asdict().items()}
 
 
 def _json(reports: Sequence[Report]) -> str:
@@ -281,3 +293,138 @@ def _object(data: Mapping[str, object]) -> str:
             text = "[\n" + ",\n".join(f"    {dumps(item)}" for item in value) + "\n  ]"
         entries.append(f"  {dumps(key)}: {text}")
     return "{\n" + ",\n".join(entries) + "\n}"
+
+
+# --- the totals in plain words, below the table -----------------------------------------------
+
+
+class Line(Record):
+    """One total: what it is, the figure, and what there is to know about it.
+
+    A line without figure and note is a heading; those below it are set in.
+    """
+
+    label: str
+    figure: str = ""
+    note: str = ""
+    level: int = 0
+
+
+def writer(report: Report) -> Writer:
+    """Return what writes the sizes of a network for people: without rounding, if possible."""
+    totals = [report.macs.training, report.memory.training]
+    rows = [size for row in report.rows for size in row.output]
+    return Writer(without_rounding(report.assumptions, [*totals, *rows]))
+
+
+def rounding(report: Report, write: Writer) -> str:
+    """Say for which sizes the formulas are written, if not for all that are possible."""
+    if write.known == report.assumptions:
+        return ""
+    multiples = [
+        f"{each.name} a multiple of {each.modulus}"
+        for each in write.known.requirements.values()
+        if each != report.assumptions.requirements[each.name]
+    ]
+    return f"Formulas are written for {' and '.join(multiples)}; JSON and CSV have them for all"
+
+
+def title(report: Report, write: Writer) -> Iterator[str]:
+    """Yield the lines above the table: the network, and what goes in and comes out."""
+    description = " ".join(report.description.split())
+    yield f"{report.network}: {description}" if description else report.network
+    inputs = ", ".join(f"{name} {write.shape(shape)}" for name, shape in report.inputs.items())
+    outputs = ", ".join(
+        f"{each.name} {write.shape(each.shape)}{' (in training only)' * each.training_only}"
+        for each in report.outputs
+    )
+    yield f"{inputs or 'no input'} -> {outputs}"
+
+
+def summary(report: Report, write: Writer, explain: bool = False) -> Iterator[Line]:
+    """Yield the totals line by line."""
+    if rounded := rounding(report, write):
+        yield Line(rounded)
+    if report.assumptions.sentences():
+        yield Line("Assumed")
+        for sentence in report.assumptions.sentences():
+            yield Line(sentence, level=1)
+    yield from _parameters(report, explain, write)
+    yield from _operations(report, write)
+    yield from _memory(report.memory, write)
+
+
+def _parameters(report: Report, explain: bool, write: Writer) -> Iterator[Line]:
+    total, trainable, inference, frozen = report.parameters
+    note = "all trainable"
+    if frozen != 0:
+        note = f"{write.size(trainable)} trainable, {write.size(frozen)} frozen"
+    yield _line(write, "Parameters", total, "" if total == 0 else note)
+    if inference != total:
+        only = [f"`{each.name}`" for each in report.outputs if each.training_only]
+        needed = f"{' and '.join(only)} {'needs' if len(only) == 1 else 'need'}"
+        spared = f"without {write.size(total - inference)} that only {needed}"
+        yield _line(write, "at inference", inference, spared, level=1)
+    if explain and (written := _sum(report, write)):
+        yield Line(written, level=1)
+    if report.buffers.training != 0:
+        yield _line(write, "Buffers", report.buffers.training, "stored, not learned")
+    if report.registered:
+        yield Line("Order in the state_dict")
+    orders: dict[tuple[str, ...], list[str]] = {}
+    for name, labels in report.registered.items():
+        orders.setdefault(labels, []).append(f"`{name}`" if name else "the network")
+    for labels, names in islice(orders.items(), MOST_ORDERS):
+        yield Line(_first(names), note=_first(labels), level=1)
+    if len(orders) > MOST_ORDERS:
+        yield Line(f"and {len(orders) - MOST_ORDERS} more", level=1)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join([*names[:MOST_LABELS], *["..."] * (len(names) > MOST_LABELS)])
+
+
+def _operations(report: Report, write: Writer) -> Iterator[Line]:
+    macs = report.macs
+    yield _line(write, "Multiply-accumulates", macs.inference, rounded(macs.inference))
+    if macs.training != macs.inference:
+        yield _line(write, "in training", macs.training, "forward pass", level=1)
+    if report.other:
+        yield Line("Other operations")
+    for heading, usage in report.other.items():
+        differs = usage.training != usage.inference
+        note = f"{write.size(usage.training)} in training" if differs else ""
+        yield _line(write, heading, usage.inference, note, level=1)
+
+
+def _memory(memory: MemoryTable, write: Writer) -> Iterator[Line]:
+    yield Line("Memory", note=f"{memory.bytes_per_number} bytes a number, batch of one")
+    stored = memory.parameters + memory.buffers
+    yield _bytes(write, "parameters and buffers", stored)
+    yield _bytes(write, "activations, all kept for training", memory.training)
+    if memory.peak is None:
+        yield Line("activations, peak at inference", "unknown", memory.unknown, level=1)
+    else:
+        at = f"while `{memory.peak_at}` runs" if memory.peak_at else ""
+        yield _bytes(write, "activations, peak at inference", memory.peak, at)
+
+
+def _bytes(write: Writer, label: str, size: Size, note: str = "") -> Line:
+    written = in_bytes(size, write)
+    if isinstance(size, Formula):
+        return Line(label, note=written, level=1)
+    return Line(label, written, note, level=1)
+
+
+def _line(write: Writer, label: str, size: Size, note: str = "", level: int = 0) -> Line:
+    """Put a number into the column of figures, and a formula, which is long, after it."""
+    if isinstance(size, Formula):
+        return Line(label, note=f"{write.size(size)}  {note}".rstrip(), level=level)
+    return Line(label, write.size(size), note, level)
+
+
+def _sum(report: Report, write: Writer) -> str:
+    """Write the sum of all rows' parameters, if it fits on a line."""
+    parts = [write.size(row.parameters) for row in report.rows if row.parameters != 0]
+    text = f"{' + '.join(parts)} = {write.size(report.parameters.total)}"
+    return text if len(parts) > 1 and len(text) <= LONGEST_SUM else ""

@@ -11,8 +11,9 @@ import pytest
 from by_hand import H, Sketch, W
 from sketches import biased, convolution, resnet50, unet, vgg16
 
-from archdsl.analysis.report import as_data, report
+from archdsl.analysis.report import report
 from archdsl.analysis.rows import Row
+from archdsl.backends.table import as_data
 from archdsl.graph import CheckedGraph
 from archdsl.layers.linear import Linear
 from archdsl.layers.merge import Add

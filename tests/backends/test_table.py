@@ -21,8 +21,10 @@ from sketches import biased, convolution, resnet50, unet, vgg16
 import archdsl
 from archdsl.analysis.agreement import Assumptions
 from archdsl.analysis.report import Report, report
+from archdsl.backends import columns, table
+from archdsl.backends.columns import NUMBER, OF_NETWORKS, OF_ROWS, Column, Writer
+from archdsl.backends.formulas import in_bytes, rounded
 from archdsl.backends.table import FORMATS, render
-from archdsl.backends.table_cells import Writer, in_bytes, rounded
 from archdsl.diagnostics import printable
 from archdsl.elaborate.errors import BadNetwork
 from archdsl.layers.activation import ReLU
@@ -367,3 +369,34 @@ def test_bytes_are_written_in_the_largest_unit(size: int, text: str) -> None:
 )
 def test_large_numbers_are_written_in_words(size: int, text: str) -> None:
     assert rounded(size) == text
+
+
+def test_a_column_is_declared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is in every format, with its total, by its declaration and its name in a list."""
+    doubled = Column(
+        "doubled", lambda row: 2 * row.macs, NUMBER, "twice", total=lambda report: report.macs
+    )
+    monkeypatch.setitem(OF_ROWS, "doubled", doubled)  # type: ignore[attr-defined]
+    for shown in ("IN_CSV", "SHOWN"):
+        monkeypatch.setattr(table, shown, (*getattr(columns, shown), "doubled"))
+    counted = small()
+    last = [line.split()[-1] for line in render([counted]).split("\n\n")[1].splitlines()]
+    read = list(csv.DictReader(StringIO(render([counted], "csv"))))
+    data = json.loads(render([counted], "json"))["layers"]
+
+    assert last[0] == "twice"
+    assert [int(row["doubled"]) for row in read] == [2 * row.macs for row in counted.rows]
+    assert [row["doubled"] for row in data] == [2 * row.macs for row in counted.rows]
+    assert last[-3:-1] == [f"{counted.macs.inference:,}", f"{counted.macs.training:,}"]
+
+
+def test_columns_have_the_names_that_the_lists_give() -> None:
+    lists = (columns.IN_CSV, columns.SHOWN, columns.SHOWN_FOLDED, columns.SHOWN_EXPLAINED)
+
+    for names in lists:
+        assert {*names} <= {*OF_ROWS}
+        assert len({*names}) == len(names)
+    for name in {*lists[1], *lists[2], *lists[3]}:
+        assert OF_ROWS[name].heading
+    for of in (OF_ROWS, OF_NETWORKS):
+        assert [*of] == [column.name for column in of.values()]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from shown import Arch, Stages, Wrong, lines
 
-from archdsl.analysis.report import as_data, report
+from archdsl.analysis.report import report
 from archdsl.analysis.state import state_dict
-from archdsl.backends.table import render
+from archdsl.backends.table import as_data, render
 
 MERGING = """
 network net(dim = 16) {

@@ -17,7 +17,7 @@ from torch import nn
 from archdsl.backends.export.alone import culprit, side_by_side, with_sizes
 from archdsl.backends.export.comparing import LeftOut, Refused, Shapes, dtype_of
 from archdsl.backends.export.programs import attempt, outputs_of
-from archdsl.backends.table_cells import in_bytes
+from archdsl.backends.formulas import in_bytes
 from archdsl.backends.torch_module.building import torch_module
 from archdsl.backends.torch_module.errors import CannotExport, TorchError
 from archdsl.backends.torch_module.running import chosen_sizes

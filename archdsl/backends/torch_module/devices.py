@@ -9,7 +9,7 @@ import torch
 
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import memory
-from archdsl.backends.table_cells import in_bytes
+from archdsl.backends.formulas import in_bytes
 from archdsl.backends.torch_module.errors import NoDevice, SizeNotGiven, TooLarge, TorchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import substitute
