@@ -22,6 +22,7 @@ ITEM_OR_BRACE = re.compile(
 STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|#[^\n]*')
 MARKS = re.compile(r"->|[()\[\]{};\n]")
 LINE = re.compile(r"\n[ \t]*(?=\S)")  # up to what stands there
+END = re.compile(r"[ \t]*\n")
 INDENTATION = re.compile(r"^[ \t]*", re.MULTILINE)
 HEAD = re.compile(r"\s*(?:network|block)[ \t]+[A-Za-z_]\w*", re.ASCII)
 # braces in `( )` or `[ ]` of a line: they can't be meant
@@ -112,6 +113,8 @@ class Part:
             self.firsts.append(line.end())
         self.dropped: set[int] = set()  # the `{` whose head was left out
         self.added: set[int] = set()  # the braces that were put
+        # where a line ended too early, and was left out: what is below may be the rest of it
+        self.cut = -1
         # a function ends with a value, which can't be left out
         self.is_final = re.search(r"\bfn\b", self.signs) is not None
 
@@ -148,9 +151,7 @@ class Part:
                     self.is_final = True
                     return found
                 continue
-            depth = len(opened)
-            while depth and self.signs[opened[depth - 1]] not in (_opening(sign), "{"):
-                depth -= 1
+            depth = self._depth(opened, at, sign)
             if depth and self.signs[opened[depth - 1]] == _opening(sign):
                 found.broken.extend(opened[depth:])
                 del opened[depth:]
@@ -162,6 +163,24 @@ class Part:
             (found.unclosed if self.signs[at] == "{" else found.broken).append(at)
         found.broken.sort()
         return found
+
+    def _depth(self, opened: list[int], at: int, sign: str) -> int:
+        """Return how many brackets are open before the one that is closed at a place, and it.
+
+        It is the innermost of its kind, but for one that stands first on its line: that closes what
+        a line set in as far ends with, whatever is open on the lines between.
+        """
+        depth = len(opened)
+        while depth and self.signs[opened[depth - 1]] not in (_opening(sign), "{"):
+            depth -= 1
+        if sign != "}" and self._is_first(at):
+            for outer in range(depth, 0, -1):
+                opening = opened[outer - 1]
+                if self.signs[opening] == "{":
+                    break
+                if self.signs[opening] == _opening(sign) and END.match(self.signs, opening + 1):
+                    return outer if self._indent(opening) == self._indent(at) else depth
+        return depth
 
     def _bounds(self, brackets: Brackets) -> list[int]:
         """Return the signs that stand between statements: braces, `;` and line breaks."""
@@ -212,6 +231,15 @@ class Part:
         if brackets.unclosed:
             opening, closing = self._unclosed(brackets)
             if at > opening:
+                start, end = self._between(bounds, closing)
+                stands_there = closing <= at and not self.signs[end:at].strip()
+                if stands_there and self.signs[end] == "\n" and not self._goes_on(closing):
+                    wrong = Found(Fault.TEXT, at)  # what stands in the place of the brace
+                    if at >= end:
+                        wrong = Found(Fault.ENDS, self._last(end))
+                    self._blank(start, end)
+                    self._put("}", closing)
+                    return wrong
                 shown = None if closing >= len(self.signs.rstrip()) else closing
                 self._put("}", closing - (shown is not None))
                 return Found(Fault.UNCLOSED, opening, shown)
@@ -220,7 +248,7 @@ class Part:
         if surplus is None:
             return None
         for bound in bounds:
-            if bound < surplus and self.signs[bound] == "\n" and self._begins_body(bound):
+            if bound < surplus and self.signs[bound] == "\n" and self._begins_body(bound, brackets):
                 end = self._last(bound)
                 if self.signs[end] == "}":
                     surplus = end
@@ -258,7 +286,10 @@ class Part:
         if left:
             closing, opening = min(left)
             return opening, self._next_line(opening, closing)
-        return brackets.unclosed[-1], len(self.signs) - 1
+        opening, last = brackets.unclosed[-1], len(self.signs) - 1
+        place = self._next_line(opening, last)
+        is_set_in = self.signs[opening + 1 : place].strip() != ""
+        return opening, place if is_set_in else last
 
     def _next_line(self, opening: int, closing: int) -> int:
         """Return the first line after a brace that is not further to the right than its own."""
@@ -275,12 +306,13 @@ class Part:
         there is no statement that an `else` or `shortcut` could go on with.
         """
         outside = (
-            self.signs[at].strip() != ""
+            bool(brackets.surplus)
+            and self.signs[at].strip() != ""
             and self._is_first(at)
             and self._indent(at) > 0
             and not self._is_inside(at, brackets)
         )
-        goes_on = GOES_ON.match(self.signs, at) is not None
+        goes_on = self._goes_on(at)
         surplus = next((one for one in brackets.surplus if one <= at), None)
         if not outside and not goes_on and surplus is None:
             return None
@@ -325,6 +357,7 @@ class Part:
     def _statement(self, at: int, brackets: Brackets, bounds: list[int]) -> Found | None:
         """Leave out the statement at a place; of one with a body, what stands before the body."""
         start, end = self._between(bounds, at)
+        follows = start <= self.cut < at and not self.signs[start : self.cut].strip()
         if self._follows_dropped(start, brackets):
             self.is_final = self.is_final or not self.signs[start:end].strip()
             self._blank(start, end)
@@ -335,7 +368,8 @@ class Part:
             end = next((bound for bound in bounds if bound > at), len(self.signs) - 1)
         if self.signs[at] == "}" and brackets.surplus and not self._is_first(at):
             self._blank(at, at + 1)
-        opens = self.signs[end] == "\n" and at == end and self._begins_body(end)
+        lacks = bool(brackets.surplus) and self.signs[end] == "\n"
+        opens = lacks and self._begins_body(end, brackets)
         if not self._is_inside(start, brackets):
             head = HEAD.match(self.signs, start, end)
             if head is None or head.end() > at or not (self.signs[end] == "{" or opens):
@@ -346,8 +380,15 @@ class Part:
         self._blank(start, end)
         if opens:
             self._put("{", end)
+        elif at == end and self.signs[end] == "\n":
+            self.cut = end
+            follows = False  # it is wrong in itself
         self.dropped.add(end)
-        return Found(Fault.TEXT, at)
+        return None if follows else Found(Fault.TEXT, at)
+
+    def _goes_on(self, at: int) -> bool:
+        """Tell whether a word stands at a place that a statement can go on with after `}`."""
+        return GOES_ON.match(self.signs, at) is not None
 
     def _around(self, at: int, brackets: Brackets) -> Iterator[int]:
         """Yield the `(` and `[` that are open at a place."""
@@ -371,8 +412,8 @@ class Part:
         start = bounds[after - 1] + 1 if after else 0
         return start, bounds[after] if after < len(bounds) else len(self.signs) - 1
 
-    def _begins_body(self, at: int) -> bool:
-        """Tell whether the lines below are set in, up to a `}`, though no `{` ends this one."""
+    def _begins_body(self, at: int, brackets: Brackets) -> bool:
+        """Tell whether lines below are set in, up to a `}`, though this one has no `{` for it."""
         if self.signs[self._last(at)] == "{":
             return False
         deeper = False
@@ -380,7 +421,8 @@ class Part:
             place = line.end()
             if self._indent(place) <= self._indent(at):
                 ends = self._indent(place) == self._indent(at) and self.signs[place] == "}"
-                return deeper and ends
+                is_closed = brackets.partner.get(place, -1) >= self._line(at)[0]
+                return deeper and ends and not is_closed
             deeper = True
         return False
 

@@ -160,6 +160,15 @@ def body(*lines: str) -> str:
         (["ReLU ->", "let n = 3", "Tanh)"], [3, 5]),
         (["ReLU -> # to nowhere", "", "let n = 3"], [3]),
         (["a:", "b:", "ReLU"], [3, 4]),
+        (["if in", ".features == 4 { ReLU }", "Tanh)"], [3, 5]),
+        (["repeat", "3 { ReLU }", "Tanh)"], [3, 5]),
+        (["residual when true and in.", "features == 4 { ReLU }", "Tanh)"], [3, 5]),
+        (["body = ", "  ReLU", "}", "Tanh)"], [3, 6]),
+        (["for i in range(4) x", "  ReLU", "}", "Tanh)"], [3, 6]),
+        (["for i in [1, 2{ ]", "  ReLU", "}", "Tanh)"], [3, 6]),
+        (["body: {", "  ReLU", "let", "Tanh"], [5]),
+        (["body: {", "  ReLU", ")", "Tanh)"], [5, 6]),
+        (["if true {", "  ReLU", "else {", "  Tanh", "}"], [3]),
         (["body: {", "  ReLU", "Tanh"], [3]),
         (["body: {", "  ReLU", "Tanh", "Linear(4))"], [3, 6]),
         (["body:", "  ReLU", "}", "Linear(4))"], [3, 6]),
@@ -173,6 +182,41 @@ def body(*lines: str) -> str:
 )
 def test_one_error_for_each_statement_that_is_wrong(lines: list[str], shown: list[int]) -> None:
     assert lines_of(found_in(body(*lines))) == shown
+
+
+TABLE = "let table = [\n  [0, 1], [2, 3],\n  [4, 5], [6, 7],\n  [8, 9],\n]\n"
+
+
+@pytest.mark.parametrize("wrong", ["", ":", "repeat", "x"])
+def test_a_bracket_in_a_list_of_several_lines(wrong: str) -> None:
+    """The `]` that stands first on its line belongs to the `[` of the first one."""
+    for found in re.finditer(r"(?<=\d)\]", TABLE):
+        text = TABLE[: found.start()] + wrong + TABLE[found.end() :]
+        line = text.count("\n", 0, found.start()) + 1
+        assert lines_of(found_in(text + body("ReLU)"))) == [line, 8]
+
+
+def test_a_line_that_is_set_in_behind_an_item() -> None:
+    assert lines_of(found_in(body("ReLU") + "\n m = n(4)\n" + body("ReLU)"))) == [5, 8]
+
+
+REPLACED = [")", "]", "=", ",,", "@", "&&", "?", "in in", "let", "x", "if", "return", ":"]
+
+
+@given(data=st.data())
+def test_one_word_that_is_wrong_gives_at_most_one_error(data: st.DataObject) -> None:
+    text = TEXTS[data.draw(st.sampled_from(sorted(TEXTS)))]
+    words = [found for found in TOKEN.finditer(text) if found[0][0] != "#"]
+    word = data.draw(st.sampled_from(words))
+    other = data.draw(st.sampled_from(REPLACED))
+
+    found = lines_of(found_in(f"{text[: word.start()]} {other} {text[word.end() :]}"))
+
+    line = text.count("\n", 0, word.start()) + 1
+    opened = partners(text).get(line - 1, []) if word[0] == "}" else []
+    assert len(found) <= 1
+    # what follows may be right as well, until the next line
+    assert set(found) <= {line, line + 1, *(number + 1 for number in opened)}
 
 
 def test_what_is_not_set_in_is_not_guessed_at() -> None:
