@@ -108,7 +108,8 @@ def settle_order(frame: Frame) -> None:
             if place.get(label) is not None:
                 reason = f"`{label}` is no module or parameter: the state_dict has no place for it"
             others = [name for name in labels if name in known]
-            raise Problem(BadStructure(span, reason=reason, hint=did_you_mean(label, others)))
+            hint = did_you_mean(label, others, lambda other: f"`{written(other)}`")
+            raise Problem(BadStructure(span, reason=reason, hint=hint))
         frame.body.registered[place.opened] = tuple(label for label in labels if label in known)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from archdsl.layers.base import shown_shape as shown_shape
@@ -28,15 +28,15 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     return [folded[match] for match in close]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(
+    name: str, known: Iterable[str], written: Callable[[str], str] = "`{}`".format
+) -> str:
     """Suggest the nearest of the known names, or list them if they are few, or say nothing."""
     names = [other for other in known if other != name]
     if close := nearest(name, names):
-        return "did you mean " + " or ".join(f"`{other}`" for other in close) + "?"
+        return f"did you mean {' or '.join(map(written, close))}?"
     if 0 < len(names) <= 8:
-        return (
-            "there " + ("is " if len(names) == 1 else "are ") + ", ".join(f"`{n}`" for n in names)
-        )
+        return f"there {'is' if len(names) == 1 else 'are'} {', '.join(map(written, names))}"
     return ""
 
 

@@ -14,6 +14,8 @@ from archdsl.records import Record
 
 NO_WORD = r"(?!(?:input|output|parameter|buffer|branch|reuse|register|from|let|inline)\b)"
 LABELLED = 'a label other than a name stands in quotes: "{0}": ...'
+QUOTED = 'a label other than a name stands in quotes: "{0}{1}"'
+REFERS = r"\b(?:(?:from|reuse|register)\s+|shape\()(?:[^,]*,)*\s*(?:[^\s,.]+\.)*"
 DOTTED = "a layer is used by its name alone: `{0}`"
 JOINED = "tensors are joined by a merge: `{0} {{ branch {{ {1} }} branch {{ {2} }} }}`"
 LET = "`let` gives a value its name: `let width = 8`"
@@ -97,6 +99,7 @@ ANYWHERE = _expecting(
     (r"%\s*", r"\)", "`%` is the remainder of a division; half of something is `0.5`"),
     # labels
     (r"^\s*(?:let\s+)?(\w+(?:-\w+)*)", r"(-\w+)[\w-]*\s*:", LABELLED.replace("{0}", "{0}{1}")),
+    (rf"{REFERS}(\w+)", r"(-\w[\w-]*)", QUOTED),
     (r"^\s*(\d+)", r"([A-Za-z_]\w*)\s*:", LABELLED.replace("{0}", "{0}{1}")),
     (rf"^\s*{NO_WORD}(\w+)\s+", r"(\w+)\s*:", LABELLED.replace("{0}", "{0} {1}")),
     (r"^\s*(\w+)", r"\[\s*(\d+)\s*\]\s*:", "labels are joined by dots: `{0}.{1}: ...`"),
@@ -206,6 +209,8 @@ def habit(before: str, rest: str, expected: Set[str]) -> str:
 
 def _merge(before: str, rest: str) -> str:
     """Tell how two tensors are joined, where somebody writes a sum of their labels."""
+    if re.search(r"\bfrom\b.*\w$", before) and re.match(r"-\w", rest):
+        return ""  # no difference, but a label with a dash in it
     left, sign = LEFT.search(before), JOINING.match(rest)
     if not left or not sign or re.match(r"[-\w]*\s*:", rest):
         return ""

@@ -120,6 +120,11 @@ def test_nearest_label_is_proposed(wrong: Wrong) -> None:
     assert error.help() == "did you mean `reduction`?"
 
 
+def test_a_proposed_label_is_written_as_it_must_be(wrong: Wrong) -> None:
+    (error,) = wrong(body('register "block1-O"; ReLU; "block1-0": Conv2d(4, 1)'))
+    assert error.help() == 'did you mean `"block1-0"`?'
+
+
 def test_other_errors_are_not_followed_by_missing_labels(wrong: Wrong) -> None:
     (error,) = wrong(body("register b; a: Conv2d(4, 1); b: Conv2d(0, 1)"))
     assert error.code == "E0404"
