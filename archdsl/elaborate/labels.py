@@ -40,6 +40,10 @@ def declare(
     first = place.get(last)
     if first is not None:
         name = place.full_name(last)
+        if first.awaited:
+            reason = f"`register` names what is inside `{name}`, which is made as a whole after it"
+            hint = f"put `register {written(first.awaited)}` at the head of what is inside"
+            raise Problem(BadStructure(first.span, frame.trail, reason=reason, hint=hint))
         hint = ""
         if first.span == where:
             loop = "put the index of a loop into the label: `for i in range(n)`"
@@ -66,10 +70,13 @@ def register(frame: Frame, path: ast.Path) -> None:
     """Keep the next place in the `state_dict` for a label that a later stage has."""
     place = frame.place
     *outer, last = frame.parts(path)
-    for part in outer:
-        if place.get(part) is None:
+    for depth, part in enumerate(outer, 1):
+        around, known = place, place.get(part)
+        if known is None:
             _keep_order(place, frame)
         place = step_into(place, part, path, frame)
+        if known is None:
+            around.entries[part].awaited = ".".join([*outer[depth:], last])
     if first := _keep_order(place, frame).get(last):
         name, what = place.full_name(last), "places are registered for what is"
         raise Problem(NameClash(path.span, frame.trail, name=name, first=first, what=what))

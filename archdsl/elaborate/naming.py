@@ -72,6 +72,7 @@ class Entry:
         training: of an output: whether it is given in training mode only.
         move: gives numbers that are known in its place as the body knows them that it is in; None
             where they are the same.
+        awaited: the rest of the label in a `register` that opened the scope before any stage did.
     """
 
     span: Span
@@ -82,6 +83,7 @@ class Entry:
     place: Place | None = None
     training: bool = False
     move: Move | None = None
+    awaited: str = ""
 
     def moved(self, move: Move) -> Entry:
         """Return the same as it is known further out."""
