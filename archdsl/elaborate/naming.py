@@ -97,6 +97,7 @@ class Entry:
             self.place,
             self.training,
             _composed(move, self.move),
+            self.awaited,
         )
 
 

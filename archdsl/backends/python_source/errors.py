@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.graph import Node
+import re
+
+from archdsl.diagnostics import ArchError, Diagnostic, Span
+from archdsl.graph import Node, Scope
+
+LONGEST = 300  # of a label that is looked for
+PART = r'(?:\w+|"(?:[^"\\\n]|\\.)*")'
+LABEL = re.compile(rf"({PART}(?:\.{PART})*)")
+BEFORE = re.compile(rf"{LABEL.pattern}\s*:\s*$")
 
 
 class CompileError(ArchError, ValueError):
@@ -57,9 +64,26 @@ class NothingToEvaluate(Diagnostic):
     name: str
 
 
-def refuse_reserved(node: Node, label: str) -> CompileError:
-    """Return the error for a label that torch keeps for itself."""
-    return CompileError(ReservedLabel(node.span, node.trail, name=label))
+def refuse_reserved(label: str, node: Node, scope: Scope | None = None) -> CompileError:
+    """Return the error for a label that torch keeps for itself, shown where it stands.
+
+    A node has it, or a scope, of which the node is one.
+    """
+    span, trail, found = node.span, node.trail, None
+    if scope is None:
+        found = BEFORE.search(span.source.text, max(span.start - LONGEST, 0), span.start)
+    else:
+        span = scope.span
+        inside = [f"{use.name}.".startswith(f"{scope.name}.") for use in trail]
+        if any(inside):
+            last = len(inside) - inside[::-1].index(True)
+            if trail[last - 1].name == scope.name:  # the use of a block, which is written elsewhere
+                span = trail[last - 1].span
+            trail = trail[last:]
+        found = LABEL.match(span.source.text, span.start, span.end)
+    if found:
+        span = Span(span.source, found.start(1), found.end(1))
+    return CompileError(ReservedLabel(span, trail, name=label))
 
 
 def refuse_free(node: Node, size: object) -> CompileError:

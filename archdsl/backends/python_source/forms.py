@@ -184,7 +184,9 @@ def _name_members(shaped: Shaped, overwriting: Container[str]) -> None:
             unnamed.append((label, node))
             continue
         if is_reserved(label):
-            raise refuse_reserved(child if isinstance(child, Node) else _any_node(child), label)
+            if isinstance(child, Node):
+                raise refuse_reserved(label, child)
+            raise refuse_reserved(label, _any_node(child), child.scope)
         shaped.members[label] = label
     shared: dict[object, str] = {}
     taken = set(shaped.members.values())

@@ -243,11 +243,29 @@ def test_it_computes_what_its_nodes_say(name: str, tmp_path: Path) -> None:
     assert [*module.state_dict()] == [*state_dict(checked)]
 
 
-@pytest.mark.parametrize("bad", ["forward: residual { Conv2d(4, 1) }", "b.double.q: Conv2d(4, 1)"])
-def test_a_reserved_label_of_a_scope_is_shown_where_it_is(bad: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bad", "label"),
+    [
+        ("forward: Conv2d(4, 1)", "forward"),
+        ("ReLU -> b.forward : Conv2d(4, 1)", "b.forward"),
+        ("forward: residual { Conv2d(4, 1) }", "forward"),
+        ("b.double.q: Conv2d(4, 1)", "b.double.q"),
+        ('ReLU; "forward": Inner', '"forward"'),
+        ("c: { ReLU; forward: { Inner; Inner } }", "forward"),
+        ("add { branch forward { Inner; Inner } branch { in } }", "forward"),
+        ('for i in range(2) { "d{i}": Inner(i) }', '"for{a}"'),
+    ],
+)
+def test_a_reserved_label_is_shown_where_it_stands(bad: str, label: str, tmp_path: Path) -> None:
     path = tmp_path / "net.arch"
     path.write_text(
-        f"network n {{\ninput x: [4, 8, 8]\n  first: Conv2d(4, 1)\n  b.x: Conv2d(4, 1)\n  {bad}\n}}"
+        f"network n {{ input x: [4, 8, 8]; first: Conv2d(4, 1); b.x: Conv2d(4, 1); {bad} }}\n"
+        'block Inner(n = 1) {\n  let a = "ward" if n == 0 else "x"\n'
+        '  "for{a}": { Conv2d(4, 1) }\n}\n'
     )
-    with pytest.raises(CompileError, match=r"net\.arch:5:"):
+    with pytest.raises(CompileError) as raised:
         python_source(Spec(str(path)).graph())
+    (found,) = raised.value.diagnostics
+    assert found.span is not None
+    assert found.span.source.text[found.span.start : found.span.end] == label
+    assert len(found.trail) == (1 if label == '"for{a}"' else 0)
