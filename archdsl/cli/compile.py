@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archdsl.cli.destination import destination
+from archdsl.cli.destination import Destination, destination
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import DTYPES
-from archdsl.output import write_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from archdsl.backends.torch_module import Run, Verification
 
 
+DTYPE = "float32"  # of parameters, where nobody says another
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ENDINGS = (".py", ".onnx", ".pt2", ".safetensors")
 
@@ -70,7 +70,7 @@ class Wishes:
 @click.option(
     "--device", metavar="DEVICE", help="cpu, cuda, cuda:N, mps or meta; else a GPU if there is one."
 )
-@click.option("--dtype", type=click.Choice(FLOATS), default="float32", help="Of the parameters.")
+@click.option("--dtype", type=click.Choice(FLOATS), default=DTYPE, help="Of the parameters.")
 @click.option("--channels-last", is_flag=True, help="Lay images out with channels last in memory.")
 @click.option("--torch-compile", is_flag=True, help="Run it under torch.compile.")
 @click.option("--verify", is_flag=True, help="Compare every node with torch.")
@@ -100,14 +100,24 @@ def command(
     from archdsl.backends.python_source import generate
 
     source = generate(checked)
-    path = destination(output, checked.name, ".py", force, _is_ours)
-    if path == "-":
-        click.echo(source.text, nl=False)
+    goes_to = destination(output, checked.name, ".py", force, _is_ours)
+    if goes_to.is_standard_output:
+        _require_no_run(wishes)
+        goes_to.write(source.text.encode())
         return 0
-    ending = os.path.splitext(path)[1]
-    if ending not in ENDINGS and not path.startswith("/dev/"):
-        raise click.UsageError(f"{printable(path)} must end in one of {', '.join(ENDINGS)}")
-    return build(checked, source, path, Wishes(rename=renames, **wishes))
+    if goes_to.ending not in ENDINGS and not goes_to.path.startswith("/dev/"):
+        raise click.UsageError(f"{goes_to} must end in one of {', '.join(ENDINGS)}")
+    return build(checked, source, goes_to, Wishes(rename=renames, **wishes))
+
+
+def _require_no_run(wishes: Mapping[str, object]) -> None:
+    """Refuse what nothing would come of, since the source alone is written."""
+    for name, wish in wishes.items():
+        if wish and (name, wish) != ("dtype", DTYPE):
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(
+                f"-o - writes the source and runs nothing: leave out {option}, or name a file"
+            )
 
 
 def _renames(texts: tuple[str, ...]) -> dict[str, str]:
@@ -122,7 +132,7 @@ def _renames(texts: tuple[str, ...]) -> dict[str, str]:
     return renames
 
 
-def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes) -> int:
+def build(checked: CheckedGraph, source: PythonSource, goes_to: Destination, wishes: Wishes) -> int:
     """Make the module, run it once, write what was asked for, and say how it went."""
     try:
         import archdsl.backends.torch_module as backend
@@ -171,17 +181,17 @@ def build(checked: CheckedGraph, source: PythonSource, path: str, wishes: Wishes
         _report_verification(result)
         if not result.agrees:
             return 1
-    _write(checked, source.text, path, module)
+    _write(checked, source.text, goes_to, module)
     given = {"weights": wishes.weights, "what is frozen": wishes.freeze}
-    lacking = [what for what, wish in given.items() if wish and os.path.splitext(path)[1] == ".py"]
+    lacking = [what for what, wish in given.items() if wish and goes_to.ending == ".py"]
     without = f", which is the source alone: without {' and '.join(lacking)}" if lacking else ""
-    click.echo(f"wrote       {printable(path)}{without}")
+    click.echo(f"wrote       {goes_to}{without}")
     return 0
 
 
-def _write(checked: CheckedGraph, source: str, path: str, module: nn.Module) -> None:
+def _write(checked: CheckedGraph, source: str, goes_to: Destination, module: nn.Module) -> None:
     """Write what the ending of the path asks for."""
-    ending = os.path.splitext(path)[1]
+    path, ending = goes_to.path, goes_to.ending
     if ending in (".onnx", ".pt2", ".safetensors"):
         from archdsl.backends.export import export_onnx, export_pt2, save_weights
 
@@ -192,7 +202,7 @@ def _write(checked: CheckedGraph, source: str, path: str, module: nn.Module) -> 
         else:
             _report_export(export_onnx(module, checked, path), "onnxruntime")
     else:
-        write_whole(path, source.encode())
+        goes_to.write(source.encode())
 
 
 def _report_export(found: Exported, reader: str) -> None:

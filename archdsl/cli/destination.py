@@ -9,14 +9,48 @@ from collections.abc import Callable
 import click
 
 from archdsl.diagnostics import printable
+from archdsl.output import write_whole
+from archdsl.records import Record
 
+STANDARD_OUTPUT = "-"
 IMPORTED = ("archdsl", "torch", "numpy")  # by what is generated, whether they are there or not
+
+
+class Destination(Record):
+    """Where a result goes: a file, or for `-` standard output."""
+
+    path: str
+
+    @property
+    def is_standard_output(self) -> bool:
+        """Whether it goes where commands print, so that they print nothing else there."""
+        return self.path == STANDARD_OUTPUT
+
+    @property
+    def ending(self) -> str:
+        """The ending of the file's name, in small letters: ".svg", or "" if it has none."""
+        return os.path.splitext(self.path)[1].lower()
+
+    def __str__(self) -> str:
+        return "standard output" if self.is_standard_output else printable(self.path)
+
+    def write(self, content: bytes) -> None:
+        """Write the result.
+
+        Raises:
+            OSError: it can't be written; a file that was there is untouched.
+        """
+        if self.is_standard_output:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+        else:
+            write_whole(self.path, content)
 
 
 def destination(
     output: str | None, name: str, ending: str, force: bool, is_ours: Callable[[str], bool]
-) -> str:
-    """Return the path of the file to write; "-" is standard output.
+) -> Destination:
+    """Return where a result goes.
 
     Args:
         output: what the user named, if anything.
@@ -29,6 +63,8 @@ def destination(
     """
     if output == "":
         raise click.BadParameter("a file needs a name", param_hint="-o")
+    if output == STANDARD_OUTPUT:  # whatever a file may be called
+        return Destination(output)
     path = output or f"{name}{ending}"
     if output is None and ending == ".py" and importable(name):
         raise click.UsageError(
@@ -40,7 +76,7 @@ def destination(
             f"{printable(path)} is there, and does not say that archdsl wrote it; "
             f"--force overwrites it"
         )
-    return path
+    return Destination(path)
 
 
 def importable(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -10,8 +9,7 @@ import click
 from archdsl.cli.destination import destination
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
-from archdsl.diagnostics import ArchError, printable
-from archdsl.output import write_whole
+from archdsl.diagnostics import ArchError
 
 
 @click.command("draw")
@@ -62,12 +60,11 @@ def command(
     mention(checked.warnings)
     from archdsl.backends.diagram import draw, is_drawn
 
-    path = destination(output, checked.name, f".{form or 'svg'}", force, is_drawn)
-    ending = os.path.splitext(path)[1].removeprefix(".").lower()
+    goes_to = destination(output, checked.name, f".{form or 'svg'}", force, is_drawn)
     try:
         picture = draw(
             checked,
-            format=form or ending or "svg",
+            format=form or goes_to.ending.removeprefix(".") or "svg",
             depth=depth,
             unfold=unfold,
             direction=direction,
@@ -79,8 +76,6 @@ def command(
     except ArchError as error:  # the spec is right: it is the options, or what is installed
         complain_of(error, is_colorful(sys.stderr))
         raise click.exceptions.Exit(WRONG_USAGE) from None
-    if path == "-":
-        sys.stdout.buffer.write(picture.data)
-        return
-    write_whole(path, picture.data)
-    click.echo(f"wrote {printable(path)}")
+    goes_to.write(picture.data)
+    if not goes_to.is_standard_output:
+        click.echo(f"wrote {goes_to}")

@@ -118,3 +118,51 @@ def test_an_empty_name_is_none(archdsl: Command, here: Path) -> None:
         result = archdsl(command, f"{SMALL}:tiny", "-o", "")
         assert (result.status, result.out) == (2, "")
         assert "a file needs a name" in result.error
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (["draw", f"{SMALL}:tiny", "--format", "dot"], "tiny.dot"),
+        (["draw", f"{SMALL}:tiny", "--format", "svg"], "tiny.svg"),
+        (["compile", f"{SMALL}:tiny"], "tiny.py"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else None,
+)
+def test_standard_output_is_what_the_file_would_be(
+    archdsl: Command, here: Path, command: list[str], file: str
+) -> None:
+    """And nothing else: no "wrote", and no file, even where one is called `-`."""
+    if command[0] == "compile":
+        pytest.importorskip("torch")
+    (here / "-").write_bytes(FOREIGN)
+
+    printed = archdsl.printed(*command, "-o", "-")
+
+    assert os.listdir(here) == ["-"]
+    assert (here / "-").read_bytes() == FOREIGN
+    archdsl.printed(*command, "-o", file)
+    assert printed == (here / file).read_text()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["--verify"],
+        ["--weights", "w.pt"],
+        ["--weights", "w.pt", "--allow-mismatch", "fc.*"],
+        ["--freeze", "fc.*"],
+        ["--device", "cpu"],
+        ["--dtype", "float64"],
+        ["--channels-last"],
+        ["--torch-compile"],
+    ],
+    ids=lambda asked: asked[-2] if asked[-1][0] != "-" else asked[-1],
+)
+def test_source_on_standard_output_is_run_by_nobody(archdsl: Command, asked: list[str]) -> None:
+    """So what is about a run is refused: it was ignored."""
+    refused = archdsl("compile", f"{SMALL}:tiny", "-o", "-", *asked)
+
+    assert (refused.status, refused.out) == (2, "")
+    assert f"-o - writes the source and runs nothing: leave out {asked[0]}" in refused.error
+    assert archdsl("compile", f"{SMALL}:tiny", "-o", "-", "--dtype", "float32").status == 0
