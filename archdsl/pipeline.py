@@ -33,6 +33,7 @@ from archdsl.limits import Limits, OverLimit
 from archdsl.sources import Reader, locate, shipped_item
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
+from archdsl.torch_order import in_torch_order
 
 Shapes = Mapping[str, tuple[Size | str, ...]]
 
@@ -238,7 +239,8 @@ class Spec:
             self.steps += self.limits.steps - world.steps_left
             self.nodes += world.recorder.nodes
         self.require_sound()
-        return replace(check(graph), again=again, warnings=tuple(compare(graph, again.with_shapes)))
+        said = (*compare(graph, again.with_shapes), *in_torch_order(graph))
+        return replace(check(graph), again=again, warnings=said)
 
     def require_affordable(self, networks: Sequence[str]) -> None:
         """Raise ArchError if it is clear from the text that networks are too much together."""

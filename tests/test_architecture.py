@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "elaborate": {"diagnostics", "limits", "layers", "syntax", "graph"},
     "dtypes": {"diagnostics", "layers", "graph"},
     "check": {"diagnostics", "dtypes", "graph"},
+    "torch_order": {"diagnostics", "graph", "layers"},
     "given_shapes": {"diagnostics", "layers", "graph"},
     "analysis": {"layers", "graph"},
     "backends": {

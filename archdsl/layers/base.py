@@ -326,6 +326,13 @@ class Layer(ABC):
         """
         return ""
 
+    def in_torch_order(self, inputs: Shapes) -> str:
+        """Return what was meant if its first three arguments stand in torch's order.
+
+        That is "" unless it is nearly certain: torch is given the size of what comes in as well.
+        """
+        return ""
+
     def given(self, *but: str) -> dict[str, object]:
         """Return the arguments that differ from their defaults, less those named.
 

@@ -29,6 +29,7 @@ from archdsl.layers.base import (
     by,
     numel,
     require_positive,
+    squeeze,
     unpack,
 )
 from archdsl.layers.circular_padding import Side, wrapped
@@ -210,6 +211,19 @@ class Convolution(Padded):
             if isinstance(pad, int) and isinstance(most, int) and pad > most:
                 mode = f'padding_mode = "{self.padding_mode}"'
                 raise LayerError(f"cannot pad an axis of {size} by {pad} with {mode}")
+
+    def in_torch_order(self, inputs: Shapes) -> str:
+        kernel, stride = squeeze(self.kernel_size), squeeze(self.stride)
+        if self.out_channels != inputs[0][0]:
+            return ""
+        if not isinstance(kernel, int) or not isinstance(stride, int):
+            return ""
+        # Channels are mostly even, and kernels odd. An odd stride is rare but for 1; where one is
+        # meant, the kernel may be twice as long. Sequences do have long even kernels of stride 1.
+        odd = stride in (3, 5, 7) and kernel >= 6 and kernel != 2 * stride
+        one = stride == 1 and kernel >= 8 and self.axes > 1
+        exchanged = kernel % 2 == 0 and (odd or one)
+        return f"{type(self).__name__}({kernel}, {stride})" if exchanged else ""
 
     def module(self, channels: Size) -> TorchModule:
         """Return the torch module for that many input channels."""

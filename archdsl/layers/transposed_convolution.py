@@ -18,6 +18,7 @@ from archdsl.layers.base import (
     by,
     numel,
     require_positive,
+    squeeze,
     unpack,
 )
 from archdsl.layers.convolution import check_groups
@@ -75,6 +76,16 @@ class TransposedConvolution(Layer):
             windows=tuple(windows) if len(windows) == self.axes else "global",
             arithmetic=by(f"({seen} + 1)", self.out_channels) if self.bias else arithmetic,
         )
+
+    def in_torch_order(self, inputs: Shapes) -> str:
+        kernel, stride = squeeze(self.kernel_size), squeeze(self.stride)
+        if self.out_channels != inputs[0][0]:
+            return ""
+        if not isinstance(kernel, int) or not isinstance(stride, int):
+            return ""
+        # a kernel of two strides is usual, also a large one: FCN has 64 and 32
+        exchanged = kernel % 2 == 0 and kernel >= 8 and stride <= 7 and kernel >= 4 * stride
+        return f"{type(self).__name__}({kernel}, {stride})" if exchanged else ""
 
 
 class ConvTranspose1d(TransposedConvolution):
