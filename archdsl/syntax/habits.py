@@ -71,6 +71,7 @@ ANYWHERE = _expecting(
     (r"\bf", r'"', "strings have holes as they are: leave out the `f`"),
     (r"\b(?:var|const|int|float|bool|auto|local)\s+", r"\w", LET),
     (r"\blet\s+\w+\s*", r"$", LET),
+    (r"\blet\s*", r"=", LET),
     (r"\b(?:while)\s*", r"", "loops end: `repeat n {{ ... }}` or `for i in range(n) {{ ... }}`"),
     (r"\b(?:goto|jump)\s+", r"\w", "`from label` goes on from an earlier stage"),
     (r"\binclude\s*", r'"', '`import Name from "file.arch"` takes items of another file'),
@@ -83,7 +84,7 @@ ANYWHERE = _expecting(
     (r"\bfrom\s*", r"$", "`from label` goes on from an earlier stage"),
     (r".*", r"//|/\*", "comments begin with `#` and end with their line"),
     # inputs and outputs
-    (r"\binput\s*", r"[:(\[]", "an input has a name: `input image: [3, 224, 224]`"),
+    (r"\binput\s*", r"[:(\[]|$", "an input has a name: `input image: [3, 224, 224]`"),
     (r"\binput\s+(\w+)\s*(?::.*)?", r"[=x,\d]", SHAPE),
     (r"\binput\s+(\w+)\s*:.*", r"\?", "a free size has a name: `input {0}: [3, H, W]`"),
     (r"->\s*", r"output\b", "`output name` is a statement of its own, on the next line"),
@@ -127,7 +128,12 @@ IN_HEADS = _expecting(
     (r"\bimport\s+\w+\s*", r"$", IMPORT),
     (r"\bfrom\s+", r"([A-Za-z_]\w*)\s*$", 'the path of a file stands in quotes: "{0}.arch"'),
     (r"\b(?:network|block)\s+", r'"(\w+)"', "a name stands without quotes: `{0}`"),
-    (r"\b(network|block|fn)\s*", r"[{(]", "it needs a name: `{0} name ...`"),
+    (r"\b(network|block|fn)\s*", r"[{(=]|$", "it needs a name: `{0} name ...`"),
+    (
+        r"[(,]\s*(\w+)\s*:\s*",
+        r"[=,)]",
+        "a type is int, float, bool, str, list or block: `{0}: int`",
+    ),
     (
         r"\b(network|block)\s+(\w+).*=\s*",
         r"\{",
@@ -159,6 +165,11 @@ IN_BODIES = _expecting(
 )  # fmt: skip
 IN_VALUES = _expecting(
     "LPAR LSQB NOT",
+    (
+        r"(?:[-+*/%=<]|\b(?:and|or|not|in))\s*",
+        r"$",
+        "what goes on on the next line stands in parentheses: `( ... )`",
+    ),
     (r"[(,=]\s*", r"\{", "there are no dictionaries; an argument is given as `name = value`"),
 )
 BETWEEN_STAGES = _expecting(
@@ -170,8 +181,28 @@ BETWEEN_STAGES = _expecting(
         r",",
         "`->` leads to the next stage; a statement ends at the end of its line, or at `;`",
     ),
+    (r"^\s*(\w+)\s*", r"\{", "a group with a label is written `{0}: {{ ... }}`"),
     (r"^\s*[A-Z]\w*\s+", r"[\d\"\[]", "arguments stand in parentheses: `Conv2d(8, 3)`"),
     (r"[\w)]\s+", r"[A-Za-z_]\w*", "two stages on a line are joined by `->`, or separated by `;`"),
+)
+BETWEEN_ARGUMENTS = _expecting(
+    "EQUAL COMMA",
+    (
+        r"[(,]\s*(\w+)\s+",
+        r"(\d[\w.]*|true|false|none)\b",
+        "an argument is given with `=`: `{0} = {1}`",
+    ),
+)
+NO_COMMA = r"[\w)\]\"]\s*", r"[\w(\"]", "what stands in brackets is separated by commas"
+IN_BRACKETS = [
+    *_expecting("COMMA RPAR", NO_COMMA, (r"", r"->|\}", "a `(` before it is not closed")),
+    *_expecting("COMMA RSQB", NO_COMMA, (r"", r"->|\}", "a `[` before it is not closed")),
+]
+BETWEEN_LINES = _expecting(
+    "_NL",
+    (r"\S\s+", r"(network|block|fn|import|let)\b", "`{0}` begins on a line of its own"),
+    (r"\S\s+", r"[\w\"]", "a statement ends at the end of its line, or at `;`"),
+    (r"", r"[)\]]", "leave it out: there is no open bracket that it could close"),
 )
 COMMAS_IN_BODIES = _expecting("RBRACE", (r"\}\s*", r",", "statements are not separated by commas"))
 HABITS = [
@@ -182,6 +213,9 @@ HABITS = [
     *IN_VALUES,
     *BETWEEN_STAGES,
     *COMMAS_IN_BODIES,
+    *BETWEEN_ARGUMENTS,
+    *IN_BRACKETS,
+    *BETWEEN_LINES,
 ]
 JOINING = re.compile(r"\s*([-+*])(?![->=*+])\s*([\w.]+|\")?")
 LEFT = re.compile(r"(?:^|[;{]|->)\s*(?:from\s+)?([A-Za-z_][\w.]*)\s*$", re.ASCII)
