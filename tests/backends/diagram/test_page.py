@@ -56,10 +56,12 @@ class Opened:
         checked: CheckedGraph,
         depth: int | None = None,
         heat: str | None = None,
+        counts: bool = False,
         **options: Any,
     ) -> None:
         self.path = folder / "net.html"
-        self.path.write_bytes(draw(checked, format="html", depth=depth, heat=heat).data)
+        page = draw(checked, format="html", depth=depth, heat=heat, counts=counts)
+        self.path.write_bytes(page.data)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
@@ -145,15 +147,15 @@ def test_everything_unfolded_shows_every_node(opened: Opened) -> None:
     assert not opened.has("times")
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize(("depth", "counts"), [(1, False), (2, True), (3, False), (4, True)])
 @pytest.mark.parametrize("name", ["inception_v3", "densenet121", "resnet50", "deeplabv3_resnet50"])
 def test_a_page_is_folded_as_a_picture_is(
-    browser: Any, tmp_path: Path, name: str, depth: int
+    browser: Any, tmp_path: Path, name: str, depth: int, counts: bool
 ) -> None:
     """Both show the same boxes with the same rows, and the same main path."""
     checked = load(name).checked
     seen = Viewer(checked).view(depth)
-    style = style_of(seen, Choices())
+    style = style_of(seen, Choices(counts=counts))
     numbers = {name: number for number, name in enumerate(checked.nodes)}
     wanted = []
     for box in seen.boxes:
@@ -161,7 +163,7 @@ def test_a_page_is_folded_as_a_picture_is(
         said = [f"{row.strong} {row.text} {row.name}".split() for row in rows]
         inside = sorted(numbers[node.name] for node in box.nodes)
         wanted.append([inside, said, box.index in seen.main])
-    opened = Opened(browser, tmp_path, checked, depth=depth)
+    opened = Opened(browser, tmp_path, checked, depth=depth, counts=counts)
     shown = opened.page.evaluate("""() => boxesOf(root).map((box) => [
       box.nodes, ["layers", "block", "run"].includes(box.kind)
         ? box.rows.map((row) => `${row.strong} ${row.text} ${row.name}`.trim().split(/ +/)) : [],

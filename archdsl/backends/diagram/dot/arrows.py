@@ -76,8 +76,8 @@ def beside_horizontal(shape: str) -> str:
     """Return a shape as it stands beside a horizontal arrow, with the blanks around it.
 
     The arrow is as long as its label asks for, and the text right above its line. Digits end above
-    an arrowhead as well; parentheses and slashes reach down into it, so a formula has blanks at
-    both ends of each line that are as wide as an arrowhead is long.
+    an arrowhead as well; parentheses and slashes reach down to it, so the lines of a formula have
+    more blanks at both ends and stop before it.
     """
     lines = lines_of_shape(shape)
     if PLAIN_SHAPE(shape):

@@ -94,19 +94,21 @@ function show(number) {
 }
 
 function mark() {
+  const hit = new Set(found);
+  const has = (element, set) => element.kind !== "cluster" && element.nodes.some((number) => set.has(number));
   for (const element of shown.values()) {
-    element.group.classList.toggle("chosen", element.kind !== "cluster" && element.nodes.includes(state.chosen));
-    element.group.classList.toggle("found", element.kind !== "cluster" && found.some((number) => element.nodes.includes(number)));
+    element.group.classList.toggle("chosen", has(element, new Set([state.chosen])));
+    element.group.classList.toggle("found", has(element, hit));
   }
   for (const [number, line] of lines) {
     line.classList.toggle("chosen", number === state.chosen);
-    line.classList.toggle("found", found.includes(number));
+    line.classList.toggle("found", hit.has(number));
   }
 }
 
 function hover(numbers, element) {
-  for (const each of shown.values()) each.group.classList.toggle("hovered", each.kind !== "cluster" && numbers.some((number) => each.nodes.includes(number)));
   const own = new Set(numbers);
+  for (const each of shown.values()) each.group.classList.toggle("hovered", each.kind !== "cluster" && each.nodes.some((number) => own.has(number)));
   for (const [number, line] of lines) line.classList.toggle("hovered", own.has(number));
   if (element || numbers.length) describe(numbers, element);
 }

@@ -145,11 +145,16 @@ class _Describer:
         }
 
     def part(self, items: Sequence[NodeOrScope]) -> Json:
-        """Return the number of a scope, or those of the layers of a stack."""
+        """Return the number of a scope, or those of the layers of a stack and what they cost."""
         first = items[0]
         if isinstance(first, Scope):
             return -self.scopes[first.name]
-        return [self.nodes[item.name] for item in items]
+        numbers: list[int | str] = [self.nodes[item.name] for item in items]
+        if self.style.counts and kind_of_node(first) == "layers":
+            start = self.tree.places[first.name]
+            box = self.box(first.scope, "layers", tuple(items), start, start + len(items))
+            numbers += filter(None, [self.figures.written(box, self.notation)])
+        return numbers
 
     def run(self, scope: Scope, run: PartedRun) -> Json:
         """Describe a run: where it is among the parts, and what it shows while it is folded."""

@@ -89,11 +89,18 @@ function withHead(made) {
   return { ...only, parent: made.parent, rows: [head, ...only.rows], heads: [made.scope, ...(only.heads || [])] };
 }
 
-function layerBox(numbers, parent) {
+// A stack of layers; a text among their numbers is a remark.
+function layerBox(part, parent) {
+  const numbers = numbersOf(part);
   const first = nodes[numbers[0]];
-  const rows = numbers.map(layerRow);
+  const rows = [...numbers.map(layerRow), ...givenRows(part.slice(numbers.length))];
   if (first.kind === "input") rows[0] = { strong: first.name, text: "", name: "", node: numbers[0] };
   return { kind: first.kind, nodes: numbers, parent, rows, key: `n${numbers[0]}`, sign: first.sign, training: first.training };
+}
+
+// The nodes in a part of a scope, whether it is a stack or a scope.
+function numbersOf(part) {
+  return part.length ? part.filter((row) => typeof row === "number") : inside[-part];
 }
 
 function layerRow(node) {
@@ -117,7 +124,7 @@ function blockBox(scope, parent) {
 
 function runBox(run, scope, parent) {
   const parts = scopes[scope].parts.slice(run.first, run.end);
-  const all = parts.flatMap((part) => (part.length ? part : inside[-part])).sort((a, b) => a - b);
+  const all = parts.flatMap(numbersOf).sort((a, b) => a - b);
   const rows = givenRows(run.rows);
   const turn = rows.map((row) => row.strong).filter(Boolean);
   return {
