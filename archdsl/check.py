@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.dtypes import follow
-from archdsl.graph import CheckedGraph, Graph
+from archdsl.graph import CheckedGraph, Graph, Later, Numbered
 
 
 class UnusedResult(Diagnostic):
@@ -29,26 +30,36 @@ def check(graph: Graph) -> CheckedGraph:
         ArchError: with everything that is wrong.
     """
     assert graph.outputs  # what was skipped because of an error was reported
-    needed = reach(graph, [output.node for output in graph.outputs])
-    always = reach(graph, [output.node for output in graph.outputs if not output.training_only])
-    unused = graph.nodes.keys() - needed
+    needed = reach(graph, graph.ends)
     dtypes, problems = follow(graph)
-    if unused:
-        read = {name for node in graph.nodes.values() for name in node.inputs}
-        ends = [
-            node for node in graph.nodes.values() if node.name in unused and node.name not in read
-        ]
-        problems += [UnusedResult(node.span, node.trail, name=node.name) for node in ends]
+    if 0 in needed:
+        read = {number for numbers in graph.arrays.reads for number in numbers}
+        for number, node in enumerate(graph.nodes.values()):
+            if not needed[number] and number not in read:
+                problems.append(UnusedResult(node.span, node.trail, name=node.name))
     if problems:
         raise ArchError(*problems)
+    pairs = zip(graph.ends, graph.outputs, strict=True)
+    always = reach(graph, [end for end, output in pairs if not output.training_only])
+    aside = frozenset([number for number, runs in enumerate(always) if not runs])
     values = {field.name: getattr(graph, field.name) for field in fields(Graph)}
-    return CheckedGraph(**values, training_only=frozenset(needed - always), dtypes=dtypes)
+    found = CheckedGraph(
+        **values,
+        training_only=Numbered(aside, lambda: graph.names),
+        dtypes=Later(lambda: {graph.names[at]: dtype for at, dtype in dtypes.items()}),
+    )
+    found.__dict__["held"] = dtypes
+    return found
 
 
-def reach(graph: Graph, ends: list[str]) -> set[str]:
-    """Return the names of the nodes that some nodes depend on, themselves included."""
-    found = set(ends)
-    for node in reversed([*graph.nodes.values()]):  # each comes after those that it reads
-        if node.name in found:
-            found.update(node.inputs)
+def reach(graph: Graph, ends: Iterable[int]) -> bytearray:
+    """Return a 1 for each node that some nodes depend on, by number, themselves included."""
+    reads = graph.arrays.reads
+    found = bytearray(len(reads))
+    for end in ends:
+        found[end] = 1
+    for number in range(len(reads) - 1, -1, -1):  # each comes after those that it reads
+        if found[number]:
+            for read in reads[number]:
+                found[read] = 1
     return found

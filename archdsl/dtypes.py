@@ -79,33 +79,45 @@ class NoSuchIndex(Diagnostic):
         return [self.origin]
 
 
-def follow(graph: Graph) -> tuple[Mapping[str, Dtype], list[Diagnostic]]:
-    """Return what each node's output holds that holds no floats, and what can't be computed."""
-    wanted = dict(_wanted(graph))
-    found: dict[str, Dtype] = {}
+def follow(graph: Graph) -> tuple[Mapping[int, Dtype], list[Diagnostic]]:
+    """Return what each node's output holds that holds no floats, and what can't be computed.
+
+    The former comes by the numbers of the nodes.
+    """
+    wanted = _wanted(graph)
+    found: dict[int, Dtype] = {}
     known: dict[tuple[int, tuple[Dtype, ...]], Dtype] = {}
     problems: dict[Span, Diagnostic] = {}  # one a place, however often a block is used
-    for name, node in graph.nodes.items():
-        held = tuple([found.get(read, FLOAT) for read in node.inputs])
-        key = id(node.layer), held
-        if name in wanted:
-            dtype = wanted[name][0]
+    pairs = zip(graph.arrays.layers, graph.arrays.reads, strict=True)
+    for number, (layer, reads) in enumerate(pairs):
+        held = (FLOAT,) * len(reads)
+        if found:
+            held = tuple([found.get(read, FLOAT) for read in reads])
+        key = id(layer), held
+        if number in wanted:
+            dtype = wanted[number][0]
         elif key in known:
             dtype = known[key]
         else:
             try:
-                dtype = known[key] = dtype_of(node.layer, held)
-                if node.layer.indices() is not None:
+                dtype = known[key] = dtype_of(layer, held)
+                if layer.indices() is not None:
                     del known[key]  # look at what comes into each such layer
-                    problems.update(_outside(graph, node))
+                    problems.update(_outside(graph, _node(graph, number)))
             except WrongDtype as error:
+                node = _node(graph, number)
                 if node.span not in problems:
-                    problems[node.span] = _problem(graph, node, error, found, wanted)
-                takes = node.layer.takes  # go on as if it got what it is mostly for
+                    names = {graph.names[at]: dtype for at, dtype in found.items()}
+                    problems[node.span] = _problem(graph, node, error, names, wanted)
+                takes = layer.takes  # go on as if it got what it is mostly for
                 dtype = takes[FLOAT] if FLOAT in takes else next(iter(takes.values()))
         if dtype != FLOAT:
-            found[name] = dtype
+            found[number] = dtype
     return found, list(problems.values())
+
+
+def _node(graph: Graph, number: int) -> Node:
+    return graph.nodes[graph.names[number]]
 
 
 def _outside(graph: Graph, node: Node) -> Iterator[tuple[Span, Diagnostic]]:
@@ -154,33 +166,34 @@ def dtype_of(layer: Layer, inputs: tuple[Dtype, ...]) -> Dtype:
         raise WrongDtype(0, f"fails in {home} with {type(error).__name__}: {error}") from error
 
 
-def _wanted(graph: Graph) -> Iterator[tuple[str, tuple[Dtype, Node]]]:
-    """Yield the inputs that must hold something else than floats, with who says so."""
-    kinds = {type(node.layer) for node in graph.nodes.values()}
+def _wanted(graph: Graph) -> Mapping[int, tuple[Dtype, int]]:
+    """Return the inputs that must hold something else than floats, with the node that says so."""
+    layers, reads = graph.arrays.layers, graph.arrays.reads
+    kinds: set[type[Layer]] = {*map(type, layers)}
     if all(FLOAT in kind.takes for kind in kinds):
-        return
-    wanted: dict[str, tuple[Dtype, Node]] = {}
-    for name in reversed([*graph.nodes]):  # each comes after those that it reads
-        node = graph.nodes[name]
-        if FLOAT not in node.layer.takes:
-            wish = next(iter(node.layer.takes)), node
-        elif name in wanted and _keeps(node, wanted[name][0]):
-            wish = wanted[name]
+        return {}
+    wanted: dict[int, tuple[Dtype, int]] = {}
+    for number in range(len(layers) - 1, -1, -1):  # each comes after those that it reads
+        takes = layers[number].takes
+        if FLOAT not in takes:
+            wish = next(iter(takes)), number
+        elif number in wanted and _keeps(layers[number], len(reads[number]), wanted[number][0]):
+            wish = wanted[number]
         else:
             continue
-        for read in node.inputs:
+        for read in reads[number]:
             wanted[read] = wish
-    yield from ((name, wanted[name]) for name in graph.inputs if name in wanted)
+    return {at: wish for at, wish in wanted.items() if isinstance(layers[at], InputTensor)}
 
 
-def _keeps(node: Node, dtype: Dtype) -> bool:
-    """Tell whether a node gives that kind of numbers because it takes them."""
-    if not node.inputs:
+def _keeps(layer: Layer, inputs: int, dtype: Dtype) -> bool:
+    """Tell whether a layer of so many inputs gives that kind of numbers because it takes them."""
+    if not inputs:
         return False
     given: list[Dtype | None] = []
     for held in (dtype, FLOAT):
         try:
-            given.append(dtype_of(node.layer, (held,) * len(node.inputs)))
+            given.append(dtype_of(layer, (held,) * inputs))
         except WrongDtype:
             given.append(None)
     return given[0] == dtype != given[1]
@@ -191,12 +204,12 @@ def _problem(
     node: Node,
     error: WrongDtype,
     found: Mapping[str, Dtype],
-    wanted: Mapping[str, tuple[Dtype, Node]],
+    wanted: Mapping[int, tuple[Dtype, int]],
 ) -> WrongNumbers:
     read = [graph.nodes[name] for name in node.inputs]
     wrong = found.get(node.inputs[error.position], FLOAT)
     source = _source(graph, node.inputs[error.position], wrong, found)
-    label, hint = _origin(source, wrong, node, wanted)
+    label, hint = _origin(graph, source, wrong, node, wanted)
     return WrongNumbers(
         node.span,
         node.trail,
@@ -216,20 +229,25 @@ def _source(graph: Graph, name: str, dtype: Dtype, found: Mapping[str, Dtype]) -
     while True:
         node = graph.nodes[name]
         same = [read for read in node.inputs if found.get(read, FLOAT) == dtype]
-        if not same or not _keeps(node, other):
+        if not same or not _keeps(node.layer, len(node.inputs), other):
             return node
         name = same[0]
 
 
 def _origin(
-    source: Node, wrong: Dtype, node: Node, wanted: Mapping[str, tuple[Dtype, Node]]
+    graph: Graph,
+    source: Node,
+    wrong: Dtype,
+    node: Node,
+    wanted: Mapping[int, tuple[Dtype, int]],
 ) -> tuple[Label, str]:
     """Say where a kind of numbers comes from, and how to mend it."""
     layer, held = source.layer, DTYPES[wrong]
     if isinstance(layer, InputTensor):
-        if source.name not in wanted:
+        number = graph.numbers[source.name]
+        if number not in wanted:
             return Label(source.span, f"an input holds {held}"), ""
-        reader = wanted[source.name][1]
+        reader = _node(graph, wanted[number][1])
         return (
             Label(source.span, f"`{source.name}` holds {held}: `{reader.name}` takes them"),
             f"an input holds one kind of numbers: declare another one for this `{node.type}`",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    Set,
+    ValuesView,
+)
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -201,6 +211,33 @@ class Nodes(Later[Node]):
         self.arrays = arrays
 
 
+class Numbered(Set[str]):
+    """The names of some nodes, by their numbers: names take longer to find."""
+
+    def __init__(self, numbers: frozenset[int], names: Callable[[], Sequence[str]]) -> None:
+        self.numbers = numbers
+        self._names = names
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        names = self._names()
+        return frozenset([names[number] for number in self.numbers])
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self.numbers) and name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @classmethod
+    def _from_iterable(cls, names: Iterable[str]) -> frozenset[str]:  # type: ignore[override]
+        return frozenset(names)
+
+
 def _arrays(nodes: Mapping[str, Node]) -> Arrays:
     numbers = {name: number for number, name in enumerate(nodes)}
     shares = {numbers[node.name]: numbers[node.shares] for node in nodes.values() if node.shares}
@@ -255,12 +292,21 @@ class Graph:
         return self.nodes.arrays() if isinstance(self.nodes, Nodes) else _arrays(self.nodes)
 
     @cached_property
+    def names(self) -> Sequence[str]:
+        """The names of its nodes by their number."""
+        return [*self.nodes]
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """The numbers of its nodes by their name."""
+        return {name: number for number, name in enumerate(self.nodes)}
+
+    @cached_property
     def ends(self) -> tuple[int, ...]:
         """The numbers of the nodes that give its outputs."""
         if all(output.number >= 0 for output in self.outputs):
             return tuple(output.number for output in self.outputs)
-        numbers = {name: number for number, name in enumerate(self.nodes)}
-        return tuple(numbers[output.node] for output in self.outputs)
+        return tuple(self.numbers[output.node] for output in self.outputs)
 
     @cached_property
     def digest(self) -> str:
@@ -288,20 +334,34 @@ class CheckedGraph(Graph):
     """A graph in which nothing is wrong. Only `check` makes one; every backend needs one.
 
     Attributes:
-        training_only: names of the nodes that only training-only outputs need.
-        dtypes: what each node's output holds, for those that hold no floats.
+        training_only: names of the nodes that only training-only outputs need; `aside` has their
+            numbers.
+        dtypes: what each node's output holds, for those that hold no floats, by name; `held` has
+            the same by number.
         warnings: what is worth saying of it, though nothing is wrong.
         again: works the network out once more, with other values for some of its parameters (a
             formula leaves one open), and if asked to, with a trace. Raises ArchError. None for a
             graph that comes of no spec.
     """
 
-    training_only: frozenset[str] = frozenset()
+    training_only: Set[str] = frozenset()
     dtypes: Mapping[str, Dtype] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     again: Callable[[Mapping[str, Any], bool], CheckedGraph] | None = field(
         default=None, compare=False, repr=False
     )
+
+    @cached_property
+    def aside(self) -> frozenset[int]:
+        """The numbers of the nodes that only training-only outputs need."""
+        if isinstance(self.training_only, Numbered):
+            return self.training_only.numbers
+        return frozenset(map(self.numbers.__getitem__, self.training_only))
+
+    @cached_property
+    def held(self) -> Mapping[int, Dtype]:
+        """What each node's output holds, for those that hold no floats, by number."""
+        return {self.numbers[name]: dtype for name, dtype in self.dtypes.items()}
 
     def dtype(self, name: str) -> Dtype:
         """Return what kind of numbers a node's output holds."""

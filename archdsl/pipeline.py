@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from archdsl.check import check
 from archdsl.diagnostics import ArchError, Diagnostic, Source
@@ -22,7 +23,7 @@ from archdsl.elaborate.network import (
 from archdsl.elaborate.structure import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
 from archdsl.elaborate.wording import nearest
-from archdsl.elaborate.world import FileSetting, World
+from archdsl.elaborate.world import FileSetting, Kept, World
 from archdsl.given_shapes import compare, suspicious
 from archdsl.graph import CheckedGraph, Graph
 from archdsl.layers.base import Layer
@@ -66,6 +67,45 @@ def _with_shipped(diagnostic: Diagnostic) -> Diagnostic:
     return diagnostic
 
 
+class _Reviewed(NamedTuple):
+    """A file that was read, what is wrong with it, and what was worked out for it so far."""
+
+    file: SpecFile
+    files: tuple[SpecFile, ...]  # which keep alive what the key is made of
+    layers: Registry
+    problems: list[Diagnostic]
+    kept: Kept
+
+
+MOST_REVIEWED = 16  # files that are remembered, and how much may be kept for each
+MOST_KEPT = 50_000
+_known: dict[object, _Reviewed] = {}
+
+
+def _reviewed(
+    file: SpecFile, files: tuple[SpecFile, ...], layers: Registry, limits: Limits
+) -> _Reviewed:
+    """Review a file with all that it imports, or return what is known of it.
+
+    The parser gives the same syntax tree for the same text, so what was read is known by its trees.
+    """
+    key = (
+        tuple((one.source.path, id(one.program)) for one in files),
+        tuple((name, id(kind)) for name, kind in layers.own.items()),
+        repr(limits),
+    )
+    found = _known.pop(key, None)
+    if found is None or found.kept.size > MOST_KEPT:
+        problems = [
+            diagnostic for one in files for diagnostic in map(_with_shipped, review(one, layers))
+        ]
+        found = _Reviewed(file, files, layers, problems, Kept())
+    while len(_known) >= MOST_REVIEWED:
+        _known.pop(next(iter(_known)), None)
+    _known[key] = found  # the one that was asked for last is forgotten last
+    return found
+
+
 class Spec:
     """A file that was read and reviewed, with all that it imports.
 
@@ -92,17 +132,16 @@ class Spec:
         self.limits = limits or Limits()
         self.layers = Registry(layers)
         self.reader = Reader(self.limits, search)
-        self.file = self.reader.read(path)
-        self.problems = [
-            diagnostic
-            for file in self.reader.files.values()
-            for diagnostic in map(_with_shipped, review(file, self.layers))
-        ]
+        read = self.reader.read(path)
+        known = _reviewed(read, tuple(self.reader.files.values()), self.layers, self.limits)
+        self.file, self.problems, self.kept = known.file, known.problems, known.kept
         if any(file.ambiguous for file in self.reader.files.values()):
             self.require_sound()  # what networks there are is not known
         self.steps = 0
         self.nodes = 0
-        self._given = World(self.layers, self.limits)  # where values from outside are worked out
+        self._given = World(
+            self.layers, self.limits, self.kept
+        )  # where values from outside are worked out
         self.asked = network
         stem = os.path.splitext(os.path.basename(path))[0]
         self.network = network or default_network(self.file, stem)
@@ -223,10 +262,17 @@ class Spec:
             path = self.file.source.path
             hint = "networks begin with `network name { ... }`"
             raise ArchError([BadNetwork(span=None, reason=f"{path} defines no network", hint=hint)])
-        world = World(self.layers, self.limits)
+        world = World(self.layers, self.limits, self.kept)
         contents = tuple(self.reader.contents)
         again = _Again(
-            self.layers, self.limits, self.file, name, parameters or {}, shapes or {}, contents
+            self.layers,
+            self.limits,
+            self.kept,
+            self.file,
+            name,
+            parameters or {},
+            shapes or {},
+            contents,
         )
         try:
             graph = elaborate(world, self.file, name, parameters or {}, shapes or {}, contents)
@@ -245,7 +291,9 @@ class Spec:
     def require_affordable(self, networks: Sequence[str]) -> None:
         """Raise ArchError if it is clear from the text that networks are too much together."""
         try:
-            require_affordable(World(self.layers, self.limits), bodies(self.file, networks))
+            require_affordable(
+                World(self.layers, self.limits, self.kept), bodies(self.file, networks)
+            )
         except Problem as error:
             raise ArchError([error.diagnostic]) from None
 
@@ -274,6 +322,7 @@ class _Again:
 
     layers: Registry
     limits: Limits
+    kept: Kept
     file: SpecFile
     network: str
     parameters: Mapping[str, Value]
@@ -282,14 +331,16 @@ class _Again:
 
     def with_shapes(self, shapes: Shapes) -> Graph | None:
         """Return the graph for other shapes of inputs, or None where they can't be worked out."""
-        world = World(self.layers, self.limits)
+        world = World(self.layers, self.limits, self.kept)
         try:
             return elaborate(world, self.file, self.network, self.parameters, shapes)
         except ArchError:
             return None
 
     def __call__(self, others: Mapping[str, Value], traces: bool = False) -> CheckedGraph:
-        world = World(self.layers, self.limits, Trace() if traces else None)
+        world = World(
+            self.layers, self.limits, None if traces else self.kept, Trace() if traces else None
+        )
         parameters = {**self.parameters, **others}
         return check(
             elaborate(world, self.file, self.network, parameters, self.shapes, self.contents)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
-from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import Shape, numel
+from archdsl.graph import CheckedGraph, Later, Node
+from archdsl.layers.base import Facts, Shape, numel
 from archdsl.layers.sizes import Size, total
 from archdsl.records import Record
 
@@ -85,55 +85,86 @@ def cost(checked: CheckedGraph, frozen: Set[str] = frozenset()) -> CostTable:
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    nodes = {name: _of(node, frozen) for name, node in checked.nodes.items()}
-    used = {
-        node.shares or name
-        for name, node in checked.nodes.items()
-        if name not in checked.training_only
-    }
-    stored = total(each.parameters for each in nodes.values())
-    kept = total(each.frozen for each in nodes.values())
+    whole = totals(checked)
+    kept: list[tuple[int, Size]] = []
+    if frozen:
+        for number, node in enumerate(checked.nodes.values()):
+            if (held := _of(node, frozen).frozen) != 0:
+                kept.append((number, held))
+    idle = _idle(checked)
+    frozen_inference = total([size for number, size in kept if number not in idle])
+    frozen_all = total([size for _, size in kept])
+    learned = whole.parameters
     return CostTable(
-        nodes=nodes,
-        parameters=Parameters(
-            total=stored,
-            trainable=stored - kept,
-            inference=total(each.parameters for name, each in nodes.items() if name in used),
-            frozen=kept,
-        ),
-        frozen=Usage(
-            inference=total(each.frozen for name, each in nodes.items() if name in used),
-            training=kept,
-        ),
-        buffers=Usage(
-            inference=total(each.buffers for name, each in nodes.items() if name in used),
-            training=total(each.buffers for each in nodes.values()),
-        ),
-        macs=_usage(((name, each.macs) for name, each in nodes.items()), checked.training_only),
-        other=_headings(nodes, checked.training_only),
+        nodes=Later(lambda: {name: _of(node, frozen) for name, node in checked.nodes.items()}),
+        parameters=learned._replace(trainable=learned.total - frozen_all, frozen=frozen_all),
+        frozen=Usage(frozen_inference, frozen_all),
+        buffers=_kept(checked, idle, lambda facts: facts.buffers),
+        macs=whole.macs,
+        other=_headings(checked),
     )
 
 
 def totals(checked: CheckedGraph) -> Totals:
-    """Return the totals of `cost` without the costs of each node, in a fraction of the time.
+    """Return the totals of `cost` without the costs of each node.
 
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    nodes, only = list(checked.nodes.values()), checked.training_only
-    aside = [node for node in nodes if node.name in only] if only else []
-    shared = {node.shares for node in nodes if node.shares and node.name not in only}
-    learned, both = _learned(nodes), total([node.facts.macs for node in nodes])
-    needed = learned - _learned([node for node in aside if node.name not in shared])
-    macs = both - total([node.facts.macs for node in aside])
-    return Totals(Parameters(learned, learned, needed), Usage(macs, both))
+    learned = _kept(checked, _idle(checked), lambda facts: facts.params)
+    macs = _computed(checked, lambda facts: facts.macs)
+    return Totals(Parameters(learned.training, learned.training, learned.inference), macs)
 
 
-def _learned(nodes: Iterable[Node]) -> Size:
-    """Count the parameters of nodes, many of which have the same shapes."""
-    held = [node.facts.params for node in nodes if node.facts.params and not node.shares]
-    times = Counter([shape for tensors in held for shape in tensors.values()])
-    return total([number * numel(shape) for shape, number in times.items()])
+# Of thousands of nodes most have facts that are one object, since layers that are equal are made
+# once. So facts are counted, and what they say is multiplied.
+Tally = Sequence[tuple[Facts, int]]
+
+
+def _tally(checked: CheckedGraph, numbers: Iterable[int] | None = None) -> Tally:
+    """Return how often facts come, of some nodes or of all."""
+    facts = checked.arrays.facts
+    found = facts if numbers is None else [facts[number] for number in numbers]
+    known = {id(each): each for each in found}
+    times = Counter(map(id, found))
+    return [(each, times[key]) for key, each in known.items()]
+
+
+def _idle(checked: CheckedGraph) -> frozenset[int]:
+    """Return the nodes whose own modules no other than training-only nodes apply."""
+    aside, shares = checked.aside, checked.arrays.shares
+    if not aside:
+        return aside
+    return aside - {owner for number, owner in shares.items() if number not in aside}
+
+
+def _kept(
+    checked: CheckedGraph, idle: frozenset[int], held: Callable[[Facts], Mapping[str, Shape]]
+) -> Usage:
+    """Count the numbers of parameters or buffers, each where its module is first applied."""
+    shares = checked.arrays.shares
+
+    def numbers(tally: Tally) -> Size:
+        times: Counter[Shape] = Counter()
+        for facts, often in tally:
+            for shape in held(facts).values():
+                times[shape] += often
+        return total([often * numel(shape) for shape, often in times.items()])
+
+    again = numbers(_tally(checked, shares)) if shares else 0
+    training = numbers(_tally(checked)) - again
+    unused = [number for number in idle if number not in shares]
+    return Usage(training - numbers(_tally(checked, unused)), training)
+
+
+def _computed(checked: CheckedGraph, of: Callable[[Facts], Size]) -> Usage:
+    """Add up what nodes compute, each time that they do."""
+
+    def numbers(tally: Tally) -> Size:
+        return total([often * size for facts, often in tally if (size := of(facts)) != 0])
+
+    training = numbers(_tally(checked))
+    return Usage(training - numbers(_tally(checked, checked.aside)), training)
 
 
 def in_state(node: Node, tensors: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -162,18 +193,16 @@ def _numbers(tensors: Mapping[str, Shape]) -> Size:
     return total(map(numel, tensors.values())) if tensors else 0
 
 
-def _usage(sizes: Iterable[tuple[str, Size]], training_only: frozenset[str]) -> Usage:
-    both: list[Size] = []
-    training: list[Size] = []
-    for name, size in sizes:
-        (training if name in training_only else both).append(size)
-    inference = total(both)
-    return Usage(inference, inference + total(training))
-
-
-def _headings(nodes: Mapping[str, Cost], training_only: frozenset[str]) -> Mapping[str, Usage]:
-    found: dict[str, list[tuple[str, Size]]] = {}
-    for name, each in nodes.items():
-        for heading, operations in each.other.items():
-            found.setdefault(heading, []).append((name, operations))
-    return {heading: _usage(found[heading], training_only) for heading in sorted(found)}
+def _headings(checked: CheckedGraph) -> Mapping[str, Usage]:
+    """Add up other operations, by heading."""
+    found: dict[str, list[Size]] = {}
+    aside: dict[str, list[Size]] = {}
+    for into, tally in ((found, _tally(checked)), (aside, _tally(checked, checked.aside))):
+        for facts, often in tally:
+            for heading, operations in facts.other.items():
+                into.setdefault(heading, []).append(often * operations)
+    usages: dict[str, Usage] = {}
+    for heading in sorted(found):
+        training = total(found[heading])
+        usages[heading] = Usage(training - total(aside.get(heading, ())), training)
+    return usages

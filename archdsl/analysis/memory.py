@@ -20,16 +20,16 @@ The conventions, for a batch of one:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import CostTable
 from archdsl.analysis.ordering import never_less
 from archdsl.analysis.solving import Requirement
-from archdsl.graph import CheckedGraph, Node
+from archdsl.graph import CheckedGraph, Later
 from archdsl.layers.base import Dtype, numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
-from archdsl.layers.tensor import OwnTensor
+from archdsl.layers.tensor import InputTensor, OwnTensor
 from archdsl.records import Record
 
 BYTES_PER_NUMBER = 4
@@ -46,8 +46,7 @@ class MemoryTable(Record):
         inputs: of the inputs alone.
         training: of all outputs and inputs, and of the results inside layers.
         peak: the most that inference holds; None if that isn't known, and then `unknown` says why.
-        peak_at: the node that runs when the most is held; "" if that depends on free sizes, or if
-            nothing needs more than the inputs.
+        runs: gives `peak_at`, which takes as long as to name all nodes.
     """
 
     bytes_per_number: int
@@ -57,8 +56,16 @@ class MemoryTable(Record):
     inputs: Size
     training: Size
     peak: Size | None
-    peak_at: str = ""
+    runs: Callable[[], str]
     unknown: str = ""
+
+    @property
+    def peak_at(self) -> str:
+        """The node that runs when the most is held.
+
+        "" if that depends on free sizes, or if nothing needs more than the inputs.
+        """
+        return self.runs()
 
 
 def memory(
@@ -69,95 +76,134 @@ def memory(
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    each = dict(BYTES) | {"float": bytes_per_number, "complex": 2 * bytes_per_number}
-    nodes = {name: _bytes(node, each[checked.dtype(name)]) for name, node in checked.nodes.items()}
-    inside = {
-        name: node.facts.inside * each[checked.dtype(name)]
-        for name, node in checked.nodes.items()
-        if node.facts.inside != 0
-    }
-    drawn = total(node.facts.inside_training for node in checked.nodes.values())
-    peak, peak_at, unknown = _peak(checked, nodes, inside)
+    arrays = checked.arrays
+    widths = _Widths(checked, bytes_per_number)
+    sizes = widths.outputs()
+    inside = widths.inside()
+    peak, runs, unknown = _peak(checked, sizes, inside)
+    drawn = total([facts.inside_training for facts in arrays.facts if facts.inside_training != 0])
     return MemoryTable(
         bytes_per_number=bytes_per_number,
-        nodes=nodes,
+        nodes=Later(lambda: dict(zip(checked.names, sizes, strict=True))),
         parameters=costs.parameters.total * bytes_per_number,
         buffers=costs.buffers.training * bytes_per_number + _more(checked, bytes_per_number),
-        inputs=total(nodes[name] for name in checked.inputs),
-        training=total([*nodes.values(), *inside.values(), drawn * bytes_per_number]),
+        inputs=total([sizes[number] for number in _inputs(checked)]),
+        training=total([*sizes, *inside.values(), drawn * bytes_per_number]),
         peak=peak,
-        peak_at=peak_at,
+        runs=(lambda: "") if runs is None else lambda: checked.names[runs],
         unknown=unknown,
     )
 
 
-def _bytes(node: Node, bytes_per_number: int) -> Size:
-    if node.facts.view or isinstance(node.layer, OwnTensor):
-        return 0
-    return numel(node.shape) * bytes_per_number
+class _Widths:
+    """How many bytes tensors take: of floats as many as asked for, of others what torch takes."""
+
+    def __init__(self, checked: CheckedGraph, bytes_per_number: int) -> None:
+        self.checked = checked
+        self.plain = bytes_per_number
+        self.each = dict(BYTES) | {"float": self.plain, "complex": 2 * self.plain}
+
+    def outputs(self) -> list[Size]:
+        """Return the bytes of what each node gives; 0 for views and tensors of the network."""
+        known: dict[int, Size] = {}
+        arrays, found = self.checked.arrays, []
+        for layer, facts in zip(arrays.layers, arrays.facts, strict=True):
+            size = known.get(id(facts))
+            if size is None:
+                held = not facts.view and not isinstance(layer, OwnTensor)
+                size = known[id(facts)] = numel(facts.output) * self.plain if held else 0
+            found.append(size)
+        for number, dtype in self.checked.held.items():
+            if found[number] != 0:
+                found[number] = numel(arrays.facts[number].output) * self.each[dtype]
+        return found
+
+    def inside(self) -> dict[int, Size]:
+        """Return the bytes of results inside nodes that have some."""
+        held = self.checked.held
+        return {
+            number: facts.inside * self.each[held.get(number, "float")]
+            for number, facts in enumerate(self.checked.arrays.facts)
+            if facts.inside != 0
+        }
+
+
+def _inputs(checked: CheckedGraph) -> list[int]:
+    layers = checked.arrays.layers
+    return [number for number, layer in enumerate(layers) if isinstance(layer, InputTensor)]
 
 
 def _more(checked: CheckedGraph, bytes_per_number: int) -> Size:
     """Return how many bytes buffers that hold no floats take beyond as many floats."""
+    layers, facts = checked.arrays.layers, checked.arrays.facts
     return total(
-        numel(node.facts.buffers[""]) * (BYTES[dtype] - bytes_per_number)
-        for name, dtype in checked.dtypes.items()
-        for node in [checked.nodes[name]]
-        if isinstance(node.layer, OwnTensor) and dtype in BYTES
+        [
+            numel(facts[number].buffers[""]) * (BYTES[dtype] - bytes_per_number)
+            for number, dtype in checked.held.items()
+            if isinstance(layers[number], OwnTensor) and dtype in BYTES
+        ]
     )
 
 
 def _peak(
-    checked: CheckedGraph, nodes: Mapping[str, Size], inside: Mapping[str, Size]
-) -> tuple[Size | None, str, str]:
+    checked: CheckedGraph, sizes: Sequence[Size], inside: Mapping[int, Size]
+) -> tuple[Size | None, int | None, str]:
+    """Return the most that is held, and the node that runs then, or why that isn't known."""
     try:
-        held = list(_held(checked, nodes, inside))
+        held = list(_held(checked, sizes, inside))
     except FormulaError:
-        return None, "", "the bytes held depend on the free sizes in too intricate a way"
-    known = [(size, name) for name, size in held if isinstance(size, int)]
-    candidates: list[Size] = list(dict.fromkeys(size for _, size in held))
+        return None, None, "the bytes held depend on the free sizes in too intricate a way"
+    known = [(size, -number) for number, size in held if isinstance(size, int)]
     if len(known) == len(held):
-        peak, peak_at = max(known, key=lambda each: each[0])
-        return peak, "" if peak_at in checked.inputs else peak_at, ""
-    return _largest(candidates, assumptions(checked))
+        peak, number = max(known)  # the first of several
+        is_input = isinstance(checked.arrays.layers[-number], InputTensor)
+        return peak, None if is_input else -number, ""
+    peak_size, unknown = _largest([*dict.fromkeys(size for _, size in held)], assumptions(checked))
+    return peak_size, None, unknown
 
 
 def _held(
-    checked: CheckedGraph, nodes: Mapping[str, Size], inside: Mapping[str, Size]
-) -> Iterator[tuple[str, Size]]:
+    checked: CheckedGraph, sizes: Sequence[Size], inside: Mapping[int, Size]
+) -> Iterator[tuple[int, Size]]:
     """Yield each node that inference runs with the bytes held while it does."""
-    storage: dict[str, str] = {}  # node -> the node whose memory its output lies in
-    last: dict[str, str] = {}  # node that owns memory -> the last node that reads it
-    run = [name for name in checked.nodes if name not in checked.training_only]
-    for name in run:
-        node = checked.nodes[name]
-        storage[name] = storage[node.inputs[0]] if node.facts.view and node.inputs else name
-        last[storage[name]] = name
-        for read in node.inputs:
-            last[storage[read]] = name
-    kept = {storage[output.node] for output in checked.outputs if not output.training_only}
-    freed: dict[str, list[str]] = {}
-    for name, reader in last.items():
-        if name not in kept:
-            freed.setdefault(reader, []).append(name)
-    held = total(nodes[name] for name in run if name in checked.inputs)
-    for name in run:
-        if name not in checked.inputs:
-            held = held + nodes[name]
-        yield name, held + inside[name] if name in inside else held
-        for old in freed.get(name, ()):
-            held = held - nodes[old]
+    arrays, aside = checked.arrays, checked.aside
+    count = len(sizes)
+    storage = list(range(count))  # the node whose memory the output of each lies in
+    last = storage[:]  # by the node that owns memory: the last that reads it
+    run = [number for number in range(count) if number not in aside] if aside else range(count)
+    for number in run:
+        reads = arrays.reads[number]
+        if reads:
+            if arrays.facts[number].view:
+                storage[number] = storage[reads[0]]
+            for read in reads:
+                last[storage[read]] = number
+        last[storage[number]] = number
+    pairs = zip(checked.ends, checked.outputs, strict=True)
+    kept = {storage[end] for end, output in pairs if not output.training_only}
+    freed: dict[int, list[int]] = {}
+    for number in run:
+        if storage[number] == number and number not in kept:
+            freed.setdefault(last[number], []).append(number)
+    inputs = {number for number in _inputs(checked) if number not in aside}
+    held = total([sizes[number] for number in inputs])
+    for number in run:
+        if number not in inputs:
+            held = held + sizes[number]
+        yield number, held + inside[number] if number in inside else held
+        for old in freed.get(number, ()):
+            held = held - sizes[old]
 
 
-def _largest(candidates: list[Size], known: Assumptions) -> tuple[Size | None, str, str]:
+def _largest(candidates: list[Size], known: Assumptions) -> tuple[Size | None, str]:
     """Return the one candidate that is the largest for all sizes at which shapes agree.
 
     Trying some sizes leaves one that may be, and the bounds of formulas show whether it is.
     """
     if not known.possible:
-        return None, "", "no sizes make all shapes agree"
+        return None, "no sizes make all shapes agree"
     if len(candidates) > MOST_CANDIDATES:
-        return None, "", "too many sums of tensors depend on the free sizes to compare them"
+        return None, "too many sums of tensors depend on the free sizes to compare them"
     likely = set(candidates)
     for values in _samples(known):
         found = {size: substitute(size, values) for size in candidates}
@@ -171,9 +217,9 @@ def _largest(candidates: list[Size], known: Assumptions) -> tuple[Size | None, s
         if size in likely:
             largest = substitute(size, shifted)
             if all(never_less(largest, other) for other in others):
-                return size, "", ""
+                return size, ""
             break
-    return None, "", "which tensors take the most together depends on the free sizes"
+    return None, "which tensors take the most together depends on the free sizes"
 
 
 def _samples(known: Assumptions) -> Iterator[dict[str, Size]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import cached_property
+from typing import overload
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import Parameters, Usage, cost
@@ -11,6 +13,7 @@ from archdsl.analysis.receptive_field import fields_by_input
 from archdsl.analysis.rows import Parts, Row, rows_of
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
+from archdsl.layers.sizes import Formula
 from archdsl.records import Record
 
 
@@ -20,6 +23,30 @@ class OutputShape(Record):
     name: str
     shape: Shape
     training_only: bool
+
+
+class Rows(Sequence[Row]):
+    """The rows of a count, worked out when one is asked for: totals need none."""
+
+    def __init__(self, make: Callable[[], Iterable[Row]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _rows(self) -> tuple[Row, ...]:
+        return tuple(self._make())
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | Sequence[Row]:
+        return self._rows[at]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
 
 
 class Report(Record):
@@ -40,7 +67,7 @@ class Report(Record):
     arguments: Mapping[str, object]
     inputs: Mapping[str, Shape]
     outputs: tuple[OutputShape, ...]
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     parameters: Parameters
     frozen: Usage
     buffers: Usage
@@ -81,17 +108,19 @@ def report(
     """
     costs = cost(checked, frozen)
     table = memory(checked, costs, bytes_per_number)
-    parts = Parts(checked, costs, table, fields_by_input(checked))
+    rows = Rows(lambda: rows_of(Parts(checked, costs, table, fields_by_input(checked)), depth))
+    if any(isinstance(size, Formula) for shape in checked.inputs.values() for size in shape):
+        len(rows)  # sums of formulas may be too intricate, which is to be said here
     return Report(
         network=checked.name,
         description=checked.description,
         arguments=checked.arguments,
         inputs=checked.inputs,
         outputs=tuple(
-            OutputShape(each.name, checked.nodes[each.node].shape, each.training_only)
-            for each in checked.outputs
+            OutputShape(each.name, checked.arrays.facts[end].output, each.training_only)
+            for each, end in zip(checked.outputs, checked.ends, strict=True)
         ),
-        rows=tuple(rows_of(parts, depth)),
+        rows=rows,
         parameters=costs.parameters,
         frozen=costs.frozen,
         buffers=costs.buffers,
@@ -107,9 +136,9 @@ def report(
 
 
 def _longest(checked: CheckedGraph) -> int:
-    longest: dict[str, int] = {}
-    for name, node in checked.nodes.items():
-        before = max((longest[read] for read in node.inputs), default=0)
-        counts = node.facts.macs != 0 and name not in checked.training_only
-        longest[name] = before + (1 if counts else 0)
-    return max(longest.values(), default=0)
+    longest: list[int] = []
+    arrays, aside = checked.arrays, checked.aside
+    for number, (facts, reads) in enumerate(zip(arrays.facts, arrays.reads, strict=True)):
+        before = max([longest[read] for read in reads], default=0)
+        longest.append(before + (facts.macs != 0 and number not in aside))
+    return max(longest, default=0)

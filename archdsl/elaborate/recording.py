@@ -13,19 +13,26 @@ from archdsl.layers.traced import marks
 from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits, OverLimit
 
 
+class Equal:
+    """Layers by kind and arguments, and their facts by layer and inputs: equal ones are one."""
+
+    def __init__(self) -> None:
+        self.layers: dict[tuple[type[Layer], str, object], Layer] = {}
+        self.facts: dict[tuple[int, Shapes, tuple[bool, ...], object], Facts] = {}
+
+
 class Recorder:
     """Makes layers and nodes. Equal layers, and equal facts, are made once."""
 
     def __init__(
-        self, limits: Limits, step: Callable[[Span, int], None], traces: bool = False
+        self, limits: Limits, step: Callable[[Span, int], None], made: Equal, traces: bool = False
     ) -> None:
         self.limits = limits
         self.step = step  # counts work before it is done
         self.traces = traces  # whether numbers are followed: equal ones then may differ
         self.nodes = 0
         self.edges = 0
-        self._layers: dict[tuple[type[Layer], str, object], Layer] = {}
-        self._facts: dict[tuple[int, Shapes, tuple[bool, ...], object], Facts] = {}
+        self._layers, self._facts = made.layers, made.facts
 
     def layer(self, kind: type[Layer], arguments: Mapping[str, object]) -> Layer:
         """Return the layer with those arguments.

@@ -114,7 +114,7 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
     key = None
     if incoming is not None and frame.world.trace is None:
         key = key_of(block, body, incoming)
-        known = frame.world.bodies.get(key)
+        known = frame.world.kept.bodies.get(key)
         if known is not None and fits(known, name, frame):
             steps = known.steps + cost_of_names(known, label)
             frame.recorder.count(
@@ -140,7 +140,7 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
         body.flow = ()  # it has named outputs only
     if key is not None and body.flow is not None and len(frame.world.errors) == errors:
         place.around = None
-        frame.world.bodies[key] = body
+        frame.world.kept.bodies[key] = body
     frame.step(operation.span, cost_of_names(body, label))
     keep(Instance(body, label, incoming or (), *where, position), entry, frame)
     frame.last = stage.span

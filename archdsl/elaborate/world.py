@@ -17,7 +17,7 @@ from archdsl.elaborate.errors import (
     UnknownName,
 )
 from archdsl.elaborate.expressions import Names, bind_targets, evaluate, problem
-from archdsl.elaborate.recording import Recorder
+from archdsl.elaborate.recording import Equal, Recorder
 from archdsl.elaborate.values import (
     SPOILED,
     TYPES,
@@ -40,21 +40,47 @@ MOST_REPORTS = 200  # of the same errors, in loops
 COST_OF_CALL = 4  # of a function or block, in steps: names and arguments
 
 
+class Kept:
+    """What holds for all networks of some files, with whatever parameters: worked out once.
+
+    Attributes:
+        blocks: by the file and the name there.
+        signatures: of what can be called, by declaration and name.
+        bodies: of blocks, by all that they follow from.
+        made: layers and facts; see `Recorder`.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[int, str], BlockValue] = {}
+        self.signatures: dict[tuple[int, str], Signature] = {}
+        self.bodies: dict[Hashable, Body] = {}
+        self.made = Equal()
+
+    @property
+    def size(self) -> int:
+        """How much it is, in layers and items of bodies."""
+        return len(self.made.facts) + sum(len(body.items) for body in self.bodies.values())
+
+
 class World:
     """What all parts of an elaboration share: the layers, the limits, and the work done so far."""
 
-    def __init__(self, layers: Registry, limits: Limits, trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        layers: Registry,
+        limits: Limits,
+        kept: Kept | None = None,
+        trace: Trace | None = None,
+    ) -> None:
         self.layers = layers
+        self.kept = kept = kept or Kept()
         self.limits = limits
         self.steps_left = limits.steps
         self.values: dict[tuple[SpecFile, str], Value] = {}  # of the `let` of files
         self.active: list[tuple[object, str]] = []  # what is being worked out, outermost first
-        self.blocks: dict[tuple[int, str], BlockValue] = {}  # by the file and the name there
-        self.signatures: dict[tuple[int, str], Signature] = {}  # by declaration and name
         self.depth = 0  # of expressions inside functions that call each other
         self.trace = trace  # follows numbers, for what compiles
-        self.recorder = Recorder(limits, self.step, trace is not None)
-        self.bodies: dict[Hashable, Body] = {}  # of blocks, by what they follow from
+        self.recorder = Recorder(limits, self.step, kept.made, trace is not None)
         self.errors: list[Diagnostic] = []
         self._seen: set[tuple[str, Span | None]] = set()
         self._reports = 0
@@ -116,7 +142,7 @@ class World:
 
     def block_named(self, file: SpecFile, name: str, span: Span, trail: tuple[Use, ...]) -> Value:
         """Return the block or layer of that name, or what a `let` holds; None if there is none."""
-        known = self.blocks.get((id(file), name))
+        known = self.kept.blocks.get((id(file), name))
         if known is not None:
             return known
         found = file.find(name)
@@ -124,12 +150,12 @@ class World:
             layer = self.layers.get(name)
             if layer is None:
                 return None
-            block = self.blocks[id(file), name] = BlockValue(name, layer=layer)
+            block = self.kept.blocks[id(file), name] = BlockValue(name, layer=layer)
             return block
         home, item = found
         if isinstance(item, ast.Block):
             block = BlockValue(item.name, declaration=item, file=home)
-            self.blocks[id(file), name] = block
+            self.kept.blocks[id(file), name] = block
             return block
         if isinstance(item, ast.Let):
             return self.let_value(file, name, item, span, trail)
@@ -241,14 +267,14 @@ class World:
         declared = block.layer or block.declaration or block.alias
         assert declared is not None
         key = id(declared), block.name  # what is declared is kept by the syntax tree
-        known = self.signatures.get(key)
+        known = self.kept.signatures.get(key)
         if known is None and block.layer is not None:
             fields = block.layer.model_fields
             required = frozenset(name for name, field in fields.items() if field.is_required())
-            known = self.signatures[key] = Signature(block.name, tuple(fields), required)
+            known = self.kept.signatures[key] = Signature(block.name, tuple(fields), required)
         elif known is None:
             assert not isinstance(declared, type)
-            known = self.signatures[key] = signature_of(block.name, declared.parameters or ())
+            known = self.kept.signatures[key] = signature_of(block.name, declared.parameters or ())
         return known
 
     def call_function(

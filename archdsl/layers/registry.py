@@ -43,15 +43,15 @@ class Registry(Mapping[str, type[Layer]]):
     """Layers by their name in the language: those of this package, and a user's own."""
 
     def __init__(self, own: Mapping[str, type[Layer]] | None = None) -> None:
-        self._own = dict(own or {})
+        self.own = dict(own or {})
 
     def __getitem__(self, name: str) -> type[Layer]:
-        if name in self._own:
-            return self._own[name]
+        if name in self.own:
+            return self.own[name]
         return _built_in(name)
 
     def __iter__(self) -> Iterator[str]:
-        for name in sorted({*_homes(), *self._own}):
+        for name in sorted({*_homes(), *self.own}):
             if name in self:
                 yield name
 

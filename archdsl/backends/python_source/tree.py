@@ -8,7 +8,7 @@ modules, and the scope around it calls them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from archdsl.backends.python_source.names import positional
@@ -194,7 +194,7 @@ def _is_for_training(checked: CheckedGraph, event: Event) -> bool:
 
 def _evaluate_again(
     places: dict[str, Place], checked: CheckedGraph, happens: list[Event]
-) -> frozenset[str]:
+) -> Set[str]:
     """Return the nodes that run in training only, in all uses of their scope."""
     always: set[str] = set()
     for event in happens:
@@ -278,7 +278,7 @@ def _put_in_order(place: Place, labels: Sequence[str]) -> None:
     place.children = {label: place.children[label] for label in order}
 
 
-def _step(places: dict[str, Place], event: Event, training: frozenset[str]) -> None:
+def _step(places: dict[str, Place], event: Event, training: Set[str]) -> None:
     """Add an event to the forward pass that computes it, and that one's call to those around."""
     owner = places[event.home].owner
     training_only = all(node.name in training for node in event.nodes)
