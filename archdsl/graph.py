@@ -137,6 +137,9 @@ class Output:
             self._node = self._node(self.number)
         return self._node
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Output, (self.name, self.node, self.training_only, self.span, self.number)
+
     def __repr__(self) -> str:
         return f"<Output {self.name} of {self.node}>"
 
@@ -200,6 +203,9 @@ class Later(Mapping[str, V]):
     def get(self, name: str, default: Any = None) -> Any:
         return self.made.get(name, default)
 
+    def __reduce__(self) -> tuple[type, tuple[dict[str, V]]]:
+        return dict, (dict(self.made),)  # what makes it can't be written down
+
 
 class Nodes(Later[Node]):
     """Nodes that are made when one is asked for. What has no name of them is known before."""
@@ -232,6 +238,9 @@ class Numbered(Set[str]):
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def __reduce__(self) -> tuple[type, tuple[frozenset[str]]]:
+        return frozenset, (self.names,)
 
     @classmethod
     def _from_iterable(cls, names: Iterable[str]) -> frozenset[str]:  # type: ignore[override]

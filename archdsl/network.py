@@ -17,6 +17,7 @@ from archdsl.graph import CheckedGraph
 from archdsl.limits import LARGEST, Limits
 from archdsl.own_layers import registered
 from archdsl.pipeline import Spec
+from archdsl.records import Record
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -82,7 +83,16 @@ def load(
     for one in checked.warnings:
         if one.severity == "warning":
             warnings.warn(f"{one.message()}; {one.help()}", stacklevel=2)
-    return Network(checked)
+    return Network(checked, _Read(read, name, given, shapes))
+
+
+class _Read(Record):
+    """What a network was loaded from."""
+
+    spec: Spec
+    network: str | None
+    parameters: Mapping[str, object]
+    shapes: Mapping[str, tuple[int | str, ...]]
 
 
 def joined(
@@ -152,8 +162,9 @@ class Network:
         checked: the graph as archdsl's own analyses and backends take it.
     """
 
-    def __init__(self, checked: CheckedGraph) -> None:
+    def __init__(self, checked: CheckedGraph, read: _Read | None = None) -> None:
         self.checked = checked
+        self._read = read
         self._weights: FittingWeights | None = None
 
     @property
@@ -170,6 +181,26 @@ class Network:
     def graph(self) -> networkx.MultiDiGraph[str]:
         """The network as a NetworkX graph; `docs/graph.md` lists its attributes."""
         return self.checked.networkx
+
+    def with_parameters(
+        self, parameters: Mapping[str, object] | None = None, /, **named: object
+    ) -> Network:
+        """Return the network with other values for some of its parameters.
+
+        Nothing is read again, and what other values don't change is not worked out again. Values
+        are given as to `load`; the others, and the shapes of inputs, stay as they are. Weights that
+        were loaded stay with this network.
+
+        Raises:
+            ArchError: there is no such parameter, or a value makes no sense.
+        """
+        if self._read is None:
+            reason = f"`{self.name}` comes of no spec, so it has no parameters"
+            raise ArchError([BadNetwork(span=None, reason=reason)])
+        spec, network, before, shapes = self._read
+        given = {**before, **joined(parameters, named)}
+        checked = spec.graph(network, spec.values(network, given), shapes)
+        return Network(checked, _Read(spec, network, given, shapes))
 
     def count(self, depth: int | None = None, *, freeze: str | Sequence[str] = ()) -> Count:
         """Count parameters, multiply-accumulates, memory and receptive fields.

@@ -20,13 +20,13 @@ The conventions, for a batch of one:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import CostTable
 from archdsl.analysis.ordering import never_less
 from archdsl.analysis.solving import Requirement
-from archdsl.graph import CheckedGraph, Later
+from archdsl.graph import CheckedGraph, Later, Numbered
 from archdsl.layers.base import Dtype, numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
 from archdsl.layers.tensor import InputTensor, OwnTensor
@@ -46,7 +46,7 @@ class MemoryTable(Record):
         inputs: of the inputs alone.
         training: of all outputs and inputs, and of the results inside layers.
         peak: the most that inference holds; None if that isn't known, and then `unknown` says why.
-        runs: gives `peak_at`, which takes as long as to name all nodes.
+        running: `peak_at`, or nothing, which takes as long as to name all nodes.
     """
 
     bytes_per_number: int
@@ -56,7 +56,7 @@ class MemoryTable(Record):
     inputs: Size
     training: Size
     peak: Size | None
-    runs: Callable[[], str]
+    running: Set[str]
     unknown: str = ""
 
     @property
@@ -65,7 +65,7 @@ class MemoryTable(Record):
 
         "" if that depends on free sizes, or if nothing needs more than the inputs.
         """
-        return self.runs()
+        return next(iter(self.running), "")
 
 
 def memory(
@@ -90,7 +90,7 @@ def memory(
         inputs=total([sizes[number] for number in _inputs(checked)]),
         training=total([*sizes, *inside.values(), drawn * bytes_per_number]),
         peak=peak,
-        runs=(lambda: "") if runs is None else lambda: checked.names[runs],
+        running=Numbered(frozenset() if runs is None else frozenset({runs}), lambda: checked.names),
         unknown=unknown,
     )
 

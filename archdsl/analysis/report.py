@@ -48,6 +48,9 @@ class Rows(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
 
+    def __reduce__(self) -> tuple[type, tuple[tuple[Row, ...]]]:
+        return tuple, (self._rows,)
+
 
 class Report(Record):
     """The counts of a network; sizes are numbers, or formulas where the spec leaves some open.

@@ -56,6 +56,9 @@ class Kept:
         self.bodies: dict[Hashable, Body] = {}
         self.made = Equal()
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Kept, ()  # it is worked out again
+
     @property
     def size(self) -> int:
         """How much it is, in layers and items of bodies."""
