@@ -12,6 +12,7 @@ from archdsl.backends.python_source import generate
 from archdsl.backends.torch_module import (
     TorchError,
     compare_parameters,
+    devices,
     run_once,
     torch_module,
     verify,
@@ -50,6 +51,25 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path: Path) -> None:
         TorchError, match=r"making `net` would take 10.9 TiB of memory, and .* free"
     ):
         torch_module(checked)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("MemTotal: 9000 kB\nMemFree:     100 kB\nMemAvailable:   2000 kB\n", 2_048_000),
+        ("MemTotal: 9000 kB\nMemFree:     100 kB\n", None),  # before Linux 3.14
+        (None, None),  # another system
+    ],
+)
+def test_what_files_hold_in_memory_counts_as_free(
+    said: str | None, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if said is not None:
+        (tmp_path / "meminfo").write_text(said)
+    monkeypatch.setattr(devices, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr("os.sysconf", {"SC_AVPHYS_PAGES": 3, "SC_PAGE_SIZE": 4096}.get)
+
+    assert devices.available(torch.device("cpu")) == (expected or 3 * 4096)
 
 
 def test_activations_that_do_not_fit(tmp_path: Path) -> None:
