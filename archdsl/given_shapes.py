@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import Diagnostic, Span, printable
 from archdsl.graph import Graph
 from archdsl.layers.base import Shape, numel, shown_shape
 from archdsl.layers.sizes import Formula, FormulaError, Size, total
@@ -21,6 +21,15 @@ class Change(Record):
     name: str
     declared: Shape
     given: Shape
+    span: Span
+
+    def __str__(self) -> str:
+        text = self.span.source.text[self.span.start : self.span.end].partition(":")[2].strip()
+        parts = text.strip("[]").replace(" ", "").split(",")
+        # where the sizes are worked out from others, those which the spec has tell from which
+        written = "" if parts == [*map(str, self.declared)] else f" (`{printable(text, 60)}`)"
+        shown = f"{shown_shape(self.given)} instead of {shown_shape(self.declared)}"
+        return f"input `{self.name}` is {shown}{written}"
 
 
 class GivenShape(Diagnostic):
@@ -32,7 +41,7 @@ class GivenShape(Diagnostic):
         effect: on the parameters, as the end of a sentence, or "".
     """
 
-    text = "{listed}{outcome}"
+    text = "{changes: and }{outcome}"
     mark = "{declared}"
 
     changes: tuple[Change, ...]
@@ -42,13 +51,6 @@ class GivenShape(Diagnostic):
     @property
     def severity(self) -> str:
         return "warning" if self.likely else "note"
-
-    @property
-    def listed(self) -> str:
-        return " and ".join(
-            f"input `{name}` is {shown_shape(given)} instead of {shown_shape(declared)}"
-            for name, declared, given in self.changes
-        )
 
     @property
     def outcome(self) -> str:
@@ -68,7 +70,7 @@ def compare(
     axis is given another size than the spec says.
     """
     changes = [
-        Change(name, declared, graph.inputs[name])
+        Change(name, declared, graph.inputs[name], graph.nodes[name].span)
         for name, declared in graph.declared.items()
         if declared != graph.inputs[name]
     ]
@@ -81,7 +83,7 @@ def compare(
     said = [change for change in changes if effect or change.name in turned]
     return [
         GivenShape(
-            graph.nodes[said[0].name].span,
+            said[0].span,
             changes=tuple(said),
             effect=effect,
             likely=bool(turned),
@@ -106,10 +108,9 @@ def suspicious(
         given = tuple(Formula.named(size) if isinstance(size, str) else size for size in sizes)
         declared = graph.inputs.get(name, ())
         if declared and len(declared) == len(given):
-            change = Change(name, declared, given)
+            change = Change(name, declared, given, graph.nodes[name].span)
             if hint := _turned(change, ""):
-                there = graph.nodes[name].span
-                found.append(GivenShape(there, changes=(change,), likely=True, hint=hint))
+                found.append(GivenShape(change.span, changes=(change,), likely=True, hint=hint))
     return found
 
 
@@ -140,7 +141,7 @@ def _parameters(graph: Graph) -> Size:
 
 def _turned(change: Change, effect: str) -> str:
     """Say how to write a shape whose axes look as if they were in another order than the spec's."""
-    name, declared, given = change
+    name, declared, given, _ = change
     front, back = declared[0], declared[-1]
     first, last = (given[-1], *given[:-1]), (*given[1:], given[0])
     ways: dict[Shape, str] = {}

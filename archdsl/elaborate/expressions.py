@@ -264,7 +264,8 @@ def _index(node: ast.Index, at: Setting, most: int) -> Value:
     if not isinstance(value, tuple | range | str):
         raise ValueProblem(f"{kind_of(value)} has no items")
     if not -len(value) <= index < len(value):
-        raise ValueProblem(f"there is no item {index} in {kind_of(value)}; the first is 0")
+        first = "; the first is 0" if value else ""
+        raise ValueProblem(f"there is no item {index} in {kind_of(value)}{first}")
     return value[index]
 
 

@@ -123,7 +123,7 @@ def kind_of(value: Value) -> str:
     if isinstance(value, str):
         return f'the string "{value[:40]}"'
     if isinstance(value, tuple | range):
-        return f"a list of {len(value)}"
+        return f"a list of {len(value)}" if value else "an empty list"
     if isinstance(value, BlockValue):
         return f"the {'layer' if value.layer else 'block'} {value.name}"
     return "a tensor"

@@ -193,3 +193,26 @@ def test_load_warns_of_what_looks_like_a_mistake(stem: Path) -> None:
         noted = library.load(stem, inputs={"image": [1, 28, 28]})
         assert not library.load(stem, inputs={"image": [3, 32, 32]}).warnings
     assert noted.warnings[0].startswith("note: input `image`")
+
+
+WORKED_OUT = """network net(size = 8, channels = 3) {
+  input image: [channels, H, 2 * H]; input mask: [1, size, size]; input x: [ 4,H ,W]
+  output q { from mask -> Flatten -> Linear(2) }
+  output r { from x -> Conv2d(2, 1) }
+  from image; Flatten -> Linear(2)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ({"image": "3x8x20"}, "3 x 8 x 20 instead of 3 x 8 x 16 (`[channels, H, 2 * H]`)"),
+        ({"image": "4xHxK"}, "4 x H x K instead of 3 x H x 2*H (`[channels, H, 2 * H]`)"),
+        ({"mask": "1x9x9"}, "1 x 9 x 9 instead of 1 x 8 x 8 (`[1, size, size]`)"),
+        ({"x": "5xHxW"}, "5 x H x W instead of 4 x H x W; "),
+    ],
+)
+def test_sizes_that_are_worked_out_are_shown_with_what_the_spec_says(
+    tmp_path: Path, inputs: dict[str, str], told: str
+) -> None:
+    assert told in said(tmp_path, WORKED_OUT, **inputs).replace(", which", "; which")
