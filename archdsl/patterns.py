@@ -35,10 +35,9 @@ class BadRename(Diagnostic):
     """
 
     code = "E0612"
-    text = "`--rename '{old:100}={new:100}'` can't be done: {reason}"
+    text = "`--rename '{rename:200}'` can't be done: {reason}"
 
-    old: str
-    new: str
+    rename: str
     reason: str
 
 
@@ -87,7 +86,7 @@ def renamed(names: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
     for old, new in renames.items():
         if any(_signs(new).count(sign) > _signs(old).count(sign) for sign in "*?"):
             reason = "the new name has more `*` or `?` than the old one"
-            raise ArchError(BadRename(old=old, new=new, reason=reason))
+            raise ArchError(BadRename(rename=written_rename(old, new), reason=reason))
         after = {name: renamed_one(present, old, new) for name, present in now.items()}
         if all(name is None for name in after.values()):
             raise ArchError(_nothing(old, list(now.values()), "no stored weight"))
@@ -96,12 +95,34 @@ def renamed(names: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
             now[name] = found = present if (one := after[name]) is None else one
             if not found:
                 reason = f"nothing is left of `{printable(present, 100)}`"
-                raise ArchError(BadRename(old=old, new=new, reason=reason))
+                raise ArchError(BadRename(rename=written_rename(old, new), reason=reason))
             if (other := owners.setdefault(found, name)) != name:
                 both = " and ".join(f"`{printable(each, 100)}`" for each in (other, name))
                 reason = f"{both} would both be called `{printable(found, 100)}`"
-                raise ArchError(BadRename(old=old, new=new, reason=reason))
+                raise ArchError(BadRename(rename=written_rename(old, new), reason=reason))
     return now
+
+
+def rename_of(text: str) -> tuple[str, str]:
+    r"""Read `old=new`, in which an `=` that belongs to a name is written `\=`.
+
+    Raises:
+        ValueError: it is none; the text completes a sentence.
+    """
+    tokens = re.findall(r"\\[*?\\=]|.", text, re.DOTALL)
+    places = [place for place, token in enumerate(tokens) if token == "="]
+    if len(places) > 1:
+        raise ValueError(r"has several `=`: one that belongs to a name is written `\=`")
+    if not places or places[0] in (0, len(tokens) - 1):
+        raise ValueError("is not OLD=NEW, as in 'module.*=*'")
+    parts = ["=" if token == r"\=" else token for token in tokens]
+    return "".join(parts[: places[0]]), "".join(parts[places[0] + 1 :])
+
+
+def written_rename(old: str, new: str) -> str:
+    """Write a rename so that `rename_of` reads it."""
+    signs = {"=": r"\=", "\\": r"\\"}  # a backslash alone is one, but not before `\=`
+    return "=".join("".join(signs.get(one, one) for one in _tokens(each)) for each in (old, new))
 
 
 def renamed_one(name: str, old: str, new: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 
 import archdsl
 from archdsl.diagnostics import ArchError
-from archdsl.patterns import matches, matching, renamed, renamed_one
+from archdsl.patterns import (
+    _signs,
+    matches,
+    matching,
+    rename_of,
+    renamed,
+    renamed_one,
+    written_rename,
+)
 
 some = settings(derandomize=True, deadline=None, database=None, max_examples=300)
 names = st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=4).map(".".join)
@@ -87,6 +96,52 @@ def test_renames_are_done_one_after_the_other() -> None:
     }
     assert renamed(given, {}) == {name: name for name in given}
     assert renamed(["a", "b"], {"a": "c", "b": "a", "c": "b"}) == {"a": "b", "b": "a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("module.*=*", "module.*", "*"),
+        (r"a\=b.*=c.*", "a=b.*", "c.*"),
+        (r"a=b\=c", "a", "b=c"),
+        (r"\==\=", "=", "="),
+        (r"a\\=b", r"a\\", "b"),  # a backslash that stands for itself, then the sign between
+        (r"a\*=b", r"a\*", "b"),
+    ],
+)
+def test_where_a_rename_is_split(text: str, old: str, new: str) -> None:
+    assert rename_of(text) == (old, new)
+    assert written_rename(old, new) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a=b=c", r"has several `=`: one that belongs to a name is written `\=`"),
+        ("a==b", "has several `=`"),
+        ("a", "is not OLD=NEW"),
+        (r"a\=b", "is not OLD=NEW"),
+        ("=a", "is not OLD=NEW"),
+        ("a=", "is not OLD=NEW"),
+        ("=", "is not OLD=NEW"),
+        ("", "is not OLD=NEW"),
+    ],
+)
+def test_what_is_no_rename(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        rename_of(text)
+
+
+ODD = st.text("ab.=\\*?", min_size=1, max_size=6)
+
+
+@given(ODD, ODD, ODD)
+def test_a_rename_is_written_as_it_is_read(name: str, old: str, new: str) -> None:
+    """Whatever the names are, what is written means the same."""
+    read = rename_of(written_rename(old, new))
+
+    if all(_signs(new).count(sign) <= _signs(old).count(sign) for sign in "*?"):
+        assert renamed_one(name, *read) == renamed_one(name, old, new)
 
 
 @pytest.mark.parametrize(

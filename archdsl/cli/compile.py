@@ -16,6 +16,7 @@ from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import DTYPES
+from archdsl.patterns import rename_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -124,10 +125,13 @@ def _renames(texts: tuple[str, ...]) -> dict[str, str]:
     """Read renames, which are done in the order in which they were given."""
     renames: dict[str, str] = {}
     for text in texts:
-        old, equals, new = text.partition("=")
-        if not equals or not old or not new or old in renames:
-            reason = "is given twice" if old in renames else "is not OLD=NEW, as in 'module.*=*'"
-            raise click.BadParameter(f"`{printable(text)}` {reason}", param_hint="--rename")
+        try:
+            old, new = rename_of(text)
+            if old in renames:
+                raise ValueError("is given twice")
+        except ValueError as error:
+            reason = f"`{printable(text)}` {error}"
+            raise click.BadParameter(reason, param_hint="--rename") from None
         renames[old] = new
     return renames
 

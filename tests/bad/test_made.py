@@ -45,8 +45,7 @@ def made() -> dict[str, Diagnostic]:
         ),
         "E0612_rename": BadRename(
             span=None,
-            old="module.*",
-            new="*.*",
+            rename="module.*=*.*",
             reason="the new name has more `*` or `?` than the old one",
         ),
         "E0609_export": running.CannotExport(

@@ -143,8 +143,6 @@ def _ends(name: str) -> Iterator[tuple[str, ...]]:
 
 def _renames(stored: str, own: str) -> Iterator[tuple[str, str]]:
     """Yield ways to say that one name becomes another: here alone, and wherever else it can be."""
-    if "=" in stored + own:
-        return  # it stands between the two names
     old, new = pattern_of(stored).split("."), pattern_of(own).split(".")
     most = min(len(old), len(new))
     head = next((place for place in range(most) if old[place] != new[place]), most)

@@ -21,7 +21,7 @@ from archdsl.backends.torch_module.proposals import fewest_patterns, fitting_ren
 from archdsl.backends.torch_module.state_dicts import PLAIN, find_state_dict, unusable
 from archdsl.backends.torch_module.weight_files import read_file
 from archdsl.diagnostics import printable
-from archdsl.patterns import listed, matches, renamed
+from archdsl.patterns import listed, matches, renamed, written_rename
 
 MOST_NAMED = 8
 MOST_NAMES = 200  # in a notebook
@@ -291,7 +291,7 @@ def _help(
     if not renames:
         text = f"`{leaves}` leaves those out" if patterns else ""
     else:
-        options = _options("--rename", [f"{old}={new}" for old, new in renames.items()])
+        options = _options("--rename", [written_rename(*rename) for rename in renames.items()])
         text = f"`{options}` makes {len(right) if left else 'all'} names fit"
         text += f", and `{leaves}` leaves out the rest" if patterns else ""
     return text if len(text) <= LONGEST_HELP else ""

@@ -691,6 +691,21 @@ def test_the_command_renames(
     assert said.endswith("net.py, which is the source alone: without weights\n")
 
 
+def test_names_with_equal_signs_are_renamed(
+    spec_file: Path, state: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is proposed can be given, and what can be taken in two ways is refused."""
+    torch.save({f"x=1.{name}": tensor for name, tensor in state.items()}, tmp_path / "w.pt")
+    given = ["compile", str(spec_file), "--device", "cpu", "-o", str(tmp_path / "net.py")]
+    given += ["--weights", str(tmp_path / "w.pt")]
+
+    assert run(given) == 1
+    assert r"help: `--rename 'x\=1.*=*'` makes all names fit" in capsys.readouterr().err
+    assert run([*given, "--rename", "x=1.*=*"]) == 2
+    assert "`x=1.*=*` has several `=`: one that belongs to a name" in capsys.readouterr().err
+    assert run([*given, "--rename", r"x\=1.*=*"]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
