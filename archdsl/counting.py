@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archdsl.analysis.report import Report, report
-from archdsl.diagnostics import ArchError
-from archdsl.elaborate.errors import BadNetwork
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import FormulaError
 from archdsl.patterns import frozen_parameters
+
+
+class IntricateCosts(Diagnostic):
+    """What the layers of a network cost can't be written down.
+
+    Heat, counts and pages show costs, and these depend on free sizes in too intricate a way. A
+    plain picture leaves out the totals, and shows all else.
+    """
+
+    code = "E0708"
+    text = "what `{network}` costs depends on the free sizes in too intricate a way to be shown"
+    mend = "give the sizes of its inputs, as in `--input image=3x224x224`"
+
+    network: str
 
 
 def count(
@@ -26,7 +39,5 @@ def count(
     frozen = frozen_parameters(checked, freeze)
     try:
         return report(checked, depth, frozen=frozen)
-    except FormulaError as error:
-        reason = f"what `{checked.name}` costs {error}"
-        hint = "give the sizes of its inputs, as in `--input image=3x224x224`"
-        raise ArchError(BadNetwork(checked.span, reason=reason, hint=hint)) from None
+    except FormulaError:
+        raise ArchError(IntricateCosts(checked.span, network=checked.name)) from None

@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "graph",
         "analysis",
         "patterns",
+        "counting",
         "networkx_graph",
         "output",
         "reading",
@@ -53,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["beside"] = {"backends"}
 ALLOWED["pipeline"] = {*ALLOWED}
 ALLOWED["counting"] = {
-    "diagnostics", "elaborate", "analysis", "patterns", "graph", "layers"
+    "diagnostics", "analysis", "patterns", "graph", "layers"
 }  # fmt: skip
 ALLOWED["network"] = {*ALLOWED} - {"network"}
 ALLOWED["error_index"] = {*ALLOWED}

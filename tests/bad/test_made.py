@@ -22,6 +22,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.diagram import errors as drawing
     from archdsl.backends.python_source.errors import NothingToEvaluate
     from archdsl.backends.torch_module import errors as running
+    from archdsl.counting import IntricateCosts
     from archdsl.patterns import BadRename, NoSuchParameter
 
     return {
@@ -72,7 +73,7 @@ def made() -> dict[str, Diagnostic]:
         "E0703_slow": drawing.TooSlow(span=None, engine="dot", seconds=60),
         "E0704_boxes": drawing.TooManyBoxes(span=None, boxes=5_000, limit=2_000, fitting=1),
         "E0707_page": drawing.TooLargePage(span=None, nodes=100_003, limit=20_000),
-        "E0708_costs": drawing.IntricateCosts(span=None, network="pyramid"),
+        "E0708_costs": IntricateCosts(span=None, network="pyramid"),
         "E0706_choice": drawing.BadChoice(
             span=None, option="theme", value="pink", choices=("light", "dark")
         ),

@@ -192,3 +192,16 @@ def test_a_pattern_that_means_nothing(archdsl: Command) -> None:
     assert status == 1
     assert "error[E0608]: no parameter and no buffer is called `steem.*`" in said
     assert "stem.conv.weight" in said
+
+
+def test_costs_that_can_not_be_written_down_are_refused(archdsl: Command, tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(
+        "network pyramid {\n  input image: [1, H, W]\n  add {\n    for kernel in range(2, 300) {\n"
+        "      branch { Conv2d(1, kernel, kernel) -> AdaptiveAvgPool2d(1) }\n    }\n  }\n}\n"
+    )
+    result = archdsl("count", str(path))
+
+    assert result.status == 1
+    assert result.error.startswith("error[E0708]: what `pyramid` costs depends on the free sizes")
+    assert archdsl("count", str(path), "--input", "image=1x300x300").status == 0

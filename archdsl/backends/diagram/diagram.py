@@ -16,7 +16,6 @@ from archdsl.backends.diagram.dot.digraph import to_dot
 from archdsl.backends.diagram.dot.engines import COARSE, ENGINES, SHARP, render
 from archdsl.backends.diagram.errors import (
     BadChoice,
-    IntricateCosts,
     TooLargePage,
     TooManyBoxes,
     UnknownPath,
@@ -30,6 +29,7 @@ from archdsl.backends.diagram.view.folding import EVERYTHING
 from archdsl.backends.diagram.view.view import View
 from archdsl.backends.diagram.view.viewer import Viewer, foldable
 from archdsl.backends.escaping import html_text
+from archdsl.counting import IntricateCosts
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import FormulaError
@@ -254,7 +254,7 @@ def write(checked: CheckedGraph, format: str, choices: Choices) -> tuple[str, by
     try:
         source, data = _written(checked, format, choices)
     except FormulaError:
-        raise ArchError(IntricateCosts(network=checked.name)) from None
+        raise ArchError(IntricateCosts(checked.span, network=checked.name)) from None
     return source, marked(format, data)
 
 

@@ -114,17 +114,3 @@ class TooLargePage(Diagnostic):
 
     nodes: int
     limit: int
-
-
-class IntricateCosts(Diagnostic):
-    """What the layers of a network cost can't be written down.
-
-    Heat, counts and pages show costs, and these depend on free sizes in too intricate a way. A
-    plain picture leaves out the totals, and shows all else.
-    """
-
-    code = "E0708"
-    text = "what `{network}` costs depends on the free sizes in too intricate a way to be shown"
-    mend = "give the sizes of its inputs, as in `--input image=3x224x224`"
-
-    network: str
