@@ -1,4 +1,4 @@
-"""The graph of a network: its nodes in the order in which they were made, and as NetworkX graph."""
+"""The graph of a network: its nodes in the order in which they were made."""
 
 from __future__ import annotations
 
@@ -15,17 +15,13 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from archdsl.diagnostics import Diagnostic, Span, Use
 from archdsl.layers.base import Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size
 from archdsl.layers.tensor import OwnTensor
 from archdsl.layers.traced import Trace
-
-if TYPE_CHECKING:
-    import networkx
-
 
 NOTHING: Mapping[str, object] = {}  # in the place of many empty ones; nobody fills it
 
@@ -379,10 +375,3 @@ class CheckedGraph(Graph):
     def owner(self, node: Node) -> Node:
         """Return the node whose module a node applies: itself, save for `reuse`."""
         return self.nodes[node.shares] if node.shares else node
-
-    @cached_property
-    def networkx(self) -> networkx.MultiDiGraph[str]:
-        """The same as a NetworkX graph; see `docs/graph.md` for the attributes."""
-        from archdsl.networkx_graph import to_networkx
-
-        return to_networkx(self)

@@ -177,10 +177,12 @@ class Network:
         """What is worth saying of it though nothing is wrong, as sentences."""
         return tuple(one.sentence() for one in self.checked.warnings)
 
-    @property
+    @cached_property
     def graph(self) -> networkx.MultiDiGraph[str]:
         """The network as a NetworkX graph; `docs/graph.md` lists its attributes."""
-        return self.checked.networkx
+        from archdsl.networkx_graph import to_networkx
+
+        return to_networkx(self.checked)
 
     def with_parameters(
         self, parameters: Mapping[str, object] | None = None, /, **named: object

@@ -17,6 +17,7 @@ from archdsl.graph import CheckedGraph
 from archdsl.graph_file import GraphFileError, NodeRecord
 from archdsl.layers.merge import Add
 from archdsl.layers.tensor import Distribution, OwnTensor
+from archdsl.network import Network
 from archdsl.networkx_graph import load_json, save_json, to_networkx
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +38,7 @@ def small() -> CheckedGraph:
 
 
 def test_nodes() -> None:
-    nodes = small().networkx.nodes
+    nodes = to_networkx(small()).nodes
 
     assert list(nodes) == ["image", "body.conv", "body.add", "gamma", "aux", "again", "scaled"]
     assert nodes["body.conv"] == {
@@ -70,7 +71,7 @@ def test_nodes() -> None:
 
 
 def test_edges_tell_which_argument_they_are() -> None:
-    graph = small().networkx
+    graph = to_networkx(small())
 
     assert sorted(graph.in_edges("body.add", keys=True)) == [
         ("body.conv", "body.add", 0),
@@ -81,7 +82,7 @@ def test_edges_tell_which_argument_they_are() -> None:
 
 
 def test_graph_attributes() -> None:
-    attributes = small().networkx.graph
+    attributes = to_networkx(small()).graph
 
     assert attributes["name"] == "small"
     assert attributes["inputs"] == {"image": [4, 8, 8]}
@@ -95,9 +96,9 @@ def test_graph_attributes() -> None:
 
 
 def test_it_is_made_once() -> None:
-    checked = small()
+    network = Network(small())
 
-    assert checked.networkx is checked.networkx
+    assert network.graph is network.graph
 
 
 @pytest.mark.parametrize("make", [small, resnet50, lambda: unet(H, W)])
@@ -275,7 +276,7 @@ def test_the_size_is_limited(tmp_path: Path) -> None:
 
 def test_the_description_names_every_attribute() -> None:
     text = (ROOT / "docs" / "graph.md").read_text()
-    graph = small().networkx
+    graph = to_networkx(small())
 
     documented = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     scopes = set(graph.graph["scopes"][""])
@@ -298,7 +299,7 @@ def test_the_example_of_the_description_runs(
 
 def test_a_file_without_kinds_of_numbers_is_of_floats(tmp_path: Path) -> None:
     path = tmp_path / "graph.json"
-    save_json(small().networkx, path)
+    save_json(to_networkx(small()), path)
     path.write_text(path.read_text().replace('"dtype": "float", ', ""))
     assert "dtype" not in path.read_text()
-    assert networkx.utils.graphs_equal(load_json(path), small().networkx)
+    assert networkx.utils.graphs_equal(load_json(path), to_networkx(small()))

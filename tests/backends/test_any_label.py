@@ -44,7 +44,7 @@ from archdsl.backends.torch_module import freeze, load_weights, torch_module
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate.naming import fault_of
 from archdsl.graph import CheckedGraph
-from archdsl.networkx_graph import load_json, save_json
+from archdsl.networkx_graph import load_json, save_json, to_networkx
 from archdsl.patterns import matching, pattern_of
 
 SIGNS = " -/\\\"'`<>&$%#^~|*?[](){}@!;:,=+_"
@@ -162,8 +162,8 @@ def test_tables_and_graph(tmp_path: Path, labels: list[str]) -> None:
     assert first_cells(render([counted], "markdown"), "| ", r"(?<!\\)((?:\\\\)*) \|", md) == names
     assert first_cells(render([counted], "latex"), "  ", r"(?<!\\)((?:\\\\)*) &", tex) == names
     path = tmp_path / "graph.json"
-    save_json(checked.networkx, path)
-    assert networkx.utils.graphs_equal(load_json(path), checked.networkx)
+    save_json(to_networkx(checked), path)
+    assert networkx.utils.graphs_equal(load_json(path), to_networkx(checked))
 
 
 def in_spreadsheet(name: str) -> str:

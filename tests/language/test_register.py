@@ -8,6 +8,7 @@ from shown import Arch, Stages, Wrong, lines
 from archdsl.analysis.report import report
 from archdsl.analysis.state import state_dict
 from archdsl.backends.table import as_data, render
+from archdsl.networkx_graph import to_networkx
 
 MERGING = """
 network net(dim = 16) {
@@ -147,7 +148,7 @@ def test_graph_and_count_say_the_order(arch: Arch) -> None:
     graph = arch(MERGING)
 
     assert graph.registered == {"merge": ("reduction", "norm")}
-    scopes = graph.networkx.graph["scopes"]
+    scopes = to_networkx(graph).graph["scopes"]
     assert scopes["merge"]["registered"] == ["reduction", "norm"]
     assert scopes[""]["registered"] == []
     counted = report(graph)
