@@ -179,9 +179,11 @@ class BadValue(Diagnostic):
     code = "E0401"
     text = "{reason}"
     mark = "{beside}"
+    further = "made", "here it became no integer"
 
     reason: str
     beside: str = ""
+    made: Span | None = None
 
 
 class UnknownSize(Diagnostic):
@@ -224,11 +226,13 @@ class BadArgument(Diagnostic):
     code = "E0404"
     text = "`{name}` of `{callee}` {reason}"
     mark = "this is {given}"
+    further = "made", "here it became no integer"
 
     callee: str
     name: str
     reason: str
     given: str
+    made: Span | None = None
 
 
 # --- layers and shapes ----------------------------------------------------------------------

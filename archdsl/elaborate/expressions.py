@@ -14,8 +14,11 @@ from archdsl.elaborate.values import (
     Tensors,
     Value,
     ValueProblem,
+    WorkedOut,
     integer,
     kind_of,
+    maker_of,
+    meant,
     number,
     sequence,
     truth,
@@ -88,7 +91,9 @@ def problem(error: ValueProblem, span: Span, trail: tuple[Use, ...]) -> Problem:
     if error.names:
         diagnostic = UnknownSize(span, trail, reason=error.reason, names=error.names)
     else:
-        diagnostic = BadValue(span, trail, reason=error.reason, hint=error.hint)
+        hint, made = error.hint, maker_of(error.value, span)
+        hint = hint or meant(error.reason, error.value, span)
+        diagnostic = BadValue(span, trail, hint, reason=error.reason, made=made)
     return Problem(diagnostic)
 
 
@@ -185,8 +190,9 @@ def _unary(node: ast.Unary, at: Setting, most: int) -> Value:
         return not truth(value, "what stands after `not`")
     if node.operator == "-":
         zero = number(value, "what stands after `-`") == 0
-        return -value if zero else operations.arithmetic("-", 0, value)  # -0.0 stays so
-    return operations.arithmetic("+", 0, value)
+        turned = -value if zero else operations.arithmetic("-", 0, value)  # -0.0 stays so
+        return placed(turned, node, at, value)
+    return placed(operations.arithmetic("+", 0, value), node, at, value)
 
 
 def _chain(node: ast.Chain, at: Setting, most: int) -> Value:
@@ -195,8 +201,15 @@ def _chain(node: ast.Chain, at: Setting, most: int) -> Value:
         right = evaluate(operand, at, most)
         count = at.text if isinstance(value, str) or isinstance(right, str) else at.step
         count(node.span, operations.cost_of(sign, value, right))
-        value = operations.arithmetic(sign, value, right)
+        value = placed(operations.arithmetic(sign, value, right), node, at, value, right)
     return value
+
+
+def placed(value: Value, node: ast.Expression, at: Setting, *operands: Value) -> Value:
+    """Have a float keep where it became one; one that is followed has a formula for that."""
+    if type(value) is not float or at.traces:
+        return value
+    return WorkedOut.by(node.span, value, *operands, given=isinstance(node, ast.Literal))
 
 
 def _logical(node: ast.Logical, at: Setting, most: int) -> bool:
@@ -303,7 +316,7 @@ def _call(node: ast.Call, at: Setting, most: int) -> Value:
             raise ValueProblem(f"`{node.name.name}` takes its arguments by position")
     values = tuple([evaluate(argument.value, at, most) for argument in node.arguments])
     at.step(node.span, operations.cost_of_call(node.name.name, values))
-    return operations.call(node.name.name, values)
+    return placed(operations.call(node.name.name, values), node, at, *values)
 
 
 EVALUATORS: dict[type, Callable[[Any, Setting, int], Value]] = {

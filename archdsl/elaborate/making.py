@@ -17,7 +17,7 @@ from archdsl.elaborate.errors import (
 )
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.tracing import follow_flags
-from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, kind_of
+from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, kind_of, maker_of, meant
 from archdsl.elaborate.world import COST_OF_CALL, FileSetting
 from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError, Shape
 from archdsl.limits import OverLimit
@@ -138,24 +138,13 @@ def make_layer(kind: type[Layer], block: BlockValue, operation: ast.Call, frame:
                     name=name,
                     reason=reason,
                     given=kind_of(value),
+                    made=maker_of(value, span),
                     hint=meant(reason, value, span)
                     or input_given(given, frame, least=1)
                     or (f"`archdsl layers {kind.__name__}` explains it" if not kind.word else ""),
                 )
             )
         raise Spoiled from None
-
-
-def meant(reason: str, value: object, span: Span) -> str:
-    """Say what was likely meant by a value that an argument can't have, or ""."""
-    if isinstance(value, float) and "integer" in reason:
-        if "/" in span.source.text[span.start : span.end]:
-            return "write `//`, which gives an integer; `/` gives a number with a fraction"
-        if value.is_integer():
-            return f"write {int(value)}; a division that gives an integer is written `//`"
-    if isinstance(value, str) and f'"{value.lower()}"' in reason:
-        return f'write "{value.lower()}"'
-    return ""
 
 
 def input_given(given: Given, frame: Frame, least: int) -> str:

@@ -25,8 +25,8 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame) -> Layer:
     learnable = statement.word == "parameter"
     arguments = {"shape": shape, "learnable": learnable, "batched": batched}
     try:
-        layer = frame.recorder.layer(OwnTensor, arguments)
         sizes = tuple(integer(size, "a size of a tensor of its own") for size in shape)
+        layer = frame.recorder.layer(OwnTensor, arguments)
     except ArgumentErrors as error:
         reason = f"each size of a shape {next(iter(error.reasons.values()))}"
         raise Problem(BadValue(statement.shape.span, frame.trail, reason=reason)) from None

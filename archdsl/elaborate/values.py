@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -21,17 +22,71 @@ Value = Any
 DEEPEST_LIST = 64
 MOST_COMPARED = 10_000  # items of a value, to tell whether it is one that was there before
 
+NUMBER = re.compile(r"(?:\w+\s*=\s*)?-?[\d.e+-]+")  # as it is given, with a name or without
+
 SPOILED = object()  # stands for a value that could not be worked out, which was reported
 
 
 class ValueProblem(Exception):
     """A value can't be had; the text is a sentence, to which the place is added by the caller."""
 
-    def __init__(self, reason: str, hint: str = "", names: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, reason: str, hint: str = "", names: tuple[str, ...] = (), value: Value = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.hint = hint
         self.names = names  # of the free sizes that it depends on
+        self.value = value  # that is of the wrong kind
+
+
+class WorkedOut(float):
+    """A float, and the expression that made it one.
+
+    Where an integer is needed, that is what has to change, and not where the number came to. What
+    is made of such a number keeps its place. For whoever copies or stores it, it is a float.
+    """
+
+    __slots__ = ("given", "span")
+    span: Span
+    given: bool  # whether it stands there as it is: then a product with it has a place of its own
+
+    @classmethod
+    def by(cls, span: Span, value: float, *operands: Value, given: bool = False) -> WorkedOut:
+        """Return a number that an expression makes of others."""
+        made = cls(value)
+        places = (one.span for one in operands if isinstance(one, WorkedOut) and not one.given)
+        made.span = next(places, span)
+        made.given = given
+        return made
+
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        return float, (float(self),)
+
+
+def maker_of(value: Value, span: Span) -> Span | None:
+    """Return the expression that made a float of a value that stands somewhere else, or None."""
+    if not isinstance(value, WorkedOut):
+        return None
+    made = value.span
+    stands_there = made.source is span.source and span.start <= made.start and made.end <= span.end
+    return None if stands_there else made
+
+
+def meant(reason: str, value: Value, span: Span) -> str:
+    """Say what was likely meant by a value that can't stand at a place, or ""."""
+    if isinstance(value, float) and "integer" in reason:
+        made = maker_of(value, span)
+        at, there = (made, " there") if made else (span, "")
+        text = at.source.text[at.start : at.end]
+        if "/" in text.replace("//", ""):
+            return f"write `//`{there}, which gives an integer; `/` gives a number with a fraction"
+        if NUMBER.fullmatch(text):
+            return f"write {int(value)}{there}" if value.is_integer() else ""
+        return f"`floor(...)`, `ceil(...)` or `round(...)`{there} gives an integer"
+    if isinstance(value, str) and f'"{value.lower()}"' in reason:
+        return f'write "{value.lower()}"'
+    return ""
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
@@ -190,7 +245,7 @@ def integer(value: Value, what: str) -> int:
         raise ValueProblem(
             f"{what} depends on a free size: {value}", names=tuple(sorted(value.names))
         )
-    raise ValueProblem(f"{what} must be an integer, and this is {kind_of(value)}")
+    raise ValueProblem(f"{what} must be an integer, and this is {kind_of(value)}", value=value)
 
 
 def truth(value: Value, what: str) -> bool:

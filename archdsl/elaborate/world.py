@@ -16,7 +16,7 @@ from archdsl.elaborate.errors import (
     Spoiled,
     UnknownName,
 )
-from archdsl.elaborate.expressions import Names, bind_targets, evaluate, problem
+from archdsl.elaborate.expressions import Names, bind_targets, evaluate, placed, problem
 from archdsl.elaborate.recording import Equal, Recorder
 from archdsl.elaborate.values import (
     SPOILED,
@@ -26,7 +26,9 @@ from archdsl.elaborate.values import (
     Value,
     ValueProblem,
     kind_of,
+    maker_of,
     matches,
+    meant,
     weight,
 )
 from archdsl.layers.registry import Registry
@@ -89,12 +91,16 @@ class World:
         self._reports = 0
 
     def report(self, diagnostic: Diagnostic) -> None:
-        """Keep a diagnostic; the same thing at the same place is said once, loops or not."""
-        key = diagnostic.code, diagnostic.span
+        """Keep a diagnostic; the same thing at the same place is said once, loops or not.
+
+        So is that an expression makes a float where an integer is needed, wherever that is used.
+        """
+        made: Span | None = getattr(diagnostic, "made", None)
+        keys = {(diagnostic.code, diagnostic.span), ("", made)} - {("", None)}
         self._reports += 1
-        if key not in self._seen:
-            self._seen.add(key)
+        if not keys & self._seen:
             self.errors.append(diagnostic)
+        self._seen |= keys
         if (
             len(self.errors) >= MOST_ERRORS
             or self._reports >= MOST_REPORTS
@@ -324,6 +330,7 @@ class World:
                 value, span = bound[parameter.name]
             elif parameter.default is not None:
                 value, span = evaluate(parameter.default, inside, self.limits.steps), parameter.span
+                value = placed(value, parameter.default, inside)
             else:
                 continue
             optional = (
@@ -342,6 +349,8 @@ class World:
                         name=parameter.name,
                         reason=f"must be {TYPES[parameter.type]}",
                         given=kind_of(value),
+                        made=maker_of(value, span),
+                        hint=meant(TYPES[parameter.type], value, span),
                     )
                 )
             inside.weigh(value, span)
@@ -427,6 +436,7 @@ class FileSetting:
     def bind(self, let: ast.Let, value: Value, names: Names) -> None:
         """Give the names of a `let` their values."""
         try:
+            value = placed(value, let.value, self)
             bind_targets(let.targets, value, names, self.world.limits.steps)
         except ValueProblem as error:
             raise problem(error, let.span, self.trail) from None
