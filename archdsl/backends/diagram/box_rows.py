@@ -42,7 +42,7 @@ def rows_of(view: View, box: Box, style: Style) -> Sequence[BoxRow]:
     if box.kind == "layers":
         rows += [_layer(node, box, style) for node in layers_of(box)]
         if box.times > 1:
-            ends = box.nodes[-len(rows) :]
+            ends = box.nodes[-len(rows) :]  # the layers of the last turn
             rows = [_named_to_last(row, node) for row, node in zip(rows, ends, strict=True)]
             rows.append(BoxRow("", run_shapes(view, box), "", plain, small=True))
     else:
@@ -96,7 +96,7 @@ def name_of(box: Box, notation: Notation) -> str:
 def _layer(node: Node, box: Box, style: Style) -> BoxRow:
     """Return the row of a layer."""
     layer = node.layer
-    key = id(layer), node.label
+    key = id(layer), node.label  # the graph keeps its layers, so no id comes twice
     if key not in style.said:
         said = visible(style.notation.arguments(layer))
         texts = visible(kind_of(layer)), said, visible(node.label)

@@ -252,3 +252,13 @@ def test_letters_that_the_bundled_fonts_lack_go_to_another_engine(
     asked.clear()
     message(lambda: draw(inception(1), format="png"))
     assert asked == ["graphviz-pure", "dot", "pygraphviz"]
+
+
+def test_a_brace_in_the_name_of_a_network_changes_nothing_but_the_name() -> None:
+    def size(name: str) -> bytes:
+        b = Builder(name)
+        b.input("x", 4, 8, 8)
+        b.layer("ReLU")
+        return draw(b.checked(), format="png").data[16:24]  # width and height
+
+    assert size("a{b") == size("a(b")

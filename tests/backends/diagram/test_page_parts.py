@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archdsl import load
-from archdsl.backends.diagram.page.parts import OUTSIDE, Parts, parts_of_scopes
+from archdsl.backends.diagram.page.parts import OUTSIDE, ScopeParts, parts_of_scopes
 from archdsl.backends.diagram.view.edges import main_way
 from archdsl.backends.diagram.view.scope_tree import ScopeTree
 from archdsl.backends.diagram.view.viewer import Viewer
@@ -21,7 +21,9 @@ GRAPHS = {"resnet": resnet, "densenet": densenet, "inception": inception, "unet"
 SHIPPED = ("inception_v3", "googlenet", "densenet121", "deeplabv3_resnet50", "vit_b_16", "vgg16")
 
 
-def led_to(parts: dict[str, Parts], scope: str, part: int, tensor: int) -> set[tuple[str, int]]:
+def led_to(
+    parts: dict[str, ScopeParts], scope: str, part: int, tensor: int
+) -> set[tuple[str, int]]:
     """Follow all links of a tensor from the part that gives it to the stacks that read it."""
     around = {
         item.name: (name, number)

@@ -15,7 +15,7 @@ from archdsl.backends.diagram.dot.quoting import attributes_of
 from archdsl.backends.diagram.dot.wrapping import Wrapping
 from archdsl.backends.diagram.notation import visible
 from archdsl.backends.diagram.style import Style
-from archdsl.backends.diagram.view.view import Edge, View
+from archdsl.backends.diagram.view.view import Cluster, Edge, View
 
 BESIDE = 6  # points between an edge and the shape beside it: its arrowhead is half as wide
 BELOW = 10  # points from the box down to the middle of the shape
@@ -46,6 +46,7 @@ def arrows(
     runs back are written from their head to their tail, since Graphviz knows one direction only.
     """
     comes = Counter([edge.target for edge in view.edges])
+    within = _edges_within(view.edges, around)
     for edge, weight in zip(view.edges, weights(view.edges), strict=True):
         shape, tail = None, None
         way = _way(wrapping, edge.source, edge.target)
@@ -61,7 +62,7 @@ def arrows(
                 shape = beside_horizontal(shape)
         color = style.theme.accent if edge.shortcut else ""
         bent = direction == "TB" and not edge.main and not edge.alone and comes[edge.target] == 1
-        length = _least_length(view, edge, around) if edge.main and comes[edge.target] > 1 else 1
+        length = _least_length(edge, around, within) if edge.main and comes[edge.target] > 1 else 1
         look = _look(weight, shape, tail, edge.main, color, edge.training_only, bent, length, way)
         source_name, target_name = names[edge.source], names[edge.target]
         if way == BACK:
@@ -98,7 +99,18 @@ def _way(wrapping: Wrapping, source: int, target: int) -> str:
     return BACK if wrapping.runs_back(source) else ""
 
 
-def _least_length(view: View, edge: Edge, around: ClustersAround) -> int:
+def _edges_within(edges: Sequence[Edge], around: ClustersAround) -> Mapping[Cluster, list[Edge]]:
+    """Return the edges that stay within each frame."""
+    within: dict[Cluster, list[Edge]] = {}
+    for edge in edges:
+        for one, other in zip(around[edge.source], around[edge.target], strict=False):
+            if one is not other:
+                break
+            within.setdefault(one, []).append(edge)
+    return within
+
+
+def _least_length(edge: Edge, around: ClustersAround, within: Mapping[Cluster, list[Edge]]) -> int:
     """Return over how many rows an edge goes at least: so many that it comes from above the frame.
 
     Its target may be computed from tensors of the block's own as well. They stand in the frame,
@@ -106,10 +118,9 @@ def _least_length(view: View, edge: Edge, around: ClustersAround) -> int:
     """
     frame = next((each for each in around[edge.target] if each not in around[edge.source]), None)
     above: dict[int, int] = {}  # how many rows of the frame a box has above it
-    for each in view.edges if frame else ():
-        if frame in around[each.source] and frame in around[each.target]:
-            rows = above.get(each.source, 0) + 1
-            above[each.target] = max(rows, above.get(each.target, 0))
+    for each in within.get(frame, ()) if frame else ():
+        rows = above.get(each.source, 0) + 1
+        above[each.target] = max(rows, above.get(each.target, 0))
     return 1 + above.get(edge.target, 0)
 
 
@@ -169,7 +180,7 @@ def _beside_tail(shape: str, side: int, below: float, across: bool) -> Mapping[s
     aside = width_of(shape, SMALL) / 2 + BESIDE
     return {
         "taillabel": shape,
-        "labeldistance": f"{hypot(aside, below) / 10:.3f}",
+        "labeldistance": f"{hypot(aside, below) / 10:.3f}",  # Graphviz counts in tens of points
         "labelangle": f"{side * degrees(atan2(aside, below)):.1f}",
     } | ({"label": " "} if across else {})
 

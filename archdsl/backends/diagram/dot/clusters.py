@@ -65,7 +65,7 @@ def least_widths(view: View, around: ClustersAround) -> Mapping[int, int]:
         for level, cluster in enumerate(reversed(around[edge.target])):
             if cluster in around[edge.source]:
                 break
-            beside = MARGIN * (1 + level) - INSET
+            beside = MARGIN * (1 + level) - INSET  # is free anyway, of each frame in between
             if cluster not in needed:
                 needed[cluster] = title_of(cluster.scope).width + CLEAR
             width = round(2 * (needed[cluster] - beside))

@@ -72,6 +72,7 @@ def _beginnings(wrapping: Wrapping, names: Mapping[int, str]) -> Iterator[str]:
     """Hold the left ends of lines below each other, in order, by a point that is not seen."""
     if wrapping.left:
         point = dot_quoted(BEGINNING)
+        # `ordering`: what it leads to stands in the order in which that is written
         yield f'{point} [shape="point" style="invis" width="0" ordering="out"]'
         for index in wrapping.left:
             yield f'{point} -> {names[index]} [style="invis" weight="0"]'
@@ -105,6 +106,7 @@ def names_of(boxes: Sequence[Box]) -> Mapping[int, str]:
     taken: set[str] = set()
     for box in boxes:
         path = f"output.{box.path}" if box.output else box.path
+        # whoever goes on with the file by hand calls boxes by these names
         plain = UNNAMED.sub("_", path)[:80]
         name = plain if plain == path and plain not in taken else f"{plain}.{box.index}"
         while name in taken:

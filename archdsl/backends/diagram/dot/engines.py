@@ -60,6 +60,7 @@ def _pygraphviz() -> Sequence[str] | None:
 
     if not sys.executable or importlib.util.find_spec("pygraphviz") is None:
         return None
+    # `-I`: nothing in the current folder can take the place of a module
     return [sys.executable, "-I", "-c", PYGRAPHVIZ]
 
 
@@ -97,14 +98,15 @@ def render(dot: str, format: str, engine: str | None = None, dpi: int = SHARP) -
 def _run(name: str, command: Sequence[str], dot: str, format: str, dpi: int) -> bytes:
     arguments = [format] if name == "pygraphviz" else [f"-T{format}"]
     if format == "png":
-        dot = dot.replace("{", f'{{\n  graph [dpi="{dpi}"]', 1)
+        # the first brace at the end of a line: others may stand in the name of the network
+        dot = dot.replace("{\n", f'{{\n  graph [dpi="{dpi}"]\n', 1)
     try:
         done = subprocess.run(
             [*command, *arguments],
             input=dot.encode(),
             capture_output=True,
             timeout=LONGEST,
-            env=os.environ | {"TZ": "UTC"},
+            env=os.environ | {"TZ": "UTC"},  # the date in a PDF ends in the time zone
         )
     except subprocess.TimeoutExpired:
         raise ArchError(TooSlow(engine=name, seconds=LONGEST)) from None

@@ -26,7 +26,7 @@ def label_of_box(view: View, box: Box, style: Style, width: int = 0, stacked: bo
     name and not beside it, so that less of the width is theirs.
     """
     rows = tuple(rows_of(view, box, style))
-    if box.kind != "layers" or box.times > 1:
+    if box.kind != "layers" or box.times > 1:  # what names blocks is seldom the same
         return _label(rows, box, style, width, stacked)
     key = rows, width, stacked, box.training_only
     if key not in style.labels:

@@ -10,12 +10,12 @@ from archdsl.analysis.receptive_field import Fields, fields_by_input
 from archdsl.backends.diagram.box_rows import families_of, rows_of, sign_of
 from archdsl.backends.diagram.figures import Heat
 from archdsl.backends.diagram.notation import LONGEST_TEXT, Notation, kind_of, visible
-from archdsl.backends.diagram.page.parts import Link, Look, PartedRun, parts_of_scopes
+from archdsl.backends.diagram.page.parts import Link, Look, RunOfParts, parts_of_scopes
 from archdsl.backends.diagram.style import FAMILIES, OTHER, THEMES, Style, Theme
 from archdsl.backends.diagram.view.scope_tree import NodeOrScope, ScopeTree
 from archdsl.backends.diagram.view.stacks_and_runs import kind_of_node
 from archdsl.backends.diagram.view.summaries import Summaries
-from archdsl.backends.diagram.view.view import Box, Cluster, Kind, View
+from archdsl.backends.diagram.view.view import Box, BoxKind, Cluster, View
 from archdsl.diagnostics import Span
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.sizes import Formula, Size, total
@@ -156,7 +156,7 @@ class _Describer:
             numbers += filter(None, [self.figures.written(box, self.notation)])
         return numbers
 
-    def run(self, scope: Scope, run: PartedRun) -> Json:
+    def run(self, scope: Scope, run: RunOfParts) -> Json:
         """Describe a run: where it is among the parts, and what it shows while it is folded."""
         level = self.tree.level(scope)
         (start, period, times), first, end = run
@@ -169,7 +169,7 @@ class _Describer:
     def box(
         self,
         scope: Scope,
-        kind: Kind,
+        kind: BoxKind,
         items: tuple[NodeOrScope, ...],
         start: int,
         end: int,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from archdsl.backends.diagram.view.edges import main_way, output_of
 from archdsl.backends.diagram.view.scope_tree import NodeOrScope, ScopeTree
 from archdsl.backends.diagram.view.stacks_and_runs import (
-    Run,
+    ItemRun,
     kind_of_node,
     runs_in,
     stacks_in,
@@ -25,14 +25,14 @@ from archdsl.graph import Scope
 OUTSIDE = -1  # in place of a part: a tensor comes from outside of the scope, or goes there
 
 
-class Step(NamedTuple):
+class TrailStep(NamedTuple):
     """One of the steps to a node from outside: the name of a scope, and the part in it to take."""
 
     scope: str
     part: int
 
 
-Trail = tuple[Step, ...]
+Trail = tuple[TrailStep, ...]
 
 
 class Link(NamedTuple):
@@ -58,15 +58,15 @@ class Look(NamedTuple):
     training_only: bool
 
 
-class PartedRun(NamedTuple):
+class RunOfParts(NamedTuple):
     """A run that a click opens, with the numbers of its first part and of that behind its last."""
 
-    run: Run
+    run: ItemRun
     first: int
     end: int
 
 
-class Parts(NamedTuple):
+class ScopeParts(NamedTuple):
     """What stands directly in an open scope.
 
     Attributes:
@@ -77,21 +77,21 @@ class Parts(NamedTuple):
     """
 
     items: Sequence[Sequence[NodeOrScope]]
-    runs: Sequence[PartedRun]
+    runs: Sequence[RunOfParts]
     links: dict[Link, Look]
 
 
-def parts_of_scopes(tree: ScopeTree) -> Mapping[str, Parts]:
+def parts_of_scopes(tree: ScopeTree) -> Mapping[str, ScopeParts]:
     """Return the parts of all scopes, by their names."""
     parts = {name: _parts(tree, scope) for name, scope in tree.checked.scopes.items()}
     _link(tree, parts)
     return parts
 
 
-def _parts(tree: ScopeTree, scope: Scope) -> Parts:
+def _parts(tree: ScopeTree, scope: Scope) -> ScopeParts:
     level = tree.level(scope)
     items: list[Sequence[NodeOrScope]] = []
-    runs: list[PartedRun] = []
+    runs: list[RunOfParts] = []
 
     def add(start: int, end: int) -> None:
         stacks = stacks_in(tree, level.items, start, end)
@@ -103,12 +103,12 @@ def _parts(tree: ScopeTree, scope: Scope) -> Parts:
             add(at, run.start)
             first, at = len(items), run.end
             add(run.start, run.end)
-            runs.append(PartedRun(run, first, len(items)))
+            runs.append(RunOfParts(run, first, len(items)))
     add(at, len(level.items))
-    return Parts(items, runs, {})
+    return ScopeParts(items, runs, {})
 
 
-def _link(tree: ScopeTree, parts: Mapping[str, Parts]) -> None:
+def _link(tree: ScopeTree, parts: Mapping[str, ScopeParts]) -> None:
     """Lead each tensor from the part that gives it to those that read it, through all scopes."""
     trails = _trails(tree, parts)
     steps = {*pairwise(main_way(tree))}
@@ -124,10 +124,10 @@ def _link(tree: ScopeTree, parts: Mapping[str, Parts]) -> None:
     for number, output in enumerate(tree.checked.outputs, len(parts[""].items)):
         tensor = tree.places[output.node]
         look = Look(output is main_output, False, output.training_only)
-        _lead(parts, tensor, trails[tensor], (Step("", number),), look)
+        _lead(parts, tensor, trails[tensor], (TrailStep("", number),), look)
 
 
-def _trails(tree: ScopeTree, parts: Mapping[str, Parts]) -> Sequence[Trail]:
+def _trails(tree: ScopeTree, parts: Mapping[str, ScopeParts]) -> Sequence[Trail]:
     """Return the trail to each node, by its place."""
     to_scopes: dict[str, Trail] = {"": ()}
     trails: list[Trail] = [()] * len(tree.nodes)
@@ -135,7 +135,7 @@ def _trails(tree: ScopeTree, parts: Mapping[str, Parts]) -> Sequence[Trail]:
     while waiting:
         scope = waiting.pop()
         for number, items in enumerate(parts[scope].items):
-            trail = (*to_scopes[scope], Step(scope, number))
+            trail = (*to_scopes[scope], TrailStep(scope, number))
             for item in items:
                 if isinstance(item, Scope):
                     to_scopes[item.name] = trail
@@ -145,7 +145,9 @@ def _trails(tree: ScopeTree, parts: Mapping[str, Parts]) -> Sequence[Trail]:
     return trails
 
 
-def _lead(parts: Mapping[str, Parts], tensor: int, giver: Trail, reader: Trail, look: Look) -> None:
+def _lead(
+    parts: Mapping[str, ScopeParts], tensor: int, giver: Trail, reader: Trail, look: Look
+) -> None:
     """Add the links by which a tensor leaves scopes and enters others, as far as they differ."""
     if giver == reader:
         return  # within a stack
@@ -160,7 +162,7 @@ def _lead(parts: Mapping[str, Parts], tensor: int, giver: Trail, reader: Trail, 
         source = OUTSIDE
 
 
-def _add(parts: Parts, link: Link, look: Look) -> None:
+def _add(parts: ScopeParts, link: Link, look: Look) -> None:
     """Add a link. Layers that read a tensor by the same link are drawn as one."""
     if known := parts.links.get(link):
         main, shortcut = known.main or look.main, known.shortcut or look.shortcut

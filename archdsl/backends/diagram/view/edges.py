@@ -139,13 +139,15 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)
         sources.setdefault(edge.target, []).append(edge.source)
+    # several edges may lead from one box to the same other; they stay side by side
     place = {(edge.source, edge.target): number for number, edge in enumerate(edges)}
     said: set[tuple[int, Shape]] = set()
     stepped: set[tuple[int, int]] = set()
     found: list[tuple[int, Edge]] = []
+    # The main path comes first: where a tensor is read several times, its shape stands there.
     for edge in sorted(edges, key=lambda edge: (edge.source, edge.target) not in steps):
         source, target = step = edge.source, edge.target
-        on_main = step in steps and step not in stepped
+        on_main = step in steps and step not in stepped  # of `add(x, x)` one edge is enough
         stepped.add(step)
         given = source, edge.shape
         labelled = given not in said
@@ -153,7 +155,7 @@ def rated(boxes: Sequence[Box], edges: Sequence[Edge], main: Sequence[int]) -> t
         to_merge = boxes[target].kind == "merge"
         single = len(targets[source]) == 1
         alone = single and len(sources[target]) == 1
-        crowded = to_merge and len({*sources[target]}) > 1
+        crowded = to_merge and len({*sources[target]}) > 1  # others may push it aside
         straight = single and (alone or on_main) and not crowded
         shortcut = to_merge and not on_main and not single and len({*targets[source]}) > 1
         look = on_main, alone, straight, shortcut, labelled

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from archdsl.backends.diagram.view.scope_tree import NodeOrScope, ScopeTree
-from archdsl.backends.diagram.view.stacks_and_runs import Run, kind_of_node, runs_in, stacks_in
-from archdsl.backends.diagram.view.view import Box, Cluster, Kind
+from archdsl.backends.diagram.view.stacks_and_runs import ItemRun, kind_of_node, runs_in, stacks_in
+from archdsl.backends.diagram.view.view import Box, BoxKind, Cluster
 from archdsl.graph import Node, Scope
 
 EVERYTHING = "*"  # at the end of a path: all below it
@@ -25,7 +25,7 @@ class Folder:
     def __init__(self, tree: ScopeTree, unfold: Sequence[str] = ()) -> None:
         self.tree = tree
         self.unfold = unfold
-        self._parts: dict[str, Sequence[Run]] = {}
+        self._parts: dict[str, Sequence[ItemRun]] = {}
 
     def opens(self, scope: str, inside: int, depth: int) -> bool:
         """Tell whether a scope that stands `inside` so many others is open at a depth."""
@@ -45,7 +45,7 @@ class Folder:
             for path in self.unfold
         )
 
-    def parts(self, scope: Scope) -> Sequence[Run]:
+    def parts(self, scope: Scope) -> Sequence[ItemRun]:
         """Return what can be drawn as one of what stands in a scope: a run, or something once.
 
         That is a block, or a layer with those that go on with it. It is found once.
@@ -54,11 +54,11 @@ class Folder:
             self._parts[scope.name] = self._divided(scope)
         return self._parts[scope.name]
 
-    def _divided(self, scope: Scope) -> Sequence[Run]:
+    def _divided(self, scope: Scope) -> Sequence[ItemRun]:
         level = self.tree.level(scope)
         if self.bares(scope.name):
-            return [Run(at, 1, 1) for at in range(len(level.items))]
-        parts: list[Run] = []
+            return [ItemRun(at, 1, 1) for at in range(len(level.items))]
+        parts: list[ItemRun] = []
         at = 0
         for found in runs_in(self.tree, level):
             for run in self._closed(level.items, found):
@@ -67,19 +67,19 @@ class Folder:
                 at = run.end
         return [*parts, *stacks_in(self.tree, level.items, at, len(level.items))]
 
-    def _closed(self, items: Sequence[NodeOrScope], run: Run) -> Iterator[Run]:
+    def _closed(self, items: Sequence[NodeOrScope], run: ItemRun) -> Iterator[ItemRun]:
         """Split a run where one of its blocks is to be seen."""
         start, times = run.start, 0
         for turn in range(run.times):
             first = run.start + turn * run.period
             if any(self.leads_to(item.name) for item in items[first : first + run.period]):
-                if times > 1:
-                    yield Run(start, run.period, times)
+                if times > 1:  # what is left of a run may be a single turn, which is none
+                    yield ItemRun(start, run.period, times)
                 start, times = first + run.period, 0
             else:
                 times += 1
         if times > 1:
-            yield Run(start, run.period, times)
+            yield ItemRun(start, run.period, times)
 
     def count(self, depth: int, most: int) -> int:
         """Count the boxes besides the outputs, without making one; above `most` it may stop."""
@@ -137,9 +137,10 @@ class _Boxes:
             if times == 1 and isinstance(first, Scope):
                 found.append(self.scope(first, inside, starts[start], scope.name))
                 continue
-            kind: Kind = "run"
+            kind: BoxKind = "run"
             drawn = tuple(items[start:end])
             blocks = times > 1 and any(isinstance(item, Scope) for item in drawn)
+            # Layers that repeat are still layers: their box shows them, with a mark, and no block.
             if isinstance(first, Node) and not blocks:
                 kind, drawn = kind_of_node(first), drawn[:period]
             found.append(self.box(kind, drawn, starts[start], starts[end], scope.name, times))
@@ -168,7 +169,7 @@ class _Boxes:
 
     def box(
         self,
-        kind: Kind,
+        kind: BoxKind,
         items: tuple[NodeOrScope, ...],
         start: int,
         end: int,

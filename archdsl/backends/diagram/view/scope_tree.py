@@ -63,7 +63,7 @@ class ScopeTree:
         self.nodes = nodes = tuple(checked.nodes.values())
         self.order: Sequence[int] = range(len(nodes))
         self._spans = _spans(nodes)
-        if not self._spans.whole:
+        if not self._spans.whole:  # only `reuse` tears scopes apart, so few networks pay for this
             self.order = _together(nodes, self._spans.starts)
             self.nodes = nodes = tuple([nodes[at] for at in self.order])
             self._spans = _spans(nodes)
@@ -89,7 +89,7 @@ class ScopeTree:
     def _level(self, scope: Scope) -> Level:
         ends = self._spans.ends
         place, end = self.span(scope)
-        if scope.name not in self._spans.around:
+        if scope.name not in self._spans.around:  # most scopes: no need to go node by node
             return Level(self.nodes[place:end], range(place, end + 1), plain=True)
         items: list[NodeOrScope] = []
         found = [place]
@@ -133,7 +133,7 @@ def _spans(nodes: Sequence[Node]) -> Spans:
         while around:
             if around.name not in starts:
                 starts[around.name] = start
-            elif ends[around.name] != start:
+            elif ends[around.name] != start:  # it began before, and others came between
                 whole = False
             ends[around.name] = end
             around = around.parent

@@ -12,12 +12,12 @@ from itertools import chain, pairwise
 from typing import NamedTuple
 
 from archdsl.backends.diagram.view.scope_tree import Level, NodeOrScope, ScopeTree
-from archdsl.backends.diagram.view.view import Kind
+from archdsl.backends.diagram.view.view import BoxKind
 from archdsl.graph import Node, Scope
 from archdsl.layers.base import POINTWISE, Layer
 
 # How tensors are drawn that no layer computes, by the word of the language for each.
-TENSORS: Mapping[str, Kind] = {"input": "input", "parameter": "tensor"}
+TENSORS: Mapping[str, BoxKind] = {"input": "input", "parameter": "tensor"}
 LONGEST_PERIOD = 4  # a block and its wiring: DenseNet's layer and the `concat` behind it
 
 
@@ -26,7 +26,7 @@ def goes_on(tree: ScopeTree, last: NodeOrScope, node: NodeOrScope) -> bool:
     return (
         isinstance(node, Node)
         and node.facts.windows == POINTWISE
-        and node.facts.macs == 0
+        and node.facts.macs == 0  # a 1x1 convolution is pointwise too, and a step of its own
         and isinstance(last, Node)
         and node.inputs == (last.name,)
         and tree.reads[tree.places[last.name]] == 1
@@ -35,17 +35,17 @@ def goes_on(tree: ScopeTree, last: NodeOrScope, node: NodeOrScope) -> bool:
     )
 
 
-def kind_of_node(node: Node) -> Kind:
+def kind_of_node(node: Node) -> BoxKind:
     """Return as what kind of box a node is drawn."""
     return _kind_of_layer(type(node.layer))
 
 
 @lru_cache(256)  # of few kinds of layers, asked for at every node
-def _kind_of_layer(layer: type[Layer]) -> Kind:
+def _kind_of_layer(layer: type[Layer]) -> BoxKind:
     return "merge" if layer.merges else TENSORS.get(layer.word, "layers")
 
 
-class Run(NamedTuple):
+class ItemRun(NamedTuple):
     """Items of a scope that say the same `times` times: from `start` on, `period` at a time."""
 
     start: int
@@ -57,17 +57,19 @@ class Run(NamedTuple):
         return self.start + self.period * self.times
 
 
-def stacks_in(tree: ScopeTree, items: Sequence[NodeOrScope], start: int, end: int) -> Iterator[Run]:
+def stacks_in(
+    tree: ScopeTree, items: Sequence[NodeOrScope], start: int, end: int
+) -> Iterator[ItemRun]:
     """Divide items, from one to another, into scopes and stacks: runs of one turn."""
     at = start
     while at < end:
         start, at = at, at + 1
         while at < end and goes_on(tree, items[at - 1], items[at]):
             at += 1
-        yield Run(start, at - start, 1)
+        yield ItemRun(start, at - start, 1)
 
 
-def runs_in(tree: ScopeTree, level: Level) -> tuple[Run, ...]:
+def runs_in(tree: ScopeTree, level: Level) -> tuple[ItemRun, ...]:
     """Find the runs among the items of a scope, from the first item on.
 
     Blocks are equal if their layers, arguments and wiring are. Three and more of them are a run
@@ -78,7 +80,7 @@ def runs_in(tree: ScopeTree, level: Level) -> tuple[Run, ...]:
     keys = _keys(tree, level)
     if len({*keys}) == len(keys):
         return ()
-    found: list[Run] = []
+    found: list[ItemRun] = []
     start = 0
     while start < len(keys):
         run = _longest(tree, level, keys, start)
@@ -114,8 +116,9 @@ def _names(group: Scope, nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple([node.name[inner:] for node in nodes])
 
 
-def _longest(tree: ScopeTree, level: Level, keys: Sequence[int], start: int) -> Run | None:
-    best: Run | None = None
+def _longest(tree: ScopeTree, level: Level, keys: Sequence[int], start: int) -> ItemRun | None:
+    best: ItemRun | None = None
+    # most items begin no run, which one look ahead tells
     if keys[start] not in keys[start + 1 : start + 1 + LONGEST_PERIOD]:
         return None
     for length in range(1, LONGEST_PERIOD + 1):
@@ -126,13 +129,15 @@ def _longest(tree: ScopeTree, level: Level, keys: Sequence[int], start: int) -> 
         blocks = any(isinstance(item, Scope) for item in level.items[start : start + length])
         if not blocks and not _is_stack(tree, level.items, start, length):
             continue
+        # Two are read at a glance. As one box they must be the same in all that is said of them;
+        # of three and more the box says what goes into the first and comes out of the last.
         twice = blocks and _same_shapes(tree, level, start, length)
         if (
             not twice
             and keys[start : start + length] != keys[start + 2 * length : start + 3 * length]
         ):
             continue
-        run = Run(start, length, _times(tree, level, keys, start, length))
+        run = ItemRun(start, length, _times(tree, level, keys, start, length))
         if run.times == 2 and not twice:
             continue
         if run.times > 1 and (best is None or run.end > best.end):
@@ -190,6 +195,8 @@ def _goes_on_with(tree: ScopeTree, starts: Sequence[int]) -> bool:
     if [*map(len, before)] != [*map(len, behind)] or not _alike(tree, start, middle, end):
         return False
     sources = list(chain.from_iterable(behind))
+    # What the one reads, and what the other reads in its place. Within the periods both are as far
+    # apart as the periods themselves; a tensor of outside that both read is the same.
     pairs = zip(chain.from_iterable(before), sources, strict=True)
     outer = {pair for pair in pairs if pair[1] - pair[0] != length or not start <= pair[0] < middle}
     came = [one for one, other in outer if one != other]

@@ -11,7 +11,7 @@ from archdsl.backends.diagram.view.scope_tree import NodeOrScope
 from archdsl.graph import CheckedGraph, Node, Output, Scope
 from archdsl.layers.base import Shape
 
-Kind = Literal["input", "layers", "merge", "tensor", "block", "run", "output"]
+BoxKind = Literal["input", "layers", "merge", "tensor", "block", "run", "output"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class Box:
     """
 
     index: int
-    kind: Kind
+    kind: BoxKind
     items: tuple[NodeOrScope, ...]
     nodes: tuple[Node, ...]
     start: int

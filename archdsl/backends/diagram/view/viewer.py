@@ -91,6 +91,7 @@ class Viewer:
                 fits = _width(deeper) <= MOST_LINES * FULL * MOST_ACROSS
             if not fits and len(outline.boxes) > FEW:
                 break
+            # Lines from left to right must be able to end within large frames: see `_breaks`.
             if direction != "TB" and not _breaks(deeper):
                 break
             outline = deeper
