@@ -8,9 +8,9 @@ from archdsl.diagnostics import Label, Span, Use
 from archdsl.elaborate.bodies import Body, Made, Way
 from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Problem, Spoiled, UnknownLabel
 from archdsl.elaborate.expressions import Names, evaluate
+from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.naming import Entry, Flow, Place, fault_of
 from archdsl.elaborate.recording import Recorder, cost_of
-from archdsl.elaborate.tracing import Inside
 from archdsl.elaborate.values import Tensors, integer
 from archdsl.elaborate.wording import written
 from archdsl.elaborate.world import FileSetting, World

@@ -3,92 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archdsl.diagnostics import Span
 from archdsl.elaborate.expressions import Names, evaluate
+from archdsl.elaborate.frames import Frame
+from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.values import SPOILED, Tensors, Value
-from archdsl.layers.base import Facts, Shape, Shapes
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import MOST_ITEMS, Trace, bare, formula_of, known_axis, marks, parameter
+from archdsl.layers.traced import MOST_ITEMS, Trace, bare, formula_of, marks, parameter
 from archdsl.syntax import ast
 
-if TYPE_CHECKING:
-    from archdsl.elaborate.frames import Frame
 
-
-class Inside:
-    """The use of a block, or a group, as its body sees what comes in: with sizes that are atoms.
-
-    Attributes:
-        number: of the scope.
-        parameters: the names that are atoms in it.
-    """
-
-    def __init__(
-        self, trace: Trace, name: str, around: Frame, inner: Frame, incoming: tuple[int, ...] | None
-    ) -> None:
-        """Begin a scope: `incoming` is what comes into a block; None for a group."""
-        outer = around.inside
-        self.trace = trace
-        self.outer = outer
-        self.around, self.body = around.body, inner.body
-        self.incoming = incoming
-        self.number: int = trace.enter(name, outer.number if outer else 0)
-        self.first = 0 if incoming is not None else inner.body.size
-        self.base: int = outer.base if outer else 0
-        if incoming is not None:
-            self.base = around.recorder.nodes
-        self.parameters: Names | None = None
-        self._seen: dict[int, Shape] = {}
-
-    def node(self, number: int) -> int:
-        """Return the number that a node has in all of the network."""
-        if number >= 0:
-            return self.base + number
-        if self.incoming is None:
-            assert self.outer is not None
-            return self.outer.node(number)
-        outer = self.incoming[~number]
-        return self.outer.node(outer) if self.outer else outer
-
-    def outside(self, number: int) -> Shape:
-        """Return the shape of a node from outside as it is seen there."""
-        outer = number if self.incoming is None else self.incoming[~number]
-        return self.outer.shape(outer) if self.outer else self.around.facts(outer).output
-
-    def shape(self, number: int) -> Shape:
-        """Return the shape of a node: the size of one from outside that a class asks for is new."""
-        if number >= self.first:
-            return self.body.facts(number).output
-        if number not in self._seen:
-            outer = self.outside(number)
-            axis = known_axis(len(outer))
-            sizes: list[Any] = [bare(size) for size in outer]
-            if sizes and isinstance(sizes[axis], int):
-                atom = size_atom(self.node(number), self.number)
-                self.trace.definitions[atom] = outer[axis]
-                sizes[axis] = parameter(sizes[axis], atom)
-            self._seen[number] = tuple(sizes)
-        return self._seen[number]
-
-    def join(self, shapes: Shapes, facts: Facts) -> None:
-        """Remember which sizes must be equal since tensors are merged."""
-        for shape in shapes[1:]:
-            for left, right, result in zip(shapes[0], shape, facts.output, strict=False):
-                pair = formula_of(left), formula_of(right)
-                if left == right == result != 1 and pair[0] != pair[1]:
-                    self.trace.equal.setdefault(self.number, {})[pair] = None
-
-
-def size_atom(node: int, scope: int) -> str:
-    """Return the atom of the size that a scope knows of a node from outside it."""
-    return f"in.{node}#{scope}"
+def _begin(
+    trace: Trace, name: str, around: Frame, inner: Frame, incoming: tuple[int, ...] | None
+) -> Inside:
+    bodies, nodes = (around.body, inner.body), around.recorder.nodes
+    return Inside(trace, name, around.inside, *bodies, incoming, nodes)
 
 
 def enter_group(trace: Trace, name: str, inner: Frame) -> None:
     """Begin a group: sizes of what comes in, and all names that it sees, are atoms of its own."""
-    inner.inside = own = Inside(trace, name, inner, inner, None)
+    inner.inside = own = _begin(trace, name, inner, inner, None)
     seen: dict[str, Value] = {}
     names: Names | None = inner.names
     while names is not None:
@@ -123,7 +59,7 @@ def enter_block(
     inside: Frame,
 ) -> None:
     """Begin the use of a block: its parameters, and the sizes of what comes in, are atoms."""
-    inside.inside = own = Inside(trace, name, frame, inside, frame.flowing or ())
+    inside.inside = own = _begin(trace, name, frame, inside, frame.flowing or ())
     own.parameters = inside.names
     names = iter([one.name for one in declaration.parameters])
     expressions = {one.name or next(names, ""): one.value for one in operation.arguments}

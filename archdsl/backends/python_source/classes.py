@@ -15,13 +15,14 @@ from archdsl.backends.python_source.makers import (
     ListMaker,
     Maker,
     Number,
+    Parameter,
     argument_name,
     layer_maker,
     tensor_maker,
 )
 from archdsl.backends.python_source.names import positional, variable
 from archdsl.backends.python_source.outputs import Outputs
-from archdsl.backends.python_source.parameters import Parameter, resolve
+from archdsl.backends.python_source.parameters import resolve
 from archdsl.backends.python_source.sharing import Alike, share
 from archdsl.backends.python_source.sight import Sights
 from archdsl.backends.python_source.sketch import sketch

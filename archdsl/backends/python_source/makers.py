@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.errors import refuse_free
@@ -23,9 +23,6 @@ from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula
 from archdsl.layers.traced import bare
-
-if TYPE_CHECKING:
-    from archdsl.backends.python_source.classes import ModuleClass
 
 NO_DEFAULT = object()
 ANY = object()  # a number that nothing depends on
@@ -112,10 +109,42 @@ class TensorMaker(_One):
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """An argument of a class.
+
+    Attributes:
+        annotation: its type, as text.
+        default: its value where a use doesn't give it.
+        from_input: whether it is the size of what comes in.
+        turns: whether it says how often something comes.
+        is_size: whether it says how much comes in or goes out.
+    """
+
+    name: str
+    annotation: str
+    default: object = NO_DEFAULT
+    from_input: bool = False
+    turns: bool = False
+    is_size: bool = False
+
+
+class Made(Protocol):
+    """A class of the file, as far as what makes instances of it must know."""
+
+    number: int
+    name: str
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def block(self) -> str:
+        """Name of the block, or "" for a group."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClassMaker(_One):
     """`ConvBN(192, 64, kernel=1)`: an instance of a class of the file."""
 
-    made: ModuleClass
+    made: Made
     numbers: tuple[Number, ...]
 
     @property

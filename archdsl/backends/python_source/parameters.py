@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from archdsl.backends.python_source.arguments import Argument
@@ -17,7 +16,7 @@ from archdsl.backends.python_source.explaining import (
     differ,
     varies,
 )
-from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Number, is_number
+from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Number, Parameter, is_number
 from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variable
 from archdsl.backends.python_source.sight import Sight, Sights
 from archdsl.backends.python_source.tree import Place
@@ -27,26 +26,6 @@ from archdsl.layers.sizes import Formula
 from archdsl.layers.traced import bare, formula_of, needed
 
 Explained = list[tuple[Number, Explanation]]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """An argument of a class.
-
-    Attributes:
-        annotation: its type, as text.
-        default: its value where a use doesn't give it.
-        from_input: whether it is the size of what comes in.
-        turns: whether it says how often something comes.
-        is_size: whether it says how much comes in or goes out.
-    """
-
-    name: str
-    annotation: str
-    default: object = NO_DEFAULT
-    from_input: bool = False
-    turns: bool = False
-    is_size: bool = False
 
 
 Values = list[tuple[tuple[object, object], ...]]
