@@ -44,7 +44,7 @@ class _Part(NamedTuple):
 
 # What makes no node of its own, and whose body is worked out once a turn.
 BODIES = (ast.For, ast.Repeat, ast.Branch, ast.Output, ast.Group, ast.Merge, ast.Residual)
-EXACT = (ast.Description, ast.Input, ast.Let, ast.For, ast.Repeat, ast.Output, ast.Group, ast.Flow)
+EXACT = (ast.Input, ast.Let, ast.For, ast.Repeat, ast.Output, ast.Group, ast.Flow)
 
 
 class Ahead:
@@ -146,6 +146,8 @@ def _block(file: SpecFile, name: str) -> tuple[ast.Block, SpecFile] | None:
         if not isinstance(item, ast.BlockAlias):
             return None
         name = item.call.name.name
+        if any(name == parameter.name for parameter in item.parameters or ()):
+            return None
     return None
 
 
