@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,11 @@ class Opened:
         browser: Any,
         folder: Path,
         checked: CheckedGraph,
-        depth: int | None = None,
-        heat: str | None = None,
-        counts: bool = False,
+        drawn: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self.path = folder / "net.html"
-        page = draw(checked, format="html", depth=depth, heat=heat, counts=counts)
-        self.path.write_bytes(page.data)
+        self.path.write_bytes(draw(checked, format="html", **drawn or {}).data)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
@@ -163,13 +160,25 @@ def test_a_page_is_folded_as_a_picture_is(
         said = [f"{row.strong} {row.text} {row.name}".split() for row in rows]
         inside = sorted(numbers[node.name] for node in box.nodes)
         wanted.append([inside, said, box.index in seen.main])
-    opened = Opened(browser, tmp_path, checked, depth=depth, counts=counts)
+    opened = Opened(browser, tmp_path, checked, {"depth": depth, "counts": counts})
     shown = opened.page.evaluate("""() => boxesOf(root).map((box) => [
       box.nodes, ["layers", "block", "run"].includes(box.kind)
         ? box.rows.map((row) => `${row.strong} ${row.text} ${row.name}`.trim().split(/ +/)) : [],
       Boolean(box.main)])""")
 
     assert sorted(shown, key=str) == sorted(wanted, key=str)
+    opened.close()
+
+
+def test_a_page_opens_what_was_to_be_unfolded_out_of_its_run(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, resnet((2, 4)), {"depth": 1, "unfold": ("layer2.2",)})
+    shown = opened.page.evaluate("boxesOf(root).map((box) => nodes[box.nodes[0]]?.name)")
+
+    assert "layer2.2.conv1" in shown
+    assert "layer2.1.conv2" not in shown
+    assert not opened.has("3 times")
+    opened.page.locator(".title", has_text="2 Bottleneck").click()
+    assert opened.has("3 times")
     opened.close()
 
 
@@ -181,7 +190,7 @@ def test_colours_by_costs_that_are_formulas_are_not_offered(browser: Any, tmp_pa
     with b.block("body", "Body"):
         b.layer("Conv2d", out_channels=8, kernel_size=3, padding=1)
         b.layer("MaxPool2d", kernel_size=1)
-    opened = Opened(browser, tmp_path, b.checked(), heat="macs")
+    opened = Opened(browser, tmp_path, b.checked(), {"heat": "macs"})
     colours = "[...colour.options].map((option) => [option.value, option.disabled])"
     offered = dict(opened.page.evaluate(colours))
     assert offered == {"family": False, "macs": True, "parameters": False, "memory": True}
@@ -193,7 +202,7 @@ def test_colours_by_costs_that_are_formulas_are_not_offered(browser: Any, tmp_pa
     with b.block("head", "Head"):
         b.layer("Linear", "fc", out_features=10)
         b.layer("Linear", "fc2", out_features=10)
-    opened = Opened(browser, tmp_path, b.checked(), heat="macs", depth=1)
+    opened = Opened(browser, tmp_path, b.checked(), {"heat": "macs", "depth": 1})
     fills = """() => Object.fromEntries(boxesOf(root).filter((box) => box.kind === "block")
       .map((box) => [scopes[box.scope].name, fillOf(box)]))"""
     assert opened.page.evaluate(fills) == {

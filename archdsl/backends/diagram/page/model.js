@@ -13,6 +13,13 @@ nodes.forEach((node, number) => {
   for (let scope = node.scope; scope >= 0; scope = scopes[scope].parent) inside[scope].push(number);
 });
 
+// A run is open as long as one of its blocks is.
+for (const scope of state.open) {
+  const { parent } = scopes[scope];
+  if (parent < 0) continue;
+  for (const run of runsAround(parent, scopes[parent].parts.indexOf(-scope))) state.runs.add(runKey(parent, run));
+}
+
 function openAll() {
   scopes.forEach((scope, number) => {
     state.open.add(number);
