@@ -74,6 +74,7 @@ def made() -> dict[str, Diagnostic]:
         "E0704_boxes": drawing.TooManyBoxes(span=None, boxes=5_000, limit=2_000, fitting=1),
         "E0707_page": drawing.TooLargePage(span=None, nodes=100_003, limit=20_000),
         "E0708_costs": IntricateCosts(span=None, network="pyramid"),
+        "E0709_direction": drawing.PageFromLeftToRight(span=None, direction="LR"),
         "E0706_choice": drawing.BadChoice(
             span=None, option="theme", value="pink", choices=("light", "dark")
         ),

@@ -16,6 +16,7 @@ from archdsl.backends.diagram.dot.digraph import to_dot
 from archdsl.backends.diagram.dot.engines import COARSE, ENGINES, SHARP, render
 from archdsl.backends.diagram.errors import (
     BadChoice,
+    PageFromLeftToRight,
     TooLargePage,
     TooManyBoxes,
     UnknownPath,
@@ -192,6 +193,8 @@ def check(checked: CheckedGraph, format: str, choices: Choices) -> None:
     for option, value, values in allowed:
         if value is not None and value not in values:
             wrong.append(BadChoice(option=option, value=str(value), choices=tuple(values)))
+    if format == "html" and choices.direction in DIRECTIONS[1:]:
+        wrong.append(PageFromLeftToRight(direction=choices.direction))
     for path in choices.unfold:
         name = path.removesuffix(f".{EVERYTHING}")
         if path != EVERYTHING and not (name and name in checked.scopes):

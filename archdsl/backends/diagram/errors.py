@@ -114,3 +114,16 @@ class TooLargePage(Diagnostic):
 
     nodes: int
     limit: int
+
+
+class PageFromLeftToRight(Diagnostic):
+    """A page in a direction that it does not have.
+
+    Pages are drawn from top to bottom: what is clicked stays, and room is made below it.
+    """
+
+    code = "E0709"
+    text = "a page is drawn from top to bottom, and not in the direction `{direction}`"
+    mend = "leave out `--direction`, or draw a picture such as `-o NAME.svg`"
+
+    direction: str

@@ -262,3 +262,12 @@ def test_a_brace_in_the_name_of_a_network_changes_nothing_but_the_name() -> None
         return draw(b.checked(), format="png").data[16:24]  # width and height
 
     assert size("a{b") == size("a(b")
+
+
+def test_a_page_from_left_to_right_is_refused() -> None:
+    with pytest.raises(ArchError, match="a page is drawn from top to bottom"):
+        draw(small(), format="html", direction="LR")
+    with pytest.raises(ArchError) as raised:  # what is wrong besides is said too
+        draw(small(), format="html", direction="LR", theme="pink")
+
+    assert [wrong.code for wrong in raised.value.diagnostics] == ["E0706", "E0709"]
