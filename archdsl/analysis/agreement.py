@@ -13,7 +13,9 @@ from archdsl.layers.base import Layer, LayerError, Shapes
 from archdsl.layers.sizes import Formula, Size, substitute
 from archdsl.records import Record
 
+# every remainder is tried, so beyond this the equation is said as it is
 LONGEST_PERIOD = 1_024
+# no network needs larger images; a size that shrinks as a name grows never gets there
 LARGEST_LEAST = 1 << 20
 
 
@@ -43,6 +45,7 @@ class Assumptions(Record):
 
 def assumptions(checked: CheckedGraph) -> Assumptions:
     """Find for which values of its free sizes the shapes of a network agree."""
+    # in the order of the inputs: what is said of H comes before what is said of W
     names = _free_names(checked.inputs.values())
     if not names:
         return Assumptions({})
@@ -131,6 +134,7 @@ def _least_of(name: str, formulas: Sequence[Formula]) -> int:
         sizes = (formula.evaluate({name: value}) for formula in formulas)
         return all(isinstance(size, int) and size >= 1 for size in sizes)
 
+    # sizes grow with their names, so doubling and halving find where they begin to do
     high = 1
     while not does(high):
         high *= 2

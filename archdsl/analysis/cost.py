@@ -151,6 +151,7 @@ def _kept(
                 times[shape] += often
         return total([often * numel(shape) for shape, often in times.items()])
 
+    # `reuse` applies a module again, whose parameters are there once
     again = numbers(_tally(checked, shares)) if shares else 0
     training = numbers(_tally(checked)) - again
     unused = [number for number in idle if number not in shares]
@@ -179,6 +180,7 @@ def in_state(node: Node, tensors: Mapping[str, Shape]) -> dict[str, Shape]:
 
 def _of(node: Node, frozen: Set[str]) -> Cost:
     facts = node.facts
+    # what it computes it computes again, and what it holds is counted with its owner
     if node.shares:
         return Cost(0, 0, facts.macs, facts.other)
     kept: Size = 0

@@ -6,7 +6,8 @@ The conventions, for a batch of one:
   or false 1, and a complex number what two floats take. So do `buffer`s; what else a layer stores
   (`num_batches_tracked`) takes `bytes_per_number`.
 * Each node writes its output to memory of its own, save views (`Flatten`, `Select`), which share
-  that of the tensor they view. Nothing is done in place.
+  that of the tensor they view, also where torch must copy (`Flatten` behind `Permute`). Nothing is
+  done in place.
 * A layer that works in several steps holds their results while it runs, and training keeps them:
   what attention makes of its input, the squares of a local response normalization. Not counted
   is what an operation of torch keeps for itself: which places a maximum came from, which numbers
@@ -34,6 +35,7 @@ from archdsl.records import Record
 
 BYTES_PER_NUMBER = 4
 BYTES: Mapping[Dtype, int] = {"int": 8, "bool": 1}  # of what is no float
+# each is compared with the likeliest, formula by formula
 MOST_CANDIDATES = 2_000
 SAMPLES = (0, 1, 2, 7, 100_000)  # steps from the smallest size that does
 
@@ -178,6 +180,7 @@ def _held(
                 storage[number] = storage[reads[0]]
             for read in reads:
                 last[storage[read]] = number
+        # what nobody reads is freed as soon as it has run
         last[storage[number]] = number
     pairs = zip(checked.ends, checked.outputs, strict=True)
     kept = {storage[end] for end, output in pairs if not output.training_only}
@@ -190,6 +193,7 @@ def _held(
     for number in run:
         if number not in inputs:
             held = held + sizes[number]
+        # its inputs, its output and the results between them are all there at once
         yield number, held + inside[number] if number in inside else held
         for old in freed.get(number, ()):
             held = held - sizes[old]
@@ -212,6 +216,7 @@ def _largest(candidates: list[Size], known: Assumptions) -> tuple[Size | None, s
     shifted: dict[str, Size] = {
         name: _free_from(each) for name, each in known.requirements.items() if not each.only
     }
+    # bounds hold from 1 on, and the sizes that do may begin later
     others = [substitute(size, shifted) for size in candidates]
     for size in candidates:
         if size in likely:

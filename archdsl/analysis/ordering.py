@@ -52,6 +52,7 @@ def _bounds(formula: Formula) -> Bounds:
     upper: dict[tuple[str, ...], Fraction] = {}
     for monomial, coefficient in formula.terms:
         low, high = _product_bounds(monomial)
+        # what is taken away is the least where it is the largest
         if coefficient < 0:
             low, high = high, low
         _add(lower, low, Fraction(coefficient))
@@ -79,6 +80,7 @@ def _atom_bounds(atom: Atom) -> Bounds:
     low: dict[tuple[str, ...], Fraction] = {}
     high: dict[tuple[str, ...], Fraction] = {}
     _add(low, lower, Fraction(1, atom.divisor))
+    # a // n is at least (a - n + 1) / n
     _add(low, {(): Fraction(1)}, Fraction(1 - atom.divisor, atom.divisor))
     _add(high, upper, Fraction(1, atom.divisor))
     return Bounds(low, high)

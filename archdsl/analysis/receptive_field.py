@@ -39,6 +39,7 @@ from archdsl.layers.base import Shape, Window
 from archdsl.layers.sizes import Formula, Size
 from archdsl.records import Record
 
+# each is followed on its own, through all that comes behind
 MOST_PHASES = 256
 MOST_INPUTS = 8  # that are followed at once: each takes as long as the whole network
 
@@ -137,6 +138,7 @@ def _through(node: Node, shape: Shape, fields: Fields, axes: Axes) -> Fields:
     if facts.windows == "pointwise" and len(node.shape) == len(shape):
         if facts.apart or 0 not in axes:
             return fields
+        # no place is moved, but channels are mixed, and one of the axes lies along them
         windows = (Window(1),) * (len(shape) - 1)
     elif len(shape) - 1 != len(fields):  # its axes are no longer those of the input
         return tuple(_whole(field, None, None) for field in fields)
@@ -179,6 +181,7 @@ def _window(field: Field, window: Window, places: Size) -> Field:
         return Field(stride, (UNKNOWN,))
     if isinstance(step, Formula) or isinstance(start, Formula):
         return Field(stride, (UNKNOWN,))
+    # after so many places of the output the window has moved by whole turns of the field
     turn = Fraction(step).denominator * len(field.reaches)
     phases = turn // gcd(Fraction(step).numerator, turn)
     if phases > MOST_PHASES:
@@ -229,6 +232,7 @@ def _hull(fields: Sequence[Field], places: Sequence[Size]) -> Field:
     strides = list(dict.fromkeys(field.stride for field in fields if field.stride is not None))
     stride = strides[0] if len(strides) == 1 else None
     phases = lcm(*(len(field.reaches) for field in fields))
+    # phases can be laid over each other only where all windows move alike
     alike = phases <= MOST_PHASES and all(
         field.stride == stride and not field.whole for field in fields
     )

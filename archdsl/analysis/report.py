@@ -143,5 +143,6 @@ def _longest(checked: CheckedGraph) -> int:
     arrays, aside = checked.arrays, checked.aside
     for number, (facts, reads) in enumerate(zip(arrays.facts, arrays.reads, strict=True)):
         before = max([longest[read] for read in reads], default=0)
+        # papers count the layers with weights; merges and activations add none
         longest.append(before + (facts.macs != 0 and number not in aside))
     return max(longest, default=0)

@@ -86,6 +86,7 @@ def rows_of(parts: Parts, depth: int | None) -> Iterator[Row]:
         if scope not in ancestors:
             ancestors[scope] = _ancestor(scope, depth)
         folds.setdefault(ancestors[scope] or name, []).append(name)
+    # a folded block is seen from outside: what comes out of it is what others read
     leaving = _leaving(parts.checked, folds.values()) if depth is not None else {}
     for fold, names in folds.items():
         if isinstance(fold, Scope):

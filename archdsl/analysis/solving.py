@@ -84,6 +84,7 @@ def solve(name: str, zeros: Iterable[Formula], least: int = 1) -> Requirement:
     period = lcm(*map(period_of, formulas))
     every: list[int] = []
     only: set[int] = set()
+    # each remainder once, from the first value that may do
     for start in range(least, least + period):
         value = _zero_along(formulas, name, start, period)
         if value is None:
@@ -104,6 +105,7 @@ def _zero_along(formulas: Iterable[Formula], name: str, start: int, period: int)
     found: int | None = None
     for formula in formulas:
         first = formula.evaluate({name: start})
+        # a straight line along this remainder, so that one further value says all
         step = formula.evaluate({name: start + period}) - first
         if not isinstance(first, int) or not isinstance(step, int):
             return 0

@@ -31,6 +31,7 @@ def state_dict(checked: CheckedGraph) -> dict[str, Shape]:
             continue
         path = node.name.split(".")
         module = root
+        # a tensor of the network's own is no module, so its name is that of the tensor
         for part in path[:-1] if "" in node.facts.params or "" in node.facts.buffers else path:
             module = module.inner.setdefault(part, _Module())
         module.parameters |= in_state(node, node.facts.params)
@@ -45,6 +46,7 @@ def state_dict(checked: CheckedGraph) -> dict[str, Shape]:
         def place(label: str, order: dict[str, int] = order) -> int:
             return order.get(label.rpartition(".")[2], len(order))
 
+        # the order of `nn.Module.state_dict`
         for own in (module.parameters, module.buffers):
             found |= {key: own[key] for key in sorted(own, key=place)}
         inner = sorted(module.inner, key=place)

@@ -83,8 +83,9 @@ class Activation(Layer):
 class ReLU(Activation):
     """Rectified linear unit: max(x, 0)."""
 
+    # torch compares integers as well, and complex numbers have no order
     takes = dtypes(int="int", float="float")
-    overwritable = False
+    overwritable = False  # its gradient is 1 where the result is above 0
     overwrites = True
     operations = 1
     examples = PLAIN
@@ -94,7 +95,7 @@ class ReLU6(Activation):
     """ReLU cut off at 6: min(max(x, 0), 6)."""
 
     takes = dtypes(int="int", float="float")
-    overwrites = True
+    overwrites = True  # spares a tensor at inference; to train torch keeps a copy of the input
     operations = 2
     examples = PLAIN
 
@@ -120,7 +121,7 @@ class RReLU(Activation):
     def infer(self, inputs: Shapes) -> Facts:
         if self.lower > self.upper:
             raise LayerError(f"needs lower = {self.lower} to be at most upper = {self.upper}")
-        # what is drawn
+        # the slopes that are drawn, which the gradient needs
         return replace(super().infer(inputs), inside_training=numel(single(inputs)))
 
     def exported(self, inputs: Shapes, form: Form) -> Torch:
@@ -192,6 +193,7 @@ class GELU(Activation):
     approximate: Annotated[Literal["none", "tanh"], choice("none", "tanh")] = "none"
 
     def infer(self, inputs: Shapes) -> Facts:
+        # x / sqrt(2), erf, + 1, x / 2 and their product; the other form has 8 around its tanh
         operations = 5 if self.approximate == "none" else 9
         return replace(
             super().infer(inputs), other={"activation": operations * numel(single(inputs))}
@@ -202,7 +204,7 @@ class Sigmoid(Activation):
     """Logistic function: 1 / (1 + exp(-x))."""
 
     takes = TO_FLOATS
-    overwritable = False
+    overwritable = False  # its gradient is y (1 - y)
     operations = 4
     examples = PLAIN
 
@@ -211,7 +213,7 @@ class LogSigmoid(Activation):
     """-log(1 + exp(-x))."""
 
     operations = 5
-    steps = 1
+    steps = 1  # exp(-|x|), of which torch makes the gradient
     examples = PLAIN
 
 
@@ -248,7 +250,7 @@ class Tanh(Activation):
     """Hyperbolic tangent: tanh(x)."""
 
     takes = TO_FLOATS
-    overwritable = False
+    overwritable = False  # its gradient is 1 - y y
     operations = 1
     examples = PLAIN
 
@@ -258,7 +260,7 @@ class ScaledTanh(Activation):
 
     takes = TO_FLOATS
     operations = 3
-    steps = 1
+    steps = 1  # the tanh, before it is multiplied with the amplitude
     examples = (
         Example({}, inputs=((6, 2, 2),), output=(6, 2, 2)),
         Example({"amplitude": 2, "slope": 0.5}, inputs=((8,),), output=(8,)),
@@ -312,7 +314,7 @@ class Tanhshrink(Activation):
 
     takes = dtypes(int="float", float="float", complex="complex")
     operations = 2
-    steps = 1
+    steps = 1  # tanh(x)
     examples = PLAIN
 
 
@@ -331,7 +333,7 @@ class Softsign(Activation):
 
     takes = dtypes(int="float", float="float", complex="complex")
     operations = 3
-    steps = 1
+    steps = 1  # 1 + |x|
     examples = PLAIN
 
 
@@ -369,6 +371,7 @@ class GLU(Layer):
             output=output,
             torch=TorchModule("nn.GLU", keywords=self.given(), overwritable=True),
             other={"activation": 4 * numel(output)},
+            # along other axes than the channels an output reads two places that lie apart
             windows=POINTWISE if axis == 0 else GLOBAL,
             agreements=((size, size // 2 * 2),) if odd else (),
         )
@@ -424,7 +427,7 @@ class Softmax2d(Activation):
     """Softmax over the channels at each place of an image."""
 
     operations = 5
-    overwritable = False
+    overwritable = False  # its gradient is worked out from its result, as of every softmax
     examples = PLAIN
 
     def infer(self, inputs: Shapes) -> Facts:

@@ -43,6 +43,7 @@ class AdaptivePool(Layer):
             size if wanted is None else wanted
             for size, wanted in zip(image, self.output_size, strict=True)
         )
+        # they differ in length unless the sizes divide, so the smallest that holds all is told
         windows = tuple(map(adaptive_window, image, places))
         known = tuple(window for window in windows if window is not None)
         # torch takes one number for all axes, but not one none

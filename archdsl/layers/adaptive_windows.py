@@ -11,7 +11,9 @@ from math import gcd
 from archdsl.layers.base import TorchModule, Window
 from archdsl.layers.sizes import Formula, Size
 
-MOST_EXACT = 64  # windows over a free size whose places are counted exactly
+# Windows over a free size whose places are counted exactly: each further divisor of their number
+# adds two floors to the formula, which nobody could read any more.
+MOST_EXACT = 64
 
 # ONNX has no pooling whose windows follow from a size. What torch writes in its place holds the
 # windows of the size that it saw; here they are worked out from the size that comes in.
@@ -89,6 +91,7 @@ def adaptive_window(size: Size, output: Size) -> Window | None:
         return Window(size, size, 0)
     if size == output:
         return Window(1, 1, 0)
+    # where windows begin depends on a remainder that isn't known
     if isinstance(output, Formula):
         return None
     if isinstance(size, Formula):

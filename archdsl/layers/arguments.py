@@ -15,6 +15,7 @@ LARGEST: dict[type, float] = {float: (2 - 2**-23) * 2.0**127, int: 2**63 - 1}
 def _integer(value: Any, least: int | None = None) -> int:
     if isinstance(value, Formula):
         raise ValueError(f"must be a number, and {value} depends on a free size")
+    # to Python `true` is the integer 1, to the language it is no number
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError
     if least is not None and value < least:
@@ -35,6 +36,7 @@ def _size(value: Any) -> Size:
 
 
 def _number(value: Any) -> float:
+    # NaN is the only number that differs from itself
     if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
         raise ValueError
     largest = LARGEST[int if isinstance(value, int) else float]
@@ -71,6 +73,7 @@ def _spread(convert: Callable[[Any], Any], axes: int) -> Callable[[Any], Any]:
     listed = each(convert, axes)
 
     def converted(value: Any) -> tuple[Any, ...]:
+        # all layers keep one value for each axis, so that none of them has to tell the forms apart
         return listed(value) if isinstance(value, tuple) else (convert(value),) * axes
 
     return converted

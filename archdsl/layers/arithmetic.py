@@ -100,6 +100,7 @@ class MatMul(Layer):
         return self.infer(inputs) if any(batched) else super().infer_shared(inputs, batched)
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        # elsewhere torch widens the narrower kind, but not for matrix products
         given = super().dtype(inputs)
         if inputs[0] != inputs[1]:
             raise WrongDtype(1, f"needs a second tensor of {DTYPES[inputs[0]]} as the first is")
@@ -111,6 +112,7 @@ class Reduction(Layer):
 
     family = "arithmetic"
     function: ClassVar[str]
+    # For the gradient of a maximum torch looks for the places that equal the result.
     overwritable: ClassVar[bool] = False
 
     dim: Dims
@@ -142,6 +144,7 @@ class Reduction(Layer):
             return GLOBAL
         if axes == (0,):
             return POINTWISE
+        # the one place that is left reads all: a window as long as the axis, and no second one
         whole = enumerate(shape[1:], start=1)
         return tuple(Window(size, size) if axis in axes else Window(1) for axis, size in whole)
 
@@ -171,7 +174,7 @@ class Max(Reduction):
     """Maximum along axes."""
 
     takes = dtypes(bool="bool", int="int", float="float")
-    function = "amax"
+    function = "amax"  # unlike `max` it takes several axes, and gives no indices besides
     examples = (Example({"dim": (2, 3), "keepdim": True}, inputs=((8, 7, 7),), output=(8, 1, 1)),)
 
 
@@ -222,7 +225,7 @@ class Sqrt(Function):
 
     takes = TO_FLOATS
     function = "sqrt"
-    overwritable = False
+    overwritable = False  # its gradient is 1 / (2 y)
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
 
@@ -231,7 +234,7 @@ class Exp(Function):
 
     takes = TO_FLOATS
     function = "exp"
-    overwritable = False
+    overwritable = False  # it is its own gradient
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
 
@@ -264,6 +267,7 @@ class Scale(Layer):
         return elementwise(inputs, f"{{0}} * {self.factor}", overwritable=True)
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        # a number of Python makes floats of integers, and integers of booleans
         return widest([*inputs, "int" if isinstance(self.factor, int) else "float"])
 
 

@@ -264,6 +264,7 @@ class MultiheadAttention(Layer):
         if not agree(seen, value[0]):
             raise LayerError(f"needs as many keys as values, and has {seen} and {value[0]}")
         params = self.parameters(features, key[1], value[1])
+        # what is appended has not gone through the projections
         attended = seen + self.add_bias_kv + self.add_zero_attn
         weights = self.num_heads * length * attended
         sequences = (length + attended) * features
@@ -290,6 +291,7 @@ class MultiheadAttention(Layer):
     def parameters(self, features: Size, key: Size, value: Size) -> dict[str, Shape]:
         """Return the parameters by torch's names and in its order."""
         square = (features, features)
+        # torch keeps the three projections as one matrix where it can
         if key == value == features:
             params: dict[str, Shape] = {"in_proj_weight": (3 * features, features)}
         else:
@@ -332,12 +334,14 @@ class MultiheadAttention(Layer):
 
     def module(self, features: Size, key: Size, value: Size, count: int) -> TorchModule:
         """Return the torch module, and how it is called with so many tensors."""
+        # to give the width that is expected would be the same, and read like an exception
         widths = {} if key == value == features else {"kdim": key, "vdim": value}
         query, memory, last = "{0}", f"{{{min(count, 2) - 1}}}", f"{{{count - 1}}}"
         return TorchModule(
             "nn.MultiheadAttention",
             (features, self.num_heads),
             self.given("num_heads") | widths | {"batch_first": True},
+            # without this it would average and return the weights, for which no fused kernel runs
             call=f"{{module}}({query}, {memory}, {last}, need_weights=False)[0]",
             overwritable=True,
         )
@@ -382,10 +386,13 @@ class ShiftedWindowAttention(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         height, width, channels = unpack(inputs, "height width channels")
+        # each head takes as many of the features as every other
         heads = check_heads(channels, self.num_heads)
         rows, columns = self.window_size
         places = rows * columns
+        # the last window of a row or column may reach beyond the image
         windows = (height + rows - 1) // rows * ((width + columns - 1) // columns)
+        # what stands in the margins is multiplied as well
         padded = windows * places
         weights = windows * places * places * self.num_heads
         qkv = f"({channels} + 1)" if self.qkv_bias else channels

@@ -250,6 +250,7 @@ class Layer(ABC):
         """
         fields = fields_of(type(self))
         reasons: dict[str, str] = {}
+        # past `__setattr__`, which refuses everything
         values = self.__dict__
         for name, one in fields.items():
             if name not in arguments and one.is_required():
@@ -302,6 +303,7 @@ class Layer(ABC):
         Raises:
             WrongDtype: torch can't compute it of that on every device.
         """
+        # the first that is wrong is the one to be shown
         for position, held in enumerate(inputs):
             if held not in self.takes:
                 raise WrongDtype(position, f"takes {named(self.takes)}")
@@ -412,6 +414,7 @@ def several(inputs: Shapes, least: int = 2, most: int | None = None) -> Shapes:
 
 def require_positive(output: Shape, reason: str) -> None:
     """Raise LayerError where a size of an output is known to be less than 1."""
+    # a formula may be as small for some sizes: `analysis/agreement.py` finds from where on not
     if any(isinstance(size, int) and size < 1 for size in output):
         raise LayerError(reason)
 

@@ -19,6 +19,7 @@ def count(size: Size, kernel: Size, stride: Size, padding: int, ceil_mode: bool)
     """
     if not ceil_mode:
         return (size + 2 * padding - kernel) // stride + 1
+    # the last window begins before place n + p: counted from 0 it is (n + p - 1) // s at most
     slack = padding - kernel + stride
     if isinstance(slack, Formula):
         raise LayerError("needs a kernel and a stride of known size with ceil_mode = true")
@@ -53,6 +54,7 @@ def sides(before: Shape, after: Shape) -> str:
 
 def averaged(kernel_size: Shape, stride: Shape | None, x: str, before: Shape, after: Shape) -> str:
     """Write the average over whole windows of a tensor with zeros around it."""
+    # `avg_pool` itself would pad both ends alike, and average over the padding or not
     steps = squeeze(kernel_size if stride is None else stride)
     padded = f"F.pad({x}, {sides(before, after)})"
     return f"F.avg_pool{len(kernel_size)}d({padded}, {squeeze(kernel_size)}, {steps})"

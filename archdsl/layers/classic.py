@@ -191,6 +191,7 @@ class RBF(Layer):
         lengths = self.check_codes(features)
         output = (*others, self.out_features)
         weight = {"weight": (self.out_features, features)}
+        # torch would make integers of integers, and those can't learn
         codes = None if self.codes is None else [list(map(float, code)) for code in self.codes]
         return Facts(
             output=output,
@@ -202,6 +203,7 @@ class RBF(Layer):
                 overwritable=True,
             ),
             params=weight if self.trainable else {},
+            # in the state_dict either way, since no two networks draw the same codes
             buffers={} if self.trainable else weight,
             other={"elementwise": 3 * numel(output) * features},
             inside=numel(output) * features,  # the differences

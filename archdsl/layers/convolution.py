@@ -45,6 +45,7 @@ PADDING_MODE = choice("zeros", "reflect", "replicate", "circular")
 def _table(value: Any) -> tuple[tuple[int, ...], ...]:
     rows = tuple(tuple(row) for row in value)
     for row in rows:
+        # a channel that is named twice would be one connection with two kernels
         if not row or len(set(row)) < len(row) or any(type(i) is not int or i < 0 for i in row):
             raise ValueError
     return rows
@@ -101,6 +102,7 @@ class ConnectedConv2d(nn.Module):
         self.out_channels = len(connections)
         sources = [source for row in connections for source in row]
         targets = [target for target, row in enumerate(connections) for _ in row]
+        # they follow from the arguments, so checkpoints are without them
         self.register_buffer("sources", torch.tensor(sources), persistent=False)
         self.register_buffer("targets", torch.tensor(targets), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(sources), 1, *kernel_size))
@@ -207,6 +209,7 @@ class Convolution(Padded):
         if self.padding_mode == "zeros" or isinstance(self.padding, str):
             return
         for pad, size in zip(self.padding, image, strict=True):
+            # a mirror leaves out the place at the edge, and a ring has as many places as the axis
             most = {"reflect": size - 1, "circular": size, "replicate": pad}[self.padding_mode]
             if isinstance(pad, int) and isinstance(most, int) and pad > most:
                 mode = f'padding_mode = "{self.padding_mode}"'
@@ -229,6 +232,7 @@ class Convolution(Padded):
         """Return the torch module for that many input channels."""
         name, source = f"nn.Conv{self.axes}d", ""
         but = ["out_channels"]
+        # torch refuses "same" padding with strides
         if self.pads_first:
             name, source = f"Conv{self.axes}dSame", SAME_SOURCE.format(axes=self.axes)
             but.append("padding")
@@ -262,6 +266,7 @@ class Convolution(Padded):
 
 def check_groups(channels: Size, out_channels: Size, groups: int) -> None:
     """Refuse groups that don't divide both numbers of channels."""
+    # a rest that isn't known is refused too, since the shape of the weights hangs on it
     if groups != 1 and (channels % groups != 0 or out_channels % groups != 0):
         counts = f"{channels} input and {out_channels} output channels"
         raise LayerError(f"needs groups = {groups} to divide its {counts}")
@@ -357,6 +362,7 @@ class Conv2d(Convolution):
             raise LayerError(
                 f"connects input channel {highest}, and the last one is {channels - 1}"
             )
+        # of these nobody has defined what they would mean
         if self.groups != 1 or self.padding_mode != "zeros" or self.padding == "same":
             raise LayerError(
                 'takes neither groups, padding_mode nor padding = "same" with connections'

@@ -48,6 +48,8 @@ class AnyDropout(Layer):
 
     family = "dropout"
 
+    # It is no view, as it makes a tensor in training; and nothing behind it may write over its
+    # output, since in evaluation mode that is what came in.
     p: Probability = 0.5
 
     def infer(self, inputs: Shapes) -> Facts:

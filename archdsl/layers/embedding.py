@@ -52,6 +52,7 @@ class LookUp(Layer):
 
     def check_padding(self, index: int | None) -> None:
         """Refuse a padding index for which there is no vector."""
+        # torch counts negative ones from the end
         if index is not None and not -self.num_embeddings <= index < self.num_embeddings:
             last = self.num_embeddings - 1
             raise LayerError(f"has padding_idx = {index}, and its indices are 0 to {last}")
@@ -97,6 +98,7 @@ class Embedding(LookUp):
             torch=self.module("nn.Embedding"),
             params={"weight": (self.num_embeddings, self.embedding_dim)},
             other={} if self.max_norm is None else {"normalization": 3 * numel(output)},
+            # the vectors are an axis more, so the others are no longer those of the input
             windows=GLOBAL,
             arithmetic=by(self.num_embeddings, self.embedding_dim),
         )

@@ -39,6 +39,7 @@ class Kind:
         try:
             return self.convert(value)
         except (ValueError, TypeError) as error:
+            # what Python itself says of a wrong type helps nobody who writes a spec
             reason = str(error) if type(error) is ValueError and str(error) else ""
             raise ValueError(reason or f"must be {self.expected}") from None
 
@@ -91,6 +92,7 @@ def fields_of(kind: type) -> Mapping[str, Field]:
     """Return the fields that a class and its base classes declare by annotations, in order."""
     return {
         name: Field(getattr(kind, name, REQUIRED), metadata)
+        # those of base classes come first, and a field declared again keeps its place
         for base in reversed(kind.__mro__)
         for name, metadata in _declared(base).items()
     }
@@ -100,6 +102,7 @@ def fields_of(kind: type) -> Mapping[str, Field]:
 def _declared(kind: type) -> Mapping[str, tuple[object, ...]]:
     """Return what a class by itself says of its fields besides their types, by name."""
     declared: dict[str, tuple[object, ...]] = {}
+    # annotations are text wherever a file says `from __future__ import annotations`
     for name, hint in get_annotations(kind, eval_str=True).items():
         origin: object = get_origin(hint)
         if origin is not ClassVar:

@@ -126,8 +126,10 @@ class Bilinear(Layer):
             ),
             params={"weight": (self.out_features, first, second)}
             | ({"bias": (self.out_features,)} if self.bias else {}),
+            # first numbers for each of x1 W, and one more for its product with x2
             macs=numel(output) * second * (first + 1),
             other={"bias": numel(output)} if self.bias else {},
+            # each tensor is read along its own last axis, and windows are the same for all inputs
             windows=POINTWISE if not others else GLOBAL,
             arithmetic=by(f"({product} + 1)" if self.bias else product, self.out_features),
             agreements=tuple((left, right) for left, right in pairs if left != right),

@@ -50,6 +50,7 @@ class Concat(Layer):
         rank = len(inputs[0])
         if any(len(shape) != rank for shape in inputs):
             raise Disagreement(())
+        # torch counts the batch as 0, and shapes here are without it
         along = self.dim - 1 if self.dim > 0 else self.dim + rank
         if not 0 <= along < rank or self.dim == 0:
             raise LayerError(
@@ -61,6 +62,7 @@ class Concat(Layer):
         ]
         if differ:
             raise Disagreement([axis_name(axis, rank) for axis in differ])
+        # all tensors are copied into one, also where there is a single one
         total: Size = sum(shape[along] for shape in inputs)
         output = list(inputs[0])
         output[along] = total
@@ -94,6 +96,7 @@ class Elementwise(Layer):
             if not all(agree(sizes[0], size) for size in sizes):
                 differ.append(axis_name(axis, rank))
             pairs += [(sizes[0], size) for size in sizes[1:] if size != sizes[0]]
+            # of sizes that must agree the one that is known tells the most
             output.append(next((size for size in sizes if not isinstance(size, Formula)), sizes[0]))
         if differ:
             raise Disagreement(differ)

@@ -58,6 +58,7 @@ class LayerNorm2d(nn.LayerNorm):
 def affine(shape: Shape, scale: bool, shift: bool) -> tuple[dict[str, Shape], str]:
     """Return the parameters of a scale and a shift, and their number as arithmetic."""
     params = {"weight": shape} if scale else {}
+    # of a single tensor the size says it all
     if scale and shift:
         return params | {"bias": shape}, by(2, shape)
     return params, ""
@@ -82,6 +83,7 @@ class BatchNorm(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = self.image(inputs)
+        # torch refuses such an input with a batch of one, also in evaluation mode
         if not self.track_running_stats and numel(shape[1:]) == 1:
             raise LayerError(
                 "has one number per channel in each sample, of which it can't take statistics",
@@ -97,6 +99,7 @@ class BatchNorm(Layer):
             params=params,
             buffers=running(shape[0]) if self.track_running_stats else {},
             other={"normalization": (2 + len(params) + found) * numel(shape)},
+            # in evaluation mode statistics that were kept are constants: nothing else is read then
             windows=POINTWISE if self.track_running_stats else GLOBAL,
             apart=True,
             arithmetic=arithmetic,
@@ -231,6 +234,7 @@ class GroupNorm(Layer):
             ),
             params=params,
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
+            # no channel is apart from the others of its group
             windows=POINTWISE if len(shape) == 1 else GLOBAL,
             arithmetic=arithmetic,
             agreements=((channels, channels // groups * groups),) if rest else (),
@@ -328,6 +332,7 @@ class RMSNorm(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         sizes = last_axes(inputs, self.axes)
+        # there is a scale alone: no mean is taken away, so none is given back
         params, _ = affine(sizes, self.elementwise_affine, shift=False)
         shape = inputs[0]
         return Facts(

@@ -56,11 +56,13 @@ class Pad(Layer):
         sizes: list[Size] = []
         windows: list[Window] = []
         for axis, size in enumerate(image):
+            # the list begins with the last axis
             last = 2 * (self.axes - 1 - axis)
             before, after = self.padding[last : last + 2]
             if isinstance(size, int):
                 self.check(size, before, after)
             sizes.append(size + before + after)
+            # what is cut off where `before` is negative moves the places the other way
             windows.append(Window(1, 1, -before))
         return Facts(
             output=(channels, *sizes),

@@ -110,6 +110,7 @@ class WindowedPool(Padded):
                 continue
             pad = padding[axis]
             assert not isinstance(pad, str)
+            # torch's rule, by which no window lies in the padding alone; it leaves dilation out
             if isinstance(kernel, int) and 2 * pad > kernel:
                 raise LayerError(f"pads by {pad}, more than half of its kernel of {kernel}")
             windows.append(Window(gap * (kernel - 1) + 1, step, -pad))
@@ -230,6 +231,7 @@ return mean
             return None
         if self.padding == "same":
             return self.without("ceil_mode")
+        # each window is summed up whole, and divided by how much of it counts
         before = after = self.padding
         if self.ceil_mode:
             after = overhang(self.kernel_size, self.stride, self.padding)
@@ -286,6 +288,7 @@ return output
             return None
         if self.padding == "same":
             return self.without("ceil_mode")
+        # as torch does it: the mean of the powers that a window reads, times how many it could
         none, after = (0,) * self.axes, overhang(self.kernel_size, self.stride)
         powers = averaged(
             self.kernel_size, self.stride, f"{{0}}.pow({self.norm_type})", none, after

@@ -92,6 +92,7 @@ def _without_free(sizes: Shape, shape: Shape) -> tuple[Size, Size]:
     wanted = numel(tuple(size for size in sizes if isinstance(size, Formula)))
     known = numel(tuple(size for size in sizes if isinstance(size, int) and size != -1))
     free = [axis for axis, size in enumerate(shape) if isinstance(size, Formula)]
+    # what lies side by side can be one axis of the result, or several, in the same order
     for start in range(len(free)):
         for stop in range(start + 1, len(free) + 1):
             run = free[start:stop]
@@ -114,6 +115,7 @@ def size_text(size: Size, shape: Shape) -> str | None:
     }
     if not size.names <= named.keys():
         return None
+    # as formatters write it
     spaced = re.sub(r"//|\*", lambda sign: f" {sign[0]} ", str(size))
     return re.sub(r"[A-Za-z_]\w*", lambda name: named[name[0]], spaced)
 
@@ -125,6 +127,7 @@ def size_texts(given: Shape, filled: Shape, shape: Shape) -> tuple[list[str], Fo
     """
     texts = [size_text(size, shape) for size in filled]
     if texts.count(None) == 1:
+        # torch works out one size by itself
         texts[texts.index(None)] = "-1"
     elif -1 in given:
         texts[given.index(-1)] = "-1"
@@ -145,6 +148,8 @@ def reshaped(
     `order` says which axis of the input each axis of the output is, where they are exchanged.
     """
     stays = order == tuple(range(len(shape))) if order else output == shape
+    # Behind a `Permute` torch may have to copy to put axes together. Facts are of one layer alone,
+    # so that is not followed: it counts as a view there as well.
     return Facts(
         output=output,
         torch=torch,

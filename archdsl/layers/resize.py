@@ -57,6 +57,7 @@ MODE = choice("nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "
 RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 TAPS = {"linear": 2, "bilinear": 2, "bicubic": 4, "trilinear": 2}
 MOST_EXACT = 2**20  # denominator of a factor whose products with sizes are not rounded
+# the largest up to which every integer is a float
 LARGEST = 2**53
 
 # ONNX takes the ratio of sizes where torch goes by the factor, which are not the same for odd ones.
@@ -260,6 +261,7 @@ class Resizing(Layer):
         may have changed, unless corners are aligned or the factor is recomputed.
         """
         image = spatial(shape)
+        # torch takes neither both nor none
         if (self.size is None) == (self.scale_factor is None):
             raise LayerError("needs either a size or a scale_factor")
         if self.scale_factor is None:
@@ -274,6 +276,7 @@ class Resizing(Layer):
         ]
         ratio = recompute or resampling.align_corners or resampling.mode == "area"
         if self.scale_factor is not None and not ratio:
+            # the number that was written, which a float such as 0.1 is not exactly
             strides = [1 / Fraction(str(factor)) for factor in factors]
         return resampling.facts(shape, out, strides, torch)
 

@@ -18,12 +18,14 @@ def extent(kernel: Size, dilation: Size) -> Size:
 
 def same_places(size: Size, stride: Size) -> Size:
     """Return how many windows stand on an axis."""
+    # rounding up by a floor, which is what formulas have
     return (size + stride - 1) // stride
 
 
 def same_padded(size: Size, kernel: Size, stride: Size, dilation: Size = 1) -> Size:
     """Return how long an axis is with its padding; of a free size, where windows leave no gaps."""
     needed = (same_places(size, stride) - 1) * stride + extent(kernel, dilation)
+    # windows that are short and far apart leave places over, which no padding takes away
     return max(size, needed) if isinstance(size, int) and isinstance(needed, int) else needed
 
 

@@ -38,6 +38,7 @@ class PixelShuffle(Layer):
         return Facts(
             output=(channels // factor**2, height * factor, width * factor),
             torch=TorchModule("nn.PixelShuffle", (factor,), overwritable=True),
+            # output i reads place i // factor, the first not below (i + 1 - factor) / factor
             windows=(Window(1, Fraction(1, factor), Fraction(1 - factor, factor)),) * 2,
             agreements=divided(channels, factor**2, "the square of upscale_factor", "channels"),
         )

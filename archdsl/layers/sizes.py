@@ -20,6 +20,7 @@ from archdsl.records import Record
 
 MOST_TERMS = 256  # beyond that a formula tells a reader nothing
 MOST_ATOMS = 4096  # names, those in floors as well: what it takes to go through a formula
+# floors are gone through by recursion
 DEEPEST_FLOOR = 24
 
 
@@ -119,6 +120,7 @@ class Formula:
         terms: dict[Monomial, int] = {}
         for left, by in self._terms:
             for right, times in _terms(other):
+                # a name and a floor have no order of their own
                 monomial = tuple(sorted(left + right, key=str))
                 terms[monomial] = terms.get(monomial, 0) + by * times
         return _simplest(terms)

@@ -96,6 +96,7 @@ class Slice(Layer):
                 f"{{0}}[{whole}{slice_text(first or '', last or '', step)}]",
                 next((bound for bound in free if isinstance(bound, Formula)), None),
             ),
+            # only the axis that is sliced has another step
             windows=_sliced(axis, len(shape), Window(1, self.step, start)),
             apart=axis != 0,
             view=True,
@@ -109,6 +110,7 @@ class Slice(Layer):
             return ""
         if isinstance(given, int):
             return str(given)
+        # counted from the end it may be a number although it is a formula from the start
         before_end = bound - shape[axis]
         if isinstance(before_end, int) and before_end < 0:
             return str(before_end)

@@ -62,6 +62,7 @@ class OwnTensor(Layer):
     def infer(self, inputs: Shapes) -> Facts:
         stored = (1, *self.shape) if self.batched else self.shape
         held = {"": stored}
+        # a leading 1 stands for the batch, as in the class token of a vision transformer
         text = initial(stored, self.value, self.dtype(()))
         return Facts(
             output=self.shape,
@@ -74,6 +75,7 @@ class OwnTensor(Layer):
             ),
             params=held if self.learnable else {},
             buffers={} if self.learnable else held,
+            # no place of it comes of a place of an input
             windows="global",
             batched=self.batched,
         )
@@ -120,6 +122,7 @@ def initial(shape: Shape, value: object, dtype: Dtype) -> str:
     if dtype != "float":
         return f"torch.full({size}, {value!r})"
     assert isinstance(value, int | float)
+    # as people write it
     if value in (0, 1):
         return f"torch.{'ones' if value else 'zeros'}{sizes}"
     return f"torch.full({size}, {float(value)!r})"

@@ -48,8 +48,11 @@ class TransposedConvolution(Layer):
         for axis, size in enumerate(image):
             kernel, stride, pad = self.kernel_size[axis], self.stride[axis], self.padding[axis]
             more, dilation = self.output_padding[axis], self.dilation[axis]
+            # torch's rule: it chooses between sizes of which a convolution would make the same
             if more >= max(stride, dilation):
                 raise LayerError("needs an output_padding smaller than its stride or dilation")
+            # An input at place i adds to the outputs i stride - pad + k dilation; so an output j
+            # reads the inputs from (j + pad - reach) / stride to (j + pad) / stride.
             reach = dilation * (kernel - 1)
             sizes.append((size - 1) * stride - 2 * pad + reach + more + 1)
             if isinstance(stride, int) and isinstance(reach, int) and isinstance(pad, int):
