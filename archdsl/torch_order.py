@@ -12,9 +12,7 @@ from archdsl.diagnostics import Diagnostic, Span
 from archdsl.graph import Graph
 from archdsl.layers.base import squeeze
 
-LEAST = (
-    3  # arguments in order: torch takes the channels that come in, those that go out, the kernel
-)
+LEAST = 3  # arguments in order: torch takes what comes in, what goes out, and the kernel
 
 
 class TorchOrder(Diagnostic):
@@ -36,12 +34,21 @@ class TorchOrder(Diagnostic):
 def in_torch_order(graph: Graph) -> list[TorchOrder]:
     """Return what is worth saying of layers that seem to be written so, once for each place."""
     found: dict[Span, TorchOrder] = {}
-    for node in graph.nodes.values():
-        if node.span in found or node.shares or not node.inputs:
+    facts, reads, layers = graph.arrays.facts, graph.arrays.reads, graph.arrays.layers
+    # what makes the same of the same is looked at once: mostly no node has to be named
+    first = {id(facts[number]): number for number in range(len(facts) - 1, -1, -1)}
+    suspects = {
+        key: meant
+        for key, number in first.items()
+        if reads[number]
+        and (meant := layers[number].in_torch_order(tuple(facts[n].output for n in reads[number])))
+    }
+    for node in graph.nodes.values() if suspects else ():
+        meant = suspects.get(id(node.facts), "")
+        if not meant or node.span in found or node.shares:
             continue
-        meant = node.layer.in_torch_order(tuple(graph.nodes[read].shape for read in node.inputs))
-        if meant and len(list(_numbers_by_position(node.span))) >= LEAST:
-            *first, last = (
+        if len(list(_numbers_by_position(node.span))) >= LEAST:
+            *before, last = (
                 f"{name} = {squeeze(getattr(node.layer, name))}"
                 for name in [*type(node.layer).model_fields][:LEAST]
             )
@@ -50,7 +57,7 @@ def in_torch_order(graph: Graph) -> list[TorchOrder]:
                 trail=node.trail,
                 name=node.name,
                 layer=node.type,
-                said=f"{', '.join(first)} and {last}",
+                said=f"{', '.join(before)} and {last}",
                 meant=meant,
             )
     return [*found.values()]

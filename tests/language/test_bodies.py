@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import archdsl
+from archdsl.elaborate.flat import Flat
 from archdsl.graph import CheckedGraph
 from archdsl.layers.traced import bare
 from archdsl.pipeline import Spec
@@ -151,3 +153,15 @@ def test_turns_that_are_alike_are_not_worked_out_again(tmp_path: Path) -> None:
     assert len(layers) == 3
     assert [*graph.nodes][-1] == "79999"
     assert graph.nodes["79999"].inputs == ("79998",)
+
+
+@pytest.mark.parametrize("spec", ["inception_v3", "resnet1202", "googlenet", "vit_b_16"])
+def test_totals_name_no_node(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading and counting takes a fraction of the time so."""
+    monkeypatch.setattr(Flat, "_all", lambda flat: pytest.fail("nodes were named"))
+
+    counted = archdsl.load(spec).count()
+
+    assert counted.macs
+    assert counted.report.memory.peak
+    assert counted.report.depth
