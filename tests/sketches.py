@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from by_hand import Sketch
+from building import Builder
 
 from archdsl.graph import CheckedGraph
 from archdsl.layers.adaptive_pooling import AdaptiveAvgPool2d
@@ -32,7 +32,7 @@ def biased(channels: int, kernel: int, padding: int = 0) -> Conv2d:
 
 def vgg16() -> CheckedGraph:
     """VGG-16 without its activations (Simonyan and Zisserman, 2014)."""
-    net = Sketch("vgg16")
+    net = Builder("vgg16")
     net.input("image", 3, 224, 224)
     for stage, (channels, depth) in enumerate(
         [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1
@@ -51,7 +51,7 @@ def resnet50(stride_first: bool = False) -> CheckedGraph:
 
     With `stride_first` they are at the 1x1 before it, as in the paper.
     """
-    net = Sketch("resnet50", {"": "resnet50"})
+    net = Builder("resnet50", {"": "resnet50"})
     net.input("image", 3, 224, 224)
     net.put("conv1", convolution(64, 7, stride=2, padding=3))
     net.put("bn1", BatchNorm2d())
@@ -67,7 +67,7 @@ def resnet50(stride_first: bool = False) -> CheckedGraph:
     return net.checked()
 
 
-def _bottleneck(net: Sketch, name: str, x: str, width: int, first: int, second: int) -> str:
+def _bottleneck(net: Builder, name: str, x: str, width: int, first: int, second: int) -> str:
     net.put(f"{name}.conv1", convolution(width, 1, first), x)
     net.put(f"{name}.bn1", BatchNorm2d())
     net.put(f"{name}.conv2", convolution(width, 3, second, padding=1))
@@ -82,7 +82,7 @@ def _bottleneck(net: Sketch, name: str, x: str, width: int, first: int, second: 
 
 def unet(height: Size, width: Size, levels: int = 4, base: int = 64) -> CheckedGraph:
     """U-Net with padded convolutions (Ronneberger, Fischer, Brox, 2015)."""
-    net = Sketch("unet")
+    net = Builder("unet")
     net.input("image", 3, height, width)
     skips = []
     for level in range(levels):
@@ -99,6 +99,6 @@ def unet(height: Size, width: Size, levels: int = 4, base: int = 64) -> CheckedG
     return net.checked()
 
 
-def _twice(net: Sketch, name: str, channels: int) -> str:
+def _twice(net: Builder, name: str, channels: int) -> str:
     net.put(f"{name}.conv1", biased(channels, 3, padding=1))
     return net.put(f"{name}.conv2", biased(channels, 3, padding=1))

@@ -215,6 +215,15 @@ def test_files_of_tests_have_names_of_their_own() -> None:
     assert len(names) == len(set(names))
 
 
+def test_tests_find_each_other_by_one_list_of_folders() -> None:
+    """`pythonpath` in pyproject.toml; two ways would find two copies of one module."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (
+                isinstance(node, ast.Call) and ast.unparse(node.func) == "sys.path.insert"
+            ), path
+
+
 def test_the_tables_are_those_of_the_grammar() -> None:
     kept = (PACKAGE / "syntax" / "tables.json").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import networkx
 import pytest
-from by_hand import H, Sketch, W
+from building import Builder, H, W
 from sketches import biased, convolution, resnet50, unet
 
 import archdsl
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def small() -> CheckedGraph:
-    net = Sketch("small", {"body": "Body"})
+    net = Builder("small", {"body": "Body"})
     net.input("image", 4, 8, 8)
     net.put("body.conv", biased(4, 3, padding=1))
     net.put("body.add", Add(), "body.conv", "image", "body.conv")
@@ -59,7 +59,7 @@ def test_nodes() -> None:
         "training_only": False,
         "shares": "",
         "outputs": [],
-        "place": "by_hand.arch:1:1",
+        "place": "built.arch:1:1",
     }
     assert nodes["gamma"]["parameters"] == {"gamma": [4, 1, 1]}
     value = {"normal": {"mean": 0.0, "std": 0.02}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from by_hand import H, Sketch, W
+from building import Builder, H, W
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sketches import convolution, unet
@@ -38,7 +38,7 @@ def test_fixed_sizes_assume_nothing() -> None:
 
 
 def test_kernels_need_room() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, H, W)
     net.put("a", convolution(1, 7))
     net.put("b", convolution(1, 3, stride=2))
@@ -50,7 +50,7 @@ def test_kernels_need_room() -> None:
 
 
 def test_sizes_of_several_names_are_told_as_equations() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, H, 4)
     net.input("y", 1, W, 4)
     net.put("sum", Add(), "x", "y")
@@ -59,7 +59,7 @@ def test_sizes_of_several_names_are_told_as_equations() -> None:
 
 
 def test_shapes_that_never_agree() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, H)
     net.put("both", Concat(), "x", "x", agreements=((H, 2 * (H // 2)), (H, 2 * (H // 2) + 1)))
 
@@ -183,7 +183,7 @@ def test_what_is_allowed_is_what_layers_take(kind: type[Layer]) -> None:
     for example in kind.examples:
         for kept in (0, 1, 2):
             inputs = opened(example.inputs, kept)
-            net = Sketch()
+            net = Builder()
             names = [net.input(f"x{number}", *shape) for number, shape in enumerate(inputs)]
             try:
                 layer = construct(kind, example.arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import H, Sketch, W
+from building import Builder, H, W
 from sketches import biased, convolution, resnet50, unet, vgg16
 
 from archdsl import load
@@ -25,7 +25,7 @@ def test_published_figures() -> None:
 
 
 def test_a_module_applied_twice_learns_once_and_works_twice() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 8, 8)
     net.put("a", biased(4, 3, padding=1))
     net.put("bn", BatchNorm2d())
@@ -43,7 +43,7 @@ def test_a_module_applied_twice_learns_once_and_works_twice() -> None:
 
 
 def test_what_only_training_needs_is_counted_apart() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 8, 8)
     net.put("trunk", biased(4, 3, padding=1))
     net.put("aux", biased(2, 1), "trunk")
@@ -62,7 +62,7 @@ def test_what_only_training_needs_is_counted_apart() -> None:
 
 
 def test_parameters_that_inference_reuses_from_a_training_branch_are_needed() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 8, 8)
     net.put("aux", convolution(2, 1))
     net.output("aux", training_only=True)
@@ -74,7 +74,7 @@ def test_parameters_that_inference_reuses_from_a_training_branch_are_needed() ->
 
 
 def test_totals_alone_are_those_of_the_table() -> None:
-    shared = Sketch()
+    shared = Builder()
     shared.input("x", 4, H, W)
     shared.put("a", biased(4, 3, padding=1))
     shared.put("b", biased(4, 3, padding=1), shares="a")
@@ -93,7 +93,7 @@ def test_totals_alone_are_those_of_the_table() -> None:
 
 
 def test_tensors_of_the_network_are_counted() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 8, 8)
     net.put("gamma", OwnTensor(shape=(4, 1, 1), value=1))
     net.put("mean", OwnTensor(shape=(4, 8, 8), learnable=False))
@@ -116,7 +116,7 @@ def test_counts_of_free_sizes_give_the_numbers_of_fixed_ones() -> None:
 
 
 def test_a_total_too_intricate_to_write_is_refused() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, H, W)
     for kernel in range(2, 300):
         net.put(f"n{kernel}", convolution(1, kernel, stride=kernel), "x")

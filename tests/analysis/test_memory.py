@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 
 import pytest
-from by_hand import H, Sketch, W
+from building import Builder, H, W
 from sketches import convolution, unet
 
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import MemoryTable, memory
-from archdsl.dtypes import follow
 from archdsl.graph import CheckedGraph
 from archdsl.layers.activation import ReLU
 from archdsl.layers.attention import MultiheadAttention
@@ -28,7 +26,7 @@ def table_of(checked: CheckedGraph) -> MemoryTable:
 
 
 def test_a_chain_holds_two_neighbours() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, 10, 10)
     net.put("wide", convolution(8, 1))
     net.put("narrow", convolution(2, 1))
@@ -44,7 +42,7 @@ def test_a_chain_holds_two_neighbours() -> None:
 
 def test_attention_holds_what_it_makes_of_its_input() -> None:
     """Measured with `saved_tensors_hooks`; in torchinfo it is missing (#373, #144, #149)."""
-    net = Sketch()
+    net = Builder()
     net.input("x", 1000, 100)
     net.put("attention", MultiheadAttention(num_heads=1))
 
@@ -58,7 +56,7 @@ def test_attention_holds_what_it_makes_of_its_input() -> None:
 def test_weights_are_kept_where_some_are_dropped() -> None:
     kept: list[int] = []
     for dropout in (0.0, 0.1):
-        net = Sketch()
+        net = Builder()
         net.input("x", 50, 8)
         net.put("attention", MultiheadAttention(num_heads=2, dropout=dropout))
         table = table_of(net.checked())
@@ -69,7 +67,7 @@ def test_weights_are_kept_where_some_are_dropped() -> None:
 
 
 def test_a_skip_is_held_until_it_is_added() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 10, 10)
     net.put("a", convolution(4, 1))
     net.put("b", convolution(4, 1))
@@ -79,7 +77,7 @@ def test_a_skip_is_held_until_it_is_added() -> None:
 
 
 def test_a_view_takes_nothing_and_keeps_what_it_views() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 10, 10)
     net.put("a", convolution(4, 1))
     net.put("flat", Flatten())
@@ -94,7 +92,7 @@ def test_a_view_takes_nothing_and_keeps_what_it_views() -> None:
 
 
 def test_outputs_stay() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 10, 10)
     net.put("early", convolution(4, 1))
     net.output("early")
@@ -107,7 +105,7 @@ def test_outputs_stay() -> None:
 
 
 def test_what_only_training_runs_is_kept_by_training_alone() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 10, 10)
     net.put("aux", convolution(400, 1))
     net.output("aux", training_only=True)
@@ -121,7 +119,7 @@ def test_what_only_training_runs_is_kept_by_training_alone() -> None:
 
 
 def test_indices_take_eight_bytes_and_own_tensors_are_no_activations() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("tokens", 16, dtype="int")
     words = net.put("words", Embedding(num_embeddings=10, embedding_dim=4))
     net.put("place", OwnTensor(shape=(16, 4)))
@@ -134,7 +132,7 @@ def test_indices_take_eight_bytes_and_own_tensors_are_no_activations() -> None:
 
 
 def test_bytes_per_number() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 10, 10)
     net.put("a", convolution(4, 1))
     checked = net.checked()
@@ -147,7 +145,7 @@ def test_bytes_per_number() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_peak_is_that_of_a_simulation(seed: int) -> None:
     random = Random(seed)
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 4, 4)
     for at in range(random.randint(1, 12)):
         before = random.sample(list(net.nodes), k=min(len(net.nodes), random.randint(1, 3)))
@@ -189,7 +187,7 @@ def test_free_sizes_give_formulas_with_the_right_values() -> None:
 
 
 def chain(height: Size, shapes: list[Shape], pairs: list[tuple[Size, Size]]) -> CheckedGraph:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, height)
     values = {"H": height}
     for shape in shapes:
@@ -230,7 +228,7 @@ def test_a_peak_that_is_given_holds_at_all_sizes_that_agree(pairs: list[tuple[Si
 
 
 def test_a_peak_that_depends_on_which_size_is_the_larger_is_not_given() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("tall", 1, H, 1)
     net.input("wide", 1, 1, W)
     net.put("a", convolution(100, 1), "tall")
@@ -247,7 +245,7 @@ def test_a_peak_that_depends_on_which_size_is_the_larger_is_not_given() -> None:
 
     assert table.peak is not None  # everything about `tall` is held to the end
 
-    net = Sketch()
+    net = Builder()
     net.input("tall", 1, H, 1)
     net.input("wide", 1, 1, W)
     net.put("a", convolution(100, 1), "tall")
@@ -265,14 +263,12 @@ def test_a_peak_that_depends_on_which_size_is_the_larger_is_not_given() -> None:
 
 @pytest.mark.parametrize(("value", "each"), [(2.5, 4), (2, 8), (True, 1)])
 def test_a_buffer_takes_what_its_kind_of_numbers_does(value: object, each: int) -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 3, 5)
     net.put("held", OwnTensor(shape=(3, 5), value=value, learnable=False))
     net.put("sum", Add(), "x", "held")
-    graph = net.checked()
-    graph = replace(graph, dtypes=follow(graph)[0])
 
-    table = table_of(graph)
+    table = table_of(net.checked())
     assert table.buffers == 15 * each
     assert table.nodes["held"] == 0
     assert table.nodes["sum"] == 15 * 4

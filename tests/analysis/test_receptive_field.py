@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 import torch
-from by_hand import H, Sketch, W
+from building import Builder, H, W
 from sketches import biased, convolution, resnet50, unet, vgg16
 
 from archdsl.analysis.receptive_field import Field, Reach, receptive_fields
@@ -34,7 +34,7 @@ def field(checked: CheckedGraph, node: str, of: str = "image") -> Field:
 
 
 def test_two_and_three_3x3_see_as_much_as_a_5x5_and_a_7x7() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 32, 32)
     for name in ("one", "two", "three"):
         net.put(name, biased(1, 3, padding=1))
@@ -76,7 +76,7 @@ def test_unet() -> None:
 
 
 def test_a_small_unet_is_what_gradients_show() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, 64)
     three = Conv1d(out_channels=1, kernel_size=3, padding=1)
     skips = []
@@ -88,7 +88,7 @@ def test_a_small_unet_is_what_gradients_show() -> None:
         up = net.put(f"up{level}", ConvTranspose1d(out_channels=1, kernel_size=2, stride=2))
         net.put(f"sum{level}", Add(), skips[level], up)
         net.put(f"dec{level}", three)
-    (found,) = receptive_fields(net.checked(), "x")[net.last]
+    (found,) = receptive_fields(net.checked(), "x")[net.flow]
     x = torch.ones(1, 1, 64, dtype=torch.double, requires_grad=True)
     around, pair = torch.ones(1, 1, 3).double(), torch.ones(1, 1, 2).double()
 
@@ -110,7 +110,7 @@ def test_a_small_unet_is_what_gradients_show() -> None:
 
 
 def test_axes_differ() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 32, 32)
     tall = biased(1, 1).model_copy(update={"kernel_size": (7, 1), "stride": (2, 1)})
     net.put("tall", tall)
@@ -122,7 +122,7 @@ def test_axes_differ() -> None:
 
 
 def test_branches_meet_in_the_hull() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 32, 32)
     net.put("left", biased(1, 5, padding=1))
     net.put("right", biased(1, 5, padding=3), "image")
@@ -137,7 +137,7 @@ def test_branches_meet_in_the_hull() -> None:
 
 
 def test_a_gate_sees_everything_and_keeps_the_stride() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 4, 32, 32)
     net.put("x", convolution(4, 3, stride=2, padding=1))
     net.put("pool", AdaptiveAvgPool2d(output_size=1))
@@ -155,7 +155,7 @@ def test_a_gate_sees_everything_and_keeps_the_stride() -> None:
 
 
 def test_a_pooled_image_that_is_enlarged_again_is_seen_whole() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 4, 32, 32)
     net.put("x", convolution(4, 3, stride=2, padding=1))
     net.put("pool", AdaptiveAvgPool2d(output_size=1))
@@ -170,7 +170,7 @@ def test_a_pooled_image_that_is_enlarged_again_is_seen_whole() -> None:
 
 
 def test_an_input_that_only_lends_its_shape_is_not_seen() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 4, 32, 32)
     net.input("like", 4, 64, 64)
     net.put("large", ResizeLike(mode="nearest"), "image", "like")
@@ -182,7 +182,7 @@ def test_an_input_that_only_lends_its_shape_is_not_seen() -> None:
 
 
 def test_branches_of_different_strides_see_all_of_both() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 8, 8)
     net.put("fine", convolution(1, 5))
     net.put("coarse", convolution(1, 2, stride=2), "image")
@@ -196,7 +196,7 @@ def test_branches_of_different_strides_see_all_of_both() -> None:
 
 
 def test_what_is_joined_along_an_axis_of_places_is_seen_whole() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 8, 6)
     net.put("seen", convolution(1, 3), "image")
     net.put("both", Concat(dim=2), "image", "image")
@@ -209,7 +209,7 @@ def test_what_is_joined_along_an_axis_of_places_is_seen_whole() -> None:
 
 def test_one_place_that_is_spread_is_seen_whole_by_all_that_read_it() -> None:
     """Also where what it is spread over does not come from the same input."""
-    net = Sketch()
+    net = Builder()
     net.input("image", 4, 8, 8)
     net.input("other", 4, 32, 32)
     net.put("pool", AdaptiveAvgPool2d(output_size=1), "image")
@@ -223,7 +223,7 @@ def test_one_place_that_is_spread_is_seen_whole_by_all_that_read_it() -> None:
 
 
 def test_branches_whose_strides_are_free_are_joined() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 4, 7 * H, 7 * H)
     pool = net.put("pool", AdaptiveAvgPool2d(output_size=7))
     seen = net.put("seen", biased(4, 3, padding=1), pool)
@@ -234,7 +234,7 @@ def test_branches_whose_strides_are_free_are_joined() -> None:
 
 @pytest.mark.parametrize("layer", [BatchNorm1d(), MaxPool1d(kernel_size=2), ZeroPad1d(padding=1)])
 def test_what_works_along_channels_leaves_the_field_of_places(layer: Layer) -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 4, 9)
     net.put("seen", Conv1d(out_channels=4, kernel_size=3))
     net.put("turned", Transpose(dim0=1, dim1=2))
@@ -246,7 +246,7 @@ def test_what_works_along_channels_leaves_the_field_of_places(layer: Layer) -> N
 
 def test_channels_that_are_put_last_and_back_change_nothing() -> None:
     """As ConvNeXt is written: normalization and linear maps of each place by itself."""
-    net = Sketch()
+    net = Builder()
     net.input("image", 3, 20, 24)
     net.put("conv", biased(4, 7, padding=3))
     net.put("last", Permute(dims=(0, 2, 3, 1)))
@@ -262,7 +262,7 @@ def test_channels_that_are_put_last_and_back_change_nothing() -> None:
 
 
 def test_axes_that_are_exchanged_take_their_fields_along() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 9, 9)
     net.put("tall", Conv2d(out_channels=1, kernel_size=(3, 1)))
     net.put("turned", Transpose(dim0=2, dim1=3))
@@ -280,7 +280,7 @@ def test_axes_that_are_exchanged_take_their_fields_along() -> None:
 
 def test_tokens_of_an_image_see_all_of_it() -> None:
     """As ViT is written: other axes than the image's are exchanged, and exchanged back."""
-    net = Sketch()
+    net = Builder()
     net.input("image", 3, 8, 8)
     net.put("patches", Conv2d(out_channels=4, kernel_size=4, stride=4))
     net.put("row", Flatten(start_dim=2))
@@ -296,7 +296,7 @@ def test_tokens_of_an_image_see_all_of_it() -> None:
 
 
 def test_what_lies_differently_meets_as_a_whole() -> None:
-    net = Sketch()
+    net = Builder()
     image = net.input("image", 1, 6, 6)
     turned = net.put("turned", Transpose(dim0=2, dim1=3))
     net.put("sum", Add(), image, turned)
@@ -305,7 +305,7 @@ def test_what_lies_differently_meets_as_a_whole() -> None:
 
 
 def test_each_input_has_its_own() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 8, 8)
     net.input("mask", 1, 8, 8)
     net.put("seen", biased(1, 3, padding=1), "image")
@@ -321,7 +321,7 @@ def test_each_input_has_its_own() -> None:
 
 
 def test_an_input_without_places_has_fields_without_axes() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("features", 16)
     net.put("sum", Add(), "features", "features")
 
@@ -329,7 +329,7 @@ def test_an_input_without_places_has_fields_without_axes() -> None:
 
 
 def test_pooling_over_a_free_size() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, H, H)
     net.put("pool", MaxPool2d(kernel_size=2))
     net.put("all", AdaptiveAvgPool2d(output_size=1))
@@ -366,12 +366,12 @@ def test_no_gradient_comes_from_elsewhere(seed: int) -> None:
     """Each output's gradient lies within its field, and reaches both ends where it can."""
     random, exact = Random(seed), seed % 2 == 0
     drawn = layers(random, exact)
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, 400)
     for at, (layer, module) in enumerate(drawn):
         net.put(f"n{at}", layer)
         torch.nn.init.ones_(module.weight)
-    (found,) = receptive_fields(net.checked(), "x")[net.last]
+    (found,) = receptive_fields(net.checked(), "x")[net.flow]
     x = torch.ones(1, 1, 400, dtype=torch.double, requires_grad=True)
     outputs = torch.nn.Sequential(*(module for _, module in drawn)).double()(x).flatten()
 
@@ -388,7 +388,7 @@ def test_no_gradient_comes_from_elsewhere(seed: int) -> None:
 
 
 def test_upsampling_has_a_fraction_for_its_stride() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, 8)
     net.put("up", ConvTranspose1d(out_channels=1, kernel_size=2, stride=2))
 
@@ -398,7 +398,7 @@ def test_upsampling_has_a_fraction_for_its_stride() -> None:
 
 
 def test_too_many_phases_are_not_followed() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 1, 8)
     net.put("up", ConvTranspose1d(out_channels=1, kernel_size=300, stride=300))
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from by_hand import H, Sketch, W
+from building import Builder, H, W
 from sketches import biased, convolution, resnet50, unet, vgg16
 
 from archdsl.analysis.report import report
@@ -28,7 +28,7 @@ def rows(checked: CheckedGraph, depth: int | None = None) -> dict[str, Row]:
 
 def with_head() -> CheckedGraph:
     """Return a block, a head for training only, and a module that is applied again."""
-    net = Sketch("two_heads", {"body": "Body", "aux": "Head"})
+    net = Builder("two_heads", {"body": "Body", "aux": "Head"})
     net.input("image", 4, 8, 8)
     net.put("body.a", biased(4, 3, padding=1))
     net.put("body.b", biased(8, 3, padding=1))
@@ -92,7 +92,7 @@ def test_rows_add_up_at_every_depth(network: object, depth: int | None) -> None:
 
 
 def test_the_output_of_a_block_is_what_is_read_outside() -> None:
-    net = Sketch(blocks={"block": "Block"})
+    net = Builder(blocks={"block": "Block"})
     net.input("image", 4, 8, 8)
     net.put("block.main", biased(4, 3, padding=1))
     net.put("block.side", biased(7, 1))
@@ -112,7 +112,7 @@ def test_depth_counts_the_longest_path() -> None:
 
 
 def test_types_of_what_is_no_layer() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 4, 8, 8)
     net.put("gamma", OwnTensor(shape=(4, 1, 1)))
     net.put("mean", OwnTensor(shape=(4, 1, 1), learnable=False))
@@ -188,7 +188,7 @@ def test_the_description_names_every_key() -> None:
 
 
 def test_fields_of_several_inputs() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("left", 1, 8, 8)
     net.input("right", 1, 8, 8)
     net.put("seen", biased(1, 3, padding=1), "right")
@@ -203,7 +203,7 @@ def test_fields_of_several_inputs() -> None:
 
 
 def test_strides_below_1_and_lost_ones() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("image", 1, 8, 8)
     up = ConvTranspose2d(out_channels=1, kernel_size=2, stride=2)
     net.put("up", up)
@@ -217,7 +217,7 @@ def test_strides_below_1_and_lost_ones() -> None:
 
 
 def test_a_long_chain_needs_no_recursion() -> None:
-    net = Sketch()
+    net = Builder()
     net.input("x", 2, 4, 4)
     layer = biased(2, 3, padding=1)
     for at in range(3_000):

@@ -26,12 +26,9 @@ import networkx
 import onnx
 import pytest
 import torch
+from compiled import load, verified
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from compiled import load, verified
 
 from archdsl.analysis.report import report
 from archdsl.analysis.state import state_dict

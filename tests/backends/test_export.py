@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import load
 
 import archdsl
 from archdsl.backends.torch_module import TorchError, load_weights, torch_module
 from archdsl.cli import run
-from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
 torch = pytest.importorskip("torch")
@@ -43,12 +43,6 @@ def spec(tmp_path: Path) -> Spec:
     path = tmp_path / "net.arch"
     path.write_text(TEXT)
     return Spec(str(path))
-
-
-def load(folder: Path, text: str) -> CheckedGraph:
-    path = folder / "net.arch"
-    path.write_text(text)
-    return Spec(str(path)).graph()
 
 
 def run_onnx(path: str | Path, **inputs: Any) -> list[Any]:

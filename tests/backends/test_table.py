@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from by_hand import H, Sketch, W
+from building import Builder, H, W
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sketches import biased, convolution, resnet50, unet, vgg16
@@ -37,7 +37,7 @@ Golden = Callable[[Path, str], None]
 
 def small() -> Report:
     """Return a network with blocks, a training-only head and a module applied twice."""
-    net = Sketch("small", {"body": "Body", "aux": "Head"})
+    net = Builder("small", {"body": "Body", "aux": "Head"})
     net.input("image", 4, 8, 8)
     net.put("body.conv", biased(4, 3, padding=1))
     net.put("body.relu", ReLU())
@@ -126,7 +126,7 @@ def test_inception_v3(golden: Golden) -> None:
 
 def test_lines_fit_a_terminal() -> None:
     """What is spare goes when the names are long; without need nothing does."""
-    wide = Sketch()
+    wide = Builder()
     wide.input("image", 3, 32, 32)
     wide.put("n" * 56, biased(4, 3))
 
@@ -156,7 +156,7 @@ def test_csv_has_sizes_as_they_are() -> None:
 
 
 def test_several_inputs_and_outputs_are_all_named() -> None:
-    net = Sketch("siamese")
+    net = Builder("siamese")
     net.input("left", 1, 4, 4)
     net.input("right", 1, 4, 4)
     net.put("both", Concat(), "left", "right")
@@ -184,7 +184,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("form", [*FORMATS, "html"])
 def test_texts_of_a_spec_are_inert(form: str, text: str) -> None:
-    net = Sketch(text)
+    net = Builder(text)
     net.input("image", 1, 4, 4)
     net.put(text.replace(".", ""), biased(1, 3))
     checked = net.checked()
@@ -214,7 +214,7 @@ def test_texts_of_a_spec_are_inert(form: str, text: str) -> None:
 
 
 def labelled(*labels: str) -> Report:
-    net = Sketch("net")
+    net = Builder("net")
     net.input("image", 1, 4, 4)
     for label in labels:
         net.put(label, ReLU())

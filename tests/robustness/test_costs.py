@@ -7,24 +7,15 @@ measured; with a bound on its address space, so that a fault can't take the mach
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from hostile import HANGS, environment
+from hostile import MOST_MEMORY, body, measured
 
-MOST_MEMORY = 256 * 2**20
 MOST_SECONDS = 20  # of processor time: four times what is promised, for slow machines
 ADDRESS_SPACE = 2 * 2**30
 WIDE = chr(0x1F600)  # takes four bytes in a string
 LONG = "a" * 250
-BEGIN = "network n {\n  input x: [3, 8, 8]\n"
-
-
-def body(text: str) -> str:
-    return f"{BEGIN}{text}\n  ReLU\n}}\n"
 
 
 def many(text: str, between: str = "") -> str:
@@ -194,28 +185,8 @@ QUICK = ("texts", "copies", "zip", "enumerate", "formulas", "long names", "long 
          "doubled", "text", "list")  # fmt: skip
 
 
-def measured(*arguments: str | Path) -> tuple[int, str, int, float]:
-    """Run the command; return its status, complaints, peak memory and processor time."""
-    program = (  # not RUSAGE_CHILDREN, in whose peak is that of the process which started this one
-        "import gc, re, resource, sys; gc.disable(); from archdsl.cli import run;"
-        "status = run(sys.argv[1:]); used = resource.getrusage(resource.RUSAGE_SELF);"
-        "peak = re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1];"
-        "print('\\n', peak, used.ru_utime + used.ru_stime, file=sys.stderr);"
-        "sys.exit(status)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        timeout=HANGS, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE)),
-    )  # fmt: skip
-    error, _, figures = done.stderr.rstrip().rpartition("\n")
-    kilobytes, seconds = figures.split()
-    return done.returncode, error, int(kilobytes) * 1024, float(seconds)
-
-
 def require_cheap(*arguments: str | Path, refused: bool = True) -> str:
-    status, error, memory, seconds = measured(*arguments)
+    status, error, memory, seconds = measured(*arguments, address_space=ADDRESS_SPACE)
 
     assert status == 1 or (status == 0 and not refused), error
     assert "internal error" not in error

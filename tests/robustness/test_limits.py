@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hostile import in_process, refused
+from hostile import BEGIN, body, in_process, refused, value
 
 import archdsl
 from archdsl import ArchError, Limits
@@ -15,16 +15,7 @@ from archdsl.elaborate import operations
 from archdsl.elaborate.values import weight
 from archdsl.limits import CEILINGS
 
-BEGIN = "network n {\n  input x: [3, 8, 8]\n"
 RELU = BEGIN + "  ReLU\n}\n"
-
-
-def body(text: str) -> str:
-    return f"{BEGIN}{text}\n  ReLU\n}}\n"
-
-
-def value(text: str) -> str:
-    return body(f"  let a = {text}")
 
 
 def repeated(n: int, around: str, inside: str) -> str:
@@ -201,12 +192,12 @@ def test_defaults_and_ceilings(limit: str, capsys: pytest.CaptureFixture[str]) -
     default, ceiling = DEFAULTS[limit]
 
     assert getattr(Limits(), limit) == default
-    for value, status in ((1, 1), (0, 2), (ceiling, 0), (ceiling + 1, 2), (-1, 2), ("x", 2)):
-        result = in_process(capsys, "check", "lenet5", "--limit", f"{limit}={value}")
+    for number, status in ((1, 1), (0, 2), (ceiling, 0), (ceiling + 1, 2), (-1, 2), ("x", 2)):
+        result = in_process(capsys, "check", "lenet5", "--limit", f"{limit}={number}")
         assert (result.status == 2) == (status == 2), result
         if status == 0:
             assert result.status == 0
-        if isinstance(value, int) and value > ceiling:
+        if isinstance(number, int) and number > ceiling:
             assert f"{ceiling:,}" in result.error
 
 

@@ -5,26 +5,14 @@ Each is run in a process whose memory is measured; a hang ends the test. Nothing
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from hostile import HANGS, environment, in_process
+from hostile import BEGIN, MOST_MEMORY, body, in_process, measured, value
 
 import archdsl
 
-MOST_MEMORY = 256 * 2**20
-BEGIN = "network n {\n  input x: [3, 8, 8]\n"
 DEEP = 10_000
-
-
-def body(text: str) -> str:
-    return f"{BEGIN}{text}\n  ReLU\n}}\n"
-
-
-def value(text: str) -> str:
-    return body(f"  let a = {text}")
 
 
 def chain(first: str, link: str, length: int = DEEP) -> str:
@@ -154,35 +142,13 @@ def test_a_large_claim_costs_little(tmp_path: Path, claim: str) -> None:
         for i in range(300):
             (tmp_path / f"f{i}.arch").write_text("let a = 1\n")
 
-    status, error, memory = measured("check", str(path))
+    status, error, memory, _ = measured("check", path)
 
     assert status in (0, 1), error
     assert "Traceback" not in error
     assert "internal" not in error
     assert memory < MOST_MEMORY
     assert len(error) < 30_000
-
-
-def measured(*arguments: str) -> tuple[int, str, int]:
-    """Run the command; return its status, its complaints and its peak memory in bytes."""
-    # not resource.getrusage, in whose peak is that of the process which started this one
-    program = (
-        "import re, sys; from archdsl.cli import run; status = run(sys.argv[1:]);"
-        "peak = re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1];"
-        "print('\\n', peak, file=sys.stderr);"
-        "sys.exit(status)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=HANGS,
-        check=False,
-    )
-    error, _, kilobytes = done.stderr.rstrip().rpartition("\n")
-    return done.returncode, error, int(kilobytes) * 1024
 
 
 QUICK = ("loop", "loops", "shared", "shared argument", "connections", "tensors",

@@ -2,103 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from building import Builder
 
-from archdsl.diagnostics import Source, Span
-from archdsl.graph import CheckedGraph, Node, Output, Scope
-from archdsl.layers.base import Layer, construct
-from archdsl.layers.registry import Registry
-from archdsl.layers.sizes import Size
-from archdsl.layers.tensor import InputTensor
-
-LAYERS = Registry()
-
-
-class Builder:
-    """Grows a graph stage by stage; `flow` is the node that the last stage gave."""
-
-    def __init__(self, name: str = "net", description: str = "") -> None:
-        self.span = Span(Source("test.arch", "network net {}\n"), 0, 11)
-        self.root = Scope("", None, name, self.span, description=description)
-        self.scope = self.root
-        self.scopes = {"": self.root}
-        self.nodes: dict[str, Node] = {}
-        self.outputs: list[Output] = []
-        self.flow = ""
-
-    def input(self, name: str, *shape: Size) -> str:
-        return self._node(name, name, InputTensor(shape=shape), ())
-
-    def layer(self, kind: str, label: str = "", /, *reads: str, **arguments: object) -> str:
-        """Add a layer that reads the flow, or the nodes named."""
-        layer = construct(LAYERS[kind], arguments)
-        name = label or str(sum(1 for node in self.nodes.values() if node.scope is self.scope))
-        return self._node(self.path(name), label, layer, reads or (self.flow,))
-
-    def merge(self, word: str, *reads: str, label: str = "") -> str:
-        name = self.path(label or word)
-        while name in self.nodes:
-            name += "_"
-        return self._node(name, label, construct(LAYERS.word(word), {}), reads)
-
-    def own(self, name: str, *shape: int) -> str:
-        flow = self.flow
-        made = self._node(
-            self.path(name), name, construct(LAYERS.word("parameter"), {"shape": shape}), ()
-        )
-        self.flow = flow
-        return made
-
-    def output(self, name: str, training_only: bool = False) -> None:
-        self.outputs.append(Output(name, self.flow, training_only, self.span))
-
-    @contextmanager
-    def block(self, label: str, block: str = "", **arguments: object) -> Iterator[str]:
-        outer = self.scope
-        name = self.path(label)
-        self.scope = self.scopes.setdefault(name, Scope(name, outer, block, self.span, arguments))
-        yield self.flow
-        self.scope = outer
-
-    def path(self, label: str) -> str:
-        return f"{self.scope.name}.{label}" if self.scope.name else label
-
-    def _node(self, name: str, label: str, layer: Layer, reads: tuple[str, ...]) -> str:
-        assert name not in self.nodes, name
-        facts = layer.infer(tuple(self.nodes[read].shape for read in reads))
-        self.nodes[name] = Node(name, label, layer, reads, facts, self.scope, self.span)
-        self.flow = name
-        return name
-
-    def checked(self) -> CheckedGraph:
-        if not self.outputs:
-            self.output("output")
-        return CheckedGraph(
-            name=self.root.block,
-            description=self.root.description,
-            arguments={},
-            inputs={
-                name: node.shape
-                for name, node in self.nodes.items()
-                if isinstance(node.layer, InputTensor)
-            },
-            nodes=self.nodes,
-            outputs=tuple(self.outputs),
-            scopes=self.scopes,
-            span=self.span,
-            training_only=self._training_only(),
-        )
-
-    def _training_only(self) -> frozenset[str]:
-        needed: set[str] = set()
-        waiting = [output.node for output in self.outputs if not output.training_only]
-        while waiting:
-            name = waiting.pop()
-            if name not in needed:
-                needed.add(name)
-                waiting += self.nodes[name].inputs
-        return frozenset(self.nodes) - needed
+from archdsl.graph import CheckedGraph
 
 
 def conv_bn(b: Builder, label: str, out: int, kernel: int, **more: object) -> str:
@@ -110,7 +16,7 @@ def conv_bn(b: Builder, label: str, out: int, kernel: int, **more: object) -> st
 
 def inception(modules: int = 3) -> CheckedGraph:
     """Return a stem and modules of four branches, with an output for training on the side."""
-    b = Builder("inception", "Modules of four branches")
+    b = Builder("inception", description="Modules of four branches")
     b.input("image", 3, 64, 64)
     conv_bn(b, "stem", 64, 3, stride=2, padding=1)
     b.layer("MaxPool2d", "pool", kernel_size=3, stride=2)
@@ -170,7 +76,7 @@ def bottleneck(b: Builder, label: str, width: int, stride: int, project: bool) -
 
 
 def resnet(depths: tuple[int, ...] = (3, 4, 6, 3)) -> CheckedGraph:
-    b = Builder("resnet", "Residual blocks in four stages")
+    b = Builder("resnet", description="Residual blocks in four stages")
     b.input("image", 3, 224, 224)
     b.layer("Conv2d", "conv1", out_channels=64, kernel_size=7, stride=2, padding=3, bias=False)
     b.layer("BatchNorm2d", "bn1")
@@ -186,7 +92,7 @@ def resnet(depths: tuple[int, ...] = (3, 4, 6, 3)) -> CheckedGraph:
 
 
 def densenet(depths: tuple[int, ...] = (6, 12, 24, 16)) -> CheckedGraph:
-    b = Builder("densenet", "Each layer reads all before it")
+    b = Builder("densenet", description="Each layer reads all before it")
     b.input("image", 3, 224, 224)
     b.layer("Conv2d", "conv0", out_channels=64, kernel_size=7, stride=2, padding=3, bias=False)
     b.layer("MaxPool2d", "pool0", kernel_size=3, stride=2, padding=1)
@@ -220,7 +126,7 @@ def double_conv(b: Builder, label: str, out: int) -> str:
 
 
 def unet(levels: int = 4) -> CheckedGraph:
-    b = Builder("unet", "An encoder, a decoder, and skips between them")
+    b = Builder("unet", description="An encoder, a decoder, and skips between them")
     b.input("image", 3, 256, 256)
     skips = []
     for level in range(levels):

@@ -73,7 +73,7 @@ def dejavu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def strange() -> CheckedGraph:
     """Return a network whose labels have all kinds of letters."""
-    b = Builder("strange", "Letters: ÄÖÜ, кириллица, 漢字, 🙂, and <b>&amp;</b>")
+    b = Builder("strange", description="Letters: ÄÖÜ, кириллица, 漢字, 🙂, and <b>&amp;</b>")
     b.input("x", 4, 8, 8)
     labels = ["".join(map(chr, range(start, start + 24))) for start in range(33, 127, 24)]
     for label in [*labels, "WWWWMMMM", "iiiillll", "ÄÖÜß", "слой", "卷积层", "🙂🙂", "a\u0301"]:

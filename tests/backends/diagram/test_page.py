@@ -262,7 +262,7 @@ def test_details_say_what_is_known(opened: Opened) -> None:
 
     for part in ("conv1", "3 x 224 x 224", "64 x 112 x 112", "9,408", "118,013,952", "7 x 7"):
         assert part in said
-    assert "test.arch:1:1" in said
+    assert "built.arch:1:1" in said
     assert "network net {}" in said
 
 

@@ -8,10 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from build import LAYERS, Builder
+from building import LAYERS, Builder
 from compiled import load, verified
 from torch import nn
 
@@ -31,9 +28,8 @@ EXAMPLES = [
 def network(kind: type[Layer], example: Example) -> CheckedGraph:
     """Return a network of one layer, as an example uses it."""
     builder = Builder("one")
-    names = [builder.input(f"x{i}", shape) for i, shape in enumerate(example.inputs)]
-    builder.flow = tuple(names)
-    builder.add(construct(kind, example.arguments), "layer")
+    names = [builder.input(f"x{i}", *shape) for i, shape in enumerate(example.inputs)]
+    builder.put("layer", construct(kind, example.arguments), *names)
     return builder.checked()
 
 

@@ -10,15 +10,11 @@ from __future__ import annotations
 import ast
 import random
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from compiled import load
 
 from archdsl.backends.python_source import python_source

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from compiled import verified
 from generators import ArchSpec, arch_specs
+from hypothesis import HealthCheck, given, settings
 
 from archdsl.backends.python_source import python_source
 from archdsl.backends.torch_module import torch_module

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import ast
 import itertools
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from compiled import load, verified
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from generators import ArchSpec, Style, arch_specs
+from hypothesis import HealthCheck, given, settings
 
 from archdsl.backends.python_source import generate
 from archdsl.graph import CheckedGraph

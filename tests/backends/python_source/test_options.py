@@ -7,16 +7,11 @@ numbers share a class, so that each option goes through a constructor as well.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from build import LAYERS, Builder
+from building import LAYERS, Builder
 from compiled import verified
 
 from archdsl.graph import CheckedGraph
@@ -95,21 +90,17 @@ def agree(one: Arguments, other: Arguments) -> bool:
 def networks(kind: type[Layer], uses: list[tuple[Arguments, Example]]) -> Iterator[CheckedGraph]:
     """Yield networks that hold all these uses; each use is an output."""
     for start in range(0, len(uses), MOST_USES):
-        builder = Builder("many")
+        units = {f"unit{number}": "Unit" for number in range(1, MOST_USES, 2)}
+        builder = Builder("many", units)
         inputs: dict[tuple[object, ...], list[str]] = {}
+        made = 0  # inputs
         for number, (arguments, example) in enumerate(uses[start : start + MOST_USES]):
             if example.inputs not in inputs:
-                first = len(builder.inputs)
-                named = enumerate(example.inputs, first)
-                names = [builder.input(f"x{at}", shape) for at, shape in named]
-                inputs[example.inputs] = names
-            builder.flow = tuple(inputs[example.inputs])
-            layer = construct(kind, arguments)
-            if number % 2:
-                with builder.block(f"unit{number}", "Unit"):
-                    builder.add(layer, "layer")
-            else:
-                builder.add(layer, f"layer{number}")
+                named = enumerate(example.inputs, made)
+                inputs[example.inputs] = [builder.input(f"x{at}", *shape) for at, shape in named]
+                made += len(example.inputs)
+            name = f"unit{number}.layer" if number % 2 else f"layer{number}"
+            builder.put(name, construct(kind, arguments), *inputs[example.inputs])
             builder.output(f"y{number}")
         yield builder.checked()
 

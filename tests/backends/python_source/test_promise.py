@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import test_formulas
 import test_random
 import test_sharing
 from generators import arch_specs
+from hypothesis import HealthCheck, Phase, given, settings
 
 from archdsl.backends.python_source import python_source
 from archdsl.layers.arguments import Flag, Number, Positive

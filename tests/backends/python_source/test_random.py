@@ -12,9 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from compiled import load, verified
 
 from archdsl.analysis.state import state_dict

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from compiled import load, verified
+from torch import nn
 
 from archdsl.analysis.state import state_dict
 from archdsl.backends.python_source import generate

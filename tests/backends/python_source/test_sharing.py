@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from compiled import load, verified
 
 from archdsl.backends.python_source import python_source

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import load
 
 from archdsl.backends.python_source import generate
 from archdsl.backends.torch_module import (
@@ -18,17 +19,10 @@ from archdsl.backends.torch_module import (
     verify,
 )
 from archdsl.backends.torch_module.building import class_of
-from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
 torch = pytest.importorskip("torch")
 SPECS = Path(__file__).parents[3] / "specs"
-
-
-def load(folder: Path, text: str) -> CheckedGraph:
-    path = folder / "net.arch"
-    path.write_text(text)
-    return Spec(str(path)).graph()
 
 
 HUGE = """network net { input x: [1000000]

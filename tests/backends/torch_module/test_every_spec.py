@@ -6,13 +6,7 @@ spec `tests/specs/test_library.py` compares those on "meta".
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "specs"))
-
 from library import SPECS, complete
 
 from archdsl.analysis.cost import cost

@@ -22,7 +22,7 @@ from archdsl.layers.base import Layer, construct
 from archdsl.layers.registry import Registry
 
 sys.path.append(str(Path(__file__).parents[2]))
-from by_hand import Sketch
+from building import Builder
 
 torch = pytest.importorskip("torch")
 
@@ -184,7 +184,7 @@ def test_every_layer_says_whether_its_buffers_move(
     kind: type[Layer], layer: Layer, shapes: Any
 ) -> None:
     """Those of a frozen layer never do, whatever it says."""
-    net = Sketch()
+    net = Builder()
     net.put("own", layer, *[net.input(f"x{n}", *shape) for n, shape in enumerate(shapes)])
     checked = net.checked()
     given = random_inputs(checked, torch.device("cpu"), torch.float32, {}).values()

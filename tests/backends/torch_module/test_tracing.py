@@ -5,13 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from compiled import load
 
 from archdsl.backends.torch_module import torch_module
