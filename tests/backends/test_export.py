@@ -401,6 +401,23 @@ def test_a_network_of_fixed_sizes(body: str, values: dict[str, int], tmp_path: P
     assert fixed.inputs == given.inputs
 
 
+@pytest.mark.parametrize("writer", [export_onnx, export_pt2, save_weights])
+def test_a_disk_without_room_is_said(writer: Any, spec: Spec, tmp_path: Path) -> None:
+    """Torch ends the process where it writes a file itself and there is no room for it."""
+    resource = pytest.importorskip("resource")
+    checked = spec.graph()
+    module = torch_module(checked)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = list(tmp_path.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            writer(*([module] if writer is save_weights else [module, checked]), tmp_path / "net")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == before
+
+
 def test_kinds_of_numbers_are_compared(spec: Spec) -> None:
     checked = spec.graph()
     module = torch_module(checked).eval()

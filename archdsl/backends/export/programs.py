@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,8 +25,10 @@ LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch._subclasses.fake_tensor
 MARK = "archdsl "  # before names of the spec: none of the exporter's own begins so
 
 
-def attempt(module: nn.Module, checked: CheckedGraph, form: Form, file: str) -> Compared:
-    """Write a program to a file, read and run it, and compare it with the module.
+def attempt(module: nn.Module, checked: CheckedGraph, form: Form) -> tuple[bytes, Compared]:
+    """Return a program as a file holds it, which was read and run and compared with the module.
+
+    All of that is done in memory: where there is no room for a file, torch ends the process.
 
     Raises:
         Refused: it can't be written or run, or gives something else.
@@ -33,10 +36,10 @@ def attempt(module: nn.Module, checked: CheckedGraph, form: Form, file: str) -> 
     """
     given = exported(module, checked, form)
     try:
-        return _attempt(module, given, checked, form, file, single=True)
+        return _attempt(module, given, checked, form, single=True)
     except Refused as refused:
         try:
-            return _attempt(module, given, checked, form, file, single=False)
+            return _attempt(module, given, checked, form, single=False)
         except Refused:
             raise refused from None
 
@@ -46,10 +49,9 @@ def _attempt(
     given: nn.Module,
     checked: CheckedGraph,
     form: Form,
-    file: str,
     *,
     single: bool,
-) -> Compared:
+) -> tuple[bytes, Compared]:
     """Do as `attempt` says, and hold for maps of a single place too, or maybe not."""
     tried = trials(checked)
     with _evaluating(module), _evaluating(given):
@@ -57,14 +59,12 @@ def _attempt(
         try:
             with _sizes_of_one() if single else nullcontext():
                 followed = _followed(given, checked, inputs)
-            run = (_onnx if form == "ONNX" else _pt2)(followed, checked, file)
-        except OSError:
-            raise
+            data, run = (_onnx if form == "ONNX" else _pt2)(followed, checked)
         except (
             Exception
         ) as error:  # the exporters, the checker and onnxruntime have their own kinds
             raise Refused(said(error)) from error
-        return compared(module, checked, run, tried, lambda: larger_trials(checked))
+        return data, compared(module, checked, run, tried, lambda: larger_trials(checked))
 
 
 def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tensor, ...]) -> Any:
@@ -76,8 +76,8 @@ def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tens
     return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 
 
-def _onnx(followed: Any, checked: CheckedGraph, file: str) -> Program:
-    """Write ONNX, and return what runs it."""
+def _onnx(followed: Any, checked: CheckedGraph) -> tuple[bytes, Program]:
+    """Return a program as ONNX, and what runs it."""
     import onnx
     import onnxruntime
 
@@ -94,18 +94,18 @@ def _onnx(followed: Any, checked: CheckedGraph, file: str) -> Program:
     _unmark(program.model.graph)
     model = program.model_proto
     name_axes(model, axes_of(checked))
-    onnx.save(model, file)
-    onnx.checker.check_model(file, full_check=True)
+    data = model.SerializeToString()
+    onnx.checker.check_model(data, full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what it can't run is raised as well, and told in our words
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
     def run(inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         arrays = [tensor.cpu().numpy() for tensor in inputs]
         found = session.run(names, dict(zip(checked.inputs, arrays, strict=True)))
         return [torch.from_numpy(array) for array in found]
 
-    return run
+    return data, run
 
 
 def _unmark(graph: Any) -> None:
@@ -125,16 +125,18 @@ def _unmark(graph: Any) -> None:
         value.name = name
 
 
-def _pt2(followed: Any, checked: CheckedGraph, file: str) -> Program:
-    """Write what torch.export saves, and return what runs it when it is read again."""
+def _pt2(followed: Any, checked: CheckedGraph) -> tuple[bytes, Program]:
+    """Return what torch.export saves, and what runs it when it is read again."""
+    file = io.BytesIO()
     torch.export.save(followed, file)
+    file.seek(0)
     read = torch.export.load(file).module()
 
     def run(inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         found = read(*inputs)
         return [found] if isinstance(found, torch.Tensor) else list(found)
 
-    return run
+    return file.getvalue(), run
 
 
 def outputs_of(checked: CheckedGraph) -> list[str]:

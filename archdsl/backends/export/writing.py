@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import keyword
-import os
 import re
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,13 +94,11 @@ def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Fo
     _require_numbers(module, form)
     if form == "ONNX":
         _require_room(module, checked)
-    with tempfile.TemporaryDirectory() as folder:
-        file = os.path.join(folder, "program.pt2")  # torch.export wants it to be called so
-        try:
-            found = attempt(module, checked, form, file)
-        except Refused as refused:
-            raise TorchError(_explained(module, checked, form, str(refused))) from refused
-        write_whole(path, Path(file).read_bytes())
+    try:
+        data, found = attempt(module, checked, form)
+    except Refused as refused:
+        raise TorchError(_explained(module, checked, form, str(refused))) from refused
+    write_whole(path, data)
     return Exported(
         str(path),
         found.difference,
@@ -182,11 +177,12 @@ def _is_odd(label: str) -> bool:
 
 def _refusal(checked: CheckedGraph, form: Form) -> str:
     """Return why a network can't be written, or "" if it can, or can't be made or run at all."""
-    with suppress(ArchError), tempfile.TemporaryDirectory() as folder:
-        try:
-            attempt(torch_module(checked), checked, form, os.path.join(folder, "program.pt2"))
-        except Refused as refused:
-            return str(refused)
+    try:
+        attempt(torch_module(checked), checked, form)
+    except Refused as refused:
+        return str(refused)
+    except ArchError:
+        return ""
     return ""
 
 
