@@ -8,7 +8,7 @@ the kind as it is, needs something else: the tokens of a language model are inte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from archdsl.diagnostics import Diagnostic, Label, Span
 from archdsl.graph import Graph, Node
@@ -22,7 +22,7 @@ from archdsl.layers.base import (
     numel,
     shown_shape,
 )
-from archdsl.layers.registry import is_own
+from archdsl.layers.own import Given, T, asked
 from archdsl.layers.tensor import InputTensor, OwnTensor, numbers
 
 FLOAT: Dtype = "float"
@@ -100,10 +100,11 @@ def follow(graph: Graph) -> tuple[Mapping[int, Dtype], list[Diagnostic]]:
             dtype = known[key]
         else:
             try:
-                dtype = known[key] = dtype_of(layer, held)
-                if layer.indices() is not None:
-                    del known[key]  # look at what comes into each such layer
-                    problems.update(_outside(graph, _node(graph, number)))
+                dtype = dtype_of(layer, held)
+                if (count := _indices(layer)) is None:
+                    known[key] = dtype
+                else:  # look at what comes into each such layer
+                    problems.update(_outside(graph, _node(graph, number), count))
             except WrongDtype as error:
                 node = _node(graph, number)
                 if node.span not in problems:
@@ -120,16 +121,15 @@ def _node(graph: Graph, number: int) -> Node:
     return graph.nodes[graph.names[number]]
 
 
-def _outside(graph: Graph, node: Node) -> Iterator[tuple[Span, Diagnostic]]:
-    """Yield what is wrong with the indices that come in, where they are known."""
-    count = node.layer.indices()
+def _outside(graph: Graph, node: Node, count: int) -> Iterator[tuple[Span, Diagnostic]]:
+    """Yield what is wrong with the indices that come in, of `count`, where they are known."""
     source = graph.nodes[node.inputs[0]]
     while source.facts.view and source.inputs:
         before = graph.nodes[source.inputs[0]]
         if numel(before.shape) != numel(source.shape):
             return  # a part, and nobody knows which
         source = before
-    if not isinstance(source.layer, OwnTensor) or count is None:
+    if not isinstance(source.layer, OwnTensor):
         return
     values = numbers(source.layer.value)
     for index in (min(values, default=0), max(values, default=0)):
@@ -148,22 +148,40 @@ def _outside(graph: Graph, node: Node) -> Iterator[tuple[Span, Diagnostic]]:
 
 
 def dtype_of(layer: Layer, inputs: tuple[Dtype, ...]) -> Dtype:
-    """Return what a layer gives; a layer of a user's own may fail in any way.
+    """Return what a layer gives.
 
     Raises:
-        WrongDtype: it can't take what comes in.
+        WrongDtype: it can't take what comes in, or it is a user's own and fails.
     """
+    dtype = _asked(layer, layer.dtype, inputs)
+    if not isinstance(dtype, str) or dtype not in DTYPES:  # of a layer of a user's own
+        home = type(layer).__module__
+        raise WrongDtype(0, f"says in {home} that it gives {dtype!r}, none of {', '.join(DTYPES)}")
+    return dtype
+
+
+def _indices(layer: Layer) -> int | None:
+    """Return how many indices a layer has, if it looks some up.
+
+    Raises:
+        WrongDtype: it is a user's own and fails, or gives no integer.
+    """
+    count = _asked(layer, layer.indices)
+    if count is not None and not isinstance(count, int):
+        home = type(layer).__module__
+        raise WrongDtype(0, f"says in {home} that it has {count!r} indices, which is no integer")
+    return count
+
+
+def _asked(
+    layer: Layer, method: Callable[Given, T], *given: Given.args, **named: Given.kwargs
+) -> T:
     try:
-        return layer.dtype(inputs)
+        return asked(layer, method, *given, **named)
     except WrongDtype:
         raise
     except LayerError as error:
-        raise WrongDtype(0, str(error)) from None
-    except Exception as error:
-        if not is_own(type(layer)):
-            raise
-        home = type(layer).__module__
-        raise WrongDtype(0, f"fails in {home} with {type(error).__name__}: {error}") from error
+        raise WrongDtype(0, f"{error}{f' ({error.help})' if error.help else ''}") from None
 
 
 def _wanted(graph: Graph) -> Mapping[int, tuple[Dtype, int]]:

@@ -7,11 +7,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TypeVar
 
-from archdsl.layers.base import DTYPES, Layer
+from archdsl.layers.base import DTYPES, Example, Layer
 from archdsl.layers.fields import fields_of
 from archdsl.layers.registry import Registry
 
@@ -25,27 +26,56 @@ def layer(kind: Kind) -> Kind:
     """Register a class as a layer of the language, under its own name. Use it as a decorator.
 
     Raises:
-        TypeError: it is no subclass of `archdsl.Layer`, its `takes` is no mapping, its `family` no
-            text, or an argument is called like something that every layer has.
+        TypeError: it is no subclass of `archdsl.Layer`, something that every layer has (`takes`,
+            `family`) is of another kind there, or an argument is called like it.
         ValueError: a layer of this name comes with the package.
     """
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
         raise TypeError("only a subclass of archdsl.Layer can be registered as a layer")
-    takes: object = kind.takes
-    if not isinstance(takes, Mapping) or not {*takes, *takes.values()} <= {*DTYPES} or not takes:
-        reason = f"`takes` says what is given for what comes in, {{'int': 'float'}}, not {takes!r}"
-        raise TypeError(reason)
-    if clash := sorted(name for name in fields_of(kind) if hasattr(Layer, name)):
-        raise TypeError(f"every layer has a `{clash[0]}`, so no argument of one can be called that")
-    family: object = kind.family
-    if not isinstance(family, str) or not family:
-        raise TypeError(
-            f"`family` is the name of a kind of layers, such as 'linear', not {family!r}"
-        )
+    _require_sound(kind)
     if kind.__name__ in Registry():
         raise ValueError(f"{kind.__name__} is the name of a layer that comes with archdsl")
     _registered[kind.__name__] = kind
     return kind
+
+
+# What a class may say of its layer, with the words for what that must be.
+SAID: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "takes": (
+        lambda said: (
+            isinstance(said, Mapping) and {*said, *said.values()} <= {*DTYPES} and bool(said)
+        ),
+        "what is given for what comes in, {'int': 'float'}",
+    ),
+    "family": (lambda said: isinstance(said, str) and said != "", "a name, such as 'linear'"),
+    "merges": (lambda said: isinstance(said, bool), "True or False"),
+    "sign": (lambda said: isinstance(said, str), "a text"),
+    "buffers_move": (lambda said: isinstance(said, bool), "True or False"),
+    "word": (lambda said: said == "", "left to what the language itself writes"),
+    "examples": (
+        lambda said: isinstance(said, tuple) and all(isinstance(one, Example) for one in said),
+        "a tuple of archdsl.Example",
+    ),
+    "elsewhere": (
+        lambda said: (
+            isinstance(said, tuple)
+            and all(isinstance(one, tuple) and [*map(type, one)] == [str, str] for one in said)
+        ),
+        "a tuple of pairs: what others call it, and how it is written here",
+    ),
+}
+
+
+def _require_sound(kind: type[Layer]) -> None:
+    """Raise TypeError where a class says what would only fail much later."""
+    for name, (holds, expected) in SAID.items():
+        said: object = getattr(kind, name)
+        if not holds(said):
+            raise TypeError(f"`{name}` of {kind.__name__} is {said!r}, and must be {expected}")
+    with suppress(NameError):  # an annotation may name what its file defines further down
+        if clash := sorted(name for name in fields_of(kind) if hasattr(Layer, name)):
+            reason = f"every layer has a `{clash[0]}`, so no argument of one can be called that"
+            raise TypeError(reason)
 
 
 def registered() -> Mapping[str, type[Layer]]:

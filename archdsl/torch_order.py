@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from archdsl.diagnostics import Diagnostic, Span
 from archdsl.graph import Graph
 from archdsl.layers.base import squeeze
+from archdsl.layers.registry import is_own
 
 LEAST = 3  # arguments in order: torch takes what comes in, what goes out, and the kernel
 
@@ -41,6 +42,7 @@ def in_torch_order(graph: Graph) -> list[TorchOrder]:
         key: meant
         for key, number in first.items()
         if reads[number]
+        and not is_own(type(layers[number]))
         and (meant := layers[number].in_torch_order(tuple(facts[n].output for n in reads[number])))
     }
     for node in graph.nodes.values() if suspects else ():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import archdsl
 from archdsl import own_layers
 from archdsl.cli import run
-from archdsl.layers.base import Facts, Shapes, TorchFunction, single
+from archdsl.layers import own
+from archdsl.layers.base import Facts, Shapes, TorchFunction, TorchModule, Window, single
 
 
 @pytest.fixture(autouse=True)
@@ -61,19 +64,104 @@ def test_what_goes_wrong_in_a_layer_is_shown_where_it_is_used(tmp_path: Path) ->
     assert "not in the spec" in str(caught.value)
 
 
-@pytest.mark.parametrize("count", [float("nan"), 1.5, "many", None])
-def test_a_layer_that_counts_what_is_no_integer(tmp_path: Path, count: object) -> None:
-    """It would come out as JSON that nobody can read."""
+FACTS: dict[str, list[Any]] = {
+    "output": [None, [8], (2.5,), (True,), (0,), (-3,), ("8",), 8],
+    "torch": [None, "{0}", TorchFunction(3), TorchModule("nn.X", [3])],  # type: ignore[arg-type]
+    "params": [None, {"weight": [3, 3]}, {"weight": 3}, {3: (3,)}, [(3,)]],
+    "buffers": [{"mean": (0,)}],
+    "macs": [None, -1, 1.5, float("nan"), "many", True],
+    "other": [{"vague": count} for count in (float("nan"), 1.5, "many", None, -1)],
+    "windows": ["all", None, ((1, 2, 0),), [Window(1)]],
+    "apart": [None, 1],
+    "view": ["no"],
+    "batched": [None],
+    "moves": [(5,), ("0",), None],
+    "inside": [None, -1],
+    "inside_training": [0.5],
+    "shape_only": [1, ("0",)],
+    "arithmetic": [None, 3],
+    "agreements": [None, (3,), ((3, "x"),)],
+}
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"), [(fact, value) for fact, values in FACTS.items() for value in values]
+)
+def test_a_layer_that_gives_what_no_fact_can_be(tmp_path: Path, fact: str, value: object) -> None:
+    """It would fail far from the layer, or come out as a count that nobody can read."""
 
     @archdsl.layer
     class Vague(archdsl.Layer):
         """Its input."""
 
         def infer(self, inputs: Shapes) -> Facts:
-            return Facts(single(inputs), TorchFunction("{0}"), other={"vague": count})  # type: ignore[dict-item]
+            given: Any = {"output": single(inputs), "torch": TorchFunction("{0}"), fact: value}
+            return Facts(**given)
 
-    with pytest.raises(archdsl.ArchError, match="and a count is an integer"):
+    with pytest.raises(
+        archdsl.ArchError, match=rf"`Vague` gives {fact} = .*, which must "
+    ) as caught:
         archdsl.load(spec(tmp_path, "Vague"))
+    assert "the fault is in" in str(caught.value)
+    assert f"{tmp_path}/net.arch:3:3" in str(caught.value)
+
+
+def test_every_fact_is_checked() -> None:
+    assert FACTS.keys() == {field.name for field in fields(Facts)} == own.FACTS.keys()
+
+
+@pytest.mark.parametrize("given", [None, {}, (8,)])
+def test_a_layer_that_gives_no_facts(tmp_path: Path, given: Any) -> None:
+    archdsl.layer(type("Empty", (archdsl.Layer,), {"infer": lambda self, inputs: given}))
+
+    with pytest.raises(archdsl.ArchError, match=r"`Empty` gives .*, and must give Facts"):
+        archdsl.load(spec(tmp_path, "Empty"))
+
+
+def fails(*given: object) -> object:
+    raise ZeroDivisionError("division by zero")
+
+
+@pytest.mark.parametrize(
+    ("method", "gives", "said"),
+    [
+        ("dtype", fails, "`Odd` fails with ZeroDivisionError: division by zero .the fault is in"),
+        ("dtype", lambda layer, inputs: "double", "gives 'double', none of bool, int, float"),
+        ("dtype", lambda layer, inputs: None, "gives None, none of"),
+        ("dtype", lambda layer, inputs: ["int"], "gives .'int'., none of"),
+        ("indices", fails, "`Odd` fails with ZeroDivisionError"),
+        ("indices", lambda layer: "many", "has 'many' indices, which is no integer"),
+    ],
+)
+def test_a_layer_whose_methods_go_wrong(
+    tmp_path: Path, method: str, gives: object, said: str
+) -> None:
+    body = {"infer": lambda self, inputs: Facts(inputs[0], TorchFunction("{0}")), method: gives}
+    archdsl.layer(type("Odd", (archdsl.Layer,), body))
+
+    with pytest.raises(archdsl.ArchError, match=said):
+        archdsl.load(spec(tmp_path, "Odd"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("takes", {"float": "double"}),
+        ("takes", {}),
+        ("family", 3),
+        ("family", ""),
+        ("family", None),
+        ("merges", "yes"),
+        ("sign", 3),
+        ("buffers_move", None),
+        ("word", "odd"),
+        ("examples", [()]),
+        ("elsewhere", ("odd", "Odd")),
+    ],
+)
+def test_what_a_class_says_of_its_layer_is_checked(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"`{name}` of Odd is .*, and must be"):
+        archdsl.layer(type("Odd", (archdsl.Layer,), {name: value, "infer": None}))
 
 
 def test_names_of_the_package_and_other_classes_are_refused() -> None:
@@ -259,12 +347,6 @@ def test_a_layer_says_how_it_is_drawn_and_what_may_be_written_over(tmp_path: Pat
     drawn = network.draw(format="dot").data.decode()
     assert "~" in drawn
     assert "Mixed" not in drawn
-
-
-@pytest.mark.parametrize("family", [3, "", None])
-def test_a_family_is_a_name(family: object) -> None:
-    with pytest.raises(TypeError, match="`family` is the name of a kind of layers"):
-        archdsl.layer(type("Odd", (archdsl.Layer,), {"family": family, "infer": None}))
 
 
 @pytest.mark.parametrize("name", ["family", "word", "takes", "infer", "sign"])

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from archdsl.diagnostics import Span, Use
 from archdsl.elaborate.errors import Problem
 from archdsl.layers.base import Facts, Layer, LayerError, Shapes, construct
-from archdsl.layers.registry import is_own
-from archdsl.layers.sizes import Formula, FormulaError, Size
+from archdsl.layers.own import asked, require_facts
+from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.layers.traced import marks
 from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits, OverLimit
 
@@ -62,18 +62,13 @@ class Recorder:
         facts = self._facts.get(key)
         if facts is None:
             try:
-                shared = not all(batched)
-                facts = layer.infer_shared(inputs, batched) if shared else layer.infer(inputs)
+                if all(batched):
+                    facts = asked(layer, layer.infer, inputs)
+                else:
+                    facts = asked(layer, layer.infer_shared, inputs, batched)
             except FormulaError as error:
                 raise LayerError(f"gives a size that {error}") from None
-            except LayerError:
-                raise
-            except Exception as error:
-                if not is_own(type(layer)):
-                    raise
-                home = type(layer).__module__
-                reason = f"fails with {type(error).__name__}: {error}"
-                raise LayerError(reason, f"the fault is in {home}, not in the spec") from error
+            require_facts(layer, facts)
             self.check(facts)
             self._facts[key] = facts
         return facts
@@ -88,9 +83,6 @@ class Recorder:
                 )
             if any(isinstance(size, int) and size > LARGEST for size in shape):
                 raise LayerError("gives a size beyond 9223372036854775807, where torch's end")
-        for count in (facts.macs, *facts.other.values()):
-            if not isinstance(count, Size):  # a layer of a user's own may give what it likes
-                raise LayerError(f"counts {count} operations, and a count is an integer")
 
     def count(
         self, nodes: int, edges: int, steps: int, span: Span, trail: Callable[[], tuple[Use, ...]]

@@ -11,7 +11,16 @@ from importlib import import_module
 from archdsl.layers.base import Layer
 
 PACKAGE = "archdsl.layers"
-WITHOUT_LAYERS = {"__init__", "arguments", "base", "fields", "registry", "signature", "sizes"}
+WITHOUT_LAYERS = {
+    "__init__",
+    "arguments",
+    "base",
+    "fields",
+    "own",
+    "registry",
+    "signature",
+    "sizes",
+}
 
 
 @cache

@@ -181,7 +181,9 @@ def test_layers_of_a_users_own_say_what_they_take_and_give(
 
 @pytest.mark.parametrize("takes", ["int", {}, {"index": "float"}, ("int",)])
 def test_a_layer_that_takes_what_there_is_not_is_no_layer(takes: object) -> None:
-    with pytest.raises(TypeError, match="`takes` says what is given for what comes in"):
+    with pytest.raises(
+        TypeError, match=r"`takes` of Mine is .*must be what is given for what comes in"
+    ):
         archdsl.layer(type("Mine", (archdsl.Layer,), {"infer": None, "takes": takes}))
 
 
