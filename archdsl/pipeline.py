@@ -20,7 +20,7 @@ from archdsl.elaborate.network import (
     network_names,
     open_parameters,
 )
-from archdsl.elaborate.structure import review
+from archdsl.elaborate.review import review
 from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
 from archdsl.elaborate.wording import nearest
 from archdsl.elaborate.world import FileSetting, Kept, World

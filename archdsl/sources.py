@@ -10,13 +10,12 @@ from functools import cache
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source, Span, printable, visible
 from archdsl.elaborate.errors import UnknownName
-from archdsl.elaborate.known_names import item_names
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.limits import Limits, OverLimit
 from archdsl.reading import read_regular, reason_of
 from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser
-from archdsl.syntax.spec_file import SpecFile
+from archdsl.syntax.spec_file import SpecFile, item_names
 
 SUFFIX = ".arch"
 IMPORT_LIMITS = ("files", "import_depth")

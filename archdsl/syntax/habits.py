@@ -12,6 +12,7 @@ from collections.abc import Set
 
 from archdsl.records import Record
 
+AT_STAGE = r"(?:^|[:;{]|->)\s*"  # where a stage begins
 NO_WORD = r"(?!(?:input|output|parameter|buffer|branch|reuse|register|from|let|inline)\b)"
 LABELLED = 'a label other than a name stands in quotes: "{0}": ...'
 QUOTED = 'a label other than a name stands in quotes: "{0}{1}"'
@@ -56,8 +57,8 @@ ANYWHERE = _expecting(
     (r"\bin\.\w+\s*", r"\(", "`in` has sizes, not methods: `in.channels`, `in.shape[1]`"),
     (r"\bin", r"\.\w", "a stage takes what flows by itself: `Mean(1)`, not `in.mean(1)`"),
     (r"=.*\.\w+\s*", r"\(", "values have no methods; functions stand before them: `len(list)`"),
-    (r"(?:^|[:;{]|->)\s*\w+(?:\.\w+)*\.(\w+)\s*", r"\(", DOTTED),
-    (r"(?:^|[:;{]|->)\s*(?:nn|F|torch|tf|keras|layers)\.(\w+)\s*", r"$|->|[;}]", DOTTED),
+    (AT_STAGE + r"\w+(?:\.\w+)*\.(\w+)\s*", r"\(", DOTTED),
+    (AT_STAGE + r"(?:nn|F|torch|tf|keras|layers)\.(\w+)\s*", r"$|->|[;}]", DOTTED),
     (r"(?::|->)\s*\w+", r"(?:\.\w+)*\.(\w+)", DOTTED),
     # words of other languages
     (r"\belif\s*", r"", "write `else if`"),

@@ -7,7 +7,6 @@ from collections.abc import Callable, Set
 from itertools import pairwise
 
 from archdsl.diagnostics import LONGEST_EXCERPT, MOST_ERRORS, ArchError, Diagnostic, Source, Span
-from archdsl.syntax.building import Builder
 from archdsl.syntax.errors import (
     NotClosed,
     NotOpened,
@@ -19,6 +18,7 @@ from archdsl.syntax.habits import habit
 from archdsl.syntax.machine import END, Stuck, Token
 from archdsl.syntax.recovery import CLOSING, Fault, Found, Part, item_starts
 from archdsl.syntax.tokens import Statements
+from archdsl.syntax.tree import TreeBuilder
 
 Run = Callable[[str, int, int, str], object]
 CHARACTERS_A_TOKEN = 16  # which take as long to look through for brackets
@@ -43,7 +43,7 @@ OPERANDS = {"NAME", "INTEGER", "LSQB", "LPAR", "NOT", "SIGN"}
 
 
 def every_mistake(
-    source: Source, first: Stuck, run: Run, builder: Builder, statements: Statements
+    source: Source, first: Stuck, run: Run, builder: TreeBuilder, statements: Statements
 ) -> list[Diagnostic]:
     """Return what is wrong in each item, and in each statement of it.
 
@@ -68,7 +68,7 @@ def every_mistake(
 
 
 def _mistakes_of_item(
-    source: Source, start: int, end: int, run: Run, builder: Builder, statements: Statements
+    source: Source, start: int, end: int, run: Run, builder: TreeBuilder, statements: Statements
 ) -> list[Diagnostic]:
     """Parse an item until nothing more is found, each time without what was wrong before."""
     every: dict[int, Diagnostic] = {}  # by line: a second of a line may follow from the first

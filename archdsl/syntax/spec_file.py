@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from archdsl.diagnostics import Source
+from archdsl.diagnostics import Source, Span
 from archdsl.syntax import ast
 
 
@@ -52,3 +53,13 @@ class SpecFile:
                 return None
             file, name = file.imported[name]
         return None
+
+
+def item_names(program: ast.Program) -> Iterator[tuple[str, ast.Item, Span]]:
+    """Yield each name that a file gives to one of its items."""
+    for item in program.items:
+        if isinstance(item, ast.Let):
+            for target in item.targets:
+                yield target.name, item, target.span
+        elif not isinstance(item, ast.Import):
+            yield item.name, item, item.span

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from building import Builder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +20,6 @@ from archdsl.backends.torch_module.running import random_inputs
 from archdsl.cli import run
 from archdsl.layers.base import Layer, construct
 from archdsl.layers.registry import Registry
-
-sys.path.append(str(Path(__file__).parents[2]))
-from building import Builder
 
 torch = pytest.importorskip("torch")
 
