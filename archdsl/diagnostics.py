@@ -281,6 +281,7 @@ def trail_notes(trail: Sequence[Use]) -> list[str]:
     """Say how the elaboration came to a place, innermost use first."""
     notes = [f"in `{use.name}`, used at {printable(str(use.span))}" for use in trail]
     if len(notes) > 6:
+        # how it began and where it ended say most
         notes[4:-1] = [f"... {len(notes) - 5} more uses ..."]
     return notes
 

@@ -61,7 +61,7 @@ def _write_new(path: str, content: bytes, mode: int | None) -> None:
     descriptor = os.open(path, flags, 0o666 if mode is None else mode)
     try:
         _write(descriptor, content)
-        os.fsync(descriptor)
+        os.fsync(descriptor)  # else the new name could be kept through a power cut, without content
     finally:
         os.close(descriptor)
     if mode is not None:

@@ -101,7 +101,7 @@ def locate(spec: str) -> tuple[str, str | None]:
         ArchError: there is no such file or network.
     """
     path, colon, network = spec.rpartition(":")
-    if colon and path.endswith(SUFFIX) and not os.path.exists(spec):
+    if colon and path.endswith(SUFFIX) and not os.path.exists(spec):  # a file may be called so
         return path, network
     if spec.endswith(SUFFIX) or os.path.lexists(spec) or not spec.isidentifier():
         return spec, None
@@ -199,7 +199,7 @@ class Reader:
             isinstance(first, OverLimit)
             or first.span is None
             or first.span.source.path != shown
-            or first.code >= "E0200"
+            or first.code >= "E0200"  # only a spec gets as far as that
         ):
             return error
         place = f"line {first.span.line}, column {first.span.column}"
@@ -221,6 +221,7 @@ class Reader:
         folders += [(folder, folder) for folder in self.search]
         outside = False
         for folder, shown in folders:
+            # a link is followed before it is asked where it leads
             real = os.path.realpath(os.path.join(folder, item.path))
             inside = any(_within(real, allowed) for allowed in (root, *self.search))
             if inside and os.path.lexists(real):
@@ -256,10 +257,11 @@ class Reader:
         self.bytes_left -= len(data)
         self.contents.append(data)
         try:
+            # some editors begin a file of UTF-8 with this mark
             return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
-            hint = "save it as UTF-8" if b"\0" not in data else ""
+            hint = "save it as UTF-8" if b"\0" not in data else ""  # else it is no text at all
             raise refuse(f"is not UTF-8 text (line {line})", hint) from None
 
 

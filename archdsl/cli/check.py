@@ -55,10 +55,10 @@ def _check(reading: Reading, name: str) -> tuple[list[str], list[Diagnostic]]:
         try:
             warnings += spec.graph(network).warnings
         except ArchError as error:
-            for diagnostic in error.diagnostics:
+            for diagnostic in error.diagnostics:  # of blocks that networks share, once
                 found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
         exceeded = spec.exceeded
-        if exceeded and not found:
+        if exceeded and not found:  # what is wrong is worth more than that it takes long
             raise ArchError(exceeded)
         if exceeded or len(found) > MOST_ERRORS:
             break

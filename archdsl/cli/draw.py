@@ -58,6 +58,7 @@ def command(
     """
     checked = graph_of(reading.spec(name), parameters, inputs)
     mention(checked.warnings)
+    # imported late: who has something wrong in a spec need not wait for that
     from archdsl.backends.diagram import draw, is_drawn
 
     goes_to = destination(output, checked.name, f".{form or 'svg'}", force, is_drawn)

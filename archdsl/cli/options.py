@@ -120,6 +120,7 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
 def _enable(name: str, specs: Sequence[str]) -> None:
     from archdsl.own_layers import enable
 
+    # a network that comes with the package is given by its name alone, and has no folder
     beside = [os.path.dirname(spec) for spec in specs if ".arch" in spec]
     try:
         enable(name, [os.curdir, *beside])
@@ -131,6 +132,7 @@ def _limits(changes: tuple[str, ...]) -> Limits:
     values: dict[str, int] = {}
     for change in changes:
         name, equals, number = change.partition("=")
+        # what no limit can be is not read: Python takes quadratic time for it
         if not equals or len(number) > 19 or not re.fullmatch("[0-9]+(_[0-9]+)*", number):
             reason = f"`{change}` is not NAME=N, as in layers=1000000"
             raise click.BadParameter(reason, param_hint="--limit")

@@ -43,7 +43,7 @@ class Kept:
         """Keep a syntax tree, and let go of others where there are too many."""
         source = program.source
         if len(source.text) > MOST_CHARACTERS:
-            return
+            return  # it would push out all others
         self._parsed[source.path, source.text, limits] = Parsed(program, tokens)
         left = MOST_CHARACTERS
         # each step stands by itself, since other threads may find and keep at the same time

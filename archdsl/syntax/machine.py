@@ -119,8 +119,9 @@ class Tables(Record):
         """
         match, known, at = self.tokens.match, self.known, start
         while (found := match(text, at, end)) is not None:
-            first, at = found.span(found.lastindex or 0)
+            first, at = found.span(found.lastindex or 0)  # without what stood before it
             value = text[first:at]
+            # words of the language are found as names, and signs of one character as one kind
             yield Token(known.get(value) or found.lastgroup or "", value, first, at)
         rest = self.ignored.match(text, at, end)
         if rest is not None and rest.end() < end:
@@ -151,7 +152,7 @@ class Tables(Record):
                 elif found.single:
                     children = children[0]
                 if token is last and found.name == rule and len(passed) == 1:
-                    return children
+                    return children  # a first rule stands in no other one
                 values.append(children)
                 passed.append(states[passed[-1]][found.name])
             if action is None:
@@ -161,8 +162,12 @@ class Tables(Record):
         raise AssertionError("the end of a text is followed by nothing")
 
     def _accepted(self, passed: list[int]) -> set[str]:
-        """Return the kinds of tokens that may stand where a text was read up to."""
-        possible = {kind for kind in self.states[passed[-1]] if kind.isupper()}
+        """Return the kinds of tokens that may stand where a text was read up to.
+
+        A state lists what may follow its rules anywhere in the grammar, and that is more than what
+        may follow here; so each kind is tried with what was read before.
+        """
+        possible = {kind for kind in self.states[passed[-1]] if kind.isupper()}  # and no rules
         return {kind for kind in possible if self._accepts(passed, kind)} or possible
 
     def _accepts(self, passed: list[int], kind: str) -> bool:
@@ -181,7 +186,7 @@ def tables() -> Tables:
     """Return the tables, which a process reads once."""
     with open(join(dirname(__file__), "tables.json"), "rb") as file:
         data = json.loads(file.read())
-    between = f"(?:{data['ignored']})*+"
+    between = f"(?:{data['ignored']})*+"  # possessive: nothing else can be made of it
     return Tables(
         tokens=re.compile(f"{between}(?:{data['tokens']})"),
         ignored=re.compile(between),

@@ -74,7 +74,7 @@ def _mistakes_of_item(
     every: dict[int, Diagnostic] = {}  # by line: a second of a line may follow from the first
     part: Part | None = None
     text, stop = source.text, end
-    for _ in range(2 * MOST_ERRORS):
+    for _ in range(2 * MOST_ERRORS):  # some rounds find what follows from others alone
         builder.errors = []
         stopped: Stuck | None = None
         try:
@@ -82,7 +82,7 @@ def _mistakes_of_item(
         except Stuck as error:
             stopped = error
         except ArchError:
-            break
+            break  # a limit is reached, and what was found until then is told
         finally:
             for diagnostic in builder.errors:
                 every.setdefault(_line(diagnostic), diagnostic)
@@ -218,7 +218,7 @@ def _hint(token: Token, expected: Set[str], source: Source) -> str:
         return f'`{token}` is a word of the language; as a label it is written "{token}"'
     if not before.strip() and token.type in ITEMS - {"LET"}:
         return "close what stands before it with `}`: networks, blocks, functions don't nest"
-    if hint := habit(before, rest, expected):
+    if hint := habit(before, rest, expected):  # the rest is less sure
         return hint
     if token.type in WORDS and "NAME" in expected:
         return f"`{token}` is a word of the language and can't be a name here"

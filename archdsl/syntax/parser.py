@@ -79,7 +79,7 @@ class Parser:
             ArchError: a limit is reached.
         """
         if rule == "file":
-            self.builder.described.clear()
+            self.builder.described.clear()  # of what was read in vain before
         try:
             tokens = self.statements.process(self.tables.lex(text, start, end))
             return self.tables.run(tokens, end, rule, self.methods)

@@ -123,7 +123,7 @@ class Part:
 
         Returns what is wrong; None if it follows from what was left out before.
         """
-        at = min(at - self.start, len(self.signs) - 1)
+        at = min(at - self.start, len(self.signs) - 1)  # it may have stopped at the end of the file
         brackets = self._brackets()
         bounds = self._bounds(brackets)
         found = (
@@ -362,6 +362,7 @@ class Part:
             self.is_final = self.is_final or not self.signs[start:end].strip()
             self._blank(start, end)
             return None
+        # a brace that is wrong where it stands would have what follows in it, or end what is around
         if self.signs[at] == "{" and at in brackets.unclosed:
             self._blank(at, at + 1)
             brackets.unclosed.remove(at)

@@ -29,7 +29,7 @@ def build_tables() -> str:
     lark = Lark(
         GRAMMAR.read_text(encoding="utf-8"),
         parser="lalr",
-        lexer="basic",
+        lexer="basic",  # so that a token's kind doesn't depend on what the parser expects
         start=STARTS,
         maybe_placeholders=False,
     )

@@ -49,6 +49,7 @@ class Statements:
                 if ends(token) and (inside or last == "ARROW"):
                     yield token
                 elif not inside and last not in ("LBRACE", "ARROW"):
+                    # a `;` counts wherever it is among them: it ends more than a line break does
                     line_break = line_break if line_break and ends(line_break) else token
                 continue
             if line_break is not None:

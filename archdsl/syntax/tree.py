@@ -38,7 +38,7 @@ class TreeBuilder:
     # --- items ------------------------------------------------------------------------------
 
     def file(self, items: Children) -> ast.Program:
-        for span in self.described.values():
+        for span in self.described.values():  # of groups, loops and the like: the rest was taken
             self.misplaced_description(span)
         return ast.Program(tuple(items), self.source)
 
@@ -71,7 +71,7 @@ class TreeBuilder:
         return ast.Import(tuple(names), self.plain(path), self.span(path))
 
     def imported(self, children: Children) -> ast.Imported:
-        name, alias = children[0], children[-1]
+        name, alias = children[0], children[-1]  # without `as` the same
         return ast.Imported(self.name_of(name), self.name_of(alias), self.span(name, alias))
 
     def only(self, parameters: Children) -> tuple[ast.Parameter, ...]:
@@ -148,6 +148,7 @@ class TreeBuilder:
 
     def merge(self, children: Children) -> ast.Merge:
         word, *rest = children
+        # arguments are a plain tuple; so are nodes, but those have a place
         arguments = (
             rest.pop(0)[0] if isinstance(rest[0], tuple) and not hasattr(rest[0], "span") else ()
         )
@@ -156,6 +157,7 @@ class TreeBuilder:
 
     def residual(self, children: Children) -> ast.Residual:
         word, *rest = children
+        # each part is known by the word that stands before it
         parts = {
             getattr(before, "type", ""): part
             for before, part in zip([None, *rest], rest, strict=False)
@@ -274,7 +276,7 @@ class TreeBuilder:
 
     def operators(self, children: Children) -> ast.Expression:
         """Put operators and operands together by precedence climbing."""
-        flat = children[::-1]
+        flat = children[::-1]  # the first is taken from the end, which moves no other
         if len(flat) > 2 * self.limits.nesting + 1:
             asks = f"{len(flat) // 2} operators stand in a row"
             self.too_many("nesting", asks, self.span(flat[-1], flat[0]), len(flat) // 2)
@@ -324,10 +326,11 @@ class TreeBuilder:
         if token.type == "FLOAT":
             value = float(token)
         else:
+            # a longer one is too large, and takes Python quadratic time
             value = int(digits) if len(digits) <= INTEGER_DIGITS else LARGEST + 1
         if isinf(value) or (token.type == "INTEGER" and value > LARGEST):
             self.errors.append(BadNumber(self.span(token)))
-            value = 1
+            value = 1  # which is wrong nowhere
         return ast.Literal(value, self.span(token))
 
     def constant(self, children: Children) -> ast.Literal:
@@ -337,6 +340,7 @@ class TreeBuilder:
         opening, *items, closing = children
         if len(items) == 1:
             return cast("ast.Expression", items[0])
+        # a comma at the end is among the items, to tell `(1,)` from `(1)`
         values = [item for item in items if not hasattr(item, "type")]
         span = self.span(opening, closing)
         return ast.Listing(tuple(values), span, self.deeper(span, values))
@@ -408,6 +412,7 @@ class TreeBuilder:
             elif character == "}":
                 return self.bad_string("a `}` stands alone in this string", span)
             elif character == "{":
+                # a hole holds no string, so that the first `}` ends it
                 close = token.find("}", at, end)
                 if close < 0:
                     return self.bad_string("a hole of this string has no closing `}`", span)

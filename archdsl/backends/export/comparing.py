@@ -183,7 +183,7 @@ def apart(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     finite = ours.isfinite()
     if not bool((same | finite).all()) or not bool(theirs[finite].isfinite().all()):
         return float("inf")
-    most = max(float(ours[finite].abs().max()), 1e-6)
+    most = max(float(ours[finite].abs().max()), 1e-6)  # of all but zeros no ratio says anything
     return float((ours - theirs)[finite].abs().max()) / most
 
 

@@ -70,6 +70,7 @@ def _attempt(
 def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tensor, ...]) -> Any:
     """Follow a module with torch.export, which is told which axes stay open."""
     open_axes = axes_of(checked).values()
+    # an axis that can't stay open is an error so; with AUTO it would be fixed without a word
     shapes: Any = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in open_axes)
     if len(outputs_of(checked)) > 1:
         module, shapes = _Plain(module), (shapes,)

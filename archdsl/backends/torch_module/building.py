@@ -49,7 +49,7 @@ def torch_module(
     check_room(checked, place, kind)
     network = class_of(source)
     try:
-        with place:
+        with place:  # made where it is to be, without a copy elsewhere
             module: nn.Module = network()
     except (TypeError, AttributeError) as error:
         if lacking := list(_lacking(checked)):

@@ -104,6 +104,7 @@ def _best_rename(own: Shapes, stored: Shapes) -> tuple[str, str] | None:
     for rename, _ in Counter(_thought_up(own, stored)).most_common(MOST_TRIED):
         after = _after(stored, *rename)
         now = {name for name, shape in own.items() if after.get(name) == shape}
+        # nothing that fitted is lost, and no two become one
         if len(now) > most and fitting <= now and len(after) == len(stored):
             best, most = rename, len(now)
     return best

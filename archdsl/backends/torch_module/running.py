@@ -56,6 +56,7 @@ def run_once(
     """
     place, kind = device_of(device), dtype_of(dtype)
     values = chosen_sizes(checked, sizes)
+    # in training mode, too, nothing is kept for gradients
     check_room_to_run(checked, place, kind, values, batch, training=False)
     inputs = random_inputs(checked, place, kind, values, batch)
     before = module.training

@@ -111,6 +111,7 @@ class FittingWeights:
         """Copy the tensors into a module; one on "meta" has no numbers and stays as it is."""
         if any(tensor.is_meta for tensor in module.state_dict().values()):
             return
+        # what may be missing is, and all else was compared before
         module.load_state_dict(dict(self.tensors), strict=False)
 
 
@@ -153,6 +154,7 @@ def fitting_weights(
     Raises:
         ArchError: the file can't be read, a rename can't be done, or anything else doesn't fit.
     """
+    # a layer of a user's own may keep something else there (`get_extra_state`)
     own = {name: held for name, held in module.state_dict().items() if torch.is_tensor(held)}
     renames, key = rename or {}, ""
     found: Any = weights
@@ -177,6 +179,7 @@ def fitting_weights(
     differing = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
     tensors = {name: tensor for name, tensor in fits.items() if name not in differing}
     missing = [name for name in own if name not in stored]
+    # versions are kept by the names of modules, which renames don't change
     versions = None if renames else getattr(state, "_metadata", None)
     needed = _needed(module, tensors, versions) if missing else set()
     report = WeightReport(

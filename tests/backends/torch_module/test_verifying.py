@@ -10,7 +10,7 @@ import torch
 from compiled import load
 from torch.utils import flop_counter
 
-from archdsl.backends.torch_module import torch_module, verify
+from archdsl.backends.torch_module import torch_module, verify, verifying
 from archdsl.backends.torch_module.verifying import macs_of
 
 ATTENTION = "network net { input x: [6, 8]; MultiheadAttention(2, dropout = 0.1); Linear(3) }"
@@ -59,3 +59,21 @@ def test_counting_leaves_random_numbers_as_they_were() -> None:
     macs_of(lambda: torch.rand(5))
 
     assert torch.equal(torch.rand(3), first)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([1.0, float("nan")], [1.0, float("nan")], True),
+        ([1.0, float("nan")], [1.0, 0.0], False),
+        ([1.0, float("inf")], [1.0, 3.4028234663852886e38], False),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [1, 3], False),
+        ([True], [False], False),
+        ([1.0], [1.0, 1.0], False),
+    ],
+)
+def test_outputs_are_the_same_number_by_number(
+    one: list[float], other: list[float], same: bool
+) -> None:
+    assert verifying._same(torch.tensor(one), torch.tensor(other)) is same
