@@ -170,7 +170,7 @@ class OpenWindowAttention(ShiftedWindowAttention):
         x = x.reshape(batch, down, across, rows, columns, channels)
         x = x.permute(0, 1, 3, 2, 4, 5).reshape(batch, *whole, channels)
         back = [size - by for size, by in zip(whole, shift, strict=True)]
-        return self.rolled(x, back)[:, :height, :width]
+        return self.rolled(x, back).narrow(1, 0, height).narrow(2, 0, width)
 
     def rolled(self, x: torch.Tensor, shift: list[int]) -> torch.Tensor:
         for axis, by in enumerate(shift, start=1):

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import wraps
 from itertools import count
 from typing import Any
 
@@ -73,7 +74,7 @@ def _followed(module: nn.Module, checked: CheckedGraph, inputs: tuple[torch.Tens
     # an axis that can't stay open is an error so; with AUTO it would be fixed without a word
     shapes: Any = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in open_axes)
     if len(outputs_of(checked)) > 1:
-        module, shapes = _Plain(module), (shapes,)
+        module = _Plain(module)
     return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 
 
@@ -146,14 +147,20 @@ def outputs_of(checked: CheckedGraph) -> list[str]:
 
 
 class _Plain(nn.Module):
-    """Gives several outputs as a plain tuple: their own kind isn't there when it is read."""
+    """Gives several outputs as a plain tuple: their own kind isn't there when it is read.
+
+    Inputs keep their names, by which a program says what it takes; that of torch 2.9 needs them.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(self.network(*inputs))
+        @wraps(network.forward)
+        def forward(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(network(*inputs))
+
+        self.forward = forward
 
 
 @contextmanager

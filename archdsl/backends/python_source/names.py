@@ -45,8 +45,9 @@ DICT_ATTRIBUTES = frozenset({"clear", "items", "keys", "pop", "update", "values"
 MODULES = frozenset({"torch", "nn", "F", "math"})
 # A variable may be called `input`, as in torch's own code; nothing generated calls that function.
 WORDS = frozenset({*keyword.kwlist, *dir(builtins), "self", "OrderedDict", "NamedTuple", *MODULES})
-# `i` and `layer` are what loops and comprehensions count with.
-VARIABLE_WORDS = WORDS - {"input"} | {"i", "layer"}
+# `i` and `layer` are what loops and comprehensions count with; linters want no letter that looks
+# like a digit.
+VARIABLE_WORDS = WORDS - {"input"} | {"i", "layer", "l", "I", "O"}
 LONGEST_NAME = 40  # of a variable or class that is named after something in the spec
 
 
