@@ -144,6 +144,7 @@ def _turned(change: Change, effect: str) -> str:
     name, declared, given, _ = change
     front, back = declared[0], declared[-1]
     first, last = (given[-1], *given[:-1]), (*given[1:], given[0])
+    moved = "if its axes are in another order, write them as the spec does"
     ways: dict[Shape, str] = {}
     if isinstance(front, int) and given[-1] == front != given[0]:
         ways[first] = "if its channels come last, as in Keras and TensorFlow, write them first"
@@ -151,8 +152,11 @@ def _turned(change: Change, effect: str) -> str:
         ways[last] = "if its channels come first, as in PyTorch, write them last, as the spec does"
     if len(given) == 2:
         ways = dict.fromkeys(ways, "if its axes are the other way round, exchange them")
+    elif isinstance(front, int) and isinstance(back, int) and front != back:
+        # an image has fewer channels than rows or columns: what was moved may be none
+        ways |= dict.fromkeys(ways.keys() & {last if front < back else first}, moved)
     if effect and not ways and sorted(map(str, given)) == sorted(map(str, declared)):
-        ways[declared] = "if its axes are in another order, write them as the spec does"
+        ways[declared] = moved
     if not ways:
         return ""
 

@@ -52,11 +52,14 @@ def listed(patterns: str | Iterable[str]) -> tuple[str, ...]:
     Raises:
         TypeError: one is no string.
     """
-    given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    several = isinstance(patterns, Iterable) and not isinstance(patterns, str | bytes)
+    given: Iterable[object] = patterns if several else (patterns,)
+    found: list[str] = []
     for one in given:
         if not isinstance(one, str):
             raise TypeError(f"a pattern is a string, such as 'features.*', and {one!r} is none")
-    return given
+        found.append(one)
+    return tuple(found)
 
 
 def matching(names: Sequence[str], patterns: str | Iterable[str]) -> frozenset[str]:
@@ -81,7 +84,12 @@ def renamed(names: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
     Raises:
         ArchError: a pattern means none of the names, its new name has a `*` or `?` too many, or
             two names become one.
+        TypeError: the renames are no texts by texts.
     """
+    if not isinstance(renames, Mapping) or not all(
+        isinstance(text, str) for pair in renames.items() for text in pair
+    ):
+        raise TypeError(f"`rename` is {{'module.*': '*'}} or the like, and not {renames!r}")
     now = {name: name for name in names}
     for old, new in renames.items():
         if any(_signs(new).count(sign) > _signs(old).count(sign) for sign in "*?"):

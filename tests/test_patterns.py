@@ -179,3 +179,17 @@ def test_a_string_alone_is_one_pattern() -> None:
 def test_what_is_no_string_is_no_pattern(wrong: Any) -> None:
     with pytest.raises(TypeError, match="a pattern is a string"):
         matching(["fc.weight"], wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"fc", ["fc", 3], [["fc"]], [None]])
+def test_what_is_no_pattern(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="a pattern is a string"):
+        matching(["fc"], wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"a": 3}, {3: "a"}, {3: None}, [("a", "b")], "a=b", {"a": "b", "c": None}, 3]
+)
+def test_what_are_no_renames(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"`rename` is {'module.\*': '\*'} or the like, and not"):
+        renamed(["a"], wrong)

@@ -48,6 +48,11 @@ class Rows(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and self._rows == other._rows
+
+    __hash__ = None  # type: ignore[assignment]  # rows have dictionaries in them
+
     def __reduce__(self) -> tuple[type, tuple[tuple[Row, ...]]]:
         return tuple, (self._rows,)
 

@@ -26,6 +26,7 @@ PICTURES = """network net { input image: [3, 64, 96]
   Conv2d(8, 3) -> AdaptiveAvgPool2d(1) -> Flatten -> Linear(9) }"""
 
 KERAS = "if its channels come last, as in Keras and TensorFlow, write them first"
+MOVED = "if its axes are in another order, write them as the spec does"
 TORCH = "if its channels come first, as in PyTorch, write them last, as the spec does"
 
 
@@ -99,6 +100,9 @@ def test_what_changes_the_parameters_is_noted(
         (LAST, {"image": "3x224x320"}, f"{TORCH}: `--input image=224x320x3`"),
         (LAST, {"image": "3x128x224"}, f"{TORCH}: `--input image=128x224x3`"),
         (VIDEO, {"clip": "16x112x112x1"}, f"{KERAS}: `--input clip=1x16x112x112`"),
+        # what is moved are no channels, since the other end of the spec's shape has fewer places
+        (PICTURES, {"image": "96x3x64"}, f"{MOVED}: `--input image=3x64x96`"),
+        (LAST, {"image": "320x3x224"}, f"{MOVED}: `--input image=224x320x3`"),
         (
             VIDEO,
             {"clip": "16x1x112x112"},
