@@ -369,10 +369,17 @@ def test_onnx_of_more_than_it_can_hold(
 
 
 @pytest.mark.parametrize("label", ["class", 'a"b', "a\\b"])
-@pytest.mark.parametrize("place", ['"{}": Conv1d(2, 1)', '"{}": {{ a: Conv1d(2, 1) -> ReLU }}'])
+@pytest.mark.parametrize(
+    "place",
+    [
+        '"{0}": Conv1d(2, 1)',
+        '"{0}": {{ a: Conv1d(2, 1) -> ReLU }}',
+        'parameter "{0}": [3, 1] = 1.0; add {{ branch {{}} branch {{ from "{0}" }} }}',
+    ],
+)
 def test_the_label_at_which_torch_fails_is_named(label: str, place: str, tmp_path: Path) -> None:
     quoted = label.replace("\\", "\\\\").replace('"', '\\"')
-    text = f"network net {{ input x: [3, T]\n Conv1d(3, 1)\n {place.format(quoted)}\n}}"
+    text = f"network net {{ input x: [3, T]\n ReLU\n {place.format(quoted)}\n}}"
     checked = load(tmp_path, text)
     with pytest.raises(TorchError) as caught:
         export_pt2(torch_module(checked), checked, tmp_path / "net.pt2")

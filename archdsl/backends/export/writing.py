@@ -40,7 +40,7 @@ class Exported:
         compared: the shapes of inputs for which that was looked at, with the batch, by name.
         left_out: inputs that the spec allows for which it wasn't, and why: the file refuses its
             smallest sizes where it takes for granted that a tensor has more than one place.
-        inputs, outputs: names in the file.
+        inputs, outputs: their names in the spec, and in an ONNX file; in others they have an order.
     """
 
     path: str
@@ -167,7 +167,7 @@ def _odd_labels(checked: CheckedGraph) -> dict[str, Node]:
         for node in checked.nodes.values()
         if node.facts.params and all(checked.nodes[read].facts.batched for read in node.inputs)
     )
-    node = next((node for node in members if node.inputs), None)
+    node = next(members, None)
     return {label: node for label in labels if _is_odd(label)} if node else {}
 
 
