@@ -19,7 +19,7 @@ from pydantic import ValidationError as Invalid
 
 from archdsl.diagnostics import printable
 from archdsl.layers.base import Dtype
-from archdsl.reading import NoRegularFile, read_regular
+from archdsl.reading import read_regular, reason_of
 
 FORMAT = "archdsl graph 1"
 MOST_BYTES = 64 * 2**20  # some 80,000 layers
@@ -131,10 +131,8 @@ def read(path: Path | str, most_bytes: int = MOST_BYTES) -> FileRecord:
         content = _content(path, most_bytes)
         data = FileRecord.model_validate_json(content)
         _check(data)
-    except NoRegularFile:
-        raise _error(path, "is no regular file") from None
     except OSError as error:
-        raise _error(path, f"can't be read: {error.strerror or error}") from None
+        raise _error(path, reason_of(error)) from None
     except Invalid as error:
         raise _error(path, _first(error)) from None
     except ValueError as error:
@@ -143,7 +141,8 @@ def read(path: Path | str, most_bytes: int = MOST_BYTES) -> FileRecord:
 
 
 def _error(path: Path | str, reason: str) -> GraphFileError:
-    return GraphFileError(f"{printable(str(path))}: {printable(reason)}")
+    name = printable(str(path)) or '""'
+    return GraphFileError(f"{name}: {printable(reason)}")
 
 
 def _content(path: Path | str, most_bytes: int) -> bytes:

@@ -21,6 +21,8 @@ def write_whole(path: os.PathLike[str] | str, content: bytes) -> None:
     given = os.fspath(path)
     if "\0" in given:
         raise _error(errno.EINVAL, given.replace("\0", "\\0"))
+    if not given:  # which would stand for the present folder further down
+        raise _error(errno.ENOENT, given)
     try:
         there = os.stat(given)
     except FileNotFoundError:
@@ -33,6 +35,8 @@ def write_whole(path: os.PathLike[str] | str, content: bytes) -> None:
         except BrokenPipeError:
             raise  # which is no failure: whoever reads has seen enough
         except OSError as error:
+            if error.errno == errno.ENXIO and stat.S_ISFIFO(there.st_mode):
+                raise OSError(errno.ENXIO, "nobody reads this pipe", given) from None
             raise _error(error.errno or errno.EIO, given) from None
         return
     target = os.path.realpath(given)  # a link stays a link
@@ -85,5 +89,4 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _error(number: int, path: str) -> OSError:
-    text = "nobody reads this pipe" if number == errno.ENXIO else os.strerror(number)
-    return OSError(number, text, path)
+    return OSError(number, os.strerror(number), path)

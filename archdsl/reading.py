@@ -13,12 +13,15 @@ class NoRegularFile(OSError):
     """A pipe, a device, a socket, or a file of the system that waits for something."""
 
 
+class NoFileName(OSError):
+    """A name with a NUL in it, which ends names for the system."""
+
+
 def read_regular(path: os.PathLike[str] | str, most_bytes: int) -> bytes:
     """Return what a regular file holds; if that is more than `most_bytes`, one byte more.
 
     Raises:
         OSError: it can't be read, or is no regular file.
-        ValueError: the name has a NUL in it.
     """
     descriptor = open_regular(path)
     try:
@@ -39,8 +42,9 @@ def open_regular(path: os.PathLike[str] | str) -> int:
 
     Raises:
         OSError: it can't be opened, or is no regular file.
-        ValueError: the name has a NUL in it.
     """
+    if "\0" in str(path):
+        raise NoFileName(errno.EINVAL, "can't be a file name", str(path))
     _require_regular(os.stat(path).st_mode, path)  # to open a device may do something
     # not to wait for a pipe that has taken its place
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -66,6 +70,8 @@ def _no_regular_file(path: os.PathLike[str] | str) -> NoRegularFile:
 
 def reason_of(error: OSError) -> str:
     """Say why a file can't be read, as a sentence goes on after its name."""
+    if isinstance(error, NoFileName):
+        return "can't be a file name"
     if isinstance(error, NoRegularFile):
         return "is no regular file"
     reasons = {

@@ -249,8 +249,6 @@ class Reader:
             data = read_regular(path, most)
         except OSError as error:
             raise refuse(reason_of(error), _hint(error, shown)) from None
-        except ValueError:  # a NUL in the name
-            raise refuse("can't be a file name") from None
         if len(data) > most:
             asks = f"{printable(shown)} has more than {most:,} bytes"
             raise ArchError(self.limits.over("file_bytes", asks, span, needed=len(data)))

@@ -259,8 +259,8 @@ def test_doubled_edges_are_refused(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
-    assert refusal(tmp_path / "missing.json") == "can't be read: No such file or directory"
-    assert refusal(tmp_path) == "can't be read: Is a directory"
+    assert refusal(tmp_path / "missing.json") == "does not exist"
+    assert refusal(tmp_path) == "is a folder"
     assert refusal(tmp_path / "pipe") == "is no regular file"
 
 

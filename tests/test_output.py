@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,19 @@ def test_a_folder_that_is_missing_is_reported_by_the_name_that_was_given(tmp_pat
         write_whole(tmp_path / "none" / "net.svg", b"")
 
     assert caught.value.filename == str(tmp_path / "none" / "net.svg")
+
+
+def test_an_empty_name_and_a_socket_are_refused_as_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        with pytest.raises(OSError, match="No such device or address: 'socket'"):
+            write_whole("socket", b"")
+    with pytest.raises(OSError, match="nobody reads this pipe: 'pipe'"):
+        write_whole("pipe", b"")
+    with pytest.raises(FileNotFoundError):
+        write_whole("", b"")
+    assert sorted(os.listdir()) == ["pipe", "socket"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archdsl.reading import NoRegularFile, read_regular
+from archdsl.reading import NoRegularFile, read_regular, reason_of
 
 
 def test_as_much_as_is_asked_and_one_byte_more(tmp_path: Path) -> None:
@@ -20,6 +20,13 @@ def test_as_much_as_is_asked_and_one_byte_more(tmp_path: Path) -> None:
     assert read_regular(str(path), 9) == b"0123456789"
     assert read_regular(path, 4) == b"01234"
     assert read_regular(path, 2**40) == b"0123456789"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\0"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(OSError, match="can't be a file name") as caught:
+        read_regular(name, 100)
+    assert reason_of(caught.value) == "can't be a file name"
 
 
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:

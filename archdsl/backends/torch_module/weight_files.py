@@ -88,8 +88,6 @@ def read_file(path: str, weights: int) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # whatever libraries make of a damaged file
-        if isinstance(error, ValueError) and "\0" in path:
-            raise wrong_weights(path, "can't be a file name") from None
         said = printable(" ".join(str(error).split()) or type(error).__name__, 120)
         raise wrong_weights(path, f"is damaged, or no file of weights: {said}") from None
 
