@@ -14,7 +14,7 @@ from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import declare, open_scope, register, single
 from archdsl.elaborate.naming import Entry, Flow, Turns
 from archdsl.elaborate.own_tensors import own_tensor
-from archdsl.elaborate.tracing import follow_let, follow_loop
+from archdsl.elaborate.tracing import follow_choice, follow_let, follow_loop
 from archdsl.elaborate.values import SPOILED, ValueProblem, integer, sequence, truth
 from archdsl.elaborate.world import World
 from archdsl.syntax import ast
@@ -147,6 +147,9 @@ class Elaborator:
 
     def if_else(self, statement: ast.If, frame: Frame) -> Work:
         chosen = statement.otherwise
+        choice = None
+        if self.world.trace is not None:
+            choice = follow_choice(self.world.trace, statement, frame)
         for condition, body in statement.cases:
             try:
                 if truth(evaluate(condition, frame, frame.most), "the condition"):
@@ -158,6 +161,8 @@ class Elaborator:
             inner = frame.turn()
             yield chosen, inner
             frame.after(inner)
+            if choice is not None:
+                choice.end = self.recorder.nodes
 
     def branch(self, statement: ast.Branch, frame: Frame) -> Work:
         if frame.branches is None:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from archdsl.diagnostics import Span
+from archdsl.elaborate.errors import Problem, Spoiled
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.values import SPOILED, Tensors, Value
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import MOST_ITEMS, Trace, bare, formula_of, marks, parameter
+from archdsl.layers.traced import MOST_ITEMS, Choice, Trace, bare, formula_of, marks, parameter
 from archdsl.syntax import ast
 
 
@@ -126,3 +127,74 @@ def follow_loop(trace: Trace, statement: ast.Repeat | ast.For, turns: int, frame
     number = frame.inside.number if frame.inside else 0
     of_statement = trace.loops.setdefault(number, {}).setdefault(statement.span.start, {})
     of_statement[turns, formula_of(count)] = None
+
+
+def follow_choice(trace: Trace, statement: ast.If, frame: Frame) -> Choice | None:
+    """Remember an `if` without an `else` before it is decided, and what its condition says."""
+    if len(statement.cases) != 1 or statement.otherwise is not None or frame.inside is None:
+        return None
+    condition = _Condition(frame)
+    try:
+        condition.write(statement.cases[0][0])
+    except (_NotWritten, Problem, Spoiled):
+        condition.parts = []
+    where, nodes = (statement.span.source.path, statement.span.start), frame.recorder.nodes
+    choice = Choice(where, nodes, nodes, tuple(condition.parts), tuple(condition.numbers))
+    trace.choices.setdefault(frame.inside.number, []).append(choice)
+    return choice
+
+
+OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+SAME = {sign: sign for sign in OPPOSITE}
+
+
+class _NotWritten(Exception):
+    """A condition asks for something else than numbers."""
+
+
+class _Condition:
+    """A condition as Python says it, around its numbers."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.parts = [""]
+        self.numbers: list[tuple[str, Any]] = []
+
+    def write(self, node: ast.Expression, within: str = "") -> None:
+        """Add what an expression says that stands within `and`, `or` or `not`."""
+        if isinstance(node, ast.Logical):
+            bracketed = within not in ("", node.operator)
+            self.parts[-1] += "(" * bracketed
+            for at, operand in enumerate(node.operands):
+                self.parts[-1] += f" {node.operator} " * (at > 0)
+                self.write(operand, node.operator)
+            self.parts[-1] += ")" * bracketed
+        elif isinstance(node, ast.Unary) and node.operator == "not":
+            inner = node.operand
+            if isinstance(inner, ast.Comparison) and len(inner.rest) == 1:
+                self.compare(inner, OPPOSITE)
+            else:
+                self.parts[-1] += "not "
+                self.write(inner, "not")
+        elif isinstance(node, ast.Comparison):
+            self.parts[-1] += "(" * (within == "not")
+            self.compare(node, SAME)
+            self.parts[-1] += ")" * (within == "not")
+        else:
+            raise _NotWritten
+
+    def compare(self, node: ast.Comparison, signs: Mapping[str, str]) -> None:
+        self.number(node.first)
+        for sign, operand in node.rest:
+            if sign not in signs:
+                raise _NotWritten
+            self.parts[-1] += f" {signs[sign]} "
+            self.number(operand)
+
+    def number(self, node: ast.Expression) -> None:
+        value = evaluate(node, self.frame, self.frame.most)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _NotWritten
+        name = node.name if isinstance(node, ast.Name) else "size"
+        self.numbers.append((name, value))
+        self.parts.append("")

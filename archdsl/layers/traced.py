@@ -225,6 +225,25 @@ _define_alone("round", round, exact=False)
 
 
 @dataclass(eq=False, slots=True)
+class Choice:
+    """An `if` without an `else`, as it was decided in the use of a block.
+
+    Attributes:
+        where: what tells the statement from others, in all uses.
+        first, end: the nodes that it made are numbered from `first` up to `end`: none if it is the
+            same number.
+        parts: what its condition is in Python, around its numbers; none where that can't be said.
+        numbers: those, each with what it is called.
+    """
+
+    where: tuple[str, int]
+    first: int
+    end: int
+    parts: tuple[str, ...]
+    numbers: tuple[tuple[str, Any], ...]
+
+
+@dataclass(eq=False, slots=True)
 class Trace:
     """How the numbers of a network came about.
 
@@ -234,6 +253,7 @@ class Trace:
         definitions: what each atom stands for, as the scope around its own sees it.
         flags: what arguments are that are no numbers, for each node by its place: atoms.
         loops: for each scope its loops, by the place of each: how many turns, with their formula.
+        choices: for each use of a block the conditions that were decided in it.
         lets: what the spec calls a number that no formula says.
         names: what each group can see by a name: what that stands for around it.
         equal: for each scope sizes that must be equal there, since something is merged.
@@ -244,6 +264,7 @@ class Trace:
     definitions: dict[str, Any] = field(default_factory=dict)
     flags: dict[int, Mapping[str, Formula]] = field(default_factory=dict)
     loops: dict[int, dict[int, dict[tuple[int, Any], None]]] = field(default_factory=dict)
+    choices: dict[int, list[Choice]] = field(default_factory=dict)
     lets: dict[Any, str] = field(default_factory=dict)
     names: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     equal: dict[int, dict[tuple[Any, Any], None]] = field(default_factory=dict)

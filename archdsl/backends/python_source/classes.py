@@ -21,6 +21,7 @@ from archdsl.backends.python_source.makers import (
     tensor_maker,
 )
 from archdsl.backends.python_source.names import positional, variable
+from archdsl.backends.python_source.options import join
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.parameters import resolve
 from archdsl.backends.python_source.sharing import Alike, share
@@ -102,7 +103,8 @@ def group(
         for shaped in level:
             use, key = builder.use(shaped)
             same.setdefault(key, []).append(use)
-        alike = [_alike(checked, uses, outputs) for uses in same.values()]
+        joined = join([*same.values()], sights)
+        alike = [_alike(checked, uses, outputs) for uses in joined]
         for variants in share(alike):
             places = [use.shaped.place for each in variants for use in each.uses]
             resolved = resolve(checked, places, numbers(variants), sights)

@@ -38,6 +38,7 @@ class _Texts:
         actions: the expression of each action that is written.
         ranges: for each loop what it counts through and begins to count with, in the constructor.
         kept: the same in the forward pass.
+        conditions: of each option that under which it is there, by its members.
     """
 
     members: Sequence[tuple[Member, str]]
@@ -45,6 +46,7 @@ class _Texts:
     actions: Mapping[int, str]
     ranges: Mapping[int, tuple[str, int]]
     kept: Mapping[int, tuple[str, int]]
+    conditions: Mapping[tuple[str, ...], str]
 
 
 def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -> list[str]:
@@ -111,7 +113,11 @@ def _texts(written: ModuleClass) -> _Texts:
             kept[run.start] = (CHILDREN, 0)
         else:
             kept[run.start] = _range(run, read(count))
-    return _Texts(members, stored, actions, ranges, kept)
+    conditions = {
+        option.members: filled(option.parts, [_given(fill) for _ in option.numbers])
+        for option in use.options
+    }
+    return _Texts(members, stored, actions, ranges, kept, conditions)
 
 
 def _with_growth(member: Member, fill: Iterator[str | None]) -> Iterator[str | None]:
@@ -176,9 +182,19 @@ def _init_body(texts: _Texts, keyed: bool) -> Iterator[str]:
     for member, text in texts.members:
         if member.turn and member.run:
             looped.setdefault(member.run.start, []).append((member.turn, text))
+    optional = {name: members for members in texts.conditions for name in members}
+    before: tuple[str, ...] = ()
     for member, text in texts.members:
+        option = optional.get(member.name, ())
+        if option and option is not before and member.name == option[0]:
+            yield from statement(f"self.{member.name}: nn.Module | None = None", 2)
+            yield from statement(f"if {texts.conditions[option]}:", 2)
+        elif option and option is not before:
+            yield from statement(f"if self.{option[0]} is not None:", 2)
+        before = option
         if member.run is None:
-            yield from statement(_registration(member.name, text, member.maker, keyed), 2)
+            made = _registration(member.name, text, member.maker, keyed)
+            yield from statement(made, 3 if option else 2)
         elif turns := looped.pop(member.run.start, []):
             through, begin = texts.ranges[member.run.start]
             yield from statement(f"for i in {through}:", 2)

@@ -102,6 +102,7 @@ class Explainer:
             or self._arithmetic(column, formulas)
             or self._known(number, column, formulas, not number.from_input)
         )
+        column = _agreed(column)
         if found is None and not varies(column) and not self._follows(formulas):
             return _constant(number, column[0])
         if found is None:
@@ -197,6 +198,14 @@ class Explainer:
             known = Known(name, values, seen, seen, turns=number.turns)
             self.own[key if key not in self.own else (key, name)] = known
         return Explanation((known,), known.name, known.name)
+
+
+def _agreed(column: Column) -> Column:
+    """Let a number on which nothing depends be that of the other uses, if they agree."""
+    given = [value for value in column if value is not ANY]
+    if len(given) == len(column) or not given or varies(tuple(given)):
+        return column
+    return (given[0],) * len(column)
 
 
 def _key(value: object, formula: Any) -> object:

@@ -11,6 +11,7 @@ from archdsl.backends.python_source.loops import Run
 from archdsl.backends.python_source.names import unique
 from archdsl.backends.python_source.sketch import Sketch
 from archdsl.backends.python_source.template import substitute
+from archdsl.backends.python_source.uses import Option
 
 TENSOR = "torch.Tensor"
 CHILDREN = "self.children()"
@@ -41,7 +42,8 @@ class Forward:
         if len(sketch.results) != 1 or not sketch.actions or sketch.actions[-1].training_only:
             return ""
         last, (result,) = sketch.actions[-1], sketch.results
-        if any(run.end == len(sketch.actions) for run in self.runs.values()):
+        ends = [run.end for run in self.runs.values()] + [each.end for each in sketch.options]
+        if len(sketch.actions) in ends:
             return ""
         plain = last.outputs == (result,) and not sketch.tensors.readers[result]
         text = self.expression(len(sketch.actions) - 1) if plain and not last.target else ""
@@ -65,10 +67,17 @@ class Forward:
                 declared.add(sketch.name(tensor))
         at = 0
         guarded = False
+        options = {option.first: option for option in sketch.options}
         while at < stop:
             action = sketch.actions[at]
             run = self.runs.get(at)
             end = run.end if run else at + 1
+            if option := options.get(at):
+                if not guarded and sketch.parts_from_before(at):
+                    yield ""
+                yield from self.option(option, depth, typed, declared)
+                at = option.end
+                continue
             if not run and sketch.is_silent(at):
                 at = end
                 continue
@@ -86,6 +95,26 @@ class Forward:
                 if tensor in sketch.notes:
                     yield from statement(f"# {sketch.notes[tensor]}", inner)
             at = end
+
+    def option(
+        self, option: Option, depth: int, typed: set[str], declared: set[str]
+    ) -> Iterator[str]:
+        """Yield the statements of what is done where a member is there."""
+        sketch = self.sketch
+        came, gone = sketch.name(option.reads), sketch.name(option.gives)
+        member = f"self.{option.members[0]}"
+        alone = option.end == option.first + 1
+        declared.add(gone)
+        if alone and came != gone:
+            text = f"{gone} = {came} if {member} is None else {self.expression(option.first)}"
+            yield from statement(text, depth)
+            return
+        if came != gone:
+            yield from statement(f"{gone} = {came}", depth)
+        yield from statement(f"if {member} is not None:", depth)
+        for at in range(option.first, option.end):
+            if not sketch.is_silent(at):
+                yield from self.assignment(at, depth + 1, typed, declared)
 
     def assignment(
         self, at: int, depth: int, typed: set[str], declared: set[str], module: str = ""

@@ -35,7 +35,7 @@ class Number:
     Attributes:
         value: an int, float or bool, or a tuple of them.
         hint: what it would be called as an argument.
-        default: the value for which the text may leave it out.
+        default: the value for which the text may leave it out; ANY says nothing on that.
         from_input: whether it is likely the size of what comes into the class.
         turns: whether it says how often something comes.
         is_size: whether it says how much comes in or goes out.

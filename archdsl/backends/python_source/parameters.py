@@ -45,8 +45,7 @@ def resolve(
     """
     samples = numbers[0]
     columns = [
-        _agreed(tuple(_plain(number.value) for number in column))
-        for column in zip(*numbers, strict=True)
+        tuple(_plain(number.value) for number in column) for column in zip(*numbers, strict=True)
     ]
     uses = [sights.of(place) for place in places]
     known, same = _known(checked, places, uses, [sights.around(place) for place in places])
@@ -75,14 +74,6 @@ def resolve(
 def _plain(value: object) -> object:
     """Write equal values along every axis as one, as layers do, and lists as tuples."""
     return squeeze(tuple(value)) if isinstance(value, tuple | list) else value
-
-
-def _agreed(column: Column) -> Column:
-    """Let a number on which nothing depends be that of the other uses, if they agree."""
-    given = [value for value in column if value is not ANY]
-    if len(given) == len(column) or not given or varies(tuple(given)):
-        return column
-    return (given[0],) * len(column)
 
 
 def _turns(column: Column, loops: Sequence[Mapping[int, list[tuple[int, Any]]]]) -> Sequence[Any]:
@@ -232,7 +223,7 @@ def _default(known: Known, numbers: Sequence[Number], network: bool) -> object:
     """
     if network:
         return next(value.value for value in known.column if isinstance(value, Argument))
-    defaults = [number.default for number in numbers]
+    defaults = [number.default for number in numbers if number.default is not ANY]
     if not defaults or any(differ(defaults[0], default) for default in defaults):
         return NO_DEFAULT
     used = any(not differ(value, defaults[0]) for value in known.column)

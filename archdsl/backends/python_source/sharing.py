@@ -52,7 +52,8 @@ def share(groups: Sequence[Alike]) -> Iterator[list[Folded]]:
     """Yield the variants of each class, in the order in which the uses first come."""
     families: dict[Hashable, list[int]] = {}
     for at, group in enumerate(groups):
-        families.setdefault(group.uses[0].family, []).append(at)
+        if not group.uses[0].options:
+            families.setdefault(group.uses[0].family, []).append(at)
     variants: dict[int, list[Folded]] = {}
     shared: set[int] = set()
     for family in families.values():

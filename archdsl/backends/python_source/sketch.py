@@ -12,7 +12,7 @@ from archdsl.backends.python_source.makers import Maker
 from archdsl.backends.python_source.names import argument, unique, variable
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.template import substitute
-from archdsl.backends.python_source.uses import Action, Use
+from archdsl.backends.python_source.uses import Action, Option, Use
 from archdsl.backends.python_source.variables import (
     FEWEST_ALIKE,
     Tensors,
@@ -36,6 +36,7 @@ class Sketch:
         alone: those of them that are returned by themselves in some mode.
         conditional: those of them that are there in training mode only.
         notes: for each tensor a comment on its shape, or nothing.
+        options: what is done under a condition only.
     """
 
     shaped: Shaped
@@ -46,6 +47,7 @@ class Sketch:
     alone: frozenset[int]
     conditional: frozenset[int]
     notes: Mapping[int, str]
+    options: Sequence[Option] = ()
 
     def name(self, tensor: int) -> str:
         """Return the variable that holds a tensor, or the expression for one that is owned."""
@@ -73,6 +75,8 @@ class Sketch:
         """
         action = self.actions[at]
         if self.is_silent(at) or self.is_long_sum(at):
+            return None
+        if any(option.first <= at < option.end for option in self.options):
             return None
         member = self.shaped.members.get(action.target, "")
         values = self.values(at, "self" if member in made else "")
@@ -152,6 +156,7 @@ def sketch(
         frozenset(_alone(results, outputs) if root else results[: len(results) == 1]),
         frozenset() if root else frozenset(results) & training,
         _shapes(checked, use, outputs) if root else {},
+        use.options,
     )
 
 

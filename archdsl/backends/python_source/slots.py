@@ -74,6 +74,8 @@ def _rows(folded: Folded) -> Iterator[list[Number]]:
             row += use.spoken[at]
         for run in folded.runs.values():
             row.append(Number(run.turns, _count_name(run, members), turns=True))
+        for option in use.options:
+            row += option.numbers
         yield row
 
 

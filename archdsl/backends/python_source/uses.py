@@ -29,6 +29,26 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """Actions that are there under a condition only, one after the other.
+
+    Attributes:
+        first, end: their places.
+        members: what they alone call; the first tells the forward pass whether it is there.
+        reads, gives: the tensor that goes in, and the one that comes out: the same elsewhere.
+        parts, numbers: the condition, and the numbers in it.
+    """
+
+    first: int
+    end: int
+    members: tuple[str, ...]
+    reads: int
+    gives: int
+    parts: tuple[str, ...]
+    numbers: tuple[Number, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A scope that a class is made for, and the numbers that it has there.
 
@@ -36,6 +56,7 @@ class Use:
         makers: by the name of the member, in order.
         spoken: the numbers in the expression of each action.
         tensors: the number of each tensor by its name; of one that comes several times the last.
+        options: what of it is not in all uses of its class.
     """
 
     shaped: Shaped
@@ -43,6 +64,7 @@ class Use:
     actions: tuple[Action, ...]
     spoken: tuple[tuple[Number, ...], ...]
     tensors: Mapping[str, int]
+    options: tuple[Option, ...] = ()
 
     @property
     def family(self) -> Hashable:

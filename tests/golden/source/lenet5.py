@@ -135,6 +135,7 @@ class ConnectedConv2d(nn.Module):
         self.out_channels = len(connections)
         sources = [source for row in connections for source in row]
         targets = [target for target, row in enumerate(connections) for _ in row]
+        # they follow from the arguments, so checkpoints are without them
         self.register_buffer("sources", torch.tensor(sources), persistent=False)
         self.register_buffer("targets", torch.tensor(targets), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(sources), 1, *kernel_size))

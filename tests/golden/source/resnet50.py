@@ -23,18 +23,16 @@ class Resnet50(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.layer1 = nn.Sequential(
-            BottleneckDownsample(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
+            Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
         )
         self.layer2 = nn.Sequential(
-            BottleneckDownsample(256, 128, stride=2),
-            *[Bottleneck(512, 128) for _ in range(3)],
+            Bottleneck(256, 128, stride=2), *[Bottleneck(512, 128) for _ in range(3)]
         )
         self.layer3 = nn.Sequential(
-            BottleneckDownsample(512, 256, stride=2),
-            *[Bottleneck(1024, 256) for _ in range(5)],
+            Bottleneck(512, 256, stride=2), *[Bottleneck(1024, 256) for _ in range(5)]
         )
         self.layer4 = nn.Sequential(
-            BottleneckDownsample(1024, 512, stride=2),
+            Bottleneck(1024, 512, stride=2),
             Bottleneck(2048, 512),
             Bottleneck(2048, 512),
         )
@@ -65,7 +63,7 @@ class Resnet50(nn.Module):
         return x
 
 
-class BottleneckDownsample(nn.Module):
+class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, kernel_size=1, bias=False)
@@ -77,10 +75,14 @@ class BottleneckDownsample(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 4 * width, kernel_size=1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
-        self.downsample = nn.Sequential(
-            nn.Conv2d(in_channels, 4 * width, kernel_size=1, stride=stride, bias=False),
-            nn.BatchNorm2d(4 * width),
-        )
+        self.downsample: nn.Module | None = None
+        if stride != 1 or in_channels != 4 * width:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(
+                    in_channels, 4 * width, kernel_size=1, stride=stride, bias=False
+                ),
+                nn.BatchNorm2d(4 * width),
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out = self.conv1(x)
@@ -92,34 +94,8 @@ class BottleneckDownsample(nn.Module):
         out = self.conv3(out)
         out = self.bn3(out)
 
-        downsample = self.downsample(x)
+        downsample = x if self.downsample is None else self.downsample(x)
 
         x = out + downsample
-        x = self.relu(x)
-        return x
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels: int, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, kernel_size=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, 4 * width, kernel_size=1, bias=False)
-        self.bn3 = nn.BatchNorm2d(4 * width)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = self.conv1(x)
-        out = self.bn1(out)
-        out = self.relu(out)
-        out = self.conv2(out)
-        out = self.bn2(out)
-        out = self.relu(out)
-        out = self.conv3(out)
-        out = self.bn3(out)
-
-        x = out + x
         x = self.relu(x)
         return x
