@@ -110,7 +110,7 @@ class World:
 
     def step(self, span: Span, count: int = 1) -> None:
         """Count steps of work before they are done."""
-        self.steps_left -= count
+        self.steps_left -= int(count)  # a number that knows its formula would begin a long one
         if self.steps_left < 0:
             allowed = self.limits.steps
             raise Problem(
