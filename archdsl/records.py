@@ -27,6 +27,7 @@ else:
                 body["_fields"] = body["__match_args__"] = names
                 body["_names"] = frozenset(names)
                 body["_defaults"] = {each: body[each] for each in names if each in body}
+                body["_last"] = tuple(body["_defaults"].values())
                 body |= {each: part(at, "") for at, each in enumerate(names)}
             body["__slots__"] = ()
             return super().__new__(meta, name, bases, body)
@@ -42,13 +43,19 @@ else:
         _fields = ()
         _names = frozenset()
         _defaults: Mapping[str, object] = {}
+        _last: tuple[object, ...] = ()  # defaults come last, as in a function
 
         def __new__(cls, *values: object, **named: object) -> Record:
-            if named or len(values) != len(cls._fields):
+            if named:
                 if values or named.keys() != cls._names:
                     values = cls._completed(values, named)
                 else:
                     values = map(named.__getitem__, cls._fields)
+            elif lacking := len(cls._fields) - len(values):
+                if not 0 < lacking <= len(cls._last):
+                    values = cls._completed(values, named)
+                else:
+                    values += cls._last[-lacking:]
             return tuple.__new__(cls, values)
 
         @classmethod
