@@ -215,6 +215,8 @@ class Part:
             start, end = self._between(bounds, opening)
             if start <= at < end or (end == at and self.signs[at] in "{;"):
                 return None  # on its line
+            if END.match(self.signs, opening + 1):  # of several lines, and of what closes them
+                self.cut = end = max(end, self._next_line(opening, len(self.signs) - 1) - 1)
         elif self._is_first(at):
             start, end = self._between(bounds, at)[0], at
             opening = max((one for one in self._around(at, brackets) if one >= start), default=-1)
@@ -358,6 +360,8 @@ class Part:
         """Leave out the statement at a place; of one with a body, what stands before the body."""
         start, end = self._between(bounds, at)
         follows = start <= self.cut < at and not self.signs[start : self.cut].strip()
+        # a word alone, before which a `}` was missing, stands in its place
+        follows = follows or (start - 1 in self.added and len(self.signs[start:end].split()) == 1)
         if self._follows_dropped(start, brackets):
             self.is_final = self.is_final or not self.signs[start:end].strip()
             self._blank(start, end)
@@ -375,7 +379,7 @@ class Part:
             head = HEAD.match(self.signs, start, end)
             if head is None or head.end() > at or not (self.signs[end] == "{" or opens):
                 self.is_final = True
-                return Found(Fault.TEXT, at)
+                return None if follows else Found(Fault.TEXT, at)
             start = head.end()
         self.is_final = self.is_final or not (self.signs[start:end].strip() or opens)
         self._blank(start, end)

@@ -168,6 +168,7 @@ def body(*lines: str) -> str:
         (["for i in [1, 2{ ]", "  ReLU", "}", "Tanh)"], [3, 6]),
         (["body: {", "  ReLU", "let", "Tanh"], [5]),
         (["body: {", "  ReLU", ")", "Tanh)"], [5, 6]),
+        (["ReLU)", "body: {", "  ReLU", "not", "Tanh)"], [3, 6, 7]),
         (["if true {", "  ReLU", "else {", "  Tanh", "}"], [3]),
         (["body: {", "  ReLU", "Tanh"], [3]),
         (["body: {", "  ReLU", "Tanh", "Linear(4))"], [3, 6]),
@@ -194,6 +195,18 @@ def test_a_bracket_in_a_list_of_several_lines(wrong: str) -> None:
         text = TABLE[: found.start()] + wrong + TABLE[found.end() :]
         line = text.count("\n", 0, found.start()) + 1
         assert lines_of(found_in(text + body("ReLU)"))) == [line, 8]
+
+
+@pytest.mark.parametrize("wrong", ["not", "=", "x", ""])
+def test_a_list_of_several_lines_that_is_not_closed(wrong: str) -> None:
+    text = TABLE.replace("\n]\n", f"\n{wrong}\n")
+    assert lines_of(found_in(text + body("ReLU)"))) == [1, 8]
+
+
+@pytest.mark.parametrize("wrong", ["not", "=", ","])
+def test_an_item_that_ends_in_something_else_than_a_brace(wrong: str) -> None:
+    text = body("ReLU)", "Tanh")[:-1] + wrong
+    assert lines_of(found_in(f"{text}\n\n{body('ReLU)')}")) == [1, 3, 9]
 
 
 def test_a_line_that_is_set_in_behind_an_item() -> None:
