@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from archdsl.diagnostics import Diagnostic, Span
 from archdsl.graph import Graph
 from archdsl.layers.base import squeeze
-from archdsl.layers.registry import is_own
+from archdsl.layers.homes import is_own
 
 LEAST = 3  # arguments in order: torch takes what comes in, what goes out, and the kernel
 

@@ -69,8 +69,8 @@ class Activation(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                f"nn.{type(self).__name__}",
-                keywords=self.given(),
+                f"nn.{self.torch_name()}",
+                keywords=self.for_torch(),
                 overwritable=self.overwritable,
                 overwrites=self.overwrites,
             ),
@@ -271,7 +271,7 @@ class ScaledTanh(Activation):
 
     def infer(self, inputs: Shapes) -> Facts:
         module = TorchModule(
-            "ScaledTanh", keywords=self.given(), source=SCALED_TANH, overwritable=True
+            "ScaledTanh", keywords=self.for_torch(), source=SCALED_TANH, overwritable=True
         )
         return replace(super().infer(inputs), torch=module)
 
@@ -369,7 +369,7 @@ class GLU(Layer):
         output = (*shape[:axis], size // 2, *shape[axis + 1 :])
         return Facts(
             output=output,
-            torch=TorchModule("nn.GLU", keywords=self.given(), overwritable=True),
+            torch=TorchModule("nn.GLU", keywords=self.for_torch(), overwritable=True),
             other={"activation": 4 * numel(output)},
             # along other axes than the channels an output reads two places that lie apart
             windows=POINTWISE if axis == 0 else GLOBAL,
@@ -390,7 +390,7 @@ class AlongAxis(Layer):
         axis = sample_axis(self.dim, len(shape))
         return Facts(
             output=shape,
-            torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            torch=TorchModule(f"nn.{self.torch_name()}", keywords=self.for_torch()),
             other={"activation": self.operations * numel(shape)},
             windows=POINTWISE if axis == 0 else GLOBAL,
         )

@@ -51,7 +51,7 @@ class AdaptivePool(Layer):
         return Facts(
             output=(channels, *places),
             torch=TorchModule(
-                f"nn.{type(self).__name__}",
+                f"nn.{self.torch_name()}",
                 (self.output_size if kept else squeeze(self.output_size),),
                 overwritable=True,
             ),

@@ -340,7 +340,7 @@ class MultiheadAttention(Layer):
         return TorchModule(
             "nn.MultiheadAttention",
             (features, self.num_heads),
-            self.given("num_heads") | widths | {"batch_first": True},
+            self.for_torch("num_heads") | widths | {"batch_first": True},
             # without this it would average and return the weights, for which no fused kernel runs
             call=f"{{module}}({query}, {memory}, {last}, need_weights=False)[0]",
             overwritable=True,
@@ -431,7 +431,7 @@ class ShiftedWindowAttention(Layer):
 
     def module(self, channels: Size) -> TorchModule:
         """Return the module, whose text stands above since torch has none."""
-        given = self.given("window_size", "shift_size", "num_heads")
+        given = self.for_torch("window_size", "shift_size", "num_heads")
         sizes = (list(self.window_size), list(self.shift_size))
         return TorchModule(
             "ShiftedWindowAttention",

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from math import prod
 from types import MappingProxyType
 from typing import ClassVar, Literal, Self, dataclass_transform
@@ -17,6 +18,7 @@ from typing import ClassVar, Literal, Self, dataclass_transform
 from archdsl.layers.fields import ArgumentErrors as ArgumentErrors
 from archdsl.layers.fields import Field, fields_of
 from archdsl.layers.fields import Kind as Kind
+from archdsl.layers.homes import is_own
 from archdsl.layers.sizes import Formula, Size
 from archdsl.records import Record
 
@@ -335,18 +337,47 @@ class Layer(ABC):
         """
         return ""
 
-    def given(self, *but: str) -> dict[str, object]:
-        """Return the arguments that differ from their defaults, less those named.
+    def given(self) -> dict[str, object]:
+        """Return the arguments that differ from their defaults.
 
         Values that are equal along every axis are given as one: `kernel_size=3`.
         """
-        fields = type(self).model_fields
-        values = {name: getattr(self, name) for name in fields if name not in but}
+        return self._but_defaults(type(self))
+
+    def for_torch(self, *but: str) -> dict[str, object]:
+        """Return the arguments to tell a class of torch, less those named.
+
+        They are those that differ from its defaults, which a layer of this package has as well; one
+        that a user derived from it may have others. Of a class that isn't known they are all.
+        """
+        origin = self.origin()
+        given = self._but_defaults(origin) if origin else vars(self)
+        return {name: squeeze(value) for name, value in given.items() if name not in but}
+
+    def _but_defaults(self, kind: type[Layer]) -> dict[str, object]:
         return {
             name: squeeze(value)
-            for name, value in values.items()
-            if fields[name].is_required() or value != fields[name].default
+            for name, field in kind.model_fields.items()
+            if (value := getattr(self, name)) != field.default or field.is_required()
         }
+
+    @classmethod
+    def origin(cls) -> type[Layer] | None:
+        """Return the layer of this package that it is or is derived from, or else None."""
+        return _origin(cls)
+
+    @classmethod
+    def torch_name(cls) -> str:
+        """Return what torch calls it, whose names the layers of this package have."""
+        return (cls.origin() or cls).__name__
+
+
+@cache
+def _origin(kind: type[Layer]) -> type[Layer] | None:
+    """Find it among the base classes; those that only share code declare no examples."""
+    return next(
+        (base for base in kind.__mro__ if "examples" in vars(base) and not is_own(base)), None
+    )
 
 
 def construct(kind: type[Layer], arguments: Mapping[str, object]) -> Layer:

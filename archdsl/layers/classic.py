@@ -147,7 +147,7 @@ class Subsampling(Layer):
         return Facts(
             output=output,
             torch=TorchModule(
-                "Subsampling", (channels,), self.given(), SUBSAMPLING_SOURCE, overwritable=True
+                "Subsampling", (channels,), self.for_torch(), SUBSAMPLING_SOURCE, overwritable=True
             ),
             params={"weight": (channels,), "bias": (channels,)},
             # n - 1 additions and one multiplication for each window of n
@@ -198,7 +198,7 @@ class RBF(Layer):
             torch=TorchModule(
                 "RBF",
                 (features, self.out_features),
-                self.given("out_features") | ({"codes": codes} if codes else {}),
+                self.for_torch("out_features") | ({"codes": codes} if codes else {}),
                 RBF_SOURCE,
                 overwritable=True,
             ),
@@ -269,7 +269,7 @@ class ZeroPadShortcut(Layer):
             torch=TorchModule(
                 "ZeroPadShortcut",
                 (channels, self.out_channels),
-                self.given("out_channels"),
+                self.for_torch("out_channels"),
                 SHORTCUT_SOURCE,
                 overwritable=missing != 0,
             ),

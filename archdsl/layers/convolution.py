@@ -237,7 +237,7 @@ class Convolution(Padded):
             name, source = f"Conv{self.axes}dSame", SAME_SOURCE.format(axes=self.axes)
             but.append("padding")
         sizes = (channels, self.out_channels)
-        return TorchModule(name, sizes, self.given(*but), source, overwritable=True)
+        return TorchModule(name, sizes, self.for_torch(*but), source, overwritable=True)
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
         """Look up what circular padding repeats, in torch.export."""
@@ -255,7 +255,7 @@ class Convolution(Padded):
             needed = f"({size} + {stride} - 1) // {stride} * {stride} - {stride}"
             total = f"max({needed} + {extent(kernel, dilation)} - {size}, 0)"
             sides.append((f"{total} // 2", f"{total} - {total} // 2"))
-        given = self.given("out_channels", "padding", "padding_mode")
+        given = self.for_torch("out_channels", "padding", "padding_mode")
         return TorchModule(
             f"nn.Conv{self.axes}d",
             (inputs[0][0], self.out_channels),
@@ -375,7 +375,7 @@ class Conv2d(Convolution):
             f"{maps} x ({kernel} x {seen}{' + 1' if self.bias else ''})"
             for seen, maps in sorted(Counter(map(len, rows)).items())
         ]
-        arguments = self.given("out_channels", "connections")
+        arguments = self.for_torch("out_channels", "connections")
         return Facts(
             output=dense.output,
             torch=TorchModule(

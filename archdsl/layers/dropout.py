@@ -55,7 +55,7 @@ class AnyDropout(Layer):
     def infer(self, inputs: Shapes) -> Facts:
         return Facts(
             output=single(inputs),
-            torch=TorchModule(f"nn.{type(self).__name__}", keywords=self.given()),
+            torch=TorchModule(f"nn.{self.torch_name()}", keywords=self.for_torch()),
             apart=True,
         )
 

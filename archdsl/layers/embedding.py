@@ -60,7 +60,7 @@ class LookUp(Layer):
     def module(self, name: str) -> TorchModule:
         """Return the torch module of that name."""
         sizes = (self.num_embeddings, self.embedding_dim)
-        given = self.given("num_embeddings", "embedding_dim")
+        given = self.for_torch("num_embeddings", "embedding_dim")
         return TorchModule(name, sizes, given, overwritable=True)
 
 

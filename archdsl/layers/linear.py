@@ -68,7 +68,7 @@ class Linear(Layer):
             torch=TorchModule(
                 "nn.Linear",
                 (features, self.out_features),
-                self.given("out_features"),
+                self.for_torch("out_features"),
                 overwritable=True,
             ),
             params={"weight": (self.out_features, features)}
@@ -121,7 +121,7 @@ class Bilinear(Layer):
             torch=TorchModule(
                 "nn.Bilinear",
                 (first, second, self.out_features),
-                self.given("out_features"),
+                self.for_torch("out_features"),
                 overwritable=True,
             ),
             params={"weight": (self.out_features, first, second)}

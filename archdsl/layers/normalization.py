@@ -94,7 +94,7 @@ class BatchNorm(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                f"nn.{type(self).__name__}", (shape[0],), self.given(), overwritable=True
+                f"nn.{self.torch_name()}", (shape[0],), self.for_torch(), overwritable=True
             ),
             params=params,
             buffers=running(shape[0]) if self.track_running_stats else {},
@@ -167,7 +167,7 @@ class InstanceNorm(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                f"nn.{type(self).__name__}", (shape[0],), self.given(), overwritable=True
+                f"nn.{self.torch_name()}", (shape[0],), self.for_torch(), overwritable=True
             ),
             params=params,
             buffers=running(shape[0]) if self.track_running_stats else {},
@@ -230,7 +230,7 @@ class GroupNorm(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                "nn.GroupNorm", (groups, channels), self.given("num_groups"), overwritable=True
+                "nn.GroupNorm", (groups, channels), self.for_torch("num_groups"), overwritable=True
             ),
             params=params,
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
@@ -275,7 +275,7 @@ class LayerNorm(Layer):
             torch=TorchModule(
                 "nn.LayerNorm",
                 (sizes if len(sizes) > 1 else sizes[0],),
-                self.given("axes"),
+                self.for_torch("axes"),
                 overwritable=True,
             ),
             params=params,
@@ -305,7 +305,7 @@ class LayerNorm2d(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                "LayerNorm2d", (shape[0],), self.given(), LAYER_NORM_2D, overwritable=True
+                "LayerNorm2d", (shape[0],), self.for_torch(), LAYER_NORM_2D, overwritable=True
             ),
             params=params,
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
@@ -340,7 +340,7 @@ class RMSNorm(Layer):
             torch=TorchModule(
                 "nn.RMSNorm",
                 (sizes if len(sizes) > 1 else sizes[0],),
-                self.given("axes"),
+                self.for_torch("axes"),
                 overwritable=True,
             ),
             params=params,
@@ -374,7 +374,7 @@ class LocalResponseNorm(Layer):
         return Facts(
             output=shape,
             torch=TorchModule(
-                "nn.LocalResponseNorm", (self.size,), self.given("size"), overwritable=True
+                "nn.LocalResponseNorm", (self.size,), self.for_torch("size"), overwritable=True
             ),
             other={"normalization": (self.size + 5) * numel(shape)},
             # squares with a margin of channels, their scaled sum, and its power

@@ -11,7 +11,7 @@ from reprlib import repr as short
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from archdsl.layers.base import Facts, Layer, LayerError, TorchFunction, TorchModule, Window
-from archdsl.layers.registry import is_own
+from archdsl.layers.homes import is_own
 from archdsl.layers.sizes import Formula, FormulaError
 
 Given = ParamSpec("Given")

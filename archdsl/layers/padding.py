@@ -67,9 +67,9 @@ class Pad(Layer):
         return Facts(
             output=(channels, *sizes),
             torch=TorchModule(
-                f"nn.{type(self).__name__}",
+                f"nn.{self.torch_name()}",
                 (squeeze(self.padding),),
-                self.given("padding"),
+                self.for_torch("padding"),
                 overwritable=True,
             ),
             windows=tuple(windows),

@@ -128,9 +128,9 @@ class WindowedPool(Padded):
 
     def module(self, same: bool) -> TorchModule:
         """Return the torch module, which is a class of ours for `padding = "same"`."""
-        name = type(self).__name__
+        name = self.torch_name()
         if not same:
-            return TorchModule(f"nn.{name}", keywords=self.given(), overwritable=True)
+            return TorchModule(f"nn.{name}", keywords=self.for_torch(), overwritable=True)
         dilated = "dilation" in type(self).model_fields
         source = SAME_SOURCE.format(
             name=name,
@@ -142,7 +142,7 @@ class WindowedPool(Padded):
             pooled=indent(self.same, 8 * " "),
         )
         return TorchModule(
-            f"{name}Same", keywords=self.given("padding"), source=source, overwritable=True
+            f"{name}Same", keywords=self.for_torch("padding"), source=source, overwritable=True
         )
 
     def without(self, *arguments: str) -> TorchModule:

@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
 from archdsl.layers.base import Layer
-
-PACKAGE = "archdsl.layers"
-WITHOUT_LAYERS = {
-    "__init__",
-    "arguments",
-    "base",
-    "fields",
-    "own",
-    "registry",
-    "signature",
-    "sizes",
-}
-
-
-@cache
-def _homes() -> Mapping[str, str]:
-    """Return the module of each class of this package, by name.
-
-    Importing all families takes longer than counting a network, so the names are taken from the
-    sources, and a family is imported when one of its layers is first used.
-    """
-    found: dict[str, str] = {}
-    folder = os.path.dirname(__file__)
-    for file in sorted(os.listdir(folder)):
-        module, ending = os.path.splitext(file)
-        if ending != ".py" or module in WITHOUT_LAYERS:
-            continue
-        with open(os.path.join(folder, file), "rb") as family:
-            text = family.read().decode()
-        for name in re.findall(r"^class ([A-Za-z]\w*)\(", text, re.MULTILINE):
-            found[name] = f"{PACKAGE}.{module}"
-    return found
-
-
-def is_own(kind: type[Layer]) -> bool:
-    """Tell whether a layer is a user's own, and not one of this package."""
-    return _homes().get(kind.__name__) != kind.__module__
+from archdsl.layers.homes import homes
 
 
 class Registry(Mapping[str, type[Layer]]):
@@ -60,7 +22,7 @@ class Registry(Mapping[str, type[Layer]]):
         return _built_in(name)
 
     def __iter__(self) -> Iterator[str]:
-        for name in sorted({*_homes(), *self.own}):
+        for name in sorted({*homes(), *self.own}):
             if name in self:
                 yield name
 
@@ -84,7 +46,7 @@ def _built_in(name: str) -> type[Layer]:
 
     Every such layer declares examples; classes that only share code between layers have none.
     """
-    kind = getattr(import_module(_homes()[name]), name, None)
+    kind = getattr(import_module(homes()[name]), name, None)
     if isinstance(kind, type) and issubclass(kind, Layer) and _is_stage(kind):
         return kind
     raise KeyError(name)

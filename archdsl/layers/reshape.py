@@ -182,7 +182,7 @@ class Flatten(Layer):
             raise LayerError(f"has start_dim = {self.start_dim} after end_dim = {self.end_dim}")
         output = (*shape[:start], numel(shape[start : end + 1]), *shape[end + 1 :])
         dims = f"{self.start_dim}" + (f", {self.end_dim}" if self.end_dim != -1 else "")
-        module = TorchModule("nn.Flatten", keywords=self.given())
+        module = TorchModule("nn.Flatten", keywords=self.for_torch())
         return reshaped(
             TorchFunction(f"torch.flatten({{0}}, {dims})", module=module), shape, output
         )

@@ -333,7 +333,7 @@ class Upsample(Interpolation):
     )
 
     def infer(self, inputs: Shapes) -> Facts:
-        module = TorchModule("nn.Upsample", keywords=self.given(), overwritable=True)
+        module = TorchModule("nn.Upsample", keywords=self.for_torch(), overwritable=True)
         return self.interpolate(inputs, module)
 
 
@@ -354,7 +354,7 @@ class Interpolate(Interpolation):
     def infer(self, inputs: Shapes) -> Facts:
         if self.antialias and self.mode not in ("bilinear", "bicubic"):
             raise LayerError('takes antialias with mode = "bilinear" or "bicubic" only')
-        given = [f"{name}={text(value)}" for name, value in self.given("size").items()]
+        given = [f"{name}={text(value)}" for name, value in self.for_torch("size").items()]
         sizes, free = self.size_argument(single(inputs))
         listed = ", ".join(sizes + given)
         function = TorchFunction(f"F.interpolate({{0}}, {listed})", free, overwritable=True)
@@ -396,7 +396,7 @@ class UpsamplingNearest2d(Resizing):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = unpack(inputs, "channels height width")
-        module = TorchModule("nn.UpsamplingNearest2d", keywords=self.given(), overwritable=True)
+        module = TorchModule("nn.UpsamplingNearest2d", keywords=self.for_torch(), overwritable=True)
         return self.resize(shape, Resampling("nearest"), module)
 
 
@@ -407,7 +407,9 @@ class UpsamplingBilinear2d(Resizing):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = unpack(inputs, "channels height width")
-        module = TorchModule("nn.UpsamplingBilinear2d", keywords=self.given(), overwritable=True)
+        module = TorchModule(
+            "nn.UpsamplingBilinear2d", keywords=self.for_torch(), overwritable=True
+        )
         return self.resize(shape, Resampling("bilinear", align_corners=True), module)
 
 

@@ -69,7 +69,7 @@ class TransposedConvolution(Layer):
             torch=TorchModule(
                 f"nn.ConvTranspose{self.axes}d",
                 (channels, self.out_channels),
-                self.given("out_channels"),
+                self.for_torch("out_channels"),
                 overwritable=True,
             ),
             params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),

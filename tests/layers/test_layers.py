@@ -271,6 +271,24 @@ def test_options_agree_with_torch(kind: type[Layer]) -> None:
     assert not wrong, "\n".join([f"{len(wrong)} differ", *wrong[:5]])
 
 
+@every_layer
+def test_a_layer_that_is_derived_with_another_default_is_the_same_in_torch(
+    kind: type[Layer],
+) -> None:
+    example = kind.examples[0]
+    for name, field in kind.model_fields.items():
+        for sample in [s for m in field.metadata if isinstance(m, Kind) for s in m.samples]:
+            rest = {given: value for given, value in example.arguments.items() if given != name}
+            try:
+                expected = inferred(kind, {**rest, name: sample}, example.inputs).torch
+            except (ArgumentErrors, LayerError):
+                continue
+            body = {name: field.check(sample), "examples": (), "__module__": "of_a_user"}
+            derived = type(f"Own{kind.__name__}", (kind,), body)
+
+            assert inferred(derived, rest, example.inputs).torch == expected
+
+
 def options(
     kind: type[Layer], example: Example, generator: random.Random
 ) -> Iterator[dict[str, object]]:

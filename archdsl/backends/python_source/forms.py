@@ -23,7 +23,7 @@ from archdsl.backends.python_source.names import (
 from archdsl.backends.python_source.tree import Place, Step, label_of
 from archdsl.graph import Node
 from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
-from archdsl.layers.registry import is_own
+from archdsl.layers.homes import is_own
 
 DEFAULT_CALL = "{module}({inputs})"
 DEEPEST_INLINE = 2  # lists within lists that are written where they stand

@@ -246,8 +246,12 @@ def is_number(value: object) -> bool:
 
 @lru_cache
 def _optional_fields(kind: type[Layer]) -> dict[str, object]:
-    """Return the arguments of a layer that may be left out, with the numbers they then are."""
-    fields = kind.model_fields.items()
+    """Return the arguments of a layer that may be left out, with the numbers they then are.
+
+    What the class behind a user's own layer takes for what is left out, nobody knows.
+    """
+    origin = kind.origin()
+    fields = origin.model_fields.items() if origin else ()
     defaults = {name: squeeze(field.default) for name, field in fields if not field.is_required()}
     return {name: default for name, default in defaults.items() if is_number(default)}
 

@@ -8,7 +8,10 @@ import pytest
 from compiled import verified
 
 from archdsl.graph import CheckedGraph
+from archdsl.layers.arguments import Flag, Number
 from archdsl.layers.base import Facts, Layer, Shapes, TorchModule, single
+from archdsl.layers.convolution import Conv2d
+from archdsl.layers.normalization import BatchNorm2d
 from archdsl.pipeline import Spec
 
 SOURCE = '''\
@@ -87,3 +90,48 @@ def test_a_class_of_a_package_is_imported(tmp_path: Path, monkeypatch: pytest.Mo
         "\nimport own_package.modules\nimport torch\nfrom torch import nn\n" in source
     )
     assert "self.a = own_package.modules.Doubled(3)" in source
+
+
+class Leaky(Layer):
+    """A LeakyReLU with another default than torch's."""
+
+    negative_slope: Number = 0.2
+
+    def infer(self, inputs: Shapes) -> Facts:
+        given = {"negative_slope": self.negative_slope}
+        return Facts(single(inputs), TorchModule("nn.LeakyReLU", keywords=given))
+
+
+class Conv3x3(Conv2d):
+    """A convolution with other defaults than torch's."""
+
+    kernel_size: tuple[int, ...] = (3, 3)
+    padding: tuple[int, ...] = (1, 1)
+    bias: Flag = False
+
+
+class SmallNorm(BatchNorm2d):
+    """Batch normalization with another default than torch's."""
+
+    eps: Number = 0.001
+
+
+def test_defaults_of_a_user_are_told_to_torch(tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text("""network net { input image: [3, 8, 8]
+      Conv3x3(4) -> SmallNorm -> Leaky -> B(0.2) -> B(0.3) -> Conv3x3(4, bias = true) -> Leaky(0.01)
+    }
+    block B(slope) { SmallNorm(eps = 0.00001) -> Leaky(slope) }""")
+    own: dict[str, type[Layer]] = {"Conv3x3": Conv3x3, "SmallNorm": SmallNorm, "Leaky": Leaky}
+    source, found = verified(Spec(str(path), layers=own).graph())
+
+    assert found.agrees
+    for call in (
+        "nn.Conv2d(3, 4, kernel_size=3, padding=1, bias=False)",
+        "nn.Conv2d(4, 4, kernel_size=3, padding=1)",
+        "nn.BatchNorm2d(4, eps=0.001)",
+        "nn.BatchNorm2d(4),",
+        "nn.LeakyReLU(negative_slope=0.2)",
+        "nn.LeakyReLU(negative_slope=0.01)",
+    ):
+        assert call in source, source
