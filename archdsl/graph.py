@@ -15,13 +15,14 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from archdsl.diagnostics import Diagnostic, Span, Use
 from archdsl.layers.base import Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size
 from archdsl.layers.tensor import OwnTensor
 from archdsl.layers.traced import Trace
+from archdsl.records import Record
 
 NOTHING: Mapping[str, object] = {}  # in the place of many empty ones; nobody fills it
 
@@ -140,7 +141,7 @@ class Output:
         return f"<Output {self.name} of {self.node}>"
 
 
-class Arrays(NamedTuple):
+class Arrays(Record):
     """What there is to know of nodes by their number, less what they are called.
 
     Most analyses need no more, and a node takes far less time so. Layers, and facts, that are

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-
 from archdsl.diagnostics import Diagnostic, Span, Use
+from archdsl.records import Record
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Record):
     """How much a spec may ask for. Each is counted before the work is done, never by a clock.
 
     Attributes:
@@ -48,11 +46,11 @@ class Limits:
         """
         for name, value in changes.items():
             if name not in CEILINGS:
-                known = ", ".join(field.name for field in fields(self))
+                known = ", ".join(self._fields)
                 raise ValueError(f"there is no limit called `{name}`: there are {known}")
             if not 1 <= value <= CEILINGS[name]:
                 raise ValueError(f"the limit `{name}` can be set from 1 to {CEILINGS[name]:,}")
-        return replace(self, **changes)
+        return self._replace(**changes)
 
     def over(
         self,

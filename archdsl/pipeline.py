@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from archdsl.check import check
 from archdsl.diagnostics import ArchError, Diagnostic, Source
@@ -31,6 +30,7 @@ from archdsl.layers.registry import Registry
 from archdsl.layers.sizes import Size
 from archdsl.layers.traced import Trace
 from archdsl.limits import Limits, OverLimit
+from archdsl.records import Record
 from archdsl.sources import Reader, locate, shipped_item
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
@@ -67,7 +67,7 @@ def _with_shipped(diagnostic: Diagnostic) -> Diagnostic:
     return diagnostic
 
 
-class _Reviewed(NamedTuple):
+class _Reviewed(Record):
     """A file that was read, what is wrong with it, and what was worked out for it so far."""
 
     file: SpecFile

@@ -154,7 +154,7 @@ class Builder:
     ) -> str:
         assert name not in self.nodes, name
         found: Facts = layer.infer(tuple(self.nodes[read].shape for read in reads))
-        found = replace(found, **(facts or {}))
+        found = found._replace(**(facts or {}))
         self.nodes[name] = Node(name, label, layer, reads, found, scope, SPAN, shares=shares)
         self.flow = name
         return name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ TEXT = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding=
 def test_every_limit_is_documented_with_its_numbers() -> None:
     rows = re.findall(r"^\| (\w+) \| ([\d,]+) \| ([\d,]+) \| \S", TEXT, re.MULTILINE)
 
-    assert {name: int(number.replace(",", "")) for name, number, _ in rows} == asdict(Limits())
+    assert {name: int(number.replace(",", "")) for name, number, _ in rows} == Limits()._asdict()
     assert {name: int(number.replace(",", "")) for name, _, number in rows} == CEILINGS
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -15,12 +14,12 @@ from archdsl.diagnostics import printable
 from archdsl.graph import CheckedGraph
 from archdsl.limits import Limits
 from archdsl.pipeline import Spec
+from archdsl.records import Record
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Record):
     """How specs are to be read: with which limits, folders and layers."""
 
     limits: Limits

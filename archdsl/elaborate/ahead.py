@@ -6,17 +6,16 @@ and so on, or a thousand networks. The rest is counted while it is made.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archdsl.diagnostics import Span
 from archdsl.elaborate.errors import Problem
 from archdsl.elaborate.world import COST_OF_CALL, World
 from archdsl.limits import LARGEST
+from archdsl.records import Record
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
 
 
-class Least(NamedTuple):
+class Least(Record):
     """What a part of a spec takes at least; more than an integer holds is `LARGEST`.
 
     Attributes:
@@ -35,7 +34,7 @@ class Least(NamedTuple):
         )
 
 
-class _Part(NamedTuple):
+class _Part(Record):
     """What stands in a body itself, and how often it uses each name of a layer or block."""
 
     own: Least

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from archdsl.diagnostics import Span, Use
 from archdsl.elaborate import elsewhere
 from archdsl.elaborate.errors import BadArguments, Problem
 from archdsl.elaborate.values import Value
 from archdsl.elaborate.wording import did_you_mean
+from archdsl.records import Record
 
 Given = Sequence[tuple[str, Value, Span]]  # name or "", value, place
 
 
-class Signature(NamedTuple):
+class Signature(Record):
     """The parameters of something that can be called, in order."""
 
     callee: str

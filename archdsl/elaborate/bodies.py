@@ -14,16 +14,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from archdsl.diagnostics import Span
 from archdsl.elaborate.naming import Flow, Move, Opened, Place
 from archdsl.layers.base import Facts, Layer
+from archdsl.records import Record
 
 NO_ARGUMENTS: Mapping[str, object] = {}
 
 
-class Way(NamedTuple):
+class Way(Record):
     """The last block put in with `inline` on the way to a node within its body, and the way there.
 
     `name` is what the trail of an error calls it.

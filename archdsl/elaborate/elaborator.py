@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from archdsl.diagnostics import Label, Span
 from archdsl.elaborate import merges, stages
@@ -17,6 +17,7 @@ from archdsl.elaborate.own_tensors import own_tensor
 from archdsl.elaborate.tracing import follow_choice, follow_let, follow_loop
 from archdsl.elaborate.values import SPOILED, ValueProblem, integer, sequence, truth
 from archdsl.elaborate.world import World
+from archdsl.records import Record
 from archdsl.syntax import ast
 
 COST_OF_BRANCH = 4  # in steps
@@ -246,7 +247,7 @@ class Elaborator:
         return OPERATIONS[type(operation)](operation, statement, frame)
 
 
-class _Mark(NamedTuple):
+class _Mark(Record):
     """How far a body is when a turn of a loop begins, or ends."""
 
     size: int

@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from archdsl.diagnostics import Span
+from archdsl.records import Record
 
 Move = Callable[[int], int]  # gives the number of a node as something around it knows it
 Flow = tuple[int, ...] | None  # numbers of nodes; None after something that was reported
@@ -108,7 +108,7 @@ def _composed(outer: Move, inner: Move | None) -> Move:
 NO_OUTPUTS: dict[str, Entry] = {}  # most places have none; nobody fills this
 
 
-class Turns(NamedTuple):
+class Turns(Record):
     """Turns of a loop that are like the first: stages without labels in them have positions.
 
     Attributes:

@@ -8,7 +8,6 @@ Counts are those of evaluation mode.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from archdsl.layers.arguments import (
@@ -122,7 +121,7 @@ class RReLU(Activation):
         if self.lower > self.upper:
             raise LayerError(f"needs lower = {self.lower} to be at most upper = {self.upper}")
         # the slopes that are drawn, which the gradient needs
-        return replace(super().infer(inputs), inside_training=numel(single(inputs)))
+        return super().infer(inputs)._replace(inside_training=numel(single(inputs)))
 
     def exported(self, inputs: Shapes, form: Form) -> Torch:
         """Take the mean of the bounds as the slope: torch writes no ONNX of what draws one."""
@@ -149,11 +148,9 @@ class PReLU(Activation):
                 f"has {count} parameters for {channels} channels",
                 help=f"num_parameters may be 1 or {channels} here",
             )
-        return replace(
-            super().infer(inputs),
-            params={"weight": (count,)},
-            agreements=((count, channels),) if count not in (1, channels) else (),
-        )
+        facts = super().infer(inputs)
+        equal = ((count, channels),) if count not in (1, channels) else ()
+        return facts._replace(params={"weight": (count,)}, agreements=equal)
 
 
 class ELU(Activation):
@@ -195,9 +192,8 @@ class GELU(Activation):
     def infer(self, inputs: Shapes) -> Facts:
         # x / sqrt(2), erf, + 1, x / 2 and their product; the other form has 8 around its tanh
         operations = 5 if self.approximate == "none" else 9
-        return replace(
-            super().infer(inputs), other={"activation": operations * numel(single(inputs))}
-        )
+        other = {"activation": operations * numel(single(inputs))}
+        return super().infer(inputs)._replace(other=other)
 
 
 class Sigmoid(Activation):
@@ -273,7 +269,7 @@ class ScaledTanh(Activation):
         module = TorchModule(
             "ScaledTanh", keywords=self.for_torch(), source=SCALED_TANH, overwritable=True
         )
-        return replace(super().infer(inputs), torch=module)
+        return super().infer(inputs)._replace(torch=module)
 
 
 class Hardtanh(Activation):
@@ -432,4 +428,4 @@ class Softmax2d(Activation):
 
     def infer(self, inputs: Shapes) -> Facts:
         unpack(inputs, "channels height width")
-        return replace(super().infer(inputs), apart=False)
+        return super().infer(inputs)._replace(apart=False)

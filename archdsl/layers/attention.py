@@ -11,7 +11,6 @@ depends on torch's version and on the device.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 from archdsl.layers.arguments import Flag, Positive, Probability, spread
@@ -330,7 +329,7 @@ class MultiheadAttention(Layer):
         made = self.infer(inputs).torch
         assert isinstance(made, TorchModule)
         call = made.call.replace(", need_weights=False)[0]", ")")
-        return replace(made, target="BatchFirstAttention", source=BATCH_FIRST_SOURCE, call=call)
+        return made._replace(target="BatchFirstAttention", source=BATCH_FIRST_SOURCE, call=call)
 
     def module(self, features: Size, key: Size, value: Size, count: int) -> TorchModule:
         """Return the torch module, and how it is called with so many tensors."""
@@ -448,4 +447,4 @@ class ShiftedWindowAttention(Layer):
         if not any(shift and isinstance(size, Formula) for shift, size in axes):
             return None
         module = self.module(channels)
-        return replace(module, target="OpenWindowAttention", source=OPEN_WINDOW_SOURCE)
+        return module._replace(target="OpenWindowAttention", source=OPEN_WINDOW_SOURCE)

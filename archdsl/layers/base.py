@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from math import prod
 from types import MappingProxyType
-from typing import ClassVar, Literal, Self, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 from archdsl.layers.fields import ArgumentErrors as ArgumentErrors
 from archdsl.layers.fields import Field, fields_of
@@ -48,6 +47,9 @@ FLOATS = dtypes(float="float")
 ANY = dtypes(bool="bool", int="int", float="float", complex="complex")
 # of a function such as exp, which makes floats of what has no fractions
 TO_FLOATS = dtypes(bool="float", int="float", float="float", complex="complex")
+
+
+NOTHING: Mapping[str, Any] = {}  # in the place of many empty ones; nobody fills it
 
 
 class LayerError(ValueError):
@@ -87,8 +89,7 @@ class Disagreement(LayerError):
         return " and ".join(self.axes) or "the number of axes"
 
 
-@dataclass(frozen=True, slots=True)
-class TorchModule:
+class TorchModule(Record):
     """A submodule as text: how it is constructed and how it is called.
 
     `target` is `nn.Conv2d`, the dotted path of a class that can be imported, or the name of the
@@ -104,15 +105,14 @@ class TorchModule:
 
     target: str
     positional: tuple[object, ...] = ()
-    keywords: Mapping[str, object] = field(default_factory=dict)
+    keywords: Mapping[str, object] = NOTHING
     source: str = ""  # of the class, where torch has none; needs `torch`, `nn` and `F`
     call: str = "{module}({inputs})"
     overwritable: bool = False
     overwrites: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TorchFunction:
+class TorchFunction(Record):
     """An expression as text, for what torch does without a submodule.
 
     `{0}`, `{1}`, ... stand for the inputs and `{inputs}` for all of them, separated by commas:
@@ -126,8 +126,7 @@ class TorchFunction:
     overwritable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TorchTensor:
+class TorchTensor(Record):
     """A tensor that the module itself owns, as text: `nn.Parameter(torch.zeros(3, 1, 1))`.
 
     `call` is how the forward pass reads it, with `{tensor}` for the attribute and `{batch}` for
@@ -164,8 +163,7 @@ POINTWISE: Windows = "pointwise"
 GLOBAL: Windows = "global"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Record):
     """All that follows from a layer and the shapes of its inputs, for one sample.
 
     `macs` are the multiply-accumulates of convolutions, linear layers and matrix products, and
@@ -176,10 +174,10 @@ class Facts:
 
     output: Shape
     torch: Torch
-    params: Mapping[str, Shape] = field(default_factory=dict)  # named as torch names them
-    buffers: Mapping[str, Shape] = field(default_factory=dict)  # those in the state_dict
+    params: Mapping[str, Shape] = NOTHING  # named as torch names them
+    buffers: Mapping[str, Shape] = NOTHING  # those in the state_dict
     macs: Size = 0
-    other: Mapping[str, Size] = field(default_factory=dict)
+    other: Mapping[str, Size] = NOTHING
     windows: Windows = POINTWISE
     apart: bool = False  # each place of the first axis comes of that place alone, as in ReLU
     moves: tuple[int, ...] = ()  # which axis of the input each of the output's is, if they change
@@ -192,8 +190,7 @@ class Facts:
     agreements: tuple[tuple[Size, Size], ...] = ()  # sizes with free names that must be equal
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(Record):
     """A use of a layer with the facts expected of it: documentation and test case in one."""
 
     arguments: Mapping[str, object]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from inspect import get_annotations
 from typing import Any, ClassVar, get_origin
@@ -19,8 +18,7 @@ class ArgumentErrors(ValueError):
         self.reasons = reasons
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Record):
     """What an argument may be: the one description that checks, explains and samples it.
 
     Attributes:

@@ -11,7 +11,6 @@ not. A compiled module asks for it only where a spec says `bias = false`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from archdsl.layers.arguments import (
@@ -213,7 +212,7 @@ class GroupNorm(Layer):
         Example({"num_groups": 2, "affine": False}, inputs=((6,),), output=(6,)),
     )
 
-    num_groups: Annotated[int, replace(POSITIVE, samples=(1, 3, 6))]
+    num_groups: Annotated[int, POSITIVE._replace(samples=(1, 3, 6))]
     eps: Annotated[float, EPSILON] = 1e-5
     affine: Flag = True
     bias: Flag = True

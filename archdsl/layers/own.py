@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from reprlib import repr as short
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from archdsl.layers.base import Facts, Layer, LayerError, TorchFunction, TorchModule, Window
 from archdsl.layers.homes import is_own
 from archdsl.layers.sizes import Formula, FormulaError
+from archdsl.records import Record
 
 Given = ParamSpec("Given")
 T = TypeVar("T")
@@ -58,7 +59,7 @@ def require_facts(layer: Layer, facts: object) -> None:
         raise fault(layer, f"gives moves = {facts.moves}, which must name each axis once")
 
 
-class Wanted(NamedTuple):
+class Wanted(Record):
     """What a fact must be: a test, and the words for it."""
 
     holds: Callable[[object], bool]

@@ -9,7 +9,6 @@ power average raises it to a power besides. Windows are counted whole where they
 
 from __future__ import annotations
 
-from dataclasses import replace
 from textwrap import indent
 from typing import Annotated, ClassVar, Literal
 
@@ -149,7 +148,7 @@ class WindowedPool(Padded):
         """Return the torch module without some arguments; "same" padding leaves none over."""
         module = self.module(getattr(self, "padding", None) == "same")
         kept = {name: v for name, v in module.keywords.items() if name not in arguments}
-        return replace(module, keywords=kept)
+        return module._replace(keywords=kept)
 
 
 def check_volume(inputs: Shapes, kernel_size: Shape) -> None:
@@ -188,7 +187,7 @@ return output
             return self.without("ceil_mode")
         after = overhang(self.kernel_size, self.stride, self.padding, self.dilation)
         padded = f"F.pad({{0}}, {sides(self.padding, after)}, value=-math.inf)"
-        return replace(self.without("ceil_mode", "padding"), call=f"{{module}}({padded})")
+        return self.without("ceil_mode", "padding")._replace(call=f"{{module}}({padded})")
 
 
 class AvgPool(WindowedPool):
@@ -222,7 +221,7 @@ return mean
             check_volume(inputs, self.kernel_size)
         # the share of each window that is no padding
         share = numel(facts.output[1:]) if self.padding == "same" else 0
-        return replace(facts, inside=facts.inside + share)
+        return facts._replace(inside=facts.inside + share)
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
         """Pad for `ceil_mode`, as `MaxPool` does; and torch leaves a divisor out of ONNX."""
@@ -280,7 +279,7 @@ return output
             check_volume(inputs, self.kernel_size)
         # powers, and of their mean: sign, size, product and what it is multiplied with
         powers = facts.inside or numel(inputs[0])
-        return replace(facts, inside=facts.inside + powers + 4 * numel(facts.output))
+        return facts._replace(inside=facts.inside + powers + 4 * numel(facts.output))
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
         """Pad for `ceil_mode`, as `AvgPool` does; torch makes a power average of averages."""
@@ -328,7 +327,7 @@ class MaxPool1d(MaxPool):
         )
         assert isinstance(pooled, TorchModule)
         call = pooled.call.replace("{inputs}", "{0}").replace("{0}", "{0}.unsqueeze(2)")
-        return replace(pooled, call=f"{call}.squeeze(2)")
+        return pooled._replace(call=f"{call}.squeeze(2)")
 
 
 class MaxPool2d(MaxPool):

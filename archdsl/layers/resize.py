@@ -11,7 +11,7 @@ width is passed over first, and then the height, as torch does it. What only cop
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Annotated, Any, Literal
@@ -443,7 +443,7 @@ class ResizeLike(Layer):
         ]
         function = TorchFunction(f"F.interpolate({{0}}, {given})", overwritable=True)
         facts = Resampling(self.mode, self.align_corners).facts(first, out, strides, function)
-        return replace(facts, shape_only=(1,))
+        return facts._replace(shape_only=(1,))
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         return super().dtype(inputs[:1])

@@ -8,7 +8,6 @@ begins with axis 0. Torch cuts a slice that reaches beyond its axis off; here it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 from archdsl.layers.arguments import (
@@ -161,7 +160,7 @@ class Select(Layer):
 
 def shared(facts: Facts) -> Facts:
     """Return the facts of what was made of a tensor that all samples share."""
-    return replace(facts, windows=GLOBAL, apart=False, moves=(), batched=False)
+    return facts._replace(windows=GLOBAL, apart=False, moves=(), batched=False)
 
 
 def slice_text(start: str, stop: str, step: str) -> str:

@@ -21,7 +21,7 @@ DISTRIBUTIONS: dict[str, dict[str, float]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no record: a tuple would be a list of values
 class Distribution:
     """Random first values: the name of a distribution and the arguments given for it."""
 

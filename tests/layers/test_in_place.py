@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
@@ -106,7 +105,7 @@ OVERWRITING = [
 def test_what_writes_over_its_input_gives_the_same_and_keeps_no_more(
     made: TorchModule, shapes: Shapes
 ) -> None:
-    in_place = Built(replace(made, keywords={**made.keywords, "inplace": True}))
+    in_place = Built(made._replace(keywords={**made.keywords, "inplace": True}))
     given = tensors(shapes, "float")
     before = Built(TorchFunction("{0} + 0"))
     kept: set[int] = set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -109,7 +108,7 @@ def check_bounds(spec: Spec, graph: CheckedGraph, text: str) -> None:
     assert least.layers <= len(graph.nodes)
     assert not least.exact or least.layers == len(graph.nodes)
 
-    tight = replace(limits, layers=len(graph.nodes), steps=spec.steps)
+    tight = limits._replace(layers=len(graph.nodes), steps=spec.steps)
     with TemporaryDirectory() as folder:
         path = Path(folder, "net.arch")
         path.write_text(text)

@@ -33,4 +33,4 @@ def exported(module: nn.Module, checked: CheckedGraph, form: Form) -> nn.Module:
 def _exported(node: Node, checked: CheckedGraph, form: Form) -> Node:
     shapes = tuple(checked.nodes[read].shape for read in node.inputs)
     torch = node.layer.exported(shapes, form)
-    return node if torch is None else replace(node, facts=replace(node.facts, torch=torch))
+    return node if torch is None else replace(node, facts=node.facts._replace(torch=torch))

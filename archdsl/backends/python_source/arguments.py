@@ -122,14 +122,14 @@ class _Merge:
         torch = self.torch(node.facts.torch, general.facts.torch)
         if torch is node.facts.torch and node.shape == general.shape:
             return node
-        return replace(node, facts=replace(node.facts, torch=torch, output=general.shape))
+        return replace(node, facts=node.facts._replace(torch=torch, output=general.shape))
 
     def torch(self, torch: Torch, general: Torch) -> Torch:
         if torch == general:
             return torch
         if not isinstance(torch, TorchModule) or not isinstance(general, TorchModule):
             raise _Needed
-        if replace(general, positional=torch.positional, keywords=torch.keywords) != torch:
+        if general._replace(positional=torch.positional, keywords=torch.keywords) != torch:
             raise _Needed
         pairs = zip(torch.positional, general.positional, strict=True)
         positional = tuple(self.value(*pair) for pair in pairs)
@@ -139,7 +139,7 @@ class _Merge:
         }
         found = (*positional, *keywords.values())
         self.used.update(each for each in found if isinstance(each, Argument))
-        return replace(torch, positional=positional, keywords=keywords)
+        return torch._replace(positional=positional, keywords=keywords)
 
     def scope(self, scope: Scope, general: Scope) -> Scope:
         """Tell a scope which of its block's arguments are one, and forget what else needs one."""

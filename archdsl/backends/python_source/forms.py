@@ -159,7 +159,7 @@ def _as_module(node: Node) -> Node | None:
     torch = node.facts.torch
     if not isinstance(torch, TorchFunction) or not torch.module or node.shares:
         return None
-    return replace(node, facts=replace(node.facts, torch=torch.module))
+    return replace(node, facts=node.facts._replace(torch=torch.module))
 
 
 def _is_plain(node: Node) -> bool:

@@ -44,7 +44,7 @@ def test_attention_is_looked_into(tmp_path: Path, frozen: bool) -> None:
 def test_a_wrong_count_is_noticed(tmp_path: Path, name: str) -> None:
     checked = load(tmp_path, ATTENTION)
     node = checked.nodes[name]
-    wrong = replace(node, facts=replace(node.facts, macs=node.facts.macs + 1))
+    wrong = replace(node, facts=node.facts._replace(macs=node.facts.macs + 1))
     tampered = replace(checked, nodes={**checked.nodes, name: wrong})
 
     found = verify(torch_module(checked), tampered)
