@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from generators import ArchSpec, arch_specs
+from hypothesis import given
 
 import archdsl
 from archdsl.elaborate.flat import Flat
@@ -165,3 +167,18 @@ def test_totals_name_no_node(spec: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert counted.macs
     assert counted.report.memory.peak
     assert counted.report.depth
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bodies")
+
+
+@given(spec=arch_specs())
+def test_random_specs_are_what_they_are_without_sharing(folder: Path, spec: ArchSpec) -> None:
+    path = folder / "spec.arch"
+    path.write_text(spec.text())
+    graph = Spec(f"{path}:spec").graph()
+    assert graph.again is not None
+
+    assert_same(graph, graph.again({}, True))
