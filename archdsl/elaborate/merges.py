@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from archdsl.diagnostics import Label, Span
 from archdsl.elaborate.bodies import Made
+from archdsl.elaborate.calls import infer, make_layer
 from archdsl.elaborate.errors import BadFlow, BranchesDisagree, Problem, Spoiled
 from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import open_scope, settle, single
-from archdsl.elaborate.making import infer, make_layer
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.values import BlockValue, ValueProblem, truth
 from archdsl.elaborate.wording import shown_shape

@@ -8,13 +8,13 @@ from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.ahead import require_affordable
 from archdsl.elaborate.binding import bind
 from archdsl.elaborate.bodies import Body, Made
+from archdsl.elaborate.calls import infer
 from archdsl.elaborate.elaborator import Elaborator
 from archdsl.elaborate.errors import BadNetwork, BadValue, NameClash, Problem, Recursion, Spoiled
 from archdsl.elaborate.expressions import evaluate, problem
 from archdsl.elaborate.flat import Flat
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.labels import settle_order, single
-from archdsl.elaborate.making import infer
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.recording import Recorder
 from archdsl.elaborate.stages import ends_aside

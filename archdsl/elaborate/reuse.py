@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from archdsl.diagnostics import Span
 from archdsl.elaborate.bodies import Made
+from archdsl.elaborate.calls import infer
 from archdsl.elaborate.errors import NotReusable, Problem
 from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.making import infer
 from archdsl.elaborate.naming import Entry
 from archdsl.elaborate.wording import shown_shape
 from archdsl.layers.base import Facts, TorchModule

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 
 from archdsl.elaborate.binding import bind
 from archdsl.elaborate.bodies import Body, Instance, Made, Way
+from archdsl.elaborate.calls import callee, expanded, further, infer, make_layer
 from archdsl.elaborate.errors import BadFlow, BadStructure, Problem, Spoiled
 from archdsl.elaborate.frames import Frame, Work
 from archdsl.elaborate.labels import (
@@ -16,7 +17,6 @@ from archdsl.elaborate.labels import (
     open_group,
     settle_order,
 )
-from archdsl.elaborate.making import callee, expanded, further, infer, make_layer
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.reuse import replay
 from archdsl.elaborate.tracing import enter_block, enter_group
