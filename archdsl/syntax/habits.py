@@ -206,6 +206,7 @@ BETWEEN_LINES = _expecting(
     (r"", r"[)\]]", "leave it out: there is no open bracket that it could close"),
 )
 COMMAS_IN_BODIES = _expecting("RBRACE", (r"\}\s*", r",", "statements are not separated by commas"))
+# The first that fits is told: what is sure stands before what is likely.
 HABITS = [
     *IN_ITEMS,
     *ANYWHERE,

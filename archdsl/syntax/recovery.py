@@ -16,6 +16,7 @@ from enum import Enum
 
 from archdsl.records import Record
 
+# strings and comments are found first, so that what stands in them means nothing
 ITEM_OR_BRACE = re.compile(
     r'"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}]|^(?:network|block|fn|import|let)(?=[ \t])', re.MULTILINE
 )

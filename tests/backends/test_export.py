@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,41 @@ network net { input conv1d: [3, T]
     expected = module(x)
     for name, theirs in zip(("relu", "relu_1", "val_0"), found, strict=True):
         torch.testing.assert_close(getattr(expected, name), torch.from_numpy(theirs))
+
+
+@pytest.mark.parametrize(
+    ("package", "ending"),
+    [
+        ("onnx", "onnx"),
+        ("onnxruntime", "onnx"),
+        ("onnxscript", "onnx"),
+        ("safetensors", "safetensors"),
+    ],
+)
+def test_packages_that_are_missing_are_named(
+    package: str,
+    ending: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(writing, "import_module", import_module_but(package))
+    path = tmp_path / f"lenet5.{ending}"
+
+    assert run(["compile", "lenet5", "-o", str(path), "--device", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert f"of this network: {package} is not installed" in said
+    assert "= help: pip install 'archdsl[" in said
+    assert not path.exists()
+
+
+def import_module_but(missing: str) -> Any:
+    def imported(name: str) -> Any:
+        if name == missing:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+        return importlib.import_module(name)
+
+    return imported
 
 
 def test_onnx_has_one_value_of_a_name(tmp_path: Path) -> None:

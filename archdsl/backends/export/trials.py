@@ -18,7 +18,7 @@ from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import substitute
 
 SEEN = 2  # the batch that the exporter sees: it takes an axis of one for fixed
-BATCHES = (1, 3)
+BATCHES = (1, 3)  # a single sample is where axes are dropped; and more than were seen
 TRIED = 6  # values of each name, where several must agree
 MOST_TRIED = 2_000  # choices of values for all names together
 

@@ -6,6 +6,7 @@ import keyword
 import re
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -83,9 +84,10 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
         TorchError: the network is on the meta device.
         OSError: the file can't be written.
     """
+    _require_installed("safetensors", "torch", "safetensors")
+    _require_numbers(module, "safetensors")
     from safetensors.torch import save
 
-    _require_numbers(module, "safetensors")
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     write_whole(path, save(tensors, metadata={"format": "pt"}))
 
@@ -93,6 +95,7 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
 def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Form) -> Exported:
     _require_numbers(module, form)
     if form == "ONNX":
+        _require_installed(form, "onnx", "onnx", "onnxruntime", "onnxscript")
         _require_room(module, checked)
     try:
         data, found = attempt(module, checked, form)
@@ -107,6 +110,22 @@ def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Fo
         tuple(checked.inputs),
         tuple(outputs_of(checked)),
     )
+
+
+def _require_installed(form: str, extra: str, *names: str) -> None:
+    """Refuse what can't be written without packages that are missing: no layer is to blame."""
+    for name in names:
+        try:
+            import_module(name)
+        except ImportError as error:
+            missing = isinstance(error, ModuleNotFoundError) and error.name == name
+            why = (
+                "is not installed"
+                if missing
+                else f"can't be imported: {printable(str(error), 200)}"
+            )
+            hint = f"pip install 'archdsl[{extra}]'"
+            raise TorchError(CannotExport(form=form, reason=f"{name} {why}", hint=hint)) from None
 
 
 def _require_numbers(module: nn.Module, form: str) -> None:
