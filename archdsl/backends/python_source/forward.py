@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
+from operator import not_
 
 from archdsl.backends.python_source.layout import statement
 from archdsl.backends.python_source.loops import Run
@@ -57,7 +59,10 @@ class Forward:
         yield from statement(f"return {direct or names}", depth)
 
     def body(self, depth: int, stop: int) -> Iterator[str]:
-        """Yield the statements of the actions before `stop`."""
+        """Yield the statements of the actions before `stop`, the first without a line before it."""
+        return dropwhile(not_, self._statements(depth, stop))
+
+    def _statements(self, depth: int, stop: int) -> Iterator[str]:
         sketch = self.sketch
         declared = set(sketch.parameters)
         typed = {sketch.name(tensor) for tensor in sketch.alone}

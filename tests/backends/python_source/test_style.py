@@ -8,6 +8,22 @@ import pytest
 from compiled import load, verified
 
 HABITS = {
+    "nothing is blank after the head of a function": (
+        """
+        network net { input x: [4, 8, 8]; Scaled; Scaled }
+        block Scaled {
+          parameter scale: [4, 1, 1]
+          Conv2d(4, 1)
+          mul { branch { } branch { from scale } }
+          add { branch { Conv2d(4, 1) -> ReLU } branch { Conv2d(4, 1) -> ReLU } }
+        }""",
+        """    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self["0"](x)
+        x = x * self.scale
+
+        out = self["1"](x)
+""",
+    ),
     "functions between modules are modules": (
         """
         network net { input image: [3, 8, 8]
