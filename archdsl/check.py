@@ -31,14 +31,14 @@ def check(graph: Graph) -> CheckedGraph:
     """
     assert graph.outputs  # what was skipped because of an error was reported
     needed = reach(graph, graph.ends)
-    dtypes, problems = follow(graph)
+    dtypes, errors = follow(graph)
     if 0 in needed:
         read = {number for numbers in graph.arrays.reads for number in numbers}
         for number, node in enumerate(graph.nodes.values()):
             if not needed[number] and number not in read:
-                problems.append(UnusedResult(node.span, node.trail, name=node.name))
-    if problems:
-        raise ArchError(*problems)
+                errors.append(UnusedResult(node.span, node.trail, name=node.name))
+    if errors:
+        raise ArchError(*errors)
     pairs = zip(graph.ends, graph.outputs, strict=True)
     always = reach(graph, [end for end, output in pairs if not output.training_only])
     aside = frozenset([number for number, runs in enumerate(always) if not runs])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Self, dataclass_transform
 
 from archdsl.records import Record
@@ -230,15 +230,15 @@ class _Hole(Record):
 
 
 class ArchError(Exception):
-    """A spec that can't be used. Raised once, at the end of a stage, with all that it found."""
+    """A spec that can't be used.
 
-    def __init__(self, *diagnostics: Diagnostic | Iterable[Diagnostic]) -> None:
+    Whoever is asked for something raises it with all that is wrong. On its way there it is one
+    thing that is wrong with a statement, which the rest is worked out without.
+    """
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__(*diagnostics)
-        self.diagnostics = tuple(
-            one
-            for each in diagnostics
-            for one in ([each] if isinstance(each, Diagnostic) else each)
-        )
+        self.diagnostics = diagnostics
 
     def __str__(self) -> str:
         return render_all(self.diagnostics)

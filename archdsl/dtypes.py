@@ -87,7 +87,7 @@ def follow(graph: Graph) -> tuple[Mapping[int, Dtype], list[Diagnostic]]:
     wanted = _wanted(graph)
     found: dict[int, Dtype] = {}
     known: dict[tuple[int, tuple[Dtype, ...]], Dtype] = {}
-    problems: dict[Span, Diagnostic] = {}  # one a place, however often a block is used
+    errors: dict[Span, Diagnostic] = {}  # one a place, however often a block is used
     pairs = zip(graph.arrays.layers, graph.arrays.reads, strict=True)
     for number, (layer, reads) in enumerate(pairs):
         held = (FLOAT,) * len(reads)
@@ -104,17 +104,17 @@ def follow(graph: Graph) -> tuple[Mapping[int, Dtype], list[Diagnostic]]:
                 if (count := _indices(layer)) is None:
                     known[key] = dtype
                 else:  # look at what comes into each such layer
-                    problems.update(_outside(graph, _node(graph, number), count))
+                    errors.update(_outside(graph, _node(graph, number), count))
             except WrongDtype as error:
                 node = _node(graph, number)
-                if node.span not in problems:
+                if node.span not in errors:
                     names = {graph.names[at]: dtype for at, dtype in found.items()}
-                    problems[node.span] = _problem(graph, node, error, names, wanted)
+                    errors[node.span] = _wrong_numbers(graph, node, error, names, wanted)
                 takes = layer.takes  # go on as if it got what it is mostly for
                 dtype = takes[FLOAT] if FLOAT in takes else next(iter(takes.values()))
         if dtype != FLOAT:
             found[number] = dtype
-    return found, list(problems.values())
+    return found, list(errors.values())
 
 
 def _node(graph: Graph, number: int) -> Node:
@@ -217,7 +217,7 @@ def _keeps(layer: Layer, inputs: int, dtype: Dtype) -> bool:
     return given[0] == dtype != given[1]
 
 
-def _problem(
+def _wrong_numbers(
     graph: Graph,
     node: Node,
     error: WrongDtype,

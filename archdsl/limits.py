@@ -111,3 +111,6 @@ class OverLimit(Diagnostic):
             return f"--limit {self.limit}=... goes up to {ceiling:,}"
         value = min(max(self.needed or 0, 2 * self.allowed), ceiling)
         return f"raise with --limit {self.limit}={value}"
+
+
+HIGHEST = Limits(**CEILINGS)

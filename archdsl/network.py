@@ -109,7 +109,7 @@ def joined(
     for name in named:
         if name in given:
             reason = f"`{name}` is given twice: by name and in `parameters`"
-            raise ArchError([BadNetwork(span=None, reason=reason, hint="leave out one of them")])
+            raise ArchError(BadNetwork(reason=reason, hint="leave out one of them"))
     return {**given, **named}
 
 
@@ -150,7 +150,7 @@ def _require(right: bool, what: str, form: str, given: object) -> None:
     reason = f"{name} must be {form}, not {shown}"
     clashes = what in ("inputs", "limits", "search", "parameters")
     hint = f'a parameter called `{what}` is given as `parameters={{"{what}": ...}}`'
-    raise ArchError([BadNetwork(span=None, reason=reason, hint=hint if clashes else "")])
+    raise ArchError(BadNetwork(reason=reason, hint=hint if clashes else ""))
 
 
 class Network:
@@ -198,7 +198,7 @@ class Network:
         """
         if self._read is None:
             reason = f"`{self.name}` comes of no spec, so it has no parameters"
-            raise ArchError([BadNetwork(span=None, reason=reason)])
+            raise ArchError(BadNetwork(reason=reason))
         spec, network, before, shapes = self._read
         given = {**before, **joined(parameters, named)}
         checked = spec.graph(network, spec.values(network, given), shapes)

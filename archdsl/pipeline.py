@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from archdsl.check import check
 from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate.ahead import require_affordable
-from archdsl.elaborate.errors import BadNetwork, Problem, UnknownName
+from archdsl.elaborate.errors import BadNetwork, UnknownName
 from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.network import (
     bodies,
@@ -20,7 +20,7 @@ from archdsl.elaborate.network import (
     open_parameters,
 )
 from archdsl.elaborate.review import review
-from archdsl.elaborate.values import BlockValue, Value, ValueProblem, bounded
+from archdsl.elaborate.values import BlockValue, NoValue, Value, bounded
 from archdsl.elaborate.wording import nearest
 from archdsl.elaborate.world import FileSetting, Kept, World
 from archdsl.given_shapes import compare, suspicious
@@ -63,7 +63,7 @@ def _with_shipped(diagnostic: Diagnostic) -> Diagnostic:
         and not nearest(diagnostic.name, diagnostic.known)
         and (hint := shipped_item(diagnostic.name))
     ):
-        return UnknownName(**(vars(diagnostic) | {"hint": hint}))
+        return diagnostic.but(hint=hint)
     return diagnostic
 
 
@@ -73,7 +73,7 @@ class _Reviewed(Record):
     file: SpecFile
     files: tuple[SpecFile, ...]  # which keep alive what the key is made of
     layers: Registry
-    problems: list[Diagnostic]
+    errors: list[Diagnostic]
     kept: Kept
 
 
@@ -96,10 +96,10 @@ def _reviewed(
     )
     found = _known.pop(key, None)
     if found is None or found.kept.size > MOST_KEPT:
-        problems = [
+        errors = [
             diagnostic for one in files for diagnostic in map(_with_shipped, review(one, layers))
         ]
-        found = _Reviewed(file, files, layers, problems, Kept())
+        found = _Reviewed(file, files, layers, errors, Kept())
     while len(_known) >= MOST_REVIEWED:
         _known.pop(next(iter(_known)), None)
     _known[key] = found  # the one that was asked for last is forgotten last
@@ -111,7 +111,7 @@ class Spec:
 
     Attributes:
         network: the network that it stands for; None if it defines none.
-        problems: what is wrong with the file whichever of its networks is worked out.
+        errors: what is wrong with the file whichever of its networks is worked out.
         steps, nodes: that were taken, and made, to work out networks, all together.
     """
 
@@ -134,7 +134,7 @@ class Spec:
         self.reader = Reader(self.limits, search)
         read = self.reader.read(path)
         known = _reviewed(read, tuple(self.reader.files.values()), self.layers, self.limits)
-        self.file, self.problems, self.kept = known.file, known.problems, known.kept
+        self.file, self.errors, self.kept = known.file, known.errors, known.kept
         if any(file.ambiguous for file in self.reader.files.values()):
             self.require_sound()  # what networks there are is not known
         self.steps = 0
@@ -169,10 +169,7 @@ class Spec:
         return signature, description_of(self.file, network)
 
     def _parameters(self, network: str) -> Sequence[ast.Parameter]:
-        try:
-            return open_parameters(self.file, network)
-        except Problem as error:
-            raise ArchError([error.diagnostic]) from None
+        return open_parameters(self.file, network)
 
     def _types(self, network: str | None) -> dict[str, str]:
         return {one.name: one.type for one in self._parameters(network)} if network else {}
@@ -199,11 +196,11 @@ class Spec:
         if value is None or isinstance(value, str | bool | int | float | BlockValue):
             try:
                 return bounded(value)
-            except ValueProblem as error:
+            except NoValue as error:
                 reason = f"`{name}` can't have this value: {error.reason}"
-                raise ArchError([BadNetwork(span=None, reason=reason)]) from None
+                raise ArchError(BadNetwork(reason=reason)) from None
         reason = f"`{name}` can't be {type(value).__name__}: values are numbers, strings and lists"
-        raise ArchError([BadNetwork(span=None, reason=reason)])
+        raise ArchError(BadNetwork(reason=reason))
 
     def parse_value(self, name: str, text: str, network: str | None) -> Value:
         """Return the value of an expression for a parameter: `[3, 4, 6, 3]`, `Unit(groups = 32)`.
@@ -216,12 +213,9 @@ class Spec:
         """
         kind = self._types(network).get(name, "")
         if kind == "str" and not text.startswith('"'):
-            if len(text) > (allowed := self.limits.string):
+            if len(text) > self.limits.string:
                 asks = f"-p {name} has {len(text):,} characters"
-                over = OverLimit(
-                    span=None, limit="string", asks=asks, allowed=allowed, needed=len(text)
-                )
-                raise ArchError([over])
+                raise ArchError(self.limits.over("string", asks, needed=len(text)))
             return text
         return self._expression(f"-p {name}", text, kind)
 
@@ -231,15 +225,13 @@ class Spec:
         node = self.reader.parser.expression(Source(path, text))
         try:
             return evaluate(node, setting, self.limits.steps)
-        except Problem as error:
-            wrong = error.diagnostic
+        except ArchError as error:
+            (wrong,) = error.diagnostics
             first = wrong.span is not None and wrong.span.start == 0
             if kind == "block" and first and isinstance(wrong, UnknownName):
                 known = tuple(world.block_names(self.file))
-                wrong = UnknownName(
-                    span=wrong.span, what="layer or block", name=wrong.name, known=known
-                )
-            raise ArchError([wrong]) from None
+                wrong = wrong.but(what="layer or block", known=known, hint="")
+            raise ArchError(wrong) from None
 
     def graph(
         self,
@@ -261,7 +253,7 @@ class Spec:
         if name is None:
             path = self.file.source.path
             hint = "networks begin with `network name { ... }`"
-            raise ArchError([BadNetwork(span=None, reason=f"{path} defines no network", hint=hint)])
+            raise ArchError(BadNetwork(reason=f"{path} defines no network", hint=hint))
         world = World(self.layers, self.limits, self.kept)
         contents = tuple(self.reader.contents)
         again = _Again(
@@ -277,10 +269,10 @@ class Spec:
         try:
             graph = elaborate(world, self.file, name, parameters or {}, shapes or {}, contents)
         except ArchError as error:
-            found = in_order([*self.problems, *error.diagnostics])
+            found = in_order([*self.errors, *error.diagnostics])
             if not any(isinstance(one, OverLimit) for one in found):  # else it takes long again
                 found += suspicious(again.with_shapes, shapes or {})
-            raise ArchError(found) from None
+            raise ArchError(*found) from None
         finally:
             self.steps += self.limits.steps - world.steps_left
             self.nodes += world.recorder.nodes
@@ -290,12 +282,8 @@ class Spec:
 
     def require_affordable(self, networks: Sequence[str]) -> None:
         """Raise ArchError if it is clear from the text that networks are too much together."""
-        try:
-            require_affordable(
-                World(self.layers, self.limits, self.kept), bodies(self.file, networks)
-            )
-        except Problem as error:
-            raise ArchError([error.diagnostic]) from None
+        world = World(self.layers, self.limits, self.kept)
+        require_affordable(world, bodies(self.file, networks))
 
     @property
     def exceeded(self) -> OverLimit | None:
@@ -304,16 +292,15 @@ class Spec:
             ("steps", self.steps, "takes"),
             ("layers", self.nodes, "makes"),
         ):
-            allowed = getattr(self.limits, limit)
-            if number > allowed:
+            if number > getattr(self.limits, limit):
                 asks = f"working out its networks {does} {number:,} {limit} or more"
-                return OverLimit(span=None, limit=limit, asks=asks, allowed=allowed)
+                return self.limits.over(limit, asks)
         return None
 
     def require_sound(self) -> None:
         """Raise ArchError if a part of the file is wrong, whether a network uses it or not."""
-        if self.problems:
-            raise ArchError(self.problems)
+        if self.errors:
+            raise ArchError(*self.errors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ def in_torch_order(graph: Graph) -> list[TorchOrder]:
                 for name in [*type(node.layer).model_fields][:LEAST]
             )
             found[node.span] = TorchOrder(
-                span=node.span,
-                trail=node.trail,
+                node.span,
+                node.trail,
                 name=node.name,
                 layer=node.type,
                 said=f"{', '.join(before)} and {last}",

@@ -6,8 +6,7 @@ and so on, or a thousand networks. The rest is counted while it is made.
 
 from __future__ import annotations
 
-from archdsl.diagnostics import Span
-from archdsl.elaborate.errors import Problem
+from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.world import COST_OF_CALL, World
 from archdsl.limits import LARGEST
 from archdsl.records import Record
@@ -112,7 +111,7 @@ def require_affordable(world: World, networks: list[tuple[ast.Network, SpecFile]
     """Refuse networks that surely take more than the limits allow, all of them together.
 
     Raises:
-        Problem: they do; it is placed at the worst of them.
+        ArchError: they do; it is placed at the worst of them.
     """
     ahead = Ahead(world)
     found = [(ahead.network(*one), one) for one in networks]
@@ -130,7 +129,7 @@ def require_affordable(world: World, networks: list[tuple[ast.Network, SpecFile]
         does = "takes" if limit == "steps" else "expands to"
         all_of_them = f"its {len(found):,} networks together: " if len(found) > 1 else ""
         asks = f"{all_of_them}{does} {number:,} {limit}{more}"
-        raise Problem(world.limits.over(limit, asks, ahead.costliest(*worst), needed=number))
+        raise ArchError(world.limits.over(limit, asks, ahead.costliest(*worst), needed=number))
 
 
 def _block(file: SpecFile, name: str) -> tuple[ast.Block, SpecFile] | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from archdsl.diagnostics import Span, Use
+from archdsl.diagnostics import ArchError, Span, Use
 from archdsl.elaborate import elsewhere
-from archdsl.elaborate.errors import BadArguments, Problem
+from archdsl.elaborate.errors import BadArguments
 from archdsl.elaborate.values import Value
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.records import Record
@@ -36,13 +36,13 @@ def bind(
     With `complete`, every required parameter must have a value.
 
     Raises:
-        Problem: arguments are unknown, surplus, given twice, or missing.
+        ArchError: arguments are unknown, surplus, given twice, or missing.
     """
 
-    def wrong(at: Span, reason: str, hint: str = "", first: Span | None = None) -> Problem:
+    def wrong(at: Span, reason: str, hint: str = "", first: Span | None = None) -> ArchError:
         callee = signature.callee
-        return Problem(
-            BadArguments(span=at, trail=trail, callee=callee, reason=reason, hint=hint, first=first)
+        return ArchError(
+            BadArguments(at, trail, callee=callee, reason=reason, hint=hint, first=first)
         )
 
     values = dict(fixed)

@@ -5,22 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from archdsl.diagnostics import Span, Use
+from archdsl.diagnostics import ArchError, Span, Use
 from archdsl.elaborate.binding import Given, bind
-from archdsl.elaborate.errors import (
-    BadArgument,
-    BadValue,
-    CannotTake,
-    Problem,
-    Spoiled,
-    UnknownName,
-)
+from archdsl.elaborate.errors import BadValue, CannotTake, Spoiled
+from archdsl.elaborate.expressions import unknown
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.tracing import follow_flags
-from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, kind_of, maker_of, meant
+from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, bad_argument, kind_of
 from archdsl.elaborate.world import COST_OF_CALL, FileSetting
 from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError, Shape
-from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
 
@@ -42,23 +35,9 @@ def callee(operation: ast.Call, frame: Frame) -> BlockValue:
         hint = ""
         if value is None:
             hint = f"guard it: `if {name.name} != none {{ {name.name} }}`"
-        raise Problem(
-            BadValue(
-                span=name.span,
-                trail=frame.trail,
-                reason=f"`{name.name}` is no layer or block: it is {kind_of(value)}",
-                hint=hint,
-            )
-        )
-    raise Problem(
-        UnknownName(
-            span=name.span,
-            trail=frame.trail,
-            what="layer or block",
-            name=name.name,
-            known=tuple(frame.world.block_names(frame.file)),
-        )
-    )
+        reason = f"`{name.name}` is no layer or block: it is {kind_of(value)}"
+        raise ArchError(BadValue(name.span, frame.trail, reason=reason, hint=hint))
+    raise unknown("layer or block", name, frame.world.block_names(frame.file), frame)
 
 
 class _InAlias(FileSetting):
@@ -105,9 +84,7 @@ def further(name: str, span: Span, trail: tuple[Use, ...], frame: Frame) -> tupl
     frame.body.uses = max(frame.body.uses, len(trail) + 1 - frame.outside)
     if len(trail) >= allowed:
         asks = f"blocks are used inside each other {len(trail) + 1} deep"
-        raise Problem(
-            OverLimit(span=span, trail=trail, limit="nesting", asks=asks, allowed=allowed)
-        )
+        raise ArchError(frame.world.limits.over("nesting", asks, span, trail))
     return (Use(name, span), *trail)
 
 
@@ -130,20 +107,10 @@ def make_layer(kind: type[Layer], block: BlockValue, operation: ast.Call, frame:
     except ArgumentErrors as error:
         for name, reason in error.reasons.items():
             value, span = bound[name]
-            frame.world.report(
-                BadArgument(
-                    span=span,
-                    trail=trail,
-                    callee=kind.word or kind.__name__,
-                    name=name,
-                    reason=reason,
-                    given=kind_of(value),
-                    made=maker_of(value, span),
-                    hint=meant(reason, value, span)
-                    or input_given(given, frame, least=1)
-                    or (f"`archdsl layers {kind.__name__}` explains it" if not kind.word else ""),
-                )
-            )
+            hint = "" if kind.word else f"`archdsl layers {kind.__name__}` explains it"
+            hint = input_given(given, frame, least=1) or hint
+            called = kind.word or kind.__name__
+            frame.world.report(bad_argument(called, name, reason, value, span, trail, hint))
         raise Spoiled from None
 
 
@@ -190,13 +157,5 @@ def infer(
             if call is not None and not hint:
                 hint = input_given(frame.world.given(call.arguments, frame), frame, least=3)
             hint = hint or batch_given(reason, shapes)
-    raise Problem(
-        CannotTake(
-            span=span,
-            trail=frame.trail,
-            layer=layer.word or type(layer).__name__,
-            inputs=shapes,
-            reason=reason,
-            hint=hint,
-        )
-    )
+    name, trail = layer.word or type(layer).__name__, frame.trail
+    raise ArchError(CannotTake(span, trail, layer=name, inputs=shapes, reason=reason, hint=hint))

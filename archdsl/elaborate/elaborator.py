@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from archdsl.diagnostics import Label, Span
+from archdsl.diagnostics import ArchError, Label, Span
 from archdsl.elaborate import merges, stages
 from archdsl.elaborate.bodies import Again, Made
-from archdsl.elaborate.errors import BadLabel, BadValue, NameClash, Problem, Spoiled
-from archdsl.elaborate.expressions import bind_targets, evaluate, problem
+from archdsl.elaborate.errors import BadLabel, BadValue, NameClash, Spoiled
+from archdsl.elaborate.expressions import bind_targets, evaluate, evaluate_as
 from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import declare, open_scope, register, single
 from archdsl.elaborate.naming import Entry, Flow, Turns
 from archdsl.elaborate.own_tensors import own_tensor
 from archdsl.elaborate.tracing import follow_choice, follow_let, follow_loop
-from archdsl.elaborate.values import SPOILED, ValueProblem, integer, sequence, truth
+from archdsl.elaborate.values import SPOILED, NoValue, integer, sequence, truth
 from archdsl.elaborate.world import World
 from archdsl.records import Record
 from archdsl.syntax import ast
@@ -75,9 +75,9 @@ class Elaborator:
                 work = handlers[type(statement)](statement, frame)
             except Spoiled:
                 frame.flowing = None
-            except Problem as error:
+            except ArchError as error:
                 frame.flowing = None
-                self.world.report(error.diagnostic)
+                self.world.report(*error.diagnostics)
             else:
                 if work is not None:
                     yield from self.statement(work, frame)
@@ -88,9 +88,9 @@ class Elaborator:
             yield from work
         except Spoiled:
             frame.flowing = None
-        except Problem as error:
+        except ArchError as error:
             frame.flowing = None
-            self.world.report(error.diagnostic)
+            self.world.report(*error.diagnostics)
 
     def let(self, statement: ast.Let, frame: Frame) -> None:
         try:
@@ -98,11 +98,11 @@ class Elaborator:
             frame.bind(statement, value, frame.names)
             if self.world.trace is not None:
                 follow_let(self.world.trace, statement, frame)
-        except (Problem, Spoiled) as error:
+        except (ArchError, Spoiled) as error:
             for target in statement.targets:
                 frame.names.given[target.name] = SPOILED
-            if isinstance(error, Problem):
-                self.world.report(error.diagnostic)
+            if isinstance(error, ArchError):
+                self.world.report(*error.diagnostics)
 
     def for_loop(self, statement: ast.For, frame: Frame) -> Work:
         source = evaluate(statement.source, frame, frame.most)
@@ -116,18 +116,14 @@ class Elaborator:
                 bind_targets(statement.targets, item, inner.names, frame.most)
                 yield statement.body, inner
                 frame.after(inner)
-        except ValueProblem as error:
-            raise problem(error, statement.source.span, frame.trail) from None
+        except NoValue as error:
+            raise error.at(statement.source.span, frame.trail) from None
 
     def repeat(self, statement: ast.Repeat, frame: Frame) -> Work:
-        value = evaluate(statement.turns, frame, frame.most)
-        try:
-            count = integer(value, "the number of turns")
-        except ValueProblem as error:
-            raise problem(error, statement.turns.span, frame.trail) from None
+        count = evaluate_as(integer, statement.turns, frame, frame.most, "the number of turns")
         if count < 0:
             reason = f"a body can't be repeated {count} times"
-            raise Problem(BadValue(span=statement.turns.span, trail=frame.trail, reason=reason))
+            raise ArchError(BadValue(statement.turns.span, frame.trail, reason=reason))
         self.world.step(statement.span, count)
         if self.world.trace is not None:
             follow_loop(self.world.trace, statement, count, frame)
@@ -152,12 +148,9 @@ class Elaborator:
         if self.world.trace is not None:
             choice = follow_choice(self.world.trace, statement, frame)
         for condition, body in statement.cases:
-            try:
-                if truth(evaluate(condition, frame, frame.most), "the condition"):
-                    chosen = body
-                    break
-            except ValueProblem as error:
-                raise problem(error, condition.span, frame.trail) from None
+            if evaluate_as(truth, condition, frame, frame.most, "the condition"):
+                chosen = body
+                break
         if chosen is not None:
             inner = frame.turn()
             yield chosen, inner
@@ -193,19 +186,11 @@ class Elaborator:
         if not (name.isascii() and name.isidentifier()):
             reason = "an output has a single name, of the letters a to z, digits and underscores"
             span = statement.name.span
-            raise Problem(BadLabel(span=span, trail=frame.trail, name=name, reason=reason))
+            raise ArchError(BadLabel(span, frame.trail, name=name, reason=reason))
         home = frame.home
         if name in home.outputs:
-            first = home.outputs[name].span
-            raise Problem(
-                NameClash(
-                    span=statement.span,
-                    trail=frame.trail,
-                    name=name,
-                    first=first,
-                    what="outputs are",
-                )
-            )
+            span, first, what = statement.span, home.outputs[name].span, "outputs are"
+            raise ArchError(NameClash(span, frame.trail, name=name, first=first, what=what))
         entry = Entry(statement.span, None, training=statement.training)
         if not home.outputs:
             home.outputs = {}  # its own
@@ -239,8 +224,8 @@ class Elaborator:
             self.world.step(path.span)
             try:
                 register(frame, path)
-            except Problem as error:  # it makes nothing, so what follows is not spoiled
-                self.world.report(error.diagnostic)
+            except ArchError as error:  # it makes nothing, so what follows is not spoiled
+                self.world.report(*error.diagnostics)
 
     def stage(self, statement: ast.Stage, frame: Frame) -> Work | None:
         operation = statement.operation

@@ -10,16 +10,12 @@ from archdsl.elaborate.wording import did_you_mean, nearest, written
 from archdsl.layers.base import shown_shape
 
 
-class Problem(Exception):
-    """Something wrong, on its way from where it was found to the statement that it spoils."""
-
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        super().__init__(diagnostic)
-        self.diagnostic = diagnostic
-
-
 class Spoiled(Exception):
     """What is asked for depends on something reported already: say nothing more."""
+
+
+class Enough(Exception):
+    """So much was reported that the rest is left."""
 
 
 # --- names ----------------------------------------------------------------------------------
@@ -178,11 +174,9 @@ class BadValue(Diagnostic):
 
     code = "E0401"
     text = "{reason}"
-    mark = "{beside}"
     further = "made", "here it became no integer"
 
     reason: str
-    beside: str = ""
     made: Span | None = None
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from archdsl.diagnostics import Diagnostic, Span, Use
+from archdsl.diagnostics import ArchError, Span, Use
 from archdsl.elaborate import operations
-from archdsl.elaborate.errors import BadValue, Problem, Spoiled, UnknownName, UnknownSize
+from archdsl.elaborate.errors import Spoiled, UnknownName
 from archdsl.elaborate.values import (
     SPOILED,
+    NoValue,
     Tensors,
     Value,
-    ValueProblem,
     WorkedOut,
     integer,
     kind_of,
-    maker_of,
-    meant,
     number,
     sequence,
     truth,
@@ -26,6 +24,8 @@ from archdsl.elaborate.values import (
 )
 from archdsl.layers.traced import depends, marks
 from archdsl.syntax import ast
+
+T = TypeVar("T")
 
 
 class Names:
@@ -64,7 +64,7 @@ class Setting(Protocol):
         """Whether numbers are followed."""
 
     def flow(self) -> Tensors:
-        """Return what flows there, or raise Spoiled or ValueProblem."""
+        """Return what flows there, or raise Spoiled or NoValue."""
 
     def shape_of(self, reference: ast.Reference) -> Tensors:
         """Return the shape of a named tensor."""
@@ -85,23 +85,11 @@ class Setting(Protocol):
         """Yield every name that could stand in an expression."""
 
 
-def problem(error: ValueProblem, span: Span, trail: tuple[Use, ...]) -> Problem:
-    """Give a value's problem its place."""
-    diagnostic: Diagnostic
-    if error.names:
-        diagnostic = UnknownSize(span, trail, reason=error.reason, names=error.names)
-    else:
-        hint, made = error.hint, maker_of(error.value, span)
-        hint = hint or meant(error.reason, error.value, span)
-        diagnostic = BadValue(span, trail, hint, reason=error.reason, made=made)
-    return Problem(diagnostic)
-
-
 def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
     """Return the value of an expression; no list grows longer than `most`.
 
     Raises:
-        Problem: it has none; the diagnostic says where and why.
+        ArchError: it has none; the diagnostic says where and why.
         Spoiled: it depends on something that was reported already.
     """
     if isinstance(node, ast.Literal):
@@ -109,18 +97,39 @@ def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
     at.step(node.span)
     try:
         return EVALUATORS[type(node)](node, at, most)
-    except ValueProblem as error:
-        raise problem(error, node.span, at.trail) from None
+    except NoValue as error:
+        raise error.at(node.span, at.trail) from None
+
+
+def unknown(
+    what: str, name: ast.Name, known: Iterable[str], at: Setting, hint: str = ""
+) -> ArchError:
+    """Return the error of a name that nothing has which can be seen from there."""
+    span, known = name.span, tuple(known)
+    return ArchError(UnknownName(span, at.trail, what=what, name=name.name, known=known, hint=hint))
+
+
+def evaluate_as(
+    check: Callable[[Value, str], T], node: ast.Expression, at: Setting, most: int, what: str
+) -> T:
+    """Return the value of an expression as what it must be, such as an integer.
+
+    Raises:
+        ArchError: it has none, or none such; the diagnostic says where and why.
+        Spoiled: it depends on something that was reported already.
+    """
+    value = evaluate(node, at, most)
+    try:
+        return check(value, what)
+    except NoValue as error:
+        raise error.at(node.span, at.trail) from None
 
 
 def _name(node: ast.Name, at: Setting, most: int) -> Value:
     found = at.names.find(node.name) or at.global_value(node)
     if found is None:
         hint = f"`{node.name}` is a function: call it" if node.name in operations.FUNCTIONS else ""
-        known, name = tuple(at.known_names()), node.name
-        raise Problem(
-            UnknownName(node.span, at.trail, what="value", name=name, known=known, hint=hint)
-        )
+        raise unknown("value", node, at.known_names(), at, hint)
     if found[0] is SPOILED:
         raise Spoiled
     return found[0]
@@ -145,9 +154,7 @@ def _shown(value: Value) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise ValueProblem(
-        f"a hole in a string takes a number or a string, and this is {kind_of(value)}"
-    )
+    raise NoValue(f"a hole in a string takes a number or a string, and this is {kind_of(value)}")
 
 
 def _listing(node: ast.Listing, at: Setting, most: int) -> Value:
@@ -179,7 +186,7 @@ def bind_targets(targets: tuple[ast.Name, ...], value: Value, names: Names, most
         return
     parts = sequence(value, f"what {len(targets)} names are given to")
     if len(parts) != len(targets):
-        raise ValueProblem(f"there are {len(targets)} names for {len(parts)} values")
+        raise NoValue(f"there are {len(targets)} names for {len(parts)} values")
     for target, part in zip(targets, parts, strict=True):
         names.given[target.name] = part
 
@@ -249,7 +256,7 @@ def _read(node: object, at: Setting, most: int) -> Iterator[Value]:
     while waiting:
         one = waiting.pop()
         if isinstance(one, ast.Name | ast.Attribute | ast.Index | ast.Call):
-            with suppress(Problem, Spoiled):
+            with suppress(ArchError, Spoiled):
                 yield evaluate(one, at, most)
         elif isinstance(one, tuple):
             waiting += one
@@ -259,7 +266,7 @@ def _attribute(node: ast.Attribute, at: Setting, most: int) -> Value:
     value = evaluate(node.value, at, most)
     if isinstance(value, Tensors):
         return value.attribute(node.name)
-    raise ValueProblem(
+    raise NoValue(
         f"{kind_of(value)} has no `{node.name}`",
         "`in` and `shape(label)` have sizes: `in.channels`",
     )
@@ -269,29 +276,27 @@ def _index(node: ast.Index, at: Setting, most: int) -> Value:
     value = evaluate(node.value, at, most)
     index = integer(evaluate(node.item, at, most), "an index")
     if isinstance(value, Tensors) and not -len(value.shapes) <= index < len(value.shapes):
-        raise ValueProblem(
-            f"`{value.what}` is {len(value.shapes)} tensors: there is no number {index}"
-        )
+        raise NoValue(f"`{value.what}` is {len(value.shapes)} tensors: there is no number {index}")
     if isinstance(value, Tensors):
         return Tensors((value.shapes[index],), f"{value.what}[{index}]")
     if not isinstance(value, tuple | range | str):
-        raise ValueProblem(f"{kind_of(value)} has no items")
+        raise NoValue(f"{kind_of(value)} has no items")
     if not -len(value) <= index < len(value):
         first = "; the first is 0" if value else ""
-        raise ValueProblem(f"there is no item {index} in {kind_of(value)}{first}")
+        raise NoValue(f"there is no item {index} in {kind_of(value)}{first}")
     return value[index]
 
 
 def _slicing(node: ast.Slicing, at: Setting, most: int) -> Value:
     value = evaluate(node.value, at, most)
     if not isinstance(value, tuple | range | str):
-        raise ValueProblem(f"{kind_of(value)} has no items")
+        raise NoValue(f"{kind_of(value)} has no items")
     bounds = [
         None if bound is None else integer(evaluate(bound, at, most), "an index")
         for bound in (node.start, node.stop, node.step)
     ]
     if bounds[2] == 0:
-        raise ValueProblem("the step of a slice can't be 0")
+        raise NoValue("the step of a slice can't be 0")
     part = slice(*bounds)
     if not isinstance(value, range):
         count = at.text if isinstance(value, str) else at.step
@@ -307,13 +312,10 @@ def _call(node: ast.Call, at: Setting, most: int) -> Value:
     if found := at.call_function(node):
         return found[0]
     if node.name.name not in operations.FUNCTIONS:
-        name, known = node.name, (*operations.FUNCTIONS, *at.known_names())
-        raise Problem(
-            UnknownName(name.span, at.trail, what="function", name=name.name, known=known)
-        )
+        raise unknown("function", node.name, (*operations.FUNCTIONS, *at.known_names()), at)
     for argument in node.arguments:
         if argument.name:
-            raise ValueProblem(f"`{node.name.name}` takes its arguments by position")
+            raise NoValue(f"`{node.name.name}` takes its arguments by position")
     values = tuple([evaluate(argument.value, at, most) for argument in node.arguments])
     at.step(node.span, operations.cost_of_call(node.name.name, values))
     return placed(operations.call(node.name.name, values), node, at, *values)

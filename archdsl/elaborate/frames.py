@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from archdsl.diagnostics import Label, Span, Use
+from archdsl.diagnostics import ArchError, Label, Span, Use
 from archdsl.elaborate.bodies import Body, Made, Way
-from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Problem, Spoiled, UnknownLabel
+from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Spoiled, UnknownLabel
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.naming import Entry, Flow, Place, fault_of
@@ -15,7 +15,6 @@ from archdsl.elaborate.values import Tensors, integer
 from archdsl.elaborate.wording import written
 from archdsl.elaborate.world import FileSetting, World
 from archdsl.layers.base import Shape
-from archdsl.limits import OverLimit
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
 
@@ -132,14 +131,10 @@ class Frame(FileSetting):
             parts += str(part if isinstance(part, str) else self.filled(part)).split(".")
         for part in parts:
             if reason := fault_of(part):
-                raise Problem(BadLabel(span=path.span, trail=self.trail, name=part, reason=reason))
-            if len(part) > (allowed := self.world.limits.name):
+                raise ArchError(BadLabel(path.span, self.trail, name=part, reason=reason))
+            if len(part) > self.world.limits.name:
                 asks = f"a label has {len(part):,} characters"
-                raise Problem(
-                    OverLimit(
-                        span=path.span, trail=self.trail, limit="name", asks=asks, allowed=allowed
-                    )
-                )
+                raise ArchError(self.world.limits.over("name", asks, path.span, self.trail))
         return parts
 
     def filled(self, text: ast.Text) -> str:
@@ -150,7 +145,7 @@ class Frame(FileSetting):
             value = evaluate(hole, self, self.most)
             if isinstance(value, float):
                 reason = f"a hole of a label takes an integer or a string, and this is {value}"
-                raise Problem(BadValue(span=hole.span, trail=self.trail, reason=reason))
+                raise ArchError(BadValue(hole.span, self.trail, reason=reason))
         return str(evaluate(text, self, self.most))
 
     def find(self, path: ast.Path) -> Entry:
@@ -162,7 +157,7 @@ class Frame(FileSetting):
             raise self.unknown(parts, path.span)
         return entry
 
-    def unknown(self, parts: list[str], span: Span) -> Problem:
+    def unknown(self, parts: list[str], span: Span) -> ArchError:
         """Say that a reference finds nothing, and what it could find."""
         known = self.place.labels()
         for depth in range(len(parts) - 1, 0, -1):
@@ -175,10 +170,10 @@ class Frame(FileSetting):
                 known = [".".join([*parts[:depth], name]) for name in outer.place.names()]
             break
         outside = any(parts[0] in place.entries for place in self.place.chain())
-        return Problem(
+        return ArchError(
             UnknownLabel(
-                span=span,
-                trail=self.trail,
+                span,
+                self.trail,
                 reference=".".join(parts),
                 inside=self.place.name,
                 known=tuple(known),
@@ -191,10 +186,10 @@ class Frame(FileSetting):
         if entry.flow is None and entry.place in [*self.place.chain()]:
             reason = "this is not worked out yet: the reference stands inside it"
             hint = "what comes in can be named with a label: `x0: in`"
-            raise Problem(BadFlow(span=span, trail=self.trail, reason=reason, hint=hint))
+            raise ArchError(BadFlow(span, self.trail, reason=reason, hint=hint))
         return entry.flow
 
-    def no_tensor(self, path: ast.Path) -> Problem:
+    def no_tensor(self, path: ast.Path) -> ArchError:
         """Say that a label stands for a block with named outputs only, or for a mere scope."""
         name = ".".join(self.parts(path))
         place = self.find(path).place
@@ -202,7 +197,7 @@ class Frame(FileSetting):
         inside = " or ".join(f"`from {written(f'{name}.{inner}')}`" for inner in list(names)[:4])
         reason = f"`{name}` has no main output"
         hint = f"name what is inside: {inside}" if inside else ""
-        return Problem(BadFlow(span=path.span, trail=self.trail, reason=reason, hint=hint))
+        return ArchError(BadFlow(path.span, self.trail, reason=reason, hint=hint))
 
     def follow(self, reference: ast.Reference) -> Flow:
         """Return the tensors that a reference names."""
@@ -219,7 +214,7 @@ class Frame(FileSetting):
         index = integer(evaluate(reference.item, self, self.world.limits.steps), "an index")
         if not -len(flow) <= index < len(flow):
             reason = f"there is no tensor number {index}: there are {len(flow)}, the first is 0"
-            raise Problem(BadFlow(span=reference.span, trail=self.trail, reason=reason))
+            raise ArchError(BadFlow(reference.span, self.trail, reason=reason))
         return (flow[index],)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from sys import intern
 
-from archdsl.diagnostics import Span
+from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.bodies import Body, Instance, Made
-from archdsl.elaborate.errors import BadFlow, BadLabel, BadStructure, NameClash, Problem
+from archdsl.elaborate.errors import BadFlow, BadLabel, BadStructure, NameClash
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry, Flow, Opened, Place
 from archdsl.elaborate.wording import did_you_mean, with_index, written
@@ -43,12 +43,12 @@ def declare(
         if first.awaited:
             reason = f"`register` names what is inside `{name}`, which is made as a whole after it"
             hint = f"put `register {written(first.awaited)}` at the head of what is inside"
-            raise Problem(BadStructure(first.span, frame.trail, reason=reason, hint=hint))
+            raise ArchError(BadStructure(first.span, frame.trail, reason=reason, hint=hint))
         hint = ""
         if first.span == where:
             loop = "put the index of a loop into the label: `for i in range(n)`"
             hint = f"{loop}, {with_index(last)}"
-        raise Problem(NameClash(where, frame.trail, name=name, first=first.span, hint=hint))
+        raise ArchError(NameClash(where, frame.trail, name=name, first=first.span, hint=hint))
     return label, place.enter(last, Entry(where))
 
 
@@ -62,7 +62,7 @@ def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
     if entry.place is None or not entry.place.open:
         stage, name = place.full_name(part), ".".join(map(str, path.parts))
         reason = f"`{stage}` is a stage already, and nothing can be added to it from outside"
-        raise Problem(BadLabel(path.span, frame.trail, name=name, reason=reason))
+        raise ArchError(BadLabel(path.span, frame.trail, name=name, reason=reason))
     return entry.place
 
 
@@ -79,11 +79,11 @@ def register(frame: Frame, path: ast.Path) -> None:
             around.entries[part].awaited = ".".join([*outer[depth:], last])
     if first := _keep_order(place, frame).get(last):
         name, what = place.full_name(last), "places are registered for what is"
-        raise Problem(NameClash(path.span, frame.trail, name=name, first=first, what=what))
+        raise ArchError(NameClash(path.span, frame.trail, name=name, first=first, what=what))
     if place.get(last) is not None:
         reason = f"`{place.full_name(last)}` is made before this, and has its place there"
         hint = f"put `register {written(last)}` before that stage"
-        raise Problem(BadStructure(path.span, frame.trail, reason=reason, hint=hint))
+        raise ArchError(BadStructure(path.span, frame.trail, reason=reason, hint=hint))
     _keep_order(place, frame)[last] = path.span
 
 
@@ -99,7 +99,7 @@ def settle_order(frame: Frame) -> None:
     """Keep the order of the labels of scopes with a `register`, at the end of a body.
 
     Raises:
-        Problem: no stage has a label that was registered.
+        ArchError: no stage has a label that was registered.
     """
     if not frame.body.ordered:
         return
@@ -116,7 +116,7 @@ def settle_order(frame: Frame) -> None:
                 reason = f"`{label}` is no module or parameter: the state_dict has no place for it"
             others = [name for name in labels if name in known]
             hint = did_you_mean(label, others, lambda other: f"`{written(other)}`")
-            raise Problem(BadStructure(span, reason=reason, hint=hint))
+            raise ArchError(BadStructure(span, reason=reason, hint=hint))
         frame.body.registered[place.opened] = tuple(label for label in labels if label in known)
 
 
@@ -176,7 +176,7 @@ def enter_scope(name: str, characters: int, span: Span, frame: Frame) -> None:
     allowed = frame.world.limits.nesting
     if depth_of(name) > allowed:
         asks = f"scopes are nested {depth_of(name)} deep"
-        raise Problem(frame.world.limits.over("nesting", asks, span, frame.trail))
+        raise ArchError(frame.world.limits.over("nesting", asks, span, frame.trail))
 
 
 def depth_of(name: str) -> int:
@@ -204,4 +204,4 @@ def single(flow: Flow, what: str, span: Span, frame: Frame) -> None:
         come = f"{len(flow)} tensors flow here" if flow else "nothing flows here"
         reason = f"{what} is one tensor, and {come}"
         hint = "choose one with `from`" if flow else ""
-        raise Problem(BadFlow(span, frame.trail, reason=reason, hint=hint))
+        raise ArchError(BadFlow(span, frame.trail, reason=reason, hint=hint))

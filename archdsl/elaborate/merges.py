@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import Label, Span
+from archdsl.diagnostics import ArchError, Label, Span
 from archdsl.elaborate.bodies import Made
 from archdsl.elaborate.calls import infer, make_layer
-from archdsl.elaborate.errors import BadFlow, BranchesDisagree, Problem, Spoiled
-from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.elaborate.errors import BadFlow, BranchesDisagree, Spoiled
+from archdsl.elaborate.expressions import evaluate_as
 from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import open_scope, settle, single
 from archdsl.elaborate.naming import Entry
-from archdsl.elaborate.values import BlockValue, ValueProblem, truth
-from archdsl.elaborate.wording import shown_shape
-from archdsl.layers.base import Disagreement, Layer, LayerError, Shape
+from archdsl.elaborate.values import BlockValue, truth
+from archdsl.layers.base import Disagreement, Layer, LayerError, Shape, shown_shape
 from archdsl.syntax import ast
 
 
@@ -31,11 +30,7 @@ def residual(operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
     place, entry = open_scope(frame, stage.label) if stage.label else (None, None)
     joined = True
     if operation.condition is not None:
-        try:
-            value = evaluate(operation.condition, frame, frame.most)
-            joined = truth(value, "the condition")
-        except ValueProblem as error:
-            raise problem(error, operation.condition.span, frame.trail) from None
+        joined = evaluate_as(truth, operation.condition, frame, frame.most, "the condition")
     branches: list[Branched] = []
     for body in (operation.body, operation.shortcut):
         if body is operation.shortcut and not joined:
@@ -82,14 +77,14 @@ def wire(
             raise Spoiled  # something else than branches stands in it, which was reported
         reason = f"`{word}` has no branches"
         hint = "it needs at least one `branch { ... }`"
-        raise Problem(BadFlow(span=operation.span, trail=frame.trail, reason=reason, hint=hint))
+        raise ArchError(BadFlow(operation.span, frame.trail, reason=reason, hint=hint))
     shapes = tuple([frame.shape(number) for number in incoming])
     path = operation.name or stage.label
     label = ".".join(frame.parts(path)) if path else ""
     try:
         facts = frame.recorder.infer(layer, [*map(frame.body.facts, incoming)], shapes)
     except Disagreement as error:
-        raise Problem(disagreement(word, error, branches, operation.span, frame)) from None
+        raise ArchError(disagreement(word, error, branches, operation.span, frame)) from None
     except LayerError:
         facts = infer(layer, tuple(incoming), operation.span, frame)
     if frame.inside is not None:
@@ -112,7 +107,7 @@ def disagreement(
     )
     hint = error.help or way_to_mend(branches, shapes, frame)
     return BranchesDisagree(
-        span=span, trail=frame.trail, word=word, axes=error.named, branches=labels, hint=hint
+        span, frame.trail, word=word, axes=error.named, branches=labels, hint=hint
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.ahead import require_affordable
@@ -10,22 +11,22 @@ from archdsl.elaborate.binding import bind
 from archdsl.elaborate.bodies import Body, Made
 from archdsl.elaborate.calls import infer
 from archdsl.elaborate.elaborator import Elaborator
-from archdsl.elaborate.errors import BadNetwork, BadValue, NameClash, Problem, Recursion, Spoiled
-from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.elaborate.errors import BadNetwork, BadValue, Enough, NameClash, Recursion, Spoiled
+from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.flat import Flat
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.labels import settle_order, single
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.recording import Recorder
 from archdsl.elaborate.stages import ends_aside
-from archdsl.elaborate.values import Value, ValueProblem, items
+from archdsl.elaborate.values import NoValue, Value, items
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.elaborate.world import FileSetting, World, signature_of
 from archdsl.graph import Graph, Later, Nodes, Output
 from archdsl.layers.base import ArgumentErrors, Shape
 from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.tensor import InputTensor
-from archdsl.limits import CEILINGS, OverLimit
+from archdsl.limits import HIGHEST, Limits
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
 
@@ -42,7 +43,7 @@ def open_parameters(file: SpecFile, name: str) -> list[ast.Parameter]:
     """Return the parameters that a network leaves open.
 
     Raises:
-        Problem: there is no such network.
+        ArchError: there is no such network.
     """
     aliases, last = _followed(*_network(file, name, None))
     fixed: set[str] = set()
@@ -64,9 +65,9 @@ def _followed(
             if one is item:
                 ring = (*(other.name for other in way[number:]), item.name)
                 hint = "say what it is made of: `network name { ... }`"
-                raise Problem(Recursion(span=item.span, ring=ring, hint=hint))
+                raise ArchError(Recursion(item.span, ring=ring, hint=hint))
         way.append(item)
-        _check_aliases(len(way), CEILINGS["nesting"], item.span)
+        _check_aliases(len(way), HIGHEST, item.span)
         home, item = _network(home, item.call.name.name, item.call.name.span)
     return way, item
 
@@ -75,7 +76,7 @@ def bodies(file: SpecFile, names: Sequence[str]) -> list[tuple[ast.Network, Spec
     """Return the networks with a body that networks are made of, with their files.
 
     Raises:
-        Problem: there is no such network.
+        ArchError: there is no such network.
     """
     found = []
     for name in names:
@@ -87,10 +88,10 @@ def bodies(file: SpecFile, names: Sequence[str]) -> list[tuple[ast.Network, Spec
     return found
 
 
-def _check_aliases(number: int, allowed: int, span: Span) -> None:
-    if number > allowed:
+def _check_aliases(number: int, limits: Limits, span: Span) -> None:
+    if number > limits.nesting:
         asks = f"networks are made of each other {number} deep"
-        raise Problem(OverLimit(span=span, limit="nesting", asks=asks, allowed=allowed))
+        raise ArchError(limits.over("nesting", asks, span))
 
 
 def description_of(file: SpecFile, name: str) -> str:
@@ -130,21 +131,19 @@ def elaborate(
         require_affordable(world, [(declaration, home)])
         frame = _begin(world, home, recorder, declaration, bound, name, alias)
         declared = _inputs(declaration, frame, shapes)
-    except Problem as error:
-        raise ArchError([*world.errors, error.diagnostic]) from None
-    except Spoiled:  # by what was reported already
-        raise ArchError(world.errors) from None
+    except ArchError as error:
+        raise ArchError(*world.errors, *error.diagnostics) from None
+    except (Spoiled, Enough):  # by what was reported already
+        raise ArchError(*world.errors) from None
     if world.errors:
-        raise ArchError(world.errors)
+        raise ArchError(*world.errors)
     given = {one.tail: one.facts.output for one in frame.body.items if isinstance(one, Made)}
-    Elaborator(world).run(declaration.body, frame)
-    outputs = _outputs(declaration, frame)
+    with suppress(Enough):
+        Elaborator(world).run(declaration.body, frame)
+        outputs = _outputs(declaration, frame)
     if world.errors:
-        raise ArchError(world.errors)
-    try:
-        settle_order(frame)
-    except Problem as error:
-        raise ArchError([error.diagnostic]) from None
+        raise ArchError(*world.errors)
+    settle_order(frame)
     body, flat = frame.body, Flat(frame.body)
     return Graph(
         name=body.block,
@@ -176,7 +175,7 @@ def _resolve(
     while isinstance(item, ast.NetworkAlias):
         world.enter(item, item.name, item.call.span, ())
         aliases.append((item, home))
-        _check_aliases(len(aliases), world.limits.nesting, item.span)
+        _check_aliases(len(aliases), world.limits, item.span)
         home, item = _network(home, item.call.name.name, item.call.name.span)
     assert isinstance(item, ast.Network)
     bound: dict[str, tuple[Value, Span]] = {}
@@ -192,18 +191,14 @@ def _resolve(
             has = f"has fixed `{key}`" if key in bound else f"has no parameter called `{key}`"
             hint = did_you_mean(key, open_names) or "it has no open parameters"
             reason = f"network `{name}` {has}"
-            raise Problem(BadNetwork(span=span, reason=reason, hint=hint))
+            raise ArchError(BadNetwork(span, reason=reason, hint=hint))
     bound |= {key: (value, span) for key, value in parameters.items()}
     missing = sorted(signature.required - bound.keys(), key=signature.names.index)
     if missing:
         quoted = " and ".join(f"`{key}`" for key in missing)
-        raise Problem(
-            BadNetwork(
-                span=span,
-                reason=f"network `{name}` needs a value for {quoted}",
-                hint=f"give it one with -p {missing[0]}=...",
-            )
-        )
+        reason = f"network `{name}` needs a value for {quoted}"
+        hint = f"give it one with -p {missing[0]}=..."
+        raise ArchError(BadNetwork(span, reason=reason, hint=hint))
     return item, home, bound, first if isinstance(first, ast.NetworkAlias) else None
 
 
@@ -215,17 +210,12 @@ def _network(
         return found[0], found[1]
     names = network_names(file)
     if not names:
+        reason = f"{file.source.path} defines no network"
         hint = "networks begin with `network name { ... }`"
-        raise Problem(
-            BadNetwork(span=span, reason=f"{file.source.path} defines no network", hint=hint)
-        )
-    raise Problem(
-        BadNetwork(
-            span=span,
-            reason=f"{file.source.path} defines no network called `{name}`",
-            hint=did_you_mean(name, names) or f"it defines {', '.join(names[:8])}",
-        )
-    )
+        raise ArchError(BadNetwork(span, reason=reason, hint=hint))
+    reason = f"{file.source.path} defines no network called `{name}`"
+    hint = did_you_mean(name, names) or f"it defines {', '.join(names[:8])}"
+    raise ArchError(BadNetwork(span, reason=reason, hint=hint))
 
 
 def _begin(
@@ -261,28 +251,20 @@ def _inputs(declaration: ast.Network, frame: Frame, shapes: Shapes) -> dict[str,
     inputs = [one for one in declaration.body.statements if isinstance(one, ast.Input)]
     names = dict.fromkeys(one.name for one in inputs)
     if unknown := [name for name in shapes if name not in names]:
-        raise Problem(
-            BadNetwork(
-                span=declaration.span,
-                reason=f"network `{declaration.name}` has no input called `{unknown[0]}`",
-                hint=did_you_mean(unknown[0], names),
-            )
-        )
+        reason = f"network `{declaration.name}` has no input called `{unknown[0]}`"
+        hint = did_you_mean(unknown[0], names)
+        raise ArchError(BadNetwork(declaration.span, reason=reason, hint=hint))
     if not inputs:
-        raise Problem(
-            BadNetwork(
-                span=declaration.span,
-                reason=f"network `{declaration.name}` has no input",
-                hint="begin it with `input image: [3, 224, 224]`",
-            )
-        )
+        reason = f"network `{declaration.name}` has no input"
+        hint = "begin it with `input image: [3, 224, 224]`"
+        raise ArchError(BadNetwork(declaration.span, reason=reason, hint=hint))
     frame.names.given.update(_free_sizes(inputs, frame, shapes))
     flowing: list[int] = []
     declared: dict[str, Shape] = {}
     for one in inputs:
         if one.name in frame.place.entries:
             first = frame.place.entries[one.name].span
-            raise Problem(NameClash(span=one.span, name=one.name, first=first, what="inputs are"))
+            raise ArchError(NameClash(one.span, name=one.name, first=first, what="inputs are"))
         shape = _input_shape(one, frame, shapes.get(one.name), declared)
         try:
             layer = frame.recorder.layer(InputTensor, {"shape": shape})
@@ -290,7 +272,7 @@ def _inputs(declaration: ast.Network, frame: Frame, shapes: Shapes) -> dict[str,
             assert one.shape is not None
             reason = f"each size of an input {next(iter(error.reasons.values()))}"
             hint = f"a free size has a name: `input {one.name}: [3, H, W]`"
-            raise Problem(BadValue(span=one.shape.span, reason=reason, hint=hint)) from None
+            raise ArchError(BadValue(one.shape.span, reason=reason, hint=hint)) from None
         facts = infer(layer, (), one.span, frame)
         number = frame.make(Made(one.name, one.name, layer, (), facts, None, one.span, None))
         frame.place.entries[one.name] = Entry(one.span, (number,))
@@ -321,7 +303,7 @@ def _free_sizes(inputs: list[ast.Input], frame: Frame, shapes: Shapes) -> dict[s
             sizes[item.name] = Formula.named(size) if isinstance(size, str) else size
             if free not in (Formula.named(item.name), sizes[item.name]):
                 reason = f"`{item.name}` can't be both {free} and {size}"
-                raise Problem(BadValue(span=item.span, reason=reason))
+                raise ArchError(BadValue(item.span, reason=reason))
     return sizes
 
 
@@ -335,22 +317,22 @@ def _input_shape(
     if one.shape is None:
         hint = f"write `input {one.name}: [3, 224, 224]`"
         reason = "an input of a network needs a shape"
-        raise Problem(BadValue(span=one.span, reason=reason, hint=hint))
+        raise ArchError(BadValue(one.span, reason=reason, hint=hint))
     most = frame.world.limits.steps
     try:
         declared = items(evaluate(one.shape, frame, most), "the shape of an input", most)
         frame.weigh(declared, one.shape.span)
-    except ValueProblem as error:
-        raise problem(error, one.shape.span, ()) from None
+    except NoValue as error:
+        raise error.at(one.shape.span, ()) from None
     except Spoiled:
-        raise Problem(BadValue(span=one.shape.span, reason="this shape is not known")) from None
+        raise ArchError(BadValue(one.shape.span, reason="this shape is not known")) from None
     if given is None:
         return declared
     instead_of[one.name] = declared
     if len(given) != len(declared):
         text = "x".join(map(str, given))
         reason = f"input `{one.name}` has {len(declared)} axes, and {text} has {len(given)}"
-        raise Problem(BadValue(span=one.shape.span, reason=reason))
+        raise ArchError(BadValue(one.shape.span, reason=reason))
     return tuple(Formula.named(size) if isinstance(size, str) else size for size in given)
 
 
@@ -369,7 +351,7 @@ def _outputs(declaration: ast.Network, frame: Frame) -> list[tuple[str, int, boo
     if "output" in frame.home.outputs:
         frame.world.report(
             NameClash(
-                span=frame.home.outputs["output"].span,
+                frame.home.outputs["output"].span,
                 name="output",
                 first=frame.last,
                 what="outputs are",
@@ -378,7 +360,7 @@ def _outputs(declaration: ast.Network, frame: Frame) -> list[tuple[str, int, boo
         )
     try:
         single(frame.flowing, "the main output", frame.last, frame)
-    except Problem as error:
-        frame.world.report(error.diagnostic)
+    except ArchError as error:
+        frame.world.report(*error.diagnostics)
         return found
     return [("output", frame.flowing[0], False, frame.last), *found]

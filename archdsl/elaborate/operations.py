@@ -9,9 +9,9 @@ from typing import Any
 
 from archdsl.elaborate.values import (
     TOO_LARGE,
+    NoValue,
     Tensors,
     Value,
-    ValueProblem,
     bounded,
     integer,
     kind_of,
@@ -73,7 +73,7 @@ def arithmetic(sign: str, left: Value, right: Value) -> Value:
     """Work out `left sign right`. Strings and lists can be joined and repeated, as in Python.
 
     Raises:
-        ValueProblem: there is no result.
+        NoValue: there is no result.
     """
     if sign == "+" and isinstance(left, SEQUENCES) and isinstance(right, SEQUENCES):
         return joined(left, right)
@@ -91,13 +91,13 @@ def arithmetic(sign: str, left: Value, right: Value) -> Value:
             return depends(value, sign, first, second)
         return value
     except ZeroDivisionError:
-        raise ValueProblem("this divides by zero") from None
+        raise NoValue("this divides by zero") from None
     except OverflowError:
-        raise ValueProblem(TOO_LARGE) from None
+        raise NoValue(TOO_LARGE) from None
     except FormulaError as error:
-        raise ValueProblem(f"the size {error}", names=free_names(first, second)) from None
+        raise NoValue(f"the size {error}", names=free_names(first, second)) from None
     except TypeError:
-        raise ValueProblem(
+        raise NoValue(
             f"`{sign}` can't be worked out for {kind_of(left)} and {kind_of(right)}",
             names=free_names(first, second),
         ) from None
@@ -131,13 +131,13 @@ def power(base: Any, exponent: Any) -> Value:
         return math.prod([base] * exponent)
     result = base**exponent
     if isinstance(result, complex):
-        raise ValueProblem("a negative number has no such power")
+        raise NoValue("a negative number has no such power")
     return result
 
 
 def joined(left: Any, right: Any) -> Value:
     if isinstance(left, str) != isinstance(right, str):
-        raise ValueProblem(f"{kind_of(left)} and {kind_of(right)} can't be joined")
+        raise NoValue(f"{kind_of(left)} and {kind_of(right)} can't be joined")
     return left + right if isinstance(left, str) else (*left, *right)
 
 
@@ -165,7 +165,7 @@ def contains(where: Value, value: Value, sign: str) -> bool:
     if isinstance(where, str):
         if isinstance(value, str):
             return value in where
-        raise ValueProblem(f"a string holds strings alone, and this is {kind_of(value)}")
+        raise NoValue(f"a string holds strings alone, and this is {kind_of(value)}")
     if isinstance(where, range) and isinstance(value, int):
         return value in where and not isinstance(value, bool)
     if not isinstance(where, tuple | range):
@@ -173,13 +173,13 @@ def contains(where: Value, value: Value, sign: str) -> bool:
         hint = "its sizes are a list: `in.shape`" if isinstance(where, Tensors) else ""
         if type(where) is int:
             hint = f"did you mean `{sign} [{where}]`?"
-        raise ValueProblem(f"{what}, and this is {kind_of(where)}", hint)
-    unknown: ValueProblem | None = None
+        raise NoValue(f"{what}, and this is {kind_of(where)}", hint)
+    unknown: NoValue | None = None
     for item in where:
         try:
             if equal(item, value):
                 return True
-        except ValueProblem as error:  # another item may be the same for all free sizes
+        except NoValue as error:  # another item may be the same for all free sizes
             unknown = unknown or error
     if unknown is not None:
         raise unknown
@@ -198,7 +198,7 @@ def difference(left: Any, right: Any) -> int:
     rest = left - right if not isinstance(left, float) and not isinstance(right, float) else left
     if isinstance(rest, int):
         return rest
-    raise ValueProblem(
+    raise NoValue(
         f"whether {left} or {right} is larger depends on a free size", names=free_names(left, right)
     )
 
@@ -225,7 +225,7 @@ def free_names(*values: Value) -> tuple[str, ...]:
 def _numbers(name: str, values: tuple[Value, ...]) -> list[Any]:
     flat = sequence(values[0], f"what `{name}` is given") if len(values) == 1 else values
     if not flat:
-        raise ValueProblem(f"`{name}` of nothing has no result")
+        raise NoValue(f"`{name}` of nothing has no result")
     return [number(value, f"what `{name}` is given") for value in flat]
 
 
@@ -249,18 +249,18 @@ def _len(value: Value) -> int:
         return len(value)
     if isinstance(value, Tensors):
         return len(value.shapes)
-    raise ValueProblem(f"{kind_of(value)} has no length")
+    raise NoValue(f"{kind_of(value)} has no length")
 
 
 def _range(values: tuple[Value, ...]) -> range:
     bounds = [integer(value, "what `range` is given") for value in values]
     if len(bounds) == 3 and bounds[2] == 0:
-        raise ValueProblem("a `range` can't have steps of 0")
+        raise NoValue("a `range` can't have steps of 0")
     found = range(*bounds)
     try:
         len(found)
     except OverflowError:
-        raise ValueProblem("this `range` is too long") from None
+        raise NoValue("this `range` is too long") from None
     return found
 
 
@@ -286,22 +286,22 @@ def _real(name: str, value: Value) -> Value:
     if isinstance(value, Formula):
         if name in ("floor", "ceil"):
             return value
-        raise ValueProblem(f"`{name}` of a free size is not known", names=free_names(value))
+        raise NoValue(f"`{name}` of a free size is not known", names=free_names(value))
     given: Any = number(value, f"what `{name}` is given")
     try:
         return REAL[name](given)
     except ValueError:
-        raise ValueProblem(f"`{name}` of {given} does not exist") from None
+        raise NoValue(f"`{name}` of {given} does not exist") from None
 
 
 def _log(values: tuple[Value, ...]) -> float:
     given: list[Any] = [number(value, "what `log` is given") for value in values]
     if any(isinstance(value, Formula) for value in given):
-        raise ValueProblem("`log` of a free size is not known", names=free_names(*given))
+        raise NoValue("`log` of a free size is not known", names=free_names(*given))
     try:
         return math.log(*given)
     except (ValueError, ZeroDivisionError):
-        raise ValueProblem(f"`log` of {', '.join(map(str, given))} does not exist") from None
+        raise NoValue(f"`log` of {', '.join(map(str, given))} does not exist") from None
 
 
 # How many arguments each takes: at least, at most (None: any number).
@@ -330,12 +330,12 @@ def call(name: str, values: tuple[Value, ...]) -> Value:
         count = f"{least}" if greatest == least else f"{least} to {greatest}"
         if greatest is None:
             count = f"at least {least}"
-        raise ValueProblem(f"`{name}` takes {count} argument{'' if count.endswith('1') else 's'}")
+        raise NoValue(f"`{name}` takes {count} argument{'' if count.endswith('1') else 's'}")
     try:
         value = bounded(_call(name, values))
         return depends(value, name, *values) if name in UNSAID else value
     except OverflowError:
-        raise ValueProblem(f"the result of `{name}` is too large") from None
+        raise NoValue(f"the result of `{name}` is too large") from None
 
 
 def _call(name: str, values: tuple[Value, ...]) -> Value:

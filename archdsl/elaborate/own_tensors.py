@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
-from archdsl.diagnostics import Span
-from archdsl.elaborate.errors import BadValue, Problem
-from archdsl.elaborate.expressions import evaluate, problem
+from archdsl.diagnostics import ArchError, Span
+from archdsl.elaborate.errors import BadValue
+from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.frames import Frame
-from archdsl.elaborate.values import Value, ValueProblem, integer, items, kind_of, number
+from archdsl.elaborate.values import NoValue, Value, integer, items, kind_of, number
 from archdsl.layers.arguments import LARGEST
 from archdsl.layers.base import ArgumentErrors, Layer
 from archdsl.layers.tensor import DISTRIBUTIONS, Distribution, OwnTensor
@@ -19,7 +19,7 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame) -> Layer:
     """Return the layer that gives the tensor which a statement declares.
 
     Raises:
-        Problem: the shape or the first values make no sense.
+        ArchError: the shape or the first values make no sense.
     """
     shape, batched = _shape(statement.shape, frame)
     learnable = statement.word == "parameter"
@@ -29,9 +29,9 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame) -> Layer:
         layer = frame.recorder.layer(OwnTensor, arguments)
     except ArgumentErrors as error:
         reason = f"each size of a shape {next(iter(error.reasons.values()))}"
-        raise Problem(BadValue(statement.shape.span, frame.trail, reason=reason)) from None
-    except ValueProblem as error:
-        raise problem(error, statement.shape.span, frame.trail) from None
+        raise ArchError(BadValue(statement.shape.span, frame.trail, reason=reason)) from None
+    except NoValue as error:
+        raise error.at(statement.shape.span, frame.trail) from None
     if statement.value is None:
         return layer
     try:
@@ -39,8 +39,8 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame) -> Layer:
         if isinstance(value, tuple):
             _check_values(value, sizes)
             value = _without_ranges(value)
-    except ValueProblem as error:
-        raise problem(error, statement.value.span, frame.trail) from None
+    except NoValue as error:
+        raise error.at(statement.value.span, frame.trail) from None
     return frame.recorder.layer(OwnTensor, {**arguments, "value": value})
 
 
@@ -49,10 +49,10 @@ def _check_values(value: tuple[Value, ...], shape: tuple[int, ...]) -> None:
     flat = _flat(value)
     if len(flat) != prod(shape):
         numbers = "1 number" if prod(shape) == 1 else f"{prod(shape)} numbers"
-        raise ValueProblem(f"a tensor of this shape holds {numbers}, and these are {len(flat)}")
+        raise NoValue(f"a tensor of this shape holds {numbers}, and these are {len(flat)}")
     in_a_row = not any(isinstance(item, tuple | range) for item in value)
     if not in_a_row and not _is_nested(value, shape):
-        raise ValueProblem(
+        raise NoValue(
             f"these lists are not nested as the shape {list(shape)} is",
             f"nest them so, or write all {len(flat)} numbers in one list",
         )
@@ -83,8 +83,8 @@ def _sizes(node: ast.Expression, span: Span, frame: Frame) -> tuple[Value, ...]:
         sizes = items(evaluate(node, frame, most), "a shape", most)
         frame.weigh(sizes, span)
         return sizes
-    except ValueProblem as error:
-        raise problem(error, span, frame.trail) from None
+    except NoValue as error:
+        raise error.at(span, frame.trail) from None
 
 
 def _first_values(node: ast.Expression, frame: Frame, learnable: bool) -> object:
@@ -96,17 +96,17 @@ def _first_values(node: ast.Expression, frame: Frame, learnable: bool) -> object
         for position, argument in enumerate(node.arguments):
             name = argument.name or (list(known)[position] if position < len(known) else "")
             if name not in known or name in arguments:
-                raise ValueProblem(f"`{node.name.name}` takes {', '.join(known)}, once each")
+                raise NoValue(f"`{node.name.name}` takes {', '.join(known)}, once each")
             value = evaluate(argument.value, frame, most)
             given = number(value, f"`{name}` of `{node.name.name}`")
             if not isinstance(given, int | float):
-                raise ValueProblem(f"`{name}` can't depend on a free size")
+                raise NoValue(f"`{name}` can't depend on a free size")
             if name == "std" and given < 0:
-                raise ValueProblem("`std` must be at least 0")
+                raise NoValue("`std` must be at least 0")
             arguments[name] = given
         drawn = known | arguments
         if drawn.get("low", 0) > drawn.get("high", 1):
-            raise ValueProblem(f"`low` must be at most `high`, which is {drawn['high']}")
+            raise NoValue(f"`low` must be at most `high`, which is {drawn['high']}")
         return Distribution(node.name.name, tuple(arguments.items()))
     value = evaluate(node, frame, most)
     frame.weigh(value, node.span)
@@ -114,7 +114,7 @@ def _first_values(node: ast.Expression, frame: Frame, learnable: bool) -> object
     for item in flat:
         if not isinstance(item, int | float):
             known_names = ", ".join(f"{name}(...)" for name in DISTRIBUTIONS)
-            raise ValueProblem(
+            raise NoValue(
                 f"a tensor begins with a number, a list of numbers, or a distribution; "
                 f"this is {kind_of(item)}",
                 f"distributions are {known_names}",
@@ -122,12 +122,12 @@ def _first_values(node: ast.Expression, frame: Frame, learnable: bool) -> object
     if any(isinstance(item, bool) for item in flat):
         if learnable:
             reason = "a parameter is learned, so it holds numbers, and neither true nor false"
-            raise ValueProblem(reason, "a `buffer` may hold them")
+            raise NoValue(reason, "a `buffer` may hold them")
         if not all(isinstance(item, bool) for item in flat):
-            raise ValueProblem("a tensor holds numbers, or true and false, and not both")
+            raise NoValue("a tensor holds numbers, or true and false, and not both")
     for item in flat:
         if isinstance(item, float) and abs(item) > LARGEST[float]:
-            raise ValueProblem(f"{item} is more than a number of torch holds: at most 3.4e38")
+            raise NoValue(f"{item} is more than a number of torch holds: at most 3.4e38")
     return tuple(value) if isinstance(value, range) else value
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from archdsl.diagnostics import Span, Use
-from archdsl.elaborate.errors import Problem
+from archdsl.diagnostics import ArchError, Span, Use
 from archdsl.layers.base import Facts, Layer, LayerError, Shapes, construct
 from archdsl.layers.own import asked, require_facts
 from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.layers.traced import marks
-from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits, OverLimit
+from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits
 
 
 class Equal:
@@ -104,16 +103,8 @@ class Recorder:
     def refuse(
         self, limit: str, number: int, what: str, span: Span, trail: tuple[Use, ...]
     ) -> None:
-        raise Problem(
-            OverLimit(
-                span=span,
-                trail=trail,
-                limit=limit,
-                asks=f"expands to {number:,} {what}",
-                allowed=getattr(self.limits, limit),
-                needed=number,
-            )
-        )
+        asks = f"expands to {number:,} {what}"
+        raise ArchError(self.limits.over(limit, asks, span, trail, needed=number))
 
 
 def cost_of(characters: int, facts: Facts) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from archdsl.diagnostics import Span
+from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.bodies import Made
 from archdsl.elaborate.calls import infer
-from archdsl.elaborate.errors import NotReusable, Problem
+from archdsl.elaborate.errors import NotReusable
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry
-from archdsl.elaborate.wording import shown_shape
-from archdsl.layers.base import Facts, TorchModule
+from archdsl.layers.base import Facts, TorchModule, shown_shape
 
 
 def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tuple[int, ...]:
@@ -18,19 +17,12 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
     Each new node shares the module of the one it repeats, so the parameters stay the same ones.
 
     Raises:
-        Problem: it has no module, or its parameters don't fit what comes in.
+        ArchError: it has no module, or its parameters don't fit what comes in.
     """
 
-    def refuse(reason: str, hint: str = "") -> Problem:
-        return Problem(
-            NotReusable(
-                span=span,
-                trail=frame.trail,
-                name=name,
-                reason=reason,
-                first=entry.span,
-                hint=hint,
-            )
+    def refuse(reason: str, hint: str = "") -> ArchError:
+        return ArchError(
+            NotReusable(span, frame.trail, name=name, reason=reason, first=entry.span, hint=hint)
         )
 
     body = frame.body

@@ -11,7 +11,7 @@ from typing import Any
 
 from archdsl.diagnostics import MOST_ERRORS, Diagnostic, Span
 from archdsl.elaborate import elsewhere
-from archdsl.elaborate.errors import BadStructure, NameClash, Rebound, UnknownName
+from archdsl.elaborate.errors import BadStructure, Enough, NameClash, Rebound, UnknownName
 from archdsl.elaborate.operations import FUNCTIONS
 from archdsl.elaborate.values import TYPES
 from archdsl.elaborate.wording import nearest
@@ -40,10 +40,6 @@ def review(file: SpecFile, layers: Registry) -> list[Diagnostic]:
     with suppress(Enough):
         review.items()
     return sorted(review.found, key=lambda one: one.span.start if one.span else 0)
-
-
-class Enough(Exception):
-    """More is wrong than is ever shown."""
 
 
 class Known(dict[str, Span]):

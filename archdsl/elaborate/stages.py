@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
+from archdsl.diagnostics import ArchError
 from archdsl.elaborate.binding import bind
 from archdsl.elaborate.bodies import Body, Instance, Made, Way
 from archdsl.elaborate.calls import callee, expanded, further, infer, make_layer
-from archdsl.elaborate.errors import BadFlow, BadStructure, Problem, Spoiled
+from archdsl.elaborate.errors import BadFlow, BadStructure, Spoiled
 from archdsl.elaborate.frames import Frame, Work
 from archdsl.elaborate.labels import (
     declare,
@@ -183,13 +184,8 @@ def inline(operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
     block, call = expanded(callee(operation.call, frame), operation.call, frame)
     declaration = block.declaration
     if declaration is None:
-        raise Problem(
-            BadStructure(
-                span=operation.span,
-                trail=frame.trail,
-                reason=f"`{block.name}` is a layer, and only blocks can be put in with `inline`",
-            )
-        )
+        reason = f"`{block.name}` is a layer, and only blocks can be put in with `inline`"
+        raise ArchError(BadStructure(operation.span, frame.trail, reason=reason))
     assert block.file is not None
     frame.step(operation.span, COST_OF_CALL)
     inside = Frame(
@@ -254,14 +250,9 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
     if len(flow) < len(inputs) - many or (len(flow) > len(inputs) and not many):
         takes = " and ".join(f"`{one.name}{'[]' * one.many}`" for one in inputs)
         come = "one tensor comes in" if len(flow) == 1 else f"{len(flow)} tensors come in"
-        raise Problem(
-            BadFlow(
-                span=operation.span,
-                trail=frame.trail,
-                reason=f"`{block.name}` takes {takes}, and {come}",
-                hint="hand them over with `from a, b`",
-            )
-        )
+        reason = f"`{block.name}` takes {takes}, and {come}"
+        hint = "hand them over with `from a, b`"
+        raise ArchError(BadFlow(operation.span, frame.trail, reason=reason, hint=hint))
     for number, one in enumerate(inputs):
         inside.maps[one.name] = flow[number:] if one.many else flow[number : number + 1]
         if one.many:

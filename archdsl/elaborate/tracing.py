@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archdsl.diagnostics import Span
-from archdsl.elaborate.errors import Problem, Spoiled
+from archdsl.diagnostics import ArchError, Span
+from archdsl.elaborate.errors import Spoiled
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.inside import Inside
@@ -136,7 +136,7 @@ def follow_choice(trace: Trace, statement: ast.If, frame: Frame) -> Choice | Non
     condition = _Condition(frame)
     try:
         condition.write(statement.cases[0][0])
-    except (_NotWritten, Problem, Spoiled):
+    except (_NotWritten, ArchError, Spoiled):
         condition.parts = []
     where, nodes = (statement.span.source.path, statement.span.start), frame.recorder.nodes
     choice = Choice(where, nodes, nodes, tuple(condition.parts), tuple(condition.numbers))

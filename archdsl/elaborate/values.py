@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from archdsl.diagnostics import Span, Use
+from archdsl.diagnostics import ArchError, Span, Use
+from archdsl.elaborate.errors import BadArgument, BadValue, UnknownSize
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.layers.base import Layer, Shape
 from archdsl.layers.sizes import Formula
@@ -27,7 +28,7 @@ NUMBER = re.compile(r"(?:\w+\s*=\s*)?-?[\d.e+-]+")  # as it is given, with a nam
 SPOILED = object()  # stands for a value that could not be worked out, which was reported
 
 
-class ValueProblem(Exception):
+class NoValue(Exception):
     """A value can't be had; the text is a sentence, to which the place is added by the caller."""
 
     def __init__(
@@ -38,6 +39,13 @@ class ValueProblem(Exception):
         self.hint = hint
         self.names = names  # of the free sizes that it depends on
         self.value = value  # that is of the wrong kind
+
+    def at(self, span: Span, trail: tuple[Use, ...]) -> ArchError:
+        """Return the error that says so at a place."""
+        if self.names:
+            return ArchError(UnknownSize(span, trail, reason=self.reason, names=self.names))
+        hint, made = self.hint or meant(self.reason, self.value, span), maker_of(self.value, span)
+        return ArchError(BadValue(span, trail, hint, reason=self.reason, made=made))
 
 
 class WorkedOut(float):
@@ -126,9 +134,9 @@ class Tensors:
         """Return `channels`, `height`, ... of the only tensor."""
         if name not in AXES:
             hint = did_you_mean(name, AXES)
-            raise ValueProblem(f"a tensor has no `{name}`", hint)
+            raise NoValue(f"a tensor has no `{name}`", hint)
         if len(self.shapes) != 1:
-            raise ValueProblem(
+            raise NoValue(
                 f"`{self.what}` is {len(self.shapes)} tensors here",
                 f"choose one: `{self.what}[0].{name}`",
             )
@@ -138,7 +146,7 @@ class Tensors:
         axis, least = AXES[name]
         if len(shape) < least:
             text = " x ".join(map(str, shape))
-            raise ValueProblem(f"a tensor of the shape {text} has no {name}")
+            raise NoValue(f"a tensor of the shape {text} has no {name}")
         return shape[axis]
 
 
@@ -184,6 +192,22 @@ def kind_of(value: Value) -> str:
     return "a tensor"
 
 
+def bad_argument(
+    callee: str,
+    name: str,
+    reason: str,
+    value: Value,
+    span: Span,
+    trail: tuple[Use, ...],
+    hint: str = "",
+) -> BadArgument:
+    """Return what is wrong with an argument that can't have a value; `hint` is the last resort."""
+    hint, made, given = meant(reason, value, span) or hint, maker_of(value, span), kind_of(value)
+    return BadArgument(
+        span, trail, hint, callee=callee, name=name, reason=reason, given=given, made=made
+    )
+
+
 def matches(value: Value, kind: str) -> bool:
     """Tell whether a value is of one of the types that a parameter can be given."""
     if kind == "int":
@@ -224,9 +248,9 @@ def _identity(value: Value, left: list[int], depth: int) -> Hashable:
 def bounded(value: Value) -> Value:
     """Return a number that is not too large to be used."""
     if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
-        raise ValueProblem(TOO_LARGE)
+        raise NoValue(TOO_LARGE)
     if isinstance(value, float) and not isfinite(value):
-        raise ValueProblem("the result is not a finite number")
+        raise NoValue("the result is not a finite number")
     return value
 
 
@@ -234,7 +258,7 @@ def number(value: Value, what: str) -> int | float | Formula:
     """Return a value that must be a number."""
     if isinstance(value, int | float | Formula) and not isinstance(value, bool):
         return value
-    raise ValueProblem(f"{what} must be a number, and this is {kind_of(value)}")
+    raise NoValue(f"{what} must be a number, and this is {kind_of(value)}")
 
 
 def integer(value: Value, what: str) -> int:
@@ -242,17 +266,15 @@ def integer(value: Value, what: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, Formula):
-        raise ValueProblem(
-            f"{what} depends on a free size: {value}", names=tuple(sorted(value.names))
-        )
-    raise ValueProblem(f"{what} must be an integer, and this is {kind_of(value)}", value=value)
+        raise NoValue(f"{what} depends on a free size: {value}", names=tuple(sorted(value.names)))
+    raise NoValue(f"{what} must be an integer, and this is {kind_of(value)}", value=value)
 
 
 def truth(value: Value, what: str) -> bool:
     """Return a value that must be true or false."""
     if isinstance(value, bool):
         return value
-    raise ValueProblem(f"{what} must be true or false, and this is {kind_of(value)}")
+    raise NoValue(f"{what} must be true or false, and this is {kind_of(value)}")
 
 
 def weight(value: Value, most: int) -> int:
@@ -262,7 +284,7 @@ def weight(value: Value, most: int) -> int:
     whoever goes through it meets that each time.
 
     Raises:
-        ValueProblem: lists are nested too deeply to be gone through.
+        NoValue: lists are nested too deeply to be gone through.
     """
     if not isinstance(value, tuple):
         return min(_length(value), most)
@@ -273,7 +295,7 @@ def weight(value: Value, most: int) -> int:
             count += 1 + _length(item)
             if isinstance(item, tuple):
                 if len(under_way) == DEEPEST_LIST:
-                    raise ValueProblem(f"lists are nested more than {DEEPEST_LIST} deep here")
+                    raise NoValue(f"lists are nested more than {DEEPEST_LIST} deep here")
                 under_way.append(iter(item))
                 break
             if count >= most:
@@ -300,11 +322,9 @@ def items(value: Value, what: str, most: int = LARGEST) -> tuple[Value, ...]:
     """Return the items of a list, which must be no more than `most`."""
     if isinstance(value, tuple | range):
         if len(value) > most:
-            raise ValueProblem(
-                f"{what} has {len(value):,} items, more than the limit of {most:,} steps"
-            )
+            raise NoValue(f"{what} has {len(value):,} items, more than the limit of {most:,} steps")
         return tuple(value)
     if isinstance(value, Tensors):
         return value.shapes
     hint = f"did you mean `[{value}]` or `range({value})`?" if type(value) is int else ""
-    raise ValueProblem(f"{what} must be a list, and this is {kind_of(value)}", hint)
+    raise NoValue(f"{what} must be a list, and this is {kind_of(value)}", hint)

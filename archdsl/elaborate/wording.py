@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from archdsl.layers.base import shown_shape as shown_shape
-
 MOST_COMPARED = 300  # names, since comparing takes time
 LONGEST_COMPARED = 64
 UNQUOTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+", re.ASCII)  # unless it is a word

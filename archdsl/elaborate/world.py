@@ -8,27 +8,19 @@ from dataclasses import replace
 from archdsl.diagnostics import ArchError, Diagnostic, Span, Use
 from archdsl.elaborate.binding import Signature, bind
 from archdsl.elaborate.bodies import Body
-from archdsl.elaborate.errors import (
-    BadArgument,
-    BadFlow,
-    Problem,
-    Recursion,
-    Spoiled,
-    UnknownName,
-)
-from archdsl.elaborate.expressions import Names, bind_targets, evaluate, placed, problem
+from archdsl.elaborate.errors import BadFlow, Enough, Recursion, Spoiled
+from archdsl.elaborate.expressions import Names, bind_targets, evaluate, placed, unknown
 from archdsl.elaborate.recording import Equal, Recorder
 from archdsl.elaborate.values import (
     SPOILED,
     TYPES,
     BlockValue,
+    NoValue,
     Tensors,
     Value,
-    ValueProblem,
+    bad_argument,
     kind_of,
-    maker_of,
     matches,
-    meant,
     weight,
 )
 from archdsl.layers.registry import Registry
@@ -94,6 +86,9 @@ class World:
         """Keep a diagnostic; the same thing at the same place is said once, loops or not.
 
         So is that an expression makes a float where an integer is needed, wherever that is used.
+
+        Raises:
+            Enough: no more is to be worked out.
         """
         made: Span | None = getattr(diagnostic, "made", None)
         keys = {(diagnostic.code, diagnostic.span), ("", made)} - {("", None)}
@@ -106,31 +101,21 @@ class World:
             or self._reports >= MOST_REPORTS
             or isinstance(diagnostic, OverLimit)
         ):
-            raise ArchError(self.errors)
+            raise Enough
 
     def step(self, span: Span, count: int = 1) -> None:
         """Count steps of work before they are done."""
         self.steps_left -= int(count)  # a number that knows its formula would begin a long one
         if self.steps_left < 0:
-            allowed = self.limits.steps
-            raise Problem(
-                OverLimit(
-                    span=span,
-                    limit="steps",
-                    asks=f"takes {allowed - self.steps_left:,} steps or more",
-                    allowed=allowed,
-                    needed=allowed - self.steps_left,
-                )
-            )
+            needed = self.limits.steps - self.steps_left
+            asks = f"takes {needed:,} steps or more"
+            raise ArchError(self.limits.over("steps", asks, span, needed=needed))
 
     def text(self, span: Span, length: int) -> None:
         """Count a string before it is made."""
-        allowed = self.limits.string
-        if length > allowed:
+        if length > self.limits.string:
             asks = f"makes a string of {length:,} characters"
-            raise Problem(
-                OverLimit(span=span, limit="string", asks=asks, allowed=allowed, needed=length)
-            )
+            raise ArchError(self.limits.over("string", asks, span, needed=length))
         self.step(span, length // CHARACTERS_OF_STEP)
 
     def enter(self, item: object, name: str, span: Span, trail: tuple[Use, ...]) -> None:
@@ -140,7 +125,7 @@ class World:
                 ring = (*(called for _, called in self.active[number:]), name)
                 hint = {"hint": "work out one of them without the others"}
                 more = hint if isinstance(item, ast.Let) else {}
-                raise Problem(Recursion(span=span, trail=trail, ring=ring, **more))
+                raise ArchError(Recursion(span, trail, ring=ring, **more))
         self.active.append((item, name))
 
     def leave(self) -> None:
@@ -205,7 +190,7 @@ class World:
                 value = evaluate(item.value, setting, self.limits.steps)
                 setting.bind(item, value, names)
                 given = names.given
-            except Problem:
+            except ArchError:
                 given = {target.name: SPOILED for target in item.targets}
                 raise
             finally:
@@ -223,9 +208,8 @@ class World:
         self.depth += deeper
         if self.depth > self.limits.nesting:
             self.depth -= deeper
-            allowed = self.limits.nesting
             asks = f"functions and values are nested {self.depth + deeper} deep"
-            raise Problem(OverLimit(span=span, limit="nesting", asks=asks, allowed=allowed))
+            raise ArchError(self.limits.over("nesting", asks, span))
         return deeper
 
     # --- calls ------------------------------------------------------------------------------
@@ -241,16 +225,7 @@ class World:
             else self.block_named(setting.file, name.name, name.span, setting.trail)
         )
         if not isinstance(value, BlockValue):
-            known = (*self.block_names(setting.file),)
-            raise Problem(
-                UnknownName(
-                    span=name.span,
-                    trail=setting.trail,
-                    what="layer or block",
-                    name=name.name,
-                    known=known,
-                )
-            )
+            raise unknown("layer or block", name, self.block_names(setting.file), setting)
         given = self.given(call.arguments, setting)
         signature = self.signature(value)
         fixed = bind(signature, given, value.fixed, call.span, setting.trail, complete)
@@ -341,18 +316,9 @@ class World:
                 and not (optional and value is None)
                 and not matches(value, parameter.type)
             ):
-                raise Problem(
-                    BadArgument(
-                        span=span,
-                        trail=trail if parameter.name in bound else inside.trail,
-                        callee=callee,
-                        name=parameter.name,
-                        reason=f"must be {TYPES[parameter.type]}",
-                        given=kind_of(value),
-                        made=maker_of(value, span),
-                        hint=meant(TYPES[parameter.type], value, span),
-                    )
-                )
+                way = trail if parameter.name in bound else inside.trail
+                name, reason = parameter.name, f"must be {TYPES[parameter.type]}"
+                raise ArchError(bad_argument(callee, name, reason, value, span, way))
             inside.weigh(value, span)
             inside.names.given[parameter.name] = value
 
@@ -389,12 +355,10 @@ class FileSetting:
         return self.world.limits.steps
 
     def flow(self) -> Tensors:
-        raise ValueProblem("nothing flows here: `in` has a meaning in networks and blocks only")
+        raise NoValue("nothing flows here: `in` has a meaning in networks and blocks only")
 
     def shape_of(self, reference: ast.Reference) -> Tensors:
-        raise Problem(
-            BadFlow(span=reference.span, trail=self.trail, reason="there are no stages here")
-        )
+        raise ArchError(BadFlow(reference.span, self.trail, reason="there are no stages here"))
 
     def global_value(self, name: ast.Name) -> tuple[Value] | None:
         return self.world.value_named(self.file, name, self.trail)
@@ -410,7 +374,7 @@ class FileSetting:
             else self.world.block_named(self.file, call.name.name, call.name.span, self.trail)
         )
         if value is not None and not isinstance(value, BlockValue):
-            raise ValueProblem(f"`{call.name.name}` can't be called: it is {kind_of(value)}")
+            raise NoValue(f"`{call.name.name}` can't be called: it is {kind_of(value)}")
         return None if value is None else (self.world.partial(call, self),)
 
     def step(self, span: Span, count: int = 1) -> None:
@@ -423,8 +387,8 @@ class FileSetting:
         """Count what it takes to go through all of a value, lists in lists included."""
         try:
             self.world.step(span, weight(value, self.most))
-        except ValueProblem as error:
-            raise problem(error, span, self.trail) from None
+        except NoValue as error:
+            raise error.at(span, self.trail) from None
 
     def known_names(self) -> Iterator[str]:
         yield from self.names
@@ -438,5 +402,5 @@ class FileSetting:
         try:
             value = placed(value, let.value, self)
             bind_targets(let.targets, value, names, self.world.limits.steps)
-        except ValueProblem as error:
-            raise problem(error, let.span, self.trail) from None
+        except NoValue as error:
+            raise error.at(let.span, self.trail) from None

@@ -50,11 +50,11 @@ class Parser:
             from archdsl.syntax.mistakes import every_mistake  # not needed where nothing is wrong
 
             found = every_mistake(source, error, self._run, self.builder, self.statements)
-            raise ArchError(found) from None
+            raise ArchError(*found) from None
         if self.builder.errors:
             from archdsl.syntax.mistakes import place
 
-            raise ArchError(sorted(self.builder.errors, key=place))
+            raise ArchError(*sorted(self.builder.errors, key=place))
         assert isinstance(program, ast.Program)
         return program
 
