@@ -91,7 +91,8 @@ def meant(reason: str, value: Value, span: Span) -> str:
             return f"write `//`{there}, which gives an integer; `/` gives a number with a fraction"
         if NUMBER.fullmatch(text):
             return f"write {int(value)}{there}" if value.is_integer() else ""
-        return f"`floor(...)`, `ceil(...)` or `round(...)`{there} gives an integer"
+        if isinstance(value, WorkedOut):  # and not given with `-p`, where no expression stands
+            return f"`floor(...)`, `ceil(...)` or `round(...)`{there} gives an integer"
     if isinstance(value, str) and f'"{value.lower()}"' in reason:
         return f'write "{value.lower()}"'
     return ""

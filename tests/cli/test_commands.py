@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import GOLDEN, Command
 
-from archdsl.cli.main import COMMANDS
+from archdsl.cli.main import COMMANDS, run
 
 Golden = Callable[[Path, str], None]
 WRONG = """\
@@ -203,3 +203,15 @@ def test_what_was_given_is_seen_though_it_is_empty(
 
     assert result.status in (1, 2)
     assert said in result.error
+
+
+def test_a_value_from_outside_that_is_no_integer_leads_to_no_expression(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text("network net(w: int) { input x: [4]; Linear(w) }")
+
+    assert run(["count", str(path), "-p", "w=7.5"]) == 1
+    said = capsys.readouterr().err
+    assert "`w` of `net` must be an integer" in said
+    assert "help" not in said
