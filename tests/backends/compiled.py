@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 from pathlib import Path
 
 from archdsl.backends.python_source import generate
@@ -22,3 +25,21 @@ def verified(checked: CheckedGraph) -> tuple[str, Verification]:
     generated = generate(checked)
     module = torch_module(checked, generated)
     return generated.text, verify(module, checked, moved=generated.moved)
+
+
+def parameters(text: str, name: str, method: str = "__init__") -> list[str]:
+    """Return the names that a method of a class takes, less `self`."""
+    (found,) = (
+        inner.args.args
+        for outer in ast.parse(text).body
+        if isinstance(outer, ast.ClassDef) and outer.name == name
+        for inner in outer.body
+        if isinstance(inner, ast.FunctionDef) and inner.name == method
+    )
+    return [each.arg for each in found[1:]]
+
+
+def require_success(*module: str) -> None:
+    """Run a module of Python with arguments, and fail with what it says where it fails."""
+    done = subprocess.run([sys.executable, "-m", *module], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

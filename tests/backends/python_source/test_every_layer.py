@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from building import LAYERS, Builder
-from compiled import load, verified
+from compiled import load, require_success, verified
 from torch import nn
 
 from archdsl.backends.python_source import python_source
@@ -88,8 +86,10 @@ def test_the_text_is_clean(tmp_path: Path) -> None:
         kind, example = parameters.values
         if is_known(example):
             (tmp_path / f"layer_{number}.py").write_text(python_source(network(kind, example)))
-    run("ruff", "check", "--isolated", "--no-cache", str(tmp_path))
-    run("ruff", "format", "--isolated", "--no-cache", "--check", "--diff", str(tmp_path))
+    require_success("ruff", "check", "--isolated", "--no-cache", str(tmp_path))
+    require_success(
+        "ruff", "format", "--isolated", "--no-cache", "--check", "--diff", str(tmp_path)
+    )
 
 
 @pytest.mark.slow
@@ -100,9 +100,6 @@ def test_the_types_are_right(tmp_path: Path) -> None:
         kind, example = parameters.values
         if is_known(example):
             (folder / f"layer_{number}.py").write_text(python_source(network(kind, example)))
-    run("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}", str(folder))
-
-
-def run(*command: str) -> None:
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    require_success(
+        "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}", str(folder)
+    )

@@ -7,7 +7,6 @@ takes as an argument of its own; that is given what the spec makes of the others
 
 from __future__ import annotations
 
-import ast
 import random
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compiled import load
+from compiled import load, parameters
 
 from archdsl.backends.python_source import python_source
 from archdsl.graph import CheckedGraph
@@ -164,17 +163,6 @@ def made(text: str, name: str, arguments: dict[str, Any]) -> list[tuple[str, dic
     exec(compile(f"from __future__ import annotations\n{code}", "net.py", "exec"), scope)
     scope[name](**arguments)
     return nn.made
-
-
-def parameters(text: str, name: str) -> list[str]:
-    (init,) = (
-        inner.args.args
-        for outer in ast.parse(text).body
-        if isinstance(outer, ast.ClassDef) and outer.name == name
-        for inner in outer.body
-        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__"
-    )
-    return [each.arg for each in init[1:]]
 
 
 def agree(

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 from pathlib import Path
 
 import pytest
-from compiled import load, verified
+from compiled import load, parameters, verified
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def arguments(text: str, name: str) -> list[str]:
-    """Return the names that the forward pass of a class takes."""
-    (found,) = (
-        inner.args.args
-        for outer in ast.parse(text).body
-        if isinstance(outer, ast.ClassDef) and outer.name == name
-        for inner in outer.body
-        if isinstance(inner, ast.FunctionDef) and inner.name == "forward"
-    )
-    return [each.arg for each in found[1:]]
 
 
 @pytest.mark.parametrize("read", [*itertools.permutations(["low", "mid", "high"])])
@@ -51,7 +38,7 @@ def test_inputs_of_a_block_keep_their_names_and_order(
 
     assert found.agrees
     assert text.count("class Fuse") == 1
-    assert arguments(text, "Fuse") == ["low", "mid", "high"]
+    assert parameters(text, "Fuse", "forward") == ["low", "mid", "high"]
 
 
 def test_an_only_input_keeps_its_name_and_value(tmp_path: Path) -> None:
@@ -62,7 +49,7 @@ def test_an_only_input_keeps_its_name_and_value(tmp_path: Path) -> None:
     text, found = verified(load(tmp_path, spec))
 
     assert found.agrees
-    assert arguments(text, "Head") == ["features"]
+    assert parameters(text, "Head", "forward") == ["features"]
     assert "features = " not in text
 
 
@@ -84,7 +71,7 @@ def test_a_list_of_inputs_is_numbered(tmp_path: Path) -> None:
     text, found = verified(load(tmp_path, spec))
 
     assert found.agrees
-    assert arguments(text, "Sum") == ["first", "maps_0", "maps_1"]
+    assert parameters(text, "Sum", "forward") == ["first", "maps_0", "maps_1"]
 
 
 def test_a_tensor_that_comes_in_twice_is_taken_once(tmp_path: Path) -> None:
@@ -98,7 +85,7 @@ def test_a_tensor_that_comes_in_twice_is_taken_once(tmp_path: Path) -> None:
     text, found = verified(load(tmp_path, spec))
 
     assert found.agrees
-    assert arguments(text, "Sum") == ["one", "two"]
+    assert parameters(text, "Sum", "forward") == ["one", "two"]
 
 
 NAMES = {
@@ -143,7 +130,7 @@ def test_names_that_python_or_torch_keeps_get_one_close_to_it(name: str, tmp_pat
     text, found = verified(load(tmp_path, spec))
 
     assert found.agrees
-    (first, second) = arguments(text, "Net")
+    (first, second) = parameters(text, "Net", "forward")
     assert first == NAMES[name]
     assert second == ("torch_2" if name == "torch" else "torch_")
-    assert arguments(text, "Pick") == ["other", NAMES[name]]
+    assert parameters(text, "Pick", "forward") == ["other", NAMES[name]]

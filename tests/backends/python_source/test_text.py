@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from compiled import load
+from compiled import load, require_success
 from test_constructs import CONSTRUCTS
 
 from archdsl.backends.python_source import CompileError, python_source
@@ -32,22 +30,17 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*command: str) -> None:
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_ruff_finds_nothing(sources: Path) -> None:
-    run("ruff", "check", "--isolated", "--no-cache", str(sources))
+    require_success("ruff", "check", "--isolated", "--no-cache", str(sources))
 
 
 def test_ruff_would_format_nothing(sources: Path) -> None:
-    run("ruff", "format", "--isolated", "--no-cache", "--check", "--diff", str(sources))
+    require_success("ruff", "format", "--isolated", "--no-cache", "--check", "--diff", str(sources))
 
 
 @pytest.mark.slow
 def test_mypy_finds_nothing(sources: Path, tmp_path: Path) -> None:
-    run("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(sources))
+    require_success("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(sources))
 
 
 def test_the_attributes_of_torch_are_known() -> None:
@@ -143,7 +136,7 @@ def test_no_text_of_a_spec_becomes_code(text: str, tmp_path: Path) -> None:
     compile(source, "generated", "exec")
     file = tmp_path / "evil.py"
     file.write_text(source)
-    run("ruff", "format", "--isolated", "--no-cache", "--check", "--diff", str(file))
+    require_success("ruff", "format", "--isolated", "--no-cache", "--check", "--diff", str(file))
 
 
 def described(checked: CheckedGraph, text: str) -> CheckedGraph:
