@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from archdsl.layers.homes import homes
 from archdsl.syntax.tables import build_tables
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +115,13 @@ def test_a_unit_imports_only_those_below_it(path: Path) -> None:
 
     assert here in ALLOWED, f"{here} is no unit: add it to the table with what it may import"
     assert seen <= ALLOWED[here] | {here, "records"}  # which is as plain as a named tuple
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_nothing_outside_the_layers_names_one(path: Path) -> None:
+    """Save the tensors that no layer computes, which the language itself makes."""
+    if unit(path) != "layers":
+        assert not {*imports(path)} & {*homes().values()} - {"archdsl.layers.tensor"}
 
 
 def imported_files(path: Path) -> set[str]:

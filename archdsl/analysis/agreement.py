@@ -107,6 +107,7 @@ def without_rounding(known: Assumptions, sizes: Iterable[Size]) -> Assumptions:
     period = lcm(*map(period_of, formulas), *(r.modulus for r in known.requirements.values()))
     if period > LONGEST_PERIOD:
         return known
+    # sizes that have few values, or may be no multiple, stay as they are
     requirements = {
         name: each._replace(modulus=period, remainders=(0,))
         for name, each in known.requirements.items()

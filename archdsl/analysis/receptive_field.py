@@ -102,6 +102,7 @@ def fields_by_input(checked: CheckedGraph) -> Mapping[str, Mapping[str, Fields]]
 
 def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
     """Return the fields of all nodes that depend on the input called `of`, by name."""
+    # the first axis of an input holds its channels, which are no places
     straight = tuple(range(1, len(checked.inputs[of])))
     lying: dict[str, Axes] = {of: straight}
     found: dict[str, Fields] = {of: (Field(1, (Reach(0, 1),)),) * len(straight)}
@@ -215,6 +216,7 @@ def _merged(
     merged: list[Field] = []
     for axis, fields in zip(axes, zip(*branches, strict=True), strict=True):
         places = [shape[axis] if axis < len(shape) else 1 for shape in shapes]
+        # one place that is spread over an axis is seen by all of its places
         spread = [size == 1 and axis < len(output) and output[axis] != 1 for size in places]
         along = [
             _whole(field, 1, None) if is_spread else field

@@ -145,6 +145,7 @@ def report(
 
 def _longest(checked: CheckedGraph) -> int:
     longest: list[int] = []
+    # nodes come after those they read, so one pass is enough
     arrays, aside = checked.arrays, checked.aside
     for number, (facts, reads) in enumerate(zip(arrays.facts, arrays.reads, strict=True)):
         before = max([longest[read] for read in reads], default=0)

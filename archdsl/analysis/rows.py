@@ -83,6 +83,7 @@ def rows_of(parts: Parts, depth: int | None) -> Iterator[Row]:
         if isinstance(node.layer, InputTensor):
             continue
         scope = node.scope
+        # nodes are many, and scopes are few
         if scope not in ancestors:
             ancestors[scope] = _ancestor(scope, depth)
         folds.setdefault(ancestors[scope] or name, []).append(name)

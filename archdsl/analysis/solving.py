@@ -109,6 +109,7 @@ def _zero_along(formulas: Iterable[Formula], name: str, start: int, period: int)
         step = formula.evaluate({name: start + period}) - first
         if not isinstance(first, int) or not isinstance(step, int):
             return 0
+        # zero all along: this formula asks nothing of the remainder
         if step == 0 and first == 0:
             continue
         steps, rest = divmod(-first, step) if step else (-1, 0)

@@ -187,6 +187,7 @@ class Convolution(Padded):
             output=output,
             torch=self.module(channels),
             params={"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {}),
+            # each number of the output takes one kernel over all channels that it sees
             macs=numel(output) * numel(weight[1:]),
             other={"bias": numel(output)} if self.bias else {},
             windows=windows,

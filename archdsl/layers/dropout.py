@@ -119,6 +119,7 @@ class StochasticDepth(Layer):
     family = "dropout"
     examples = (Example({"p": 0.2, "mode": "row"}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
 
+    # torchvision has no defaults either
     p: Probability
     mode: Annotated[Literal["row", "batch"], choice("row", "batch")]
 

@@ -18,6 +18,7 @@ WITHOUT_LAYERS = {
     "registry",
     "signature",
     "sizes",
+    "traced",
 }
 
 

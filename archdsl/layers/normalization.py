@@ -162,6 +162,7 @@ class InstanceNorm(Layer):
         if numel(shape[1:]) == 1:
             raise LayerError("has one number per channel, of which it can't take statistics")
         params, arithmetic = affine(shape[:1], self.affine, self.bias)
+        # unlike in training, where each sample has statistics of its own
         found = 0 if self.track_running_stats else STATISTICS
         return Facts(
             output=shape,

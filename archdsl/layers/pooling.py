@@ -162,6 +162,7 @@ class MaxPool(WindowedPool):
     """Maximum over a window; its subclasses say over how many axes."""
 
     title = "Maximum"
+    # what fills the margin must lose against every number of the input
     same = """\
 input = F.pad(input, padding, value=float("-inf"))
 output: torch.Tensor = super().forward(input)

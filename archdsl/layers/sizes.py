@@ -137,6 +137,7 @@ class Formula:
         whole: dict[Monomial, int] = {}
         rest: dict[Monomial, int] = {}
         for monomial, coefficient in self._terms:
+            # the first rule at the top of the file: whole parts leave the floor
             quotient, remainder = divmod(coefficient, divisor)
             if monomial and remainder:  # only constants are split: (3 H)//2 reads best as it is
                 rest[monomial] = coefficient
@@ -213,6 +214,7 @@ def _term_order(term: tuple[Monomial, int]) -> tuple[int, str]:
 
 def _simplest(terms: Mapping[Monomial, int]) -> Size:
     kept = {monomial: coefficient for monomial, coefficient in terms.items() if coefficient}
+    # without names it is a number again, so that comparing and counting go on with integers
     if kept.keys() <= {()}:
         return kept.get((), 0)
     return Formula(kept)
@@ -224,8 +226,10 @@ def _floor(terms: dict[Monomial, int], divisor: int) -> Size:
         return terms.get((), 0) // divisor
     constant = terms.pop((), 0)
     if all(coefficient < 0 for coefficient in terms.values()):
+        # the second rule
         turned = {monomial: -coefficient for monomial, coefficient in terms.items()}
         return -((_simplest(turned) + (divisor - 1 - constant)) // divisor)
+    # the fourth rule; the constant is rounded down once, which the outer floor would do anyway
     common = gcd(divisor, *terms.values())
     terms = {monomial: coefficient // common for monomial, coefficient in terms.items()}
     constant, divisor = constant // common, divisor // common
@@ -234,6 +238,7 @@ def _floor(terms: dict[Monomial, int], divisor: int) -> Size:
     if len(terms) == 1:
         ((monomial, coefficient),) = terms.items()
         if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], Floor):
+            # the third rule: a floor of a floor is one floor
             inner = monomial[0]
             return (inner.dividend + constant * inner.divisor) // (divisor * inner.divisor)
     if constant:
