@@ -94,14 +94,17 @@ def _reviewed(
         tuple((name, id(kind)) for name, kind in layers.own.items()),
         repr(limits),
     )
+    for old, one in [*_known.items()]:  # other threads may change it meanwhile
+        if one.kept.size > MOST_KEPT:
+            _known.pop(old, None)
     found = _known.pop(key, None)
-    if found is None or found.kept.size > MOST_KEPT:
+    if found is None:
         errors = [
             diagnostic for one in files for diagnostic in map(_with_shipped, review(one, layers))
         ]
         found = _Reviewed(file, files, layers, errors, Kept())
-    while len(_known) >= MOST_REVIEWED:
-        _known.pop(next(iter(_known)), None)
+    for old in [*_known][: max(0, len(_known) - MOST_REVIEWED + 1)]:
+        _known.pop(old, None)
     _known[key] = found  # the one that was asked for last is forgotten last
     return found
 

@@ -141,7 +141,7 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
         body.flow = ()  # it has named outputs only
     if key is not None and body.flow is not None and len(frame.world.errors) == errors:
         place.around = None
-        frame.world.kept.bodies[key] = body
+        frame.world.kept.keep(key, body)
     frame.step(operation.span, cost_of_names(body, label))
     keep(Instance(body, label, incoming or (), *where, position), entry, frame)
     frame.last = stage.span

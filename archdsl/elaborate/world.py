@@ -49,14 +49,20 @@ class Kept:
         self.signatures: dict[tuple[int, str], Signature] = {}
         self.bodies: dict[Hashable, Body] = {}
         self.made = Equal()
+        self.items = 0
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return Kept, ()  # it is worked out again
 
     @property
     def size(self) -> int:
-        """How much it is, in layers and items of bodies."""
-        return len(self.made.facts) + sum(len(body.items) for body in self.bodies.values())
+        """How much it is, in facts and items of bodies."""
+        return len(self.made.facts) + self.items
+
+    def keep(self, key: Hashable, body: Body) -> None:
+        """Keep the body of a block for further uses that are alike."""
+        self.bodies[key] = body
+        self.items += len(body.items)
 
 
 class World:

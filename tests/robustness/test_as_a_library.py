@@ -85,3 +85,16 @@ def test_errors_can_be_looked_at(tmp_path: Path) -> None:
     assert "BadValue(" in repr(found)
     with pytest.raises(AttributeError, match="never changes"):
         found.span = None  # type: ignore[misc]
+
+
+def test_threads_share_what_was_worked_out_for_a_file() -> None:
+    network = archdsl.load("resnet50")
+    expected = {n: network.with_parameters(classes=n).count().parameters for n in range(2, 40)}
+
+    def counted(classes: int) -> object:
+        other = archdsl.load("resnet50", classes=classes) if classes % 2 else network
+        return other.with_parameters(classes=classes).count().parameters
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            assert dict(zip(expected, pool.map(counted, expected), strict=True)) == expected
