@@ -81,6 +81,14 @@ def test_sentences() -> None:
     )
     assert str(Requirement("H", only=(7,))) == "H must be 7"
     assert str(Requirement("H", only=(1, 2, 3))) == "H must be 1, 2 or 3"
+    assert str(Requirement("H", only=(1, 2, 3, 4, 5))) == "H must be 1, 2, 3, 4 or some others"
+
+
+def test_the_first_value_that_does() -> None:
+    few = Requirement("H", only=(2, 5, 9))
+    assert [few.value(start) for start in (1, 2, 3, 5, 9, 10)] == [2, 2, 5, 5, 9, 9]
+    many = Requirement("H", 5, 4, (0, 3))
+    assert [many.value(start) for start in (1, 7, 8, 9, 11)] == [7, 7, 8, 11, 11]
 
 
 def test_a_single_value() -> None:

@@ -272,3 +272,14 @@ def test_a_buffer_takes_what_its_kind_of_numbers_does(value: object, each: int) 
     assert table.buffers == 15 * each
     assert table.nodes["held"] == 0
     assert table.nodes["sum"] == 15 * 4
+
+
+def test_no_peak_where_shapes_never_agree() -> None:
+    net = Builder()
+    net.input("x", 1, H)
+    net.put("both", Concat(), "x", "x", agreements=((H, 2 * (H // 2)), (H, 2 * (H // 2) + 1)))
+
+    table = table_of(net.checked())
+
+    assert table.peak is None
+    assert table.unknown == "no sizes make all shapes agree"

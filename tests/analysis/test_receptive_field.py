@@ -12,7 +12,7 @@ from sketches import biased, convolution, resnet50, unet, vgg16
 
 from archdsl.analysis.receptive_field import Field, Reach, receptive_fields
 from archdsl.graph import CheckedGraph
-from archdsl.layers.activation import GELU
+from archdsl.layers.activation import GELU, Softmax
 from archdsl.layers.adaptive_pooling import AdaptiveAvgPool2d
 from archdsl.layers.base import Layer
 from archdsl.layers.convolution import Conv1d, Conv2d
@@ -333,6 +333,15 @@ def test_pooling_over_a_free_size() -> None:
     net.input("image", 1, H, H)
     net.put("pool", MaxPool2d(kernel_size=2))
     net.put("all", AdaptiveAvgPool2d(output_size=1))
+
+    assert field(net.checked(), "all").size == 2 * (H // 2)
+
+
+def test_what_reads_all_places_of_a_free_size() -> None:
+    net = Builder()
+    net.input("image", 1, H, H)
+    net.put("pool", MaxPool2d(kernel_size=2))
+    net.put("all", Softmax(dim=2))
 
     assert field(net.checked(), "all").size == 2 * (H // 2)
 

@@ -36,6 +36,7 @@ EXACT: list[tuple[str, str, Callable[[int], str], int]] = [
     ("nesting", "not", lambda n: value("not " * n + "true"), 9),
     ("nesting", "else", lambda n: value("1 if false else " * n + "1"), 9),
     ("nesting", "powers", lambda n: value("1 ** " * n + "1"), 9),
+    ("nesting", "operators", lambda n: value("1" + " + 1" * n), 9),
     ("nesting", "indices", lambda n: value("[0, 1]" + "[0:]" * (n - 1)), 9),
     ("nesting", "blocks", lambda n: blocks(n), 9),
     ("nesting", "networks", lambda n: networks(n), 9),
@@ -92,6 +93,13 @@ def test_a_limit_at_n_and_at_n_plus_1(
     assert f"--limit {limit}=" in str(caught.value)
     assert f"the limit of {n:,}" in str(caught.value)
     load(tmp_path, spec(n + 1), **{limit: n + 1})
+
+
+def test_a_row_that_is_too_long_is_shown_whole(tmp_path: Path) -> None:
+    with pytest.raises(ArchError) as caught:
+        load(tmp_path, value("1" + " + 1" * 3), nesting=2)
+
+    assert "^" * len("1 + 1 + 1 + 1") in str(caught.value)
 
 
 @pytest.mark.parametrize(
