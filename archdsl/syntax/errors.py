@@ -145,6 +145,7 @@ class NotOpened(Diagnostic):
 
     code = "E0109"
     text = "{wrong}"
+    mark = "{early}"
     further = "opened", "opened here"
     mend = "leave it out, or open what it is to close with `{{`"
 
@@ -154,5 +155,6 @@ class NotOpened(Diagnostic):
     def wrong(self) -> str:
         return "one `}` is too many" if self.opened else "this `}` closes nothing"
 
-    def label(self) -> str:
+    @property
+    def early(self) -> str:
         return "this is too early to close what was opened there" if self.opened else ""

@@ -111,9 +111,8 @@ def _free(shape: tuple[object, ...]) -> set[str]:
 def _require(doing: str, needed: int, device: torch.device, checked: CheckedGraph) -> None:
     there = available(device)
     if there is not None and needed > there:
-        raise TorchError(
-            TooLarge(checked.span, doing=doing, needed=in_bytes(needed), there=in_bytes(there))
-        )
+        takes, free = in_bytes(needed), in_bytes(there)
+        raise TorchError(TooLarge(checked.span, doing=doing, needed=takes, there=free))
 
 
 def available(device: torch.device) -> int | None:
