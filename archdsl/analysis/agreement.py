@@ -9,8 +9,8 @@ from math import lcm, prod
 
 from archdsl.analysis.solving import Requirement, degree, period_of, solve
 from archdsl.graph import CheckedGraph
-from archdsl.layers.base import Layer, LayerError, Shapes
-from archdsl.layers.sizes import Formula, Size, substitute
+from archdsl.layers.base import ArgumentErrors, Layer, LayerError, Shapes
+from archdsl.layers.sizes import Formula, FormulaError, Size, substitute
 from archdsl.records import Record
 
 # every remainder is tried, so beyond this the equation is said as it is
@@ -197,9 +197,20 @@ def _refusing(
     refusing: list[tuple[Layer, Shapes]] = []
     for layer, shapes in layers:
         try:
-            layer.infer(
+            given = {each: _at(argument, name, value) for each, argument in vars(layer).items()}
+            same = given == vars(layer)
+            (layer if same else layer.model_copy(given)).infer(
                 tuple(tuple(substitute(size, {name: value}) for size in shape) for shape in shapes)
             )
-        except LayerError:
+        except (LayerError, ArgumentErrors):
             refusing.append((layer, shapes))
+        except FormulaError:  # it depends on other free sizes, so that nothing can be said
+            continue
     return refusing
+
+
+def _at(argument: object, name: str, value: int) -> object:
+    """Return an argument of a layer where a size has that value: a kernel as large as its input."""
+    if isinstance(argument, tuple):
+        return tuple(_at(each, name, value) for each in argument)
+    return substitute(argument, {name: value}) if isinstance(argument, Formula) else argument

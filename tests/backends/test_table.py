@@ -328,7 +328,7 @@ def test_a_network_that_cant_be_drawn_is_named_in_a_notebook(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(network: archdsl.Network, **options: object) -> None:
-        raise archdsl.ArchError([BadNetwork(span=None, reason="nothing draws here")])
+        raise archdsl.ArchError(BadNetwork(None, reason="nothing draws here"))
 
     network = archdsl.load("lenet5")
     monkeypatch.setattr(archdsl.Network, "draw", refuse)
