@@ -53,7 +53,7 @@ def library() -> Iterator[tuple[Path, str]]:
     for file in sorted((ROOT / "specs").glob("*.arch")):
         spec = Spec(str(file))
         for name in spec.networks:
-            if all(each.default is not None for each in open_parameters(spec.module, name)):
+            if all(each.default is not None for each in open_parameters(spec.file, name)):
                 yield file, name
 
 
