@@ -8,6 +8,7 @@ an `if`, and those take one tensor and give one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from archdsl.graph import Node
 from archdsl.layers.traced import Choice, bare, formula_of
 
 Where = tuple[str, int]
+MOST_CHOICES = 64  # in a block: with more of them a class tells a reader nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,10 @@ def _agree(first: Use, use: Use) -> bool:
 def _choices(use: Use, sights: Sights) -> Mapping[Where, Choice]:
     """Return the conditions that were decided once in a use of a block, by their place."""
     listed = sights.trace.choices.get(sights.of(use.shaped.place).number, [])
-    return {
-        choice.where: choice
-        for choice in listed
-        if choice.parts and [each.where for each in listed].count(choice.where) == 1
-    }
+    if len(listed) > MOST_CHOICES:
+        return {}
+    often = Counter(choice.where for choice in listed)
+    return {choice.where: choice for choice in listed if choice.parts and often[choice.where] == 1}
 
 
 def _segments(use: Use, sights: Sights) -> dict[Where, _Segment]:
