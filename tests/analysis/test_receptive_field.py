@@ -337,6 +337,17 @@ def test_pooling_over_a_free_size() -> None:
     assert field(net.checked(), "all").size == 2 * (H // 2)
 
 
+def test_axes_that_were_read_differently_stay_so() -> None:
+    net = Builder()
+    net.input("image", 1, 32, 32)
+    net.put("a", Conv2d(out_channels=1, kernel_size=(5, 1)))
+    net.put("b", Conv2d(out_channels=1, kernel_size=3))
+
+    fields = receptive_fields(net.checked(), "image")["b"]
+
+    assert [each.size for each in fields] == [7, 3]
+
+
 def test_what_reads_all_places_of_a_free_size() -> None:
     net = Builder()
     net.input("image", 1, H, H)
