@@ -339,7 +339,7 @@ def test_pooling_over_a_free_size() -> None:
 
 def test_axes_that_were_read_differently_stay_so() -> None:
     net = Builder()
-    net.input("image", 1, 32, 32)
+    net.input("image", 1, 36, 32)  # b reads a square
     net.put("a", Conv2d(out_channels=1, kernel_size=(5, 1)))
     net.put("b", Conv2d(out_channels=1, kernel_size=3))
 
