@@ -145,8 +145,8 @@ class Elaborator:
     def if_else(self, statement: ast.If, frame: Frame) -> Work:
         chosen = statement.otherwise
         choice = None
-        if self.world.trace is not None:
-            choice = follow_choice(self.world.trace, statement, frame)
+        if self.world.trace is not None and len(statement.cases) == 1 and chosen is None:
+            choice = follow_choice(self.world.trace, statement.cases[0][0], frame)
         for condition, body in statement.cases:
             if evaluate_as(truth, condition, frame, frame.most, "the condition"):
                 chosen = body

@@ -10,6 +10,7 @@ from archdsl.elaborate.expressions import evaluate_as
 from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import open_scope, settle, single
 from archdsl.elaborate.naming import Entry
+from archdsl.elaborate.tracing import follow_choice
 from archdsl.elaborate.values import BlockValue, truth
 from archdsl.layers.base import Disagreement, Layer, LayerError, Shape, shown_shape
 from archdsl.syntax import ast
@@ -32,8 +33,11 @@ def residual(operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
     if operation.condition is not None:
         joined = evaluate_as(truth, operation.condition, frame, frame.most, "the condition")
     branches: list[Branched] = []
+    choice = None
     for body in (operation.body, operation.shortcut):
-        if body is operation.shortcut and not joined:
+        if branches and operation.condition is not None and frame.world.trace is not None:
+            choice = follow_choice(frame.world.trace, operation.condition, frame, joins=True)
+        if branches and not joined:
             break
         inner = frame.inner(place)
         inner.last = operation.span
@@ -45,6 +49,8 @@ def residual(operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
     if joined:
         layer = frame.recorder.layer(frame.world.layers.word("add"), {})
         wire(layer, "residual", branches, stage, operation, inner, frame, entry)
+        if choice is not None:
+            choice.end = frame.recorder.nodes
         return
     frame.flowing = branches[0].flow
     frame.last = stage.span

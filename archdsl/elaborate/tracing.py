@@ -129,17 +129,22 @@ def follow_loop(trace: Trace, statement: ast.Repeat | ast.For, turns: int, frame
     of_statement[turns, formula_of(count)] = None
 
 
-def follow_choice(trace: Trace, statement: ast.If, frame: Frame) -> Choice | None:
-    """Remember an `if` without an `else` before it is decided, and what its condition says."""
-    if len(statement.cases) != 1 or statement.otherwise is not None or frame.inside is None:
+def follow_choice(
+    trace: Trace, condition: ast.Expression, frame: Frame, joins: bool = False
+) -> Choice | None:
+    """Remember a condition before what stands under it is made, and what it says.
+
+    `joins` tells `residual when` from `if`.
+    """
+    if frame.inside is None:
         return None
-    condition = _Condition(frame)
+    written = _Condition(frame)
     try:
-        condition.write(statement.cases[0][0])
+        written.write(condition)
     except (_NotWritten, ArchError, Spoiled):
-        condition.parts = []
-    where, nodes = (statement.span.source.path, statement.span.start), frame.recorder.nodes
-    choice = Choice(where, nodes, nodes, tuple(condition.parts), tuple(condition.numbers))
+        written.parts = []
+    where, nodes = (condition.span.source.path, condition.span.start), frame.recorder.nodes
+    choice = Choice(where, nodes, nodes, tuple(written.parts), tuple(written.numbers), joins)
     trace.choices.setdefault(frame.inside.number, []).append(choice)
     return choice
 

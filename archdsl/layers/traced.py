@@ -226,7 +226,7 @@ _define_alone("round", round, exact=False)
 
 @dataclass(eq=False, slots=True)
 class Choice:
-    """An `if` without an `else`, as it was decided in the use of a block.
+    """An `if` without an `else`, or a `residual when`, as it was decided in the use of a block.
 
     Attributes:
         where: what tells the statement from others, in all uses.
@@ -234,6 +234,7 @@ class Choice:
             same number.
         parts: what its condition is in Python, around its numbers; none where that can't be said.
         numbers: those, each with what it is called.
+        joins: whether it is a `residual when`: elsewhere the result is the first that it adds.
     """
 
     where: tuple[str, int]
@@ -241,6 +242,7 @@ class Choice:
     end: int
     parts: tuple[str, ...]
     numbers: tuple[tuple[str, Any], ...]
+    joins: bool
 
 
 @dataclass(eq=False, slots=True)

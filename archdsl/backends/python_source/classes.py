@@ -103,7 +103,7 @@ def group(
         for shaped in level:
             use, key = builder.use(shaped)
             same.setdefault(key, []).append(use)
-        joined = join([*same.values()], sights)
+        joined = join([*same.values()], sights, lambda shaped: builder.use(shaped)[0])
         alike = [_alike(checked, uses, outputs) for uses in joined]
         for variants in share(alike):
             places = [use.shaped.place for each in variants for use in each.uses]

@@ -25,6 +25,7 @@ from archdsl.backends.python_source.names import (
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.slots import Member, written_actions, written_members
 from archdsl.backends.python_source.template import filled
+from archdsl.backends.python_source.uses import Option
 from archdsl.graph import CheckedGraph
 
 
@@ -38,7 +39,7 @@ class _Texts:
         actions: the expression of each action that is written.
         ranges: for each loop what it counts through and begins to count with, in the constructor.
         kept: the same in the forward pass.
-        conditions: of each option that under which it is there, by its members.
+        conditions: of each option that under which it is there, by its flag.
     """
 
     members: Sequence[tuple[Member, str]]
@@ -46,7 +47,7 @@ class _Texts:
     actions: Mapping[int, str]
     ranges: Mapping[int, tuple[str, int]]
     kept: Mapping[int, tuple[str, int]]
-    conditions: Mapping[tuple[str, ...], str]
+    conditions: Mapping[str, str]
 
 
 def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -> list[str]:
@@ -70,7 +71,7 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
     if form is Form.CHAIN:
         return [*lines, *_init_header(written), *_chain_body(texts)]
     if texts.members or texts.stored:
-        lines += [*_init_header(written), *_init_body(texts, keyed)]
+        lines += [*_init_header(written), *_init_body(texts, keyed, use.options)]
     folded = written.folded
     if folded.sketch is None:
         return lines
@@ -89,6 +90,7 @@ def _texts(written: ModuleClass) -> _Texts:
         for member in written_members(written.folded)
     ]
     taken = {*MODULE_ATTRIBUTES, *DICT_ATTRIBUTES, *(name for name, _ in use.makers)}
+    taken |= {option.flag for option in use.options}
     stored: dict[str, str] = {}
 
     def read(text: str) -> str:
@@ -114,7 +116,7 @@ def _texts(written: ModuleClass) -> _Texts:
         else:
             kept[run.start] = _range(run, read(count))
     conditions = {
-        option.members: filled(option.parts, [_given(fill) for _ in option.numbers])
+        option.flag: filled(option.parts, [_given(fill) for _ in option.numbers])
         for option in use.options
     }
     return _Texts(members, stored, actions, ranges, kept, conditions)
@@ -174,7 +176,7 @@ def _chain_body(texts: _Texts) -> list[str]:
     return statement(f"super().__init__({text})", 2)
 
 
-def _init_body(texts: _Texts, keyed: bool) -> Iterator[str]:
+def _init_body(texts: _Texts, keyed: bool, options: Sequence[Option]) -> Iterator[str]:
     yield from statement("super().__init__()", 2)
     for text, name in texts.stored.items():
         yield from statement(f"self.{name} = {text}", 2)
@@ -182,19 +184,22 @@ def _init_body(texts: _Texts, keyed: bool) -> Iterator[str]:
     for member, text in texts.members:
         if member.turn and member.run:
             looped.setdefault(member.run.start, []).append((member.turn, text))
-    optional = {name: members for members in texts.conditions for name in members}
-    before: tuple[str, ...] = ()
+    optional = {name: option.flag for option in options for name in option.members}
+    for option in options:
+        if not option.members:
+            yield from statement(f"self.{option.flag} = {texts.conditions[option.flag]}", 2)
+    before = ""
     for member, text in texts.members:
-        option = optional.get(member.name, ())
-        if option and option is not before and member.name == option[0]:
-            yield from statement(f"self.{member.name}: nn.Module | None = None", 2)
-            yield from statement(f"if {texts.conditions[option]}:", 2)
-        elif option and option is not before:
-            yield from statement(f"if self.{option[0]} is not None:", 2)
-        before = option
+        flag = optional.get(member.name, "")
+        if flag and flag != before and member.name == flag:
+            yield from statement(f"self.{flag}: nn.Module | None = None", 2)
+            yield from statement(f"if {texts.conditions[flag]}:", 2)
+        elif flag and flag != before:
+            yield from statement(f"if self.{flag} is not None:", 2)
+        before = flag
         if member.run is None:
             made = _registration(member.name, text, member.maker, keyed)
-            yield from statement(made, 3 if option else 2)
+            yield from statement(made, 3 if flag else 2)
         elif turns := looped.pop(member.run.start, []):
             through, begin = texts.ranges[member.run.start]
             yield from statement(f"for i in {through}:", 2)

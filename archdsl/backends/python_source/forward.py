@@ -107,19 +107,23 @@ class Forward:
         """Yield the statements of what is done where a member is there."""
         sketch = self.sketch
         came, gone = sketch.name(option.reads), sketch.name(option.gives)
-        member = f"self.{option.members[0]}"
+        flag, made = f"self.{option.flag}", bool(option.members)
         alone = option.end == option.first + 1
         declared.add(gone)
         if alone and came != gone:
-            text = f"{gone} = {came} if {member} is None else {self.expression(option.first)}"
-            yield from statement(text, depth)
+            text = self.expression(option.first)
+            text = (
+                f"{came} if {flag} is None else {text}" if made else f"{text} if {flag} else {came}"
+            )
+            yield from statement(f"{gone} = {text}", depth)
             return
-        if came != gone:
-            yield from statement(f"{gone} = {came}", depth)
-        yield from statement(f"if {member} is not None:", depth)
+        yield from statement(f"if {flag} is not None:" if made else f"if {flag}:", depth)
         for at in range(option.first, option.end):
             if not sketch.is_silent(at):
                 yield from self.assignment(at, depth + 1, typed, declared)
+        if came != gone:
+            yield from statement("else:", depth)
+            yield from statement(f"{gone} = {came}", depth + 1)
 
     def assignment(
         self, at: int, depth: int, typed: set[str], declared: set[str], module: str = ""

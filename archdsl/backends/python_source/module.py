@@ -211,10 +211,13 @@ def _told_apart(stem: str, alike: list[ModuleClass]) -> Iterator[tuple[ModuleCla
 
 
 def _features(module_class: ModuleClass) -> tuple[dict[str, None], dict[str, None]]:
-    """Return what a variant consists of: members and wiring, and the layers in lists."""
+    """Return what a variant always has: members and wiring, and the layers in lists."""
     use = module_class.sample
-    names = [name for name in use.shaped.members.values() if not name[-1].isdigit()]
-    steps = [step.what for step in use.shaped.place.steps]
+    hidden = {name for option in use.options for name in option.members}
+    gone = {at for option in use.options for at in range(option.first, option.end)}
+    members = [name for name in use.shaped.members.values() if name not in hidden]
+    names = [name for name in members if not name[-1].isdigit()]
+    steps = [step.what for at, step in enumerate(use.shaped.place.steps) if at not in gone]
     nodes = [what for what in steps if isinstance(what, Node)]
     functions = [node.layer for node in nodes if not isinstance(node.facts.torch, TorchModule)]
     words = [layer.word for layer in functions if layer.word]

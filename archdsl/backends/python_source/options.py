@@ -3,13 +3,14 @@
 A stage that is there only under a condition is an *option* of the class: its constructor makes it
 where the condition holds, and the forward pass goes around it elsewhere, as in the `downsample` of
 a ResNet. That is so where one use has all that the others have, what they lack are stages of such
-an `if`, and those take one tensor and give one.
+an `if`, and those take one tensor and give one; or what they lack is the addition of a
+`residual when`, without which the result is what would be added to.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from archdsl.backends.python_source.forms import Form, Shaped
@@ -22,7 +23,7 @@ from archdsl.backends.python_source.makers import (
     Number,
     TensorMaker,
 )
-from archdsl.backends.python_source.names import is_attribute
+from archdsl.backends.python_source.names import is_attribute, unique
 from archdsl.backends.python_source.sight import Sights
 from archdsl.backends.python_source.tree import Place
 from archdsl.backends.python_source.uses import Action, Option, Use
@@ -30,6 +31,7 @@ from archdsl.graph import Node
 from archdsl.layers.traced import Choice, bare, formula_of
 
 Where = tuple[str, int]
+JOINED = "residual"  # the attribute that says whether an addition is there
 MOST_CHOICES = 64  # in a block: with more of them a class tells a reader nothing
 
 
@@ -44,10 +46,13 @@ class _Segment:
     gives: int
 
 
-def join(groups: Sequence[Sequence[Use]], sights: Sights) -> list[list[Use]]:
+def join(
+    groups: Sequence[Sequence[Use]], sights: Sights, describe: Callable[[Shaped], Use]
+) -> list[list[Use]]:
     """Return the uses of each class; those of several groups where they differ in options alone.
 
-    The use that comes first has all options. The order of the groups stays.
+    The use that comes first has all options. The order of the groups stays. `describe` makes a use
+    of a scope anew: sizes that are equal where something is added need not be so elsewhere.
     """
     families: dict[Hashable, list[int]] = {}
     for at, uses in enumerate(groups):
@@ -66,10 +71,14 @@ def join(groups: Sequence[Sequence[Use]], sights: Sights) -> list[list[Use]]:
         if joined:
             lacking = {where for each in joined.values() for one in each for where in one}
             wanted = {where: segments[where] for where in segments if where in lacking}
-            uses = [_with_options(use, None, wanted, sights) for use in groups[most]]
+            for at in (most, *joined):
+                for use in groups[at]:
+                    sights.of(use.shaped.place).forget_equal()
+            whole = [describe(use.shaped) for use in groups[most]]
+            uses = [_with_options(use, None, wanted, sights) for use in whole]
             for at, each in joined.items():
-                pairs = zip(groups[at], each, strict=True)
-                uses += [_with_options(*pair, wanted, sights, groups[most][0]) for pair in pairs]
+                pairs = zip([describe(use.shaped) for use in groups[at]], each, strict=True)
+                uses += [_with_options(*pair, wanted, sights, whole[0]) for pair in pairs]
             if all(_agree(uses[0], use) for use in uses):
                 for at in joined:
                     del found[at]
@@ -100,7 +109,7 @@ def _segments(use: Use, sights: Sights) -> dict[Where, _Segment]:
     for where, choice in _choices(use, sights).items():
         inside = [at for at, number in enumerate(numbers) if choice.first <= number < choice.end]
         if inside and inside[-1] - inside[0] + 1 == len(inside):
-            segment = _segment(use, inside[0], inside[-1] + 1)
+            segment = _segment(use, inside[0], inside[-1] + 1, choice.joins)
             if segment:
                 found[where] = segment
     return found
@@ -113,7 +122,7 @@ def _first_node(what: Node | Place) -> str:
     return what.name
 
 
-def _segment(use: Use, first: int, end: int) -> _Segment | None:
+def _segment(use: Use, first: int, end: int, joins: bool) -> _Segment | None:
     inside, outside = use.actions[first:end], (*use.actions[:first], *use.actions[end:])
     given = [tensor for action in inside for tensor in action.outputs]
     read = {tensor for action in inside for tensor in action.inputs} - set(given)
@@ -125,11 +134,15 @@ def _segment(use: Use, first: int, end: int) -> _Segment | None:
     own = tuple(name for name in called if name not in others)
     makers = dict(use.makers)
     plain = all(is_attribute(name) and not isinstance(makers[name], TensorMaker) for name in own)
-    if "" in called or not own or not plain or len(read) != 1 or used != {given[-1]}:
+    if "" in called or not plain or used != {given[-1]}:
         return None
     if any(action.training_only for action in inside):
         return None
-    return _Segment(first, end, own, next(iter(read)), given[-1])
+    if joins and inside[-1].inputs[0] in read:
+        return _Segment(first, end, own, inside[-1].inputs[0], given[-1])
+    if not own or len(read) != 1:
+        return None
+    return _Segment(first, end, own, read.pop(), given[-1])
 
 
 def _reduced(
@@ -191,23 +204,30 @@ def _with_options(
     """Return a use with its options; what it lacks is as in the use that has all."""
     choices = _choices(use, sights)
     sight = sights.of(use.shaped.place)
-    options = tuple(
-        Option(
-            segment.first,
-            segment.end,
-            segment.members,
-            segment.reads,
-            segment.gives,
-            choices[where].parts if where in choices else (),
-            tuple(
-                Number(bare(value), name, ANY, formula=sight.of_value(value, formula_of(value)))
-                for name, value in (choices[where].numbers if where in choices else ())
-            ),
+    taken = dict.fromkeys(name for name, _ in (whole or use).makers)
+    options: list[Option] = []
+    for where, segment in sorted(segments.items(), key=lambda item: item[1].first):
+        choice = choices.get(where)
+        flag = segment.members[0] if segment.members else unique(JOINED, taken)
+        taken[flag] = None
+        numbers = [
+            Number(bare(value), name, ANY, formula=sight.of_value(value, formula_of(value)))
+            for name, value in (choice.numbers if choice else ())
+        ]
+        options.append(
+            Option(
+                segment.first,
+                segment.end,
+                segment.members,
+                flag,
+                segment.reads,
+                segment.gives,
+                choice.parts if choice else (),
+                tuple(numbers),
+            )
         )
-        for where, segment in sorted(segments.items(), key=lambda item: item[1].first)
-    )
     if lacking is None or whole is None:
-        return replace(use, options=options)
+        return replace(use, options=tuple(options))
     own = dict(use.makers)
     gone = {at for where in lacking for at in range(segments[where].first, segments[where].end)}
     spoken = iter(use.spoken)
@@ -219,7 +239,7 @@ def _with_options(
             tuple(_any(number) for number in numbers) if at in gone else next(spoken)
             for at, numbers in enumerate(whole.spoken)
         ),
-        options=options,
+        options=tuple(options),
     )
 
 

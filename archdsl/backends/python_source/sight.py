@@ -97,6 +97,11 @@ class Sight:
                 self.equal[atom] = other
                 return
 
+    def forget_equal(self) -> None:
+        """Take no size for another since something is added that isn't in all uses."""
+        self.equal.clear()
+        self._seen.clear()
+
     def seen(self, formula: Any) -> Any:
         """Return a formula in what the scope knows."""
         if isinstance(formula, tuple):

@@ -34,7 +34,9 @@ class Option:
 
     Attributes:
         first, end: their places.
-        members: what they alone call; the first tells the forward pass whether it is there.
+        members: what they alone call.
+        flag: the attribute that tells the forward pass whether they are there: the first member,
+            which is None elsewhere, or where there is none a bool.
         reads, gives: the tensor that goes in, and the one that comes out: the same elsewhere.
         parts, numbers: the condition, and the numbers in it.
     """
@@ -42,6 +44,7 @@ class Option:
     first: int
     end: int
     members: tuple[str, ...]
+    flag: str
     reads: int
     gives: int
     parts: tuple[str, ...]

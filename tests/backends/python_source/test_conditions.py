@@ -37,6 +37,18 @@ def test_a_resnet_has_one_class_for_its_blocks_as_in_torchvision(network: str) -
 
 # A block, uses of it, and what its one class says.
 ONE = {
+    "an addition": (
+        "block B(width, stride) { residual when stride == 1 and in.channels == width { "
+        "conv: Conv2d(2 * in.channels, 1, stride) -> last: Conv2d(width, 1) } }",
+        "B(4, 1); B(6, 1); B(6, 1); B(6, 2)",
+        ["self.residual = stride == 1 and in_channels == width", "if self.residual else"],
+    ),
+    "an addition with a projection": (
+        "block B(width, skips) { residual when skips > 0 { conv: Conv2d(width, 1) } "
+        "shortcut { proj: Conv2d(width, 1) }; act: Tanh }",
+        "B(4, 1); B(6, 0); B(8, 2)",
+        ["if skips > 0:", "if self.proj is not None:"],
+    ),
     "a stage that is left out": (
         "block B(width) { conv: Conv2d(width, 1); if width > 4 { drop: Dropout(0.1) }; Tanh }",
         "B(4); B(6)",
@@ -166,6 +178,9 @@ class Writer:
         if self.random.random() < 0.5:
             condition = self.random.choice(self.CONDITIONS).format(n=self.random.randint(1, 4))
             return f"if {condition} {{ {'; '.join(stages)} }}"
+        if self.random.random() < 0.2:
+            condition = self.random.choice(self.CONDITIONS).format(n=self.random.randint(1, 4))
+            return f"residual when {condition} {{ {self.stage()} }}"
         if self.random.random() < 0.2:
             return f"residual {{ {self.stage()} }} shortcut {{ {self.piece()} }}"
         return "; ".join(stages)
