@@ -128,7 +128,7 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
         place.entries[one.name] = Entry(one.span, inside.maps[one.name])
     if frame.world.trace is not None:
         enter_block(frame.world.trace, name, declaration, operation, frame, inside)
-    errors, before = len(frame.world.errors), frame.world.steps_left
+    before = frame.world.steps_left
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
     try:
         yield declaration.body, inside
@@ -139,7 +139,7 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
     body.flow, body.place = inside.flowing, place
     if declaration.body.statements and ends_aside(declaration.body.statements[-1]):
         body.flow = ()  # it has named outputs only
-    if key is not None and body.flow is not None and len(frame.world.errors) == errors:
+    if key is not None and body.flow is not None and not frame.world.errors:
         place.around = None
         frame.world.kept.keep(key, body)
     frame.step(operation.span, cost_of_names(body, label))

@@ -12,7 +12,18 @@ from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.values import SPOILED, Tensors, Value
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import MOST_ITEMS, Choice, Trace, bare, formula_of, marks, parameter
+from archdsl.layers.traced import (
+    MOST_ITEMS,
+    Choice,
+    Comparison,
+    Condition,
+    Several,
+    Trace,
+    bare,
+    formula_of,
+    marks,
+    parameter,
+)
 from archdsl.syntax import ast
 
 
@@ -138,68 +149,47 @@ def follow_choice(
     """
     if frame.inside is None:
         return None
-    written = _Condition(frame)
     try:
-        written.write(condition)
+        said = _condition(condition, frame, negated=False)
     except (_NotWritten, ArchError, Spoiled):
-        written.parts = []
+        said = None
     where, nodes = (condition.span.source.path, condition.span.start), frame.recorder.nodes
-    choice = Choice(where, nodes, nodes, tuple(written.parts), tuple(written.numbers), joins)
+    choice = Choice(where, nodes, nodes, said, joins)
     trace.choices.setdefault(frame.inside.number, []).append(choice)
     return choice
 
 
 OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
-SAME = {sign: sign for sign in OPPOSITE}
 
 
 class _NotWritten(Exception):
     """A condition asks for something else than numbers."""
 
 
-class _Condition:
-    """A condition as Python says it, around its numbers."""
-
-    def __init__(self, frame: Frame) -> None:
-        self.frame = frame
-        self.parts = [""]
-        self.numbers: list[tuple[str, Any]] = []
-
-    def write(self, node: ast.Expression, within: str = "") -> None:
-        """Add what an expression says that stands within `and`, `or` or `not`."""
-        if isinstance(node, ast.Logical):
-            bracketed = within not in ("", node.operator)
-            self.parts[-1] += "(" * bracketed
-            for at, operand in enumerate(node.operands):
-                self.parts[-1] += f" {node.operator} " * (at > 0)
-                self.write(operand, node.operator)
-            self.parts[-1] += ")" * bracketed
-        elif isinstance(node, ast.Unary) and node.operator == "not":
-            inner = node.operand
-            if isinstance(inner, ast.Comparison) and len(inner.rest) == 1:
-                self.compare(inner, OPPOSITE)
-            else:
-                self.parts[-1] += "not "
-                self.write(inner, "not")
-        elif isinstance(node, ast.Comparison):
-            self.parts[-1] += "(" * (within == "not")
-            self.compare(node, SAME)
-            self.parts[-1] += ")" * (within == "not")
-        else:
+def _condition(node: ast.Expression, frame: Frame, negated: bool) -> Condition:
+    """Return what a condition says, or the opposite, so that no `not` is left."""
+    if isinstance(node, ast.Logical):
+        opposite = {"and": "or", "or": "and"}
+        word = opposite[node.operator] if negated else node.operator
+        return Several(word, tuple([_condition(each, frame, negated) for each in node.operands]))
+    if isinstance(node, ast.Unary) and node.operator == "not":
+        return _condition(node.operand, frame, not negated)
+    if not isinstance(node, ast.Comparison):
+        raise _NotWritten
+    operands = [_number(node.first, frame)]
+    compared: list[Condition] = []
+    for sign, operand in node.rest:
+        if sign not in OPPOSITE:
             raise _NotWritten
+        operands.append(_number(operand, frame))
+        left, right = operands[-2:]
+        compared.append(Comparison(left, right, OPPOSITE[sign] if negated else sign))
+    return compared[0] if len(compared) == 1 else Several("or" if negated else "and", (*compared,))
 
-    def compare(self, node: ast.Comparison, signs: Mapping[str, str]) -> None:
-        self.number(node.first)
-        for sign, operand in node.rest:
-            if sign not in signs:
-                raise _NotWritten
-            self.parts[-1] += f" {signs[sign]} "
-            self.number(operand)
 
-    def number(self, node: ast.Expression) -> None:
-        value = evaluate(node, self.frame, self.frame.most)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _NotWritten
-        name = node.name if isinstance(node, ast.Name) else "size"
-        self.numbers.append((name, value))
-        self.parts.append("")
+def _number(node: ast.Expression, frame: Frame) -> tuple[str, Any]:
+    """Return a number that is compared, with what it is called."""
+    value = evaluate(node, frame, frame.most)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _NotWritten
+    return (node.name if isinstance(node, ast.Name) else "size"), value

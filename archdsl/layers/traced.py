@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from archdsl.layers.sizes import Formula, FormulaError
 
@@ -224,6 +224,24 @@ _define_alone("round", round, exact=False)
 # --- what the elaboration of a network has seen -----------------------------------------------
 
 
+class Comparison(NamedTuple):
+    """Two numbers that are compared, each with what it is called."""
+
+    left: tuple[str, Any]
+    right: tuple[str, Any]
+    sign: str
+
+
+class Several(NamedTuple):
+    """Conditions that are joined by `and` or by `or`."""
+
+    word: str
+    operands: tuple[Condition, ...]
+
+
+Condition = Comparison | Several
+
+
 @dataclass(eq=False, slots=True)
 class Choice:
     """An `if` without an `else`, or a `residual when`, as it was decided in the use of a block.
@@ -232,16 +250,14 @@ class Choice:
         where: what tells the statement from others, in all uses.
         first, end: the nodes that it made are numbered from `first` up to `end`: none if it is the
             same number.
-        parts: what its condition is in Python, around its numbers; none where that can't be said.
-        numbers: those, each with what it is called.
+        condition: what it asks; None where that is something else than numbers.
         joins: whether it is a `residual when`: elsewhere the result is the first that it adds.
     """
 
     where: tuple[str, int]
     first: int
     end: int
-    parts: tuple[str, ...]
-    numbers: tuple[tuple[str, Any], ...]
+    condition: Condition | None
     joins: bool
 
 

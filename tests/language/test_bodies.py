@@ -182,3 +182,40 @@ def test_random_specs_are_what_they_are_without_sharing(folder: Path, spec: Arch
     assert graph.again is not None
 
     assert_same(graph, graph.again({}, True))
+
+
+WRONG = {
+    "an item that is not there": (
+        "network net(n: int = 1) { input x: [8]\n a: M(n)\n b: M(n) }\n"
+        "block M(n) { Linear(8) ; let z = [4, 8][n] ; Linear(8) }",
+        {"n": 5},
+    ),
+    "an output": (
+        "network net(n: int = 1) { input x: [8, 9, 9]\n a: M(n)\n b: M(n) }\n"
+        "block M(n) { ReLU ; output o { Conv2d(8, n) } ; ReLU }",
+        {"n": 11},
+    ),
+    "nothing flows": (
+        "network net(n: int = 1) { input x: [8, 32, 32]\n a: K(n)\n b: K(n)\n c: K(n)\n"
+        "from b.low }\n"
+        "block K(n) { c: Conv2d(8, 1) ; J(n) ; output low { Conv2d(3, 1) } }\n"
+        "block J(n) { q: Conv2d(8, 5, padding = n) -> Conv2d(8, 40 * n + 1) }",
+        {"n": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "values"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_each_time(
+    text: str, values: dict[str, object], tmp_path: Path
+) -> None:
+    """No body with something wrong in it is kept, though the same is reported once."""
+    path = tmp_path / "net.arch"
+    path.write_text(text)
+    said = []
+    for _ in range(3):
+        with pytest.raises(archdsl.ArchError) as caught:
+            archdsl.load(path, parameters=values)
+        said.append(str(caught.value))
+
+    assert said[0] == said[1] == said[2]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Mapping
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
 from archdsl.backends.python_source.errors import refuse_free
-from archdsl.backends.python_source.folding import Folded
+from archdsl.backends.python_source.explaining import Unexplained
+from archdsl.backends.python_source.folding import Folded, fold
 from archdsl.backends.python_source.forms import Form, Shaped
+from archdsl.backends.python_source.loops import WRITTEN
 from archdsl.backends.python_source.makers import (
     MODULE_LIST,
     ClassMaker,
@@ -103,15 +105,37 @@ def group(
         for shaped in level:
             use, key = builder.use(shaped)
             same.setdefault(key, []).append(use)
-        joined = join([*same.values()], sights, lambda shaped: builder.use(shaped)[0])
-        alike = [_alike(checked, uses, outputs) for uses in joined]
-        for variants in share(alike):
+        for variants in share([*_optional([*same.values()], builder, outputs)]):
             places = [use.shaped.place for each in variants for use in each.uses]
             resolved = resolve(checked, places, numbers(variants), sights)
             found = ModuleClass(len(classes), variants, *resolved)
             classes.append(found)
             made.update((place.scope.name, (found, at)) for at, place in enumerate(places))
     return classes
+
+
+def _optional(
+    groups: Sequence[Sequence[Use]], builder: _Builder, outputs: Outputs
+) -> Iterator[Alike]:
+    """Yield the groups, those that differ in options alone as one if all in them is explained."""
+    checked, sights = builder.checked, builder.sights
+    apart = {uses[0].shaped.place.scope.name: uses for uses in groups}
+    for uses in join(groups, sights, builder.described):
+        alike = _alike(checked, uses, outputs)
+        places = [use.shaped.place for use in uses]
+        try:
+            if uses[0].options:
+                folded = fold(alike.uses, alike.sketch, WRITTEN)
+                resolve(checked, places, numbers([folded]), sights, strict=True)
+        except Unexplained:
+            for place in places:
+                sights.of(place).forget_equal(False)
+            for place in places:
+                own = [builder.described(use.shaped) for use in apart.get(place.scope.name, ())]
+                if own:
+                    yield _alike(checked, own, outputs)
+        else:
+            yield alike
 
 
 def _alike(checked: CheckedGraph, uses: list[Use], outputs: Outputs) -> Alike:
@@ -148,6 +172,10 @@ class _Builder:
     overwriting: Container[str]
     made: Mapping[str, tuple[ModuleClass, int]]
     sights: Sights
+
+    def described(self, shaped: Shaped) -> Use:
+        """Describe a scope that becomes a class."""
+        return self.use(shaped)[0]
 
     def use(self, shaped: Shaped) -> tuple[Use, Hashable]:
         """Describe a scope that becomes a class, with the key of those that may share it."""

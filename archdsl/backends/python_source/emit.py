@@ -22,6 +22,7 @@ from archdsl.backends.python_source.names import (
     quoted,
     unique,
 )
+from archdsl.backends.python_source.options import written as written_condition
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.slots import Member, written_actions, written_members
 from archdsl.backends.python_source.template import filled
@@ -116,7 +117,9 @@ def _texts(written: ModuleClass) -> _Texts:
         else:
             kept[run.start] = _range(run, read(count))
     conditions = {
-        option.flag: filled(option.parts, [_given(fill) for _ in option.numbers])
+        option.flag: str(
+            written_condition(option.shape, iter([_given(fill) for _ in option.numbers]))
+        )
         for option in use.options
     }
     return _Texts(members, stored, actions, ranges, kept, conditions)

@@ -63,6 +63,10 @@ def varies(column: Column) -> bool:
     return any(isinstance(value, Argument) or differ(column[0], value) for value in column)
 
 
+class Unexplained(Exception):
+    """A number of an option follows from nothing that its class knows."""
+
+
 @dataclass(slots=True)
 class Explainer:
     """Explains the numbers of a class, one after the other.
@@ -71,6 +75,8 @@ class Explainer:
         known: what its uses know by a name and what differs between them.
         same: for each use the atoms that are the same in all uses, with their values.
         lets: what the spec calls numbers that no formula says.
+        strict: whether a number that a condition, or what is under one, needs must be explained: an
+            argument that was made for it would have to be given where nothing is known of it.
         own: the arguments that were made for numbers that nothing explains.
         used: what explained a number so far, by name.
     """
@@ -78,6 +84,7 @@ class Explainer:
     known: Sequence[Known]
     same: Sequence[Mapping[str, int]]
     lets: Mapping[Any, str]
+    strict: bool = False
     own: dict[object, Known] = field(default_factory=dict)
     used: dict[str, Known] = field(default_factory=dict)
     _names: list[dict[str, Any]] = field(default_factory=list)
@@ -102,11 +109,11 @@ class Explainer:
             or self._arithmetic(column, formulas)
             or self._known(number, column, formulas, not number.from_input)
         )
-        column = _agreed(column)
+        given, column = column, _agreed(column)
         if found is None and not varies(column) and not self._follows(formulas):
             return _constant(number, column[0])
         if found is None:
-            found = self._argument(number, column, formulas)
+            found = self._argument(number, given, formulas)
         self.used |= {each.name: each for each in found.known}
         return found
 
@@ -184,6 +191,9 @@ class Explainer:
 
     def _argument(self, number: Number, column: Column, formulas: Sequence[Any]) -> Explanation:
         """Make an argument of a number that nothing explains; the same number has the same."""
+        if self.strict and (ANY in column or number.default is ANY):
+            raise Unexplained
+        column = _agreed(column)
         key: object = tuple(map(_key, column, formulas))
         known = self.own.get(key)
         if known is None or not all(

@@ -9,9 +9,11 @@ an `if`, and those take one tensor and give one; or what they lack is the additi
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from archdsl.backends.python_source.forms import Form, Shaped
 from archdsl.backends.python_source.makers import (
@@ -26,13 +28,23 @@ from archdsl.backends.python_source.makers import (
 from archdsl.backends.python_source.names import is_attribute, unique
 from archdsl.backends.python_source.sight import Sights
 from archdsl.backends.python_source.tree import Place
-from archdsl.backends.python_source.uses import Action, Option, Use
+from archdsl.backends.python_source.uses import Action, Option, Shape, Use
 from archdsl.graph import Node
-from archdsl.layers.traced import Choice, bare, formula_of
+from archdsl.layers.traced import Choice, Condition, Several, bare, formula_of
 
 Where = tuple[str, int]
 JOINED = "residual"  # the attribute that says whether an addition is there
 MOST_CHOICES = 64  # in a block: with more of them a class tells a reader nothing
+
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ def join(
 
 
 def _agree(first: Use, use: Use) -> bool:
-    return [option.parts for option in first.options] == [option.parts for option in use.options]
+    return [each.shape for each in first.options] == [each.shape for each in use.options]
 
 
 def _choices(use: Use, sights: Sights) -> Mapping[Where, Choice]:
@@ -96,7 +108,9 @@ def _choices(use: Use, sights: Sights) -> Mapping[Where, Choice]:
     if len(listed) > MOST_CHOICES:
         return {}
     often = Counter(choice.where for choice in listed)
-    return {choice.where: choice for choice in listed if choice.parts and often[choice.where] == 1}
+    return {
+        choice.where: choice for choice in listed if choice.condition and often[choice.where] == 1
+    }
 
 
 def _segments(use: Use, sights: Sights) -> dict[Where, _Segment]:
@@ -212,7 +226,7 @@ def _with_options(
         taken[flag] = None
         numbers = [
             Number(bare(value), name, ANY, formula=sight.of_value(value, formula_of(value)))
-            for name, value in (choice.numbers if choice else ())
+            for name, value in (_numbers(choice.condition) if choice else ())
         ]
         options.append(
             Option(
@@ -222,7 +236,7 @@ def _with_options(
                 flag,
                 segment.reads,
                 segment.gives,
-                choice.parts if choice else (),
+                _shape(choice.condition) if choice else None,
                 tuple(numbers),
             )
         )
@@ -253,3 +267,46 @@ def _anything(maker: Maker) -> Maker:
 
 def _any(number: Number) -> Number:
     return replace(number, value=ANY, formula=None)
+
+
+def _numbers(condition: Condition | None) -> Iterator[tuple[str, Any]]:
+    """Yield the numbers in a condition, each with what it is called."""
+    if isinstance(condition, Several):
+        for each in condition.operands:
+            yield from _numbers(each)
+    elif condition is not None:
+        yield from (condition.left, condition.right)
+
+
+def _shape(condition: Condition | None) -> Shape:
+    """Return a condition without its numbers: a sign, or a word and what it joins."""
+    if isinstance(condition, Several):
+        return (condition.word, tuple(map(_shape, condition.operands)))
+    return condition.sign if condition else None
+
+
+def written(shape: Shape, texts: Iterator[str]) -> str | bool:
+    """Write a condition, given the texts of its numbers; what is always so is left out."""
+    if not isinstance(shape, tuple):
+        left, right = next(texts), next(texts)
+        numbers = (0.0, 0.0) if left == right else (_literal(left), _literal(right))
+        if None not in numbers:
+            return bool(COMPARISONS[str(shape)](*numbers))
+        return f"{left} {shape} {right}"
+    word, operands = shape
+    found = [written(each, texts) for each in operands]
+    decides: bool = word == "or"
+    if decides in found:
+        return decides
+    other = " and " if decides else " or "
+    said = [f"({text})" if other in text else text for text in found if isinstance(text, str)]
+    if said:
+        return f" {word} ".join(said)
+    return not decides
+
+
+def _literal(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -37,11 +37,15 @@ def resolve(
     places: Sequence[Place],
     numbers: Sequence[Sequence[Number]],
     sights: Sights,
+    strict: bool = False,
 ) -> Resolved:
     """Find the parameters of a class, the text of each of its numbers, and the values per use.
 
     Third come the names of attributes that keep numbers, by the texts of those that vary. A value
     comes with its formula as seen from around the use.
+
+    Raises:
+        Unexplained: a number of an option follows from nothing that is known, if `strict`.
     """
     samples = numbers[0]
     columns = [
@@ -49,7 +53,7 @@ def resolve(
     ]
     uses = [sights.of(place) for place in places]
     known, same = _known(checked, places, uses, [sights.around(place) for place in places])
-    explainer = Explainer(known, same, sights.trace.lets)
+    explainer = Explainer(known, same, sights.trace.lets, strict)
     loops = [use.loops() if any(each.turns for each in samples) else {} for use in uses]
     explained: Explained = []
     for at, (number, column) in enumerate(zip(samples, columns, strict=True)):

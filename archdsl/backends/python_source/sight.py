@@ -73,6 +73,7 @@ class Sight:
         self._seen: dict[Any, Any] = {}
         for pair in self._pairs():
             self._learn(*pair)
+        self._learned = self.equal
         self._seen.clear()
 
     def _inside(self) -> Iterator[int]:
@@ -97,9 +98,9 @@ class Sight:
                 self.equal[atom] = other
                 return
 
-    def forget_equal(self) -> None:
-        """Take no size for another since something is added that isn't in all uses."""
-        self.equal.clear()
+    def forget_equal(self, forget: bool = True) -> None:
+        """Take no size for another since something is added that isn't in all uses, or do again."""
+        self.equal = {} if forget else self._learned
         self._seen.clear()
 
     def seen(self, formula: Any) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from archdsl.backends.python_source.forms import Shaped
 from archdsl.backends.python_source.makers import Maker, Number
+
+Shape = Any  # of a condition: its sign, or a word with the shapes of what it joins
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Option:
         flag: the attribute that tells the forward pass whether they are there: the first member,
             which is None elsewhere, or where there is none a bool.
         reads, gives: the tensor that goes in, and the one that comes out: the same elsewhere.
-        parts, numbers: the condition, and the numbers in it.
+        shape, numbers: the condition without its numbers, and those in order.
     """
 
     first: int
@@ -47,7 +50,7 @@ class Option:
     flag: str
     reads: int
     gives: int
-    parts: tuple[str, ...]
+    shape: Shape
     numbers: tuple[Number, ...]
 
 

@@ -37,6 +37,11 @@ def test_a_resnet_has_one_class_for_its_blocks_as_in_torchvision(network: str) -
 
 # A block, uses of it, and what its one class says.
 ONE = {
+    "what is always so is not asked": (
+        "block B(w, t = 0) { c: Conv2d(w, 1); if t != 2 and w > 4 { d: Conv2d(w, 1) } }",
+        "B(4); B(8)",
+        ["        if w > 4:"],
+    ),
     "an addition": (
         "block B(width, stride) { residual when stride == 1 and in.channels == width { "
         "conv: Conv2d(2 * in.channels, 1, stride) -> last: Conv2d(width, 1) } }",
@@ -76,7 +81,7 @@ ONE = {
         "block B(a, b) { conv: Conv2d(4, 1); if not (a < 2 and (b < 2 or not 2 * a != b)) "
         "{ one: Conv2d(4, 1) -> norm: BatchNorm2d }; last: Conv2d(4, 1, padding = a - b // 2) }",
         "B(1, 1); B(3, 4); B(1, 2)",
-        ["if not (a < 2 and (b < 2 or 2 * a == b)):"],
+        ["if a >= 2 or (b >= 2 and 2 * a != b):"],
     ),
     "the end of a block": (
         "block B(width) { conv: Conv2d(width, 1); if width % 4 != 0 { act: ReLU } }",
@@ -118,6 +123,15 @@ def test_one_class_has_the_condition(
 
 
 SEVERAL = {
+    "a number that is known where the stage is made only": (
+        "block B(w, f) { c: Conv2d(w, 1); if f > 0.25 { d: Conv2d(round(w * f), 1) }; "
+        "e: Conv2d(w, 1) }",
+        "B(8, 0.25); B(8, 0.75)",
+    ),
+    "a condition on what has no name": (
+        "block B(w) { c: Conv2d(w, 1); if max(w, 5) > 5 { d: Conv2d(w, 1) }; e: Tanh }",
+        "B(4); B(8)",
+    ),
     "no use has all": (
         "block B(a) { if a > 1 { one: Conv2d(4, 1) }; if a < 2 { two: Conv2d(4, 3) }; ReLU }",
         "B(1); B(2)",
