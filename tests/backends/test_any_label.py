@@ -342,7 +342,7 @@ def test_names_that_the_exporter_of_torch_does_not_take(
         write(torch_module(checked), checked, tmp_path / "file")
     except ArchError as error:
         (said,) = error.diagnostics
-        assert f"`{label}`" in said.help()
+        assert f"`{label}`" in said.message()
         assert not (tmp_path / "file").exists()
 
 
