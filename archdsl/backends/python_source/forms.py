@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -26,6 +27,8 @@ from archdsl.layers.base import TorchFunction, TorchModule, TorchTensor
 from archdsl.layers.homes import is_own
 
 DEFAULT_CALL = "{module}({inputs})"
+PLAIN = re.compile("[A-Za-z0-9_]+")
+DEEPER = re.compile(r'(.*)\.get_submodule\("([A-Za-z0-9_.]+)"\)')
 DEEPEST_INLINE = 2  # lists within lists that are written where they stand
 
 
@@ -234,9 +237,16 @@ def _next(shaped: Shaped, rest: str) -> tuple[str, Shaped | None]:
 
 
 def _step_into(shaped: Shaped, expression: str, label: str) -> str:
-    if shaped.positional and (shaped.form.inline or shaped.form is Form.CHAIN):
+    listed = shaped.positional and (shaped.form.inline or shaped.form is Form.CHAIN)
+    name = label if listed else shaped.members[label]
+    if expression.endswith(("]", ")")):  # a module of any kind, for all that mypy knows
+        getter = _getter(shaped.place.children[label])
+        path = DEEPER.fullmatch(expression) if PLAIN.fullmatch(name) else None
+        if path and getter == "get_submodule":
+            return f'{path[1]}.get_submodule("{path[2]}.{name}")'
+        return f"{expression}.{getter}({quoted(name)})"
+    if listed:
         return f"{expression}[{label}]"
-    name = shaped.members[label]
     if shaped.keyed and not is_attribute(name) and not _is_tensor(shaped.place.children[label]):
         return f"{expression}[{quoted(name)}]"
     if shaped.form.inline:  # of an attribute of a list mypy doesn't know that it can be called

@@ -126,11 +126,23 @@ class Forward:
             yield from statement(f"{gone} = {came}", depth + 1)
 
     def assignment(
-        self, at: int, depth: int, typed: set[str], declared: set[str], module: str = ""
+        self,
+        at: int,
+        depth: int,
+        typed: set[str],
+        declared: set[str],
+        module: str = "",
+        looped: bool = False,
     ) -> Iterator[str]:
         """Yield the statement of one action."""
         sketch = self.sketch
-        targets = [sketch.name(tensor) for tensor in sketch.actions[at].outputs]
+        outputs = sketch.actions[at].outputs
+        targets = [sketch.name(tensor) for tensor in outputs]
+        if len(outputs) > 1 and not looped:  # in a loop a later turn may give what is needed
+            used = [sketch.tensors.last_use[tensor] > at for tensor in outputs]
+            targets = [
+                name if is_used else "_" for name, is_used in zip(targets, used, strict=True)
+            ]
         text = self.expression(at, module)
         annotated = ""
         for target in targets:
@@ -167,4 +179,4 @@ class Forward:
             name = turn.name("i", begin)
             module = f"self[{name}]" if self.sketch.shaped.keyed else f"getattr(self, {name})"
             module = ("layer" if whole else module) if turn.step else ""
-            yield from self.assignment(turn.at, depth + 1, typed, declared, module)
+            yield from self.assignment(turn.at, depth + 1, typed, declared, module, True)

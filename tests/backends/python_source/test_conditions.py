@@ -219,3 +219,21 @@ def test_random_conditions(seed: int, tmp_path: Path) -> None:
 
     assert found.agrees, (found.disagreeing, found.differing)
     assert found.parameters.agrees, text
+
+
+def test_modules_behind_a_number_are_reached_by_their_names(tmp_path: Path) -> None:
+    """Of what `self["0"]` gives a type checker knows only that it is some module."""
+    block = "block K { i: { Conv2d(4, 1) -> { Conv2d(4, 1) } } -> h: Conv2d(4, 1) }"
+
+    text = written(tmp_path, block, 'K; t: Tanh; reuse "0".h; reuse "0".i."0"')
+
+    assert 'self["0"].get_submodule("h")(x)' in text
+    assert 'self["0"].get_submodule("i.0")(x)' in text
+
+
+def test_results_that_nothing_reads_have_no_name(tmp_path: Path) -> None:
+    block = "block K { c: Conv2d(4, 1) -> Conv2d(4, 1) }"
+
+    text = written(tmp_path, block, "a: K; y: in; add { branch { from a.c }; branch { } }; reuse a")
+
+    assert ", _ = self.a(x)" in text
