@@ -18,13 +18,11 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from archdsl.diagnostics import Diagnostic, Span, Use
-from archdsl.layers.base import Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
+from archdsl.layers.base import NOTHING, Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
 from archdsl.layers.sizes import Size
 from archdsl.layers.tensor import OwnTensor
 from archdsl.layers.traced import Trace
 from archdsl.records import Record
-
-NOTHING: Mapping[str, object] = {}  # in the place of many empty ones; nobody fills it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,8 +238,8 @@ class Numbered(Set[str]):
         return frozenset, (self.names,)
 
     @classmethod
-    def _from_iterable(cls, names: Iterable[str]) -> frozenset[str]:  # type: ignore[override]
-        return frozenset(names)
+    def _from_iterable(cls, names: Iterable[Any]) -> Set[Any]:
+        return frozenset(names)  # what `-` and the like make of it
 
 
 def _arrays(nodes: Mapping[str, Node]) -> Arrays:

@@ -51,8 +51,6 @@ class Rows(Sequence[Row]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rows) and self._rows == other._rows
 
-    __hash__ = None  # type: ignore[assignment]  # rows have dictionaries in them
-
     def __reduce__(self) -> tuple[type, tuple[tuple[Row, ...]]]:
         return tuple, (self._rows,)
 

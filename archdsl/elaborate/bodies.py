@@ -17,10 +17,8 @@ from dataclasses import dataclass, field
 
 from archdsl.diagnostics import Span
 from archdsl.elaborate.naming import Flow, Move, Opened, Place
-from archdsl.layers.base import Facts, Layer
+from archdsl.layers.base import NOTHING, Facts, Layer
 from archdsl.records import Record
-
-NO_ARGUMENTS: Mapping[str, object] = {}
 
 
 class Way(Record):
@@ -120,7 +118,7 @@ class Body:
     block: str
     span: Span
     incoming: tuple[Facts, ...]
-    arguments: Mapping[str, object] = field(default_factory=lambda: NO_ARGUMENTS)
+    arguments: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     description: str = ""
     inputs: tuple[tuple[str, int], ...] = ()
     items: list[Item] = field(default_factory=list)

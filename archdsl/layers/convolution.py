@@ -217,11 +217,10 @@ class Convolution(Padded):
                 raise LayerError(f"cannot pad an axis of {size} by {pad} with {mode}")
 
     def in_torch_order(self, inputs: Shapes) -> str:
-        kernel, stride = squeeze(self.kernel_size), squeeze(self.stride)
-        if self.out_channels != inputs[0][0]:
+        sizes = sizes_in_torch_order(self.out_channels, self.kernel_size, self.stride, inputs)
+        if sizes is None:
             return ""
-        if not isinstance(kernel, int) or not isinstance(stride, int):
-            return ""
+        kernel, stride = sizes
         # Channels are mostly even, and kernels odd. An odd stride is rare but for 1; where one is
         # meant, the kernel may be twice as long. Sequences do have long even kernels of stride 1.
         odd = stride in (3, 5, 7) and kernel >= 6 and kernel != 2 * stride
@@ -263,6 +262,19 @@ class Convolution(Padded):
             given,
             call=f"{{module}}({wrapped(sides)})",
         )
+
+
+def sizes_in_torch_order(
+    out_channels: object, kernel_size: object, stride: object, inputs: Shapes
+) -> tuple[int, int] | None:
+    """Return kernel and stride where what goes out may be meant as what comes in, else None.
+
+    They are one number each, equal along all axes; more is not told apart from what is meant.
+    """
+    kernel, step = squeeze(kernel_size), squeeze(stride)
+    if out_channels != inputs[0][0] or not isinstance(kernel, int) or not isinstance(step, int):
+        return None
+    return kernel, step
 
 
 def check_groups(channels: Size, out_channels: Size, groups: int) -> None:

@@ -18,10 +18,9 @@ from archdsl.layers.base import (
     by,
     numel,
     require_positive,
-    squeeze,
     unpack,
 )
-from archdsl.layers.convolution import check_groups
+from archdsl.layers.convolution import check_groups, sizes_in_torch_order
 from archdsl.layers.sizes import Size
 
 
@@ -81,11 +80,10 @@ class TransposedConvolution(Layer):
         )
 
     def in_torch_order(self, inputs: Shapes) -> str:
-        kernel, stride = squeeze(self.kernel_size), squeeze(self.stride)
-        if self.out_channels != inputs[0][0]:
+        sizes = sizes_in_torch_order(self.out_channels, self.kernel_size, self.stride, inputs)
+        if sizes is None:
             return ""
-        if not isinstance(kernel, int) or not isinstance(stride, int):
-            return ""
+        kernel, stride = sizes
         # a kernel of two strides is usual, also a large one: FCN has 64 and 32
         exchanged = kernel % 2 == 0 and kernel >= 8 and stride <= 7 and kernel >= 4 * stride
         return f"{type(self).__name__}({kernel}, {stride})" if exchanged else ""

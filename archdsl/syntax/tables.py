@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lark import Lark
-from lark.grammar import Rule
+from lark.grammar import Rule, Terminal
 from lark.lexer import PatternStr, TerminalDef
 from lark.parsers.lalr_analysis import Shift
 
@@ -88,7 +88,8 @@ def _rule(rule: Rule) -> list[object]:
     name = str(rule.origin.name)
     parts = []
     for place, symbol in enumerate(rule.expansion):
-        if rule.options.keep_all_tokens or not (symbol.is_term and symbol.filter_out):  # type: ignore[attr-defined]
+        left_out = isinstance(symbol, Terminal) and symbol.filter_out
+        if rule.options.keep_all_tokens or not left_out:
             parts.append(~place if not symbol.is_term and symbol.name.startswith("_") else place)
     single = bool(rule.options.expand1 and not rule.alias)
     if single and len(parts) != 1:
