@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.dtypes import follow
-from archdsl.graph import CheckedGraph, Graph, Later, Numbered
+from archdsl.graph import ByNumber, CheckedGraph, Graph, Numbered
 
 
 class UnusedResult(Diagnostic):
@@ -43,13 +43,11 @@ def check(graph: Graph) -> CheckedGraph:
     always = reach(graph, [end for end, output in pairs if not output.training_only])
     aside = frozenset([number for number, runs in enumerate(always) if not runs])
     values = {field.name: getattr(graph, field.name) for field in fields(Graph)}
-    found = CheckedGraph(
+    return CheckedGraph(
         **values,
         training_only=Numbered(aside, lambda: graph.names),
-        dtypes=Later(lambda: {graph.names[at]: dtype for at, dtype in dtypes.items()}),
+        dtypes=ByNumber(dtypes, lambda: graph.names),
     )
-    found.__dict__["held"] = dtypes
-    return found
 
 
 def reach(graph: Graph, ends: Iterable[int]) -> bytearray:

@@ -56,11 +56,6 @@ class Scope:
         """Return the name of what has that label here, from the network on."""
         return f"{self.name}.{label}" if self.name else label
 
-    @property
-    def depth(self) -> int:
-        """How many scopes are around it."""
-        return self.name.count(".") + 1 if self.name else 0
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
@@ -210,6 +205,19 @@ class Nodes(Later[Node]):
     ) -> None:
         super().__init__(make, size)
         self.arrays = arrays
+
+
+class ByNumber(Later[V]):
+    """What some nodes have, by their names, which is known by their numbers."""
+
+    def __init__(self, numbers: Mapping[int, V], names: Callable[[], Sequence[str]]) -> None:
+        super().__init__(
+            lambda: {names()[at]: value for at, value in numbers.items()}, len(numbers)
+        )
+        self.numbers = numbers
+
+    def _by_name(self, names: Sequence[str]) -> Mapping[str, V]:
+        return {names[number]: value for number, value in self.numbers.items()}
 
 
 class Numbered(Set[str]):
@@ -365,6 +373,8 @@ class CheckedGraph(Graph):
     @cached_property
     def held(self) -> Mapping[int, Dtype]:
         """What each node's output holds, for those that hold no floats, by number."""
+        if isinstance(self.dtypes, ByNumber):
+            return self.dtypes.numbers
         return {self.numbers[name]: dtype for name, dtype in self.dtypes.items()}
 
     def dtype(self, name: str) -> Dtype:

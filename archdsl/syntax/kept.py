@@ -22,7 +22,7 @@ class Parsed(Record):
     tokens: int
 
 
-class Kept:
+class Programs:
     """Syntax trees by what they were made from; those that were asked for long ago go first."""
 
     def __init__(self) -> None:
@@ -53,4 +53,4 @@ class Kept:
                 self._parsed.pop(key, None)
 
 
-KEPT = Kept()
+KEPT = Programs()

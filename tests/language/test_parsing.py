@@ -137,7 +137,7 @@ def test_tokens_of_what_is_kept_count() -> None:
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """In number and in length; what was asked for long ago goes first."""
-    found = kept.Kept()
+    found = kept.Programs()
     monkeypatch.setattr(kept, "MOST_PROGRAMS", 3)
     monkeypatch.setattr(kept, "MOST_CHARACTERS", 100)
     sources = {name: Source(name, f"let {name} = 1") for name in "abcd"}
