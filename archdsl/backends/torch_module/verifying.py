@@ -16,12 +16,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from archdsl.backends.python_source import generate
-from archdsl.backends.python_source.template import substitute as put_in
 from archdsl.backends.torch_module.comparing import ParameterComparison, compare_parameters
 from archdsl.backends.torch_module.devices import check_room_to_run, device_of, dtype_of
 from archdsl.backends.torch_module.running import (
@@ -31,11 +29,11 @@ from archdsl.backends.torch_module.running import (
     named,
     random_inputs,
 )
+from archdsl.backends.torch_module.stepping import Steps
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import Dtype, TorchFunction, TorchModule, TorchTensor
+from archdsl.layers.base import Dtype
 from archdsl.layers.sizes import Size, substitute
 
-ENVIRONMENT = {"torch": torch, "nn": nn, "F": functional, "math": math}
 MODES = (False, True)
 
 
@@ -177,9 +175,8 @@ class _Interpreter:
         sizes: Mapping[str, int],
         training: bool,
     ) -> None:
-        self.module = module
+        self.steps = Steps(module, checked, moved)
         self.checked = checked
-        self.moved = moved
         self.sizes = sizes
         self.training = training
         self.checks: list[NodeCheck] = []
@@ -213,20 +210,7 @@ class _Interpreter:
         return freed
 
     def _compute(self, node: Node, inputs: list[torch.Tensor], batch: int) -> torch.Tensor:
-        names = [f"x{place}" for place in range(len(inputs))]
-        values = {str(place): name for place, name in enumerate(names)}
-        values |= {"inputs": ", ".join(names), "batch": str(batch)}
-        values |= {"module": "own", "tensor": "own"}
-        owner = self.checked.owner(node)
-        own = None if isinstance(node.facts.torch, TorchFunction) else self._find(owner.name)
-        text = put_in(_call(node), values)
-        given = dict(zip(names, inputs, strict=True)) | {"own": own}
-
-        def run() -> torch.Tensor:
-            # the text is a layer's own, and nothing from a spec is in it but numbers
-            output: torch.Tensor = eval(text, ENVIRONMENT | given)
-            return output
-
+        run = self.steps.step(node, inputs, batch)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with FlopCounterMode(display=False) as counter:
@@ -236,18 +220,17 @@ class _Interpreter:
                 # The counter may not know a kernel. What is compared with the whole forward pass
                 # is the first result, since another kernel rounds otherwise.
                 macs = macs_of(run)
-        self._check(node, owner, own, output, macs, batch)
+        self._check(node, output, macs, batch)
         return output.detach()
 
     def _check(
         self,
         node: Node,
-        owner: Node,
-        own: Any,
         output: torch.Tensor,
         macs: int,
         batch: int,
     ) -> None:
+        owner = self.checked.owner(node)
         shape = tuple(_known(size, self.sizes) for size in node.shape)
         counted = batch * _known(node.facts.macs, self.sizes)
         found: int | None = None if counted and not macs else macs
@@ -256,18 +239,11 @@ class _Interpreter:
                 node.name,
                 self.training,
                 ((batch, *shape) if node.facts.batched else shape, tuple(output.shape)),
-                (sum(map(math.prod, _shapes(owner))), _parameters(own)),
+                (sum(map(math.prod, _shapes(owner))), _parameters(self.steps.owned(node))),
                 (counted, found),
                 (self.checked.dtype(node.name), dtype_kind(output.dtype)),
             )
         )
-
-    def _find(self, name: str) -> Any:
-        """Return the submodule or tensor of a node."""
-        found: Any = self.module
-        for part in self.moved.get(name, name).split("."):
-            found = getattr(found, part)
-        return found
 
 
 def dtype_kind(dtype: torch.dtype) -> Dtype:
@@ -285,13 +261,6 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
         return False
     # what is no number in both is the same here, though no such number is equal to itself
     return bool(((one == other) | (one.isnan() & other.isnan())).all())
-
-
-def _call(node: Node) -> str:
-    torch_facts = node.facts.torch
-    if isinstance(torch_facts, TorchModule | TorchTensor):
-        return torch_facts.call
-    return torch_facts.expression
 
 
 def _shapes(node: Node) -> Iterator[tuple[int, ...]]:
