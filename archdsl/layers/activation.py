@@ -16,8 +16,8 @@ from archdsl.layers.arguments import (
     FreeSize,
     Nonzero,
     Number,
+    axis_of,
     choice,
-    sample_axis,
 )
 from archdsl.layers.base import (
     GLOBAL,
@@ -141,7 +141,7 @@ class PReLU(Activation):
     init: Number = 0.25
 
     def infer(self, inputs: Shapes) -> Facts:
-        channels = single(inputs)[0]
+        channels = (*single(inputs), 1)[0]  # a single number has one for itself
         count = self.num_parameters
         if count != 1 and not agree(count, channels):
             raise LayerError(
@@ -353,10 +353,11 @@ class GLU(Layer):
     )
 
     dim: Dim = -1
+    batchless = True
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape))
+        axis = axis_of(self.dim, shape)
         size = shape[axis]
         odd = size % 2
         if odd == 1:
@@ -378,12 +379,13 @@ class AlongAxis(Layer):
 
     family = "activation"
     operations: ClassVar[int]
+    batchless = True
 
     dim: Dim
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape))
+        axis = axis_of(self.dim, shape)
         return Facts(
             output=shape,
             torch=TorchModule(f"nn.{self.torch_name()}", keywords=self.for_torch()),

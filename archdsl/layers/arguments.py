@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from archdsl.layers.base import Kind, LayerError
+from archdsl.layers.base import Kind, LayerError, Shape, before
 from archdsl.layers.sizes import Formula, Size
 
 # What fits in the numbers that torch takes: those of its tensors, and its integers.
@@ -238,10 +238,20 @@ def sample_axis(dim: int, rank: int, name: str = "dim") -> int:
     return position - 1
 
 
-def sample_axes(dims: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Return which axes of a sample torch counts as `dims`; as `sample_axis`, but for several."""
+def axis_of(dim: int, shape: Shape, name: str = "dim") -> int:
+    """Return which axis of a shape torch counts as `dim`: batch first, if it has one.
+
+    Raises:
+        LayerError: there is no such axis, or it is the batch.
+    """
+    count = sample_axis if before(shape) else own_axis
+    return count(dim, len(shape), name)
+
+
+def axes_of(dims: int | tuple[int, ...], shape: Shape) -> tuple[int, ...]:
+    """Return which axes of a shape torch counts as `dims`; as `axis_of`, but for several."""
     listed = dims if isinstance(dims, tuple) else (dims,)
-    axes = tuple(sample_axis(dim, rank) for dim in listed)
+    axes = tuple(axis_of(dim, shape) for dim in listed)
     if not axes:
         raise LayerError("has an empty list of dims")
     if len(set(axes)) < len(axes):

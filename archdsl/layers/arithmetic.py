@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
-from archdsl.layers.arguments import NUMBERS, Dims, Flag, Number, sample_axes
+from archdsl.layers.arguments import NUMBERS, Dims, Flag, Number, axes_of
 from archdsl.layers.base import (
     ANY,
     DTYPES,
@@ -37,8 +37,9 @@ from archdsl.layers.base import (
     several,
     single,
     widest,
+    without_batch,
 )
-from archdsl.layers.merge import Mul
+from archdsl.layers.merge import Mul, aligned
 
 # Numbers, not tensors, so that the state_dict is without them; and, multiplied with a tensor of any
 # type, they are as exact there as in torchvision's code, which this has to equal.
@@ -97,7 +98,10 @@ class MatMul(Layer):
         )
 
     def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
-        return self.infer(inputs) if any(batched) else super().infer_shared(inputs, batched)
+        if not all(len(shape) >= 2 for shape in inputs):
+            raise LayerError("takes tensors with at least two axes, rows and columns")
+        facts = self.infer(aligned(inputs, batched))
+        return facts if any(batched) else without_batch(facts)
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         # elsewhere torch widens the narrower kind, but not for matrix products
@@ -114,13 +118,14 @@ class Reduction(Layer):
     function: ClassVar[str]
     # For the gradient of a maximum torch looks for the places that equal the result.
     overwritable: ClassVar[bool] = False
+    batchless = True
 
     dim: Dims
     keepdim: Flag = False
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        axes = sample_axes(self.dim, len(shape))
+        axes = axes_of(self.dim, shape)
         output = tuple(
             1 if axis in axes else size
             for axis, size in enumerate(shape)

@@ -24,6 +24,18 @@ from archdsl.records import Record
 Shape = tuple[Size, ...]  # of one sample: the batch axis is implied
 Shapes = tuple[Shape, ...]
 
+
+class Shared(tuple[Size, ...]):
+    """The shape of a tensor without a batch axis: its axes are those that torch counts."""
+
+    __slots__ = ()
+
+
+def before(shape: Shape) -> int:
+    """Return how many axes torch has before those of a shape: the batch, if it has one."""
+    return 0 if isinstance(shape, Shared) else 1
+
+
 # The kinds of numbers that a tensor may hold, in the order in which torch widens them: two that are
 # combined give the later one. How many bits each has is the business of whoever runs the network.
 Dtype = Literal["bool", "int", "float", "complex"]
@@ -239,6 +251,9 @@ class Layer(ABC):
     # Whether training changes its buffers, as it does the statistics of batch normalization; a
     # layer whose buffers are constants says that it doesn't.
     buffers_move: ClassVar[bool] = True
+    # Whether `infer` takes a `Shared` shape too, whose axes may all be named, changed and moved. Of
+    # other layers the first axis of a tensor without a batch stands in the place of the batch.
+    batchless: ClassVar[bool] = False
 
     def __init__(self, /, **arguments: object) -> None:
         """Make a layer of its arguments by name.
@@ -291,9 +306,35 @@ class Layer(ABC):
         `batched` tells which inputs have the axis; `Facts.batched`, whether the output has. Unlike
         those of a sample, their axes are the same in torch: the first is 0.
         """
-        raise LayerError(
-            "takes tensors with a batch axis, and this one is shared by all samples",
-            help="declare it as `[batch, ...]`",
+        if any(batched):
+            raise LayerError(
+                "takes tensors that all have a batch axis, and one is shared by all samples",
+                help="declare it as `[batch, ...]`",
+            )
+        facts = self.infer(shared_shapes(inputs)) if self.batchless else self._for_each(inputs)
+        return without_batch(facts)
+
+    def _for_each(self, inputs: Shapes) -> Facts:
+        """Work out the facts where the first axis stands in the place of the batch."""
+        if not any(inputs):
+            return self.infer(inputs)  # single numbers
+        times = next(shape[0] for shape in inputs if shape)
+        if any(shape[:1] != (times,) for shape in inputs):
+            raise LayerError("takes tensors that all have a batch axis, or equally long first axes")
+        try:
+            facts = self.infer(tuple([shape[1:] for shape in inputs]))
+        except LayerError as error:
+            error.help = error.help or (
+                "of a tensor without `batch` the first axis stands in its place: "
+                "declare it as `[batch, ...]`, or `Unsqueeze(0)` it"
+            )
+            raise
+        return facts._replace(
+            output=(times, *facts.output),
+            macs=times * facts.macs,
+            other={heading: times * number for heading, number in facts.other.items()},
+            inside=times * facts.inside,
+            inside_training=times * facts.inside_training,
         )
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
@@ -384,6 +425,18 @@ def construct(kind: type[Layer], arguments: Mapping[str, object]) -> Layer:
         ArgumentErrors: a value is not of the kind that the argument takes.
     """
     return kind(**arguments)
+
+
+def shared_shapes(shapes: Shapes) -> Shapes:
+    """Return shapes as those of tensors without a batch axis."""
+    return tuple([Shared(shape) for shape in shapes])
+
+
+def without_batch(facts: Facts) -> Facts:
+    """Return the facts of what was made of tensors that all samples share."""
+    return facts._replace(
+        output=tuple(facts.output), windows=GLOBAL, apart=False, moves=(), batched=False
+    )
 
 
 AXIS_NAMES: dict[int, tuple[str, ...]] = {

@@ -67,6 +67,7 @@ class LookUp(Layer):
 class Embedding(LookUp):
     """The vector of each index: integers [...] to [..., embedding_dim]."""
 
+    batchless = True
     examples = (
         Example(
             {"num_embeddings": 1000, "embedding_dim": 64},

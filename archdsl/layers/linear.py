@@ -43,6 +43,7 @@ class Linear(Layer):
     """Linear map of the last axis, `y = x W^T + b`: [..., in_features] to [..., out_features]."""
 
     family = "linear"
+    batchless = True
     elsewhere = tuple((name, "Linear(out_features)") for name in ("dense", "fc", "fullyconnected"))
 
     examples = (
@@ -141,6 +142,7 @@ class Identity(Layer):
 
     family = "linear"
     takes = ANY
+    batchless = True
     examples = (Example({}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 
     def infer(self, inputs: Shapes) -> Facts:

@@ -20,9 +20,11 @@ from archdsl.layers.base import (
     TorchFunction,
     agree,
     axis_name,
+    before,
     dtypes,
     numel,
     several,
+    without_batch,
 )
 from archdsl.layers.sizes import Formula, Size
 
@@ -34,6 +36,7 @@ class Concat(Layer):
     merges = True
     takes = ANY
     word = "concat"
+    batchless = True
     elsewhere = tuple(
         (name, "concat { branch { ... } branch { ... } }")
         for name in ("cat", "concat", "concatenate")
@@ -50,12 +53,11 @@ class Concat(Layer):
         rank = len(inputs[0])
         if any(len(shape) != rank for shape in inputs):
             raise Disagreement(())
-        # torch counts the batch as 0, and shapes here are without it
-        along = self.dim - 1 if self.dim > 0 else self.dim + rank
-        if not 0 <= along < rank or self.dim == 0:
-            raise LayerError(
-                f"cannot join along dim = {self.dim}: dims are 1 to {rank}, 0 is the batch"
-            )
+        first = before(inputs[0])  # torch counts the batch as 0, and shapes here are without it
+        along = self.dim - first if self.dim >= 0 else self.dim + rank
+        if not 0 <= along < rank:
+            dims = f"dims are {first} to {rank - 1 + first}" + ", 0 is the batch" * first
+            raise LayerError(f"cannot join along dim = {self.dim}: {dims}")
         others = [axis for axis in range(rank) if axis != along]
         differ = [
             axis for axis in others if not all(agree(inputs[0][axis], s[axis]) for s in inputs)
@@ -73,6 +75,19 @@ class Concat(Layer):
             windows=GLOBAL if along else POINTWISE,  # all branches but the first are moved
             agreements=tuple((left, right) for left, right in pairs if left != right),
         )
+
+    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
+        if not any(batched):
+            return super().infer_shared(inputs, batched)
+        facts = self.infer(inputs)
+        example = list(batched).index(True)
+        texts = [f"{{{at}}}" for at in range(len(inputs))]
+        for at, (shape, has_batch) in enumerate(zip(inputs, batched, strict=True)):
+            if not has_batch:  # every sample has the same
+                kept = ", -1" * len(shape)
+                texts[at] = f"{{{at}}}.expand({{{example}}}.shape[0]{kept})"
+        text = f"torch.cat([{', '.join(texts)}], dim={self.dim})"
+        return facts._replace(torch=TorchFunction(text, overwritable=True))
 
 
 class Elementwise(Layer):
@@ -115,16 +130,26 @@ class Elementwise(Layer):
         )
 
     def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
-        if not any(batched):
-            return super().infer_shared(inputs, batched)
-        pairs = list(zip(inputs, batched, strict=True))
-        rank = max(len(shape) for shape, has_batch in pairs if has_batch)
-        # torch aligns axes from the last on, which of fewer axes is right for a single number alone
-        aligned = (
-            (1,) * rank if not has_batch and numel(shape) == 1 and len(shape) < rank else shape
-            for shape, has_batch in pairs
-        )
-        return self.infer(tuple(aligned))
+        facts = self.infer(aligned(inputs, batched))
+        return facts if any(batched) else without_batch(facts)
+
+
+def aligned(inputs: Shapes, batched: Sequence[bool]) -> Shapes:
+    """Return shapes with as many axes each, as torch aligns them: from the last on.
+
+    Those of tensors without a batch get axes of size 1 in front, or lose one that stands where the
+    others have the batch.
+    """
+    pairs = list(zip(inputs, batched, strict=True))
+    rank = max(len(shape) for shape, has_batch in pairs if has_batch or not any(batched))
+    return tuple(
+        shape
+        if has_batch
+        else shape[1:]
+        if len(shape) == rank + 1 and shape[0] == 1
+        else (1,) * (rank - len(shape)) + tuple(shape)
+        for shape, has_batch in pairs
+    )
 
 
 class Add(Elementwise):

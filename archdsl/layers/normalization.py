@@ -220,6 +220,8 @@ class GroupNorm(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
+        if not shape:
+            raise LayerError("takes an input with channels")
         channels, groups = shape[0], self.num_groups
         rest = channels % groups
         if isinstance(rest, int) and rest:
@@ -256,6 +258,7 @@ class LayerNorm(Layer):
     """
 
     family = "normalization"
+    batchless = True
     examples = (
         Example({"eps": 1e-6}, inputs=((5, 8),), output=(5, 8), params=16),
         Example({"axes": 3, "bias": False}, inputs=((2, 3, 4),), output=(2, 3, 4), params=24),
@@ -321,6 +324,7 @@ class RMSNorm(Layer):
     """
 
     family = "normalization"
+    batchless = True
     examples = (
         Example({}, inputs=((5, 8),), output=(5, 8), params=8),
         Example({"elementwise_affine": False, "axes": 2}, inputs=((2, 3, 4),), output=(2, 3, 4)),

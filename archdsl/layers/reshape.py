@@ -16,10 +16,10 @@ from archdsl.layers.arguments import (
     SIZE,
     Dim,
     Dims,
+    axes_of,
+    axis_of,
     each,
     either,
-    sample_axes,
-    sample_axis,
 )
 from archdsl.layers.base import (
     ANY,
@@ -34,6 +34,7 @@ from archdsl.layers.base import (
     Shapes,
     TorchFunction,
     TorchModule,
+    before,
     numel,
     single,
 )
@@ -107,10 +108,10 @@ def size_text(size: Size, shape: Shape) -> str | None:
     if isinstance(size, int):
         return str(size)
     if size in shape:
-        return f"{{0}}.shape[{shape.index(size) + 1}]"
+        return f"{{0}}.shape[{shape.index(size) + before(shape)}]"
     named = {
         str(axis): f"{{0}}.shape[{dim}]"
-        for dim, axis in enumerate(shape, start=1)
+        for dim, axis in enumerate(shape, start=before(shape))
         if isinstance(axis, Formula) and axis.names == {str(axis)}
     }
     if not size.names <= named.keys():
@@ -166,6 +167,7 @@ class Flatten(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (
         Example({}, inputs=((16, 5, 5),), output=(400,)),
         Example({"start_dim": 2}, inputs=((16, 5, 5),), output=(16, 25)),
@@ -176,8 +178,8 @@ class Flatten(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        start = sample_axis(self.start_dim, len(shape), "start_dim")
-        end = sample_axis(self.end_dim, len(shape), "end_dim")
+        start = axis_of(self.start_dim, shape, "start_dim")
+        end = axis_of(self.end_dim, shape, "end_dim")
         if start > end:
             raise LayerError(f"has start_dim = {self.start_dim} after end_dim = {self.end_dim}")
         output = (*shape[:start], numel(shape[start : end + 1]), *shape[end + 1 :])
@@ -193,6 +195,7 @@ class Unflatten(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (
         Example({"dim": 1, "unflattened_size": (4, -1)}, inputs=((12, 5),), output=(4, 3, 5)),
         Example({"dim": -1, "unflattened_size": (2, 3)}, inputs=((5, 6),), output=(5, 2, 3)),
@@ -203,7 +206,7 @@ class Unflatten(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape))
+        axis = axis_of(self.dim, shape)
         if not self.unflattened_size:
             raise LayerError("is given an empty list of sizes")
         sizes, pairs = fill(self.unflattened_size, (shape[axis],))
@@ -219,6 +222,7 @@ class Reshape(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (
         Example({"shape": (4, 4, -1)}, inputs=((8, 4),), output=(4, 4, 2)),
         Example({"shape": (-1,)}, inputs=((3, 2, 2),), output=(12,)),
@@ -230,7 +234,7 @@ class Reshape(Layer):
         shape = single(inputs)
         output, pairs = fill(self.shape, shape)
         texts, free = size_texts(self.shape, output, shape)
-        listed = ", ".join(["{0}.shape[0]", *texts])
+        listed = ", ".join([*["{0}.shape[0]"] * before(shape), *texts])
         return reshaped(TorchFunction(f"{{0}}.reshape({listed})", free), shape, output, pairs)
 
 
@@ -239,6 +243,7 @@ class Permute(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (
         Example({"dims": (0, 2, 3, 1)}, inputs=((3, 4, 5),), output=(4, 5, 3)),
         Example({"dims": (0, -1, 1)}, inputs=((3, 4),), output=(4, 3)),
@@ -250,20 +255,21 @@ class Permute(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        count = len(shape) + 1
+        count = len(shape) + before(shape)
         order = [dim + count if dim < 0 else dim for dim in self.dims]
         if sorted(order) != list(range(count)):
             every = ", ".join(map(str, range(count)))
             raise LayerError(f"has dims = {list(self.dims)}, and must name each of {every} once")
-        if order[0] != 0:
+        if before(shape) and order[0] != 0:
             raise LayerError(f"has dims = {list(self.dims)}, which move the batch (0) away")
-        output = tuple(shape[dim - 1] for dim in order[1:])
+        axes = [dim - before(shape) for dim in order[before(shape) :]]
+        output = tuple(shape[axis] for axis in axes)
         dims = ", ".join(map(str, self.dims))
         function = TorchFunction(
             f"{{0}}.permute({dims})",
             module=TorchModule("Permute", (list(self.dims),), source=PERMUTE),
         )
-        return reshaped(function, shape, output, order=tuple(dim - 1 for dim in order[1:]))
+        return reshaped(function, shape, output, order=tuple(axes))
 
 
 class Transpose(Layer):
@@ -271,6 +277,7 @@ class Transpose(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (Example({"dim0": 1, "dim1": 2}, inputs=((3, 4),), output=(4, 3)),)
 
     dim0: Dim
@@ -278,8 +285,8 @@ class Transpose(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        first = sample_axis(self.dim0, len(shape), "dim0")
-        second = sample_axis(self.dim1, len(shape), "dim1")
+        first = axis_of(self.dim0, shape, "dim0")
+        second = axis_of(self.dim1, shape, "dim1")
         output = list(shape)
         output[first], output[second] = output[second], output[first]
         function = TorchFunction(f"{{0}}.transpose({self.dim0}, {self.dim1})")
@@ -293,6 +300,7 @@ class Squeeze(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (
         Example({"dim": (2, 3)}, inputs=((8, 1, 1),), output=(8,)),
         Example({"dim": -1}, inputs=((8, 1),), output=(8,)),
@@ -302,10 +310,11 @@ class Squeeze(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        gone = sample_axes(self.dim, len(shape))
+        gone = axes_of(self.dim, shape)
         for axis in gone:
             if isinstance(shape[axis], int) and shape[axis] != 1:
-                raise LayerError(f"cannot leave out dim {axis + 1}, whose size is {shape[axis]}")
+                dim = axis + before(shape)
+                raise LayerError(f"cannot leave out dim {dim}, whose size is {shape[axis]}")
         output = tuple(size for axis, size in enumerate(shape) if axis not in gone)
         pairs = tuple((shape[axis], 1) for axis in gone if shape[axis] != 1)
         return reshaped(TorchFunction(f"{{0}}.squeeze({self.dim})"), shape, output, pairs)
@@ -316,6 +325,7 @@ class Unsqueeze(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (
         Example({"dim": 1}, inputs=((4, 4),), output=(1, 4, 4)),
         Example({"dim": -1}, inputs=((4,),), output=(4, 1)),
@@ -325,7 +335,7 @@ class Unsqueeze(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        axis = sample_axis(self.dim, len(shape) + 1)
+        axis = axis_of(self.dim, type(shape)((*shape, 1)))
         output = (*shape[:axis], 1, *shape[axis:])
         return reshaped(TorchFunction(f"{{0}}.unsqueeze({self.dim})"), shape, output)
 
@@ -335,6 +345,7 @@ class Roll(Layer):
 
     family = "reshape"
     takes = ANY
+    batchless = True
     examples = (
         Example({"shifts": (-3, -3), "dims": (1, 2)}, inputs=((7, 7, 8),), output=(7, 7, 8)),
         Example({"shifts": 1, "dims": 1}, inputs=((6,),), output=(6,)),
@@ -349,7 +360,7 @@ class Roll(Layer):
             given if isinstance(given, tuple) else (given,) for given in (self.shifts, self.dims)
         )
         for dim in dims:  # one may be named twice
-            sample_axis(dim, len(shape), "dims")
+            axis_of(dim, shape, "dims")
         if len(shifts) != len(dims):
             raise LayerError(f"has {len(shifts)} shifts for {len(dims)} dims")
         if not dims:

@@ -7,7 +7,6 @@ begins with axis 0. Torch cuts a slice that reaches beyond its axis off; here it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from archdsl.layers.arguments import (
@@ -15,13 +14,11 @@ from archdsl.layers.arguments import (
     Dim,
     Integer,
     Positive,
+    axis_of,
     optional,
-    own_axis,
-    sample_axis,
 )
 from archdsl.layers.base import (
     ANY,
-    GLOBAL,
     POINTWISE,
     Example,
     Facts,
@@ -33,6 +30,7 @@ from archdsl.layers.base import (
     TorchFunction,
     Window,
     Windows,
+    before,
     single,
 )
 from archdsl.layers.reshape import reshaped, size_text
@@ -55,6 +53,7 @@ class Slice(Layer):
 
     family = "slicing"
     takes = ANY
+    batchless = True
     examples = (
         Example({"start": 0, "stop": 16}, inputs=((64, 7, 7),), output=(16, 7, 7)),
         Example({"start": 1, "stop": None, "step": 2, "dim": 2}, inputs=((4, 9),), output=(4, 4)),
@@ -68,14 +67,7 @@ class Slice(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        return self.part(shape, sample_axis(self.dim, len(shape)), 1)
-
-    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
-        shape = single(inputs)
-        return shared(self.part(shape, own_axis(self.dim, len(shape)), 0))
-
-    def part(self, shape: Shape, axis: int, before: int) -> Facts:
-        """Return the facts of a part along an axis, with so many axes before those of `shape`."""
+        axis = axis_of(self.dim, shape)
         size = shape[axis]
         start = from_start(self.start, size)
         stop = size if self.stop is None else from_start(self.stop, size)
@@ -88,7 +80,7 @@ class Slice(Layer):
         last = self.bound_text(self.stop, stop, size, axis, shape)
         step = str(self.step) if self.step > 1 else ""
         free = [bound for bound, text in ((start, first), (stop, last)) if text is None]
-        whole = ":, " * (before + axis)
+        whole = ":, " * (before(shape) + axis)
         return Facts(
             output=(*shape[:axis], length, *shape[axis + 1 :]),
             torch=TorchFunction(
@@ -132,6 +124,7 @@ class Select(Layer):
 
     family = "slicing"
     takes = ANY
+    batchless = True
     examples = (
         Example({"index": 0}, inputs=((197, 192),), output=(192,)),
         Example({"index": -1, "dim": -1}, inputs=((4, 9),), output=(4,)),
@@ -142,25 +135,13 @@ class Select(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        return self.place(shape, sample_axis(self.dim, len(shape)), 1)
-
-    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
-        shape = single(inputs)
-        return shared(self.place(shape, own_axis(self.dim, len(shape)), 0))
-
-    def place(self, shape: Shape, axis: int, before: int) -> Facts:
-        """Return the facts of a place of an axis, with so many axes before those of `shape`."""
+        axis = axis_of(self.dim, shape)
         size = shape[axis]
         if isinstance(size, int) and not -size <= self.index < size:
             raise LayerError(f"has index = {self.index}, and dim {self.dim} has {size} places")
-        whole = ":, " * (before + axis)
+        whole = ":, " * (before(shape) + axis)
         output = (*shape[:axis], *shape[axis + 1 :])
         return reshaped(TorchFunction(f"{{0}}[{whole}{self.index}]"), shape, output)
-
-
-def shared(facts: Facts) -> Facts:
-    """Return the facts of what was made of a tensor that all samples share."""
-    return facts._replace(windows=GLOBAL, apart=False, moves=(), batched=False)
 
 
 def slice_text(start: str, stop: str, step: str) -> str:

@@ -370,9 +370,57 @@ def test_own_tensors_that_make_no_sense_are_refused(wrong: Wrong, declaration: s
     assert len(errors) == 1
 
 
-def test_own_tensor_shared_by_all_samples_is_no_input_of_a_layer(wrong: Wrong) -> None:
-    (error,) = wrong("network n { input x: [4]; parameter t: [4]; from t -> Linear(2) }")
-    assert error.help() == "declare it as `[batch, ...]`"
+def test_own_tensor_shared_by_all_samples_is_no_image(wrong: Wrong) -> None:
+    (error,) = wrong("network n { input x: [4]; parameter t: [3, 8, 8]; from t -> Conv2d(2, 3) }")
+    assert error.help() == (
+        "of a tensor without `batch` the first axis stands in its place: "
+        "declare it as `[batch, ...]`, or `Unsqueeze(0)` it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        (
+            "from t -> a: Linear(5) -> b: Transpose(0, 1)",
+            ["a Linear(t) 2 x 5", "b Transpose(a) 5 x 2"],
+        ),
+        (
+            "from v -> a: Linear(4)\nadd { branch {} branch { from x } }",
+            ["a Linear(v) 4", "add add(a, x) 3 x 4"],
+        ),
+        ("from t -> a: Reshape([6]) -> b: Softmax(0)", ["a Reshape(t) 6", "b Softmax(a) 6"]),
+        ("add { branch { from t } branch { from v } }", ["add add(t, v) 2 x 3"]),
+        (
+            "concat { branch { from t -> a: Linear(4) } branch { from x } }",
+            ["a Linear(t) 2 x 4", "concat concat(a, x) 5 x 4"],
+        ),
+        ("concat(dim = 0) { branch { from v } branch { from v } }", ["concat concat(v, v) 6"]),
+        (
+            "mul { branch { from x } branch { from t -> a: Mean([0, 1]) } }",
+            ["a Mean(t) ", "mul mul(x, a) 3 x 4"],
+        ),
+        ("from x, w -> a: MatMul", ["a MatMul(x, w) 3 x 2"]),
+        ("from w, t -> a: MatMul", ["a MatMul(w, t) 4 x 3"]),
+        (
+            "from u -> a: Squeeze(0)\nmul { branch { from x } branch { from a } }",
+            ["a Squeeze(u) 1 x 1", "mul mul(x, a) 3 x 4"],
+        ),
+        ("add { branch { from x } branch { from u } }", ["add add(x, u) 3 x 4"]),
+    ],
+)
+def test_own_tensors_without_batch_go_through_every_stage(
+    arch: Arch, body: str, rows: list[str]
+) -> None:
+    graph = arch(
+        f"network n {{ input x: [3, 4]; parameter t: [2, 3]; parameter v: [3]; "
+        f"parameter u: [1, 1, 1]; parameter w: [4, 2]\noutput main {{ from x\n{body} }}\n"
+        "output rest { add { branch { from x } branch { from t -> Sum([0, 1]) }"
+        " branch { from v -> Sum(0) } branch { from u -> Sum([0, 1, 2]) }"
+        " branch { from w -> Sum([0, 1]) } } } }"
+    )
+    found = lines(graph)
+    assert [row for row in found if row in rows] == rows
 
 
 REZERO = """
@@ -460,13 +508,26 @@ def test_a_single_number_is_spread_over_anything(
             "`Select` has dim = 1, and a tensor that all samples share has dim 0",
         ),
         ("from v -> Select(3, dim = 0)", "`Select` has index = 3, and dim 0 has 3 places"),
-        ("from v -> a: Select(0, dim = 0) -> ReLU", "`ReLU` takes tensors with a batch axis"),
-        ("from v -> a: Slice(0, 1, dim = 0) -> Linear(2)", "`Linear` takes tensors with a batch"),
-        ("add { branch { from v } branch { from v } }", "`add` takes tensors with a batch axis"),
-        ("concat { branch { from v } branch { from x } }", "`concat` takes tensors with a batch"),
-        ("add { branch { from v } branch { from x } }", "branches of `add` disagree in the number"),
-        ("add { branch { from x } branch { from u } }", "branches of `add` disagree in the number"),
-        ("from x, v -> MatMul", "`MatMul` needs tensors that agree in the number of axes"),
+        (
+            "from x, v -> Bilinear(2)",
+            "`Bilinear` takes tensors that all have a batch axis, and one",
+        ),
+        (
+            "from t, v -> Bilinear(2)",
+            "`Bilinear` takes tensors that all have a batch axis, or equal",
+        ),
+        ("from t -> Conv1d(2, 1)", "`Conv1d` takes an input of the shape [channels, length]"),
+        ("concat { branch { from v } branch { from x } }", "branches of `concat` disagree in the"),
+        ("add { branch { from v } branch { from x } }", "branches of `add` disagree in length"),
+        (
+            "concat(dim = 2) { branch { from v } branch { from v } }",
+            "`concat` cannot join along dim",
+        ),
+        ("from x, v -> MatMul", "`MatMul` takes tensors with at least two axes, rows and columns"),
+        (
+            "from t -> Permute([0, 2, 1])",
+            "`Permute` has dims = [0, 2, 1], and must name each of 0, 1",
+        ),
     ],
 )
 def test_what_own_tensors_do_not_go_through_is_refused(

@@ -57,7 +57,7 @@ class Built(nn.Module):
         names = [f"x{number}" for number in range(len(inputs))]
         words = dict.fromkeys(("module", "tensor"), "own") | {
             "inputs": ", ".join(names),
-            "batch": str(len(inputs[0]) if inputs else 1),
+            "batch": str(len(inputs[0]) if inputs and inputs[0].dim() else 1),
         }
         given = dict(zip(names, inputs, strict=True))
         if hasattr(self, "own"):

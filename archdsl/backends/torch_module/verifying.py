@@ -216,12 +216,16 @@ class _Interpreter:
             with FlopCounterMode(display=False) as counter:
                 output = run()
             macs = counter.get_total_flops() // 2
-            if macs != batch * _known(node.facts.macs, self.sizes):
+            if macs != self._counted(node, batch):
                 # The counter may not know a kernel. What is compared with the whole forward pass
                 # is the first result, since another kernel rounds otherwise.
                 macs = macs_of(run)
         self._check(node, output, macs, batch)
         return output.detach()
+
+    def _counted(self, node: Node, batch: int) -> int:
+        """Return the multiply-accumulates of a batch; what all samples share is computed once."""
+        return (batch if node.facts.batched else 1) * _known(node.facts.macs, self.sizes)
 
     def _check(
         self,
@@ -232,7 +236,7 @@ class _Interpreter:
     ) -> None:
         owner = self.checked.owner(node)
         shape = tuple(_known(size, self.sizes) for size in node.shape)
-        counted = batch * _known(node.facts.macs, self.sizes)
+        counted = self._counted(node, batch)
         found: int | None = None if counted and not macs else macs
         self.checks.append(
             NodeCheck(
