@@ -1,7 +1,7 @@
 """Write a neural network as text; get exact counts, a figure and a PyTorch module.
 
-`load` gives a `Network`; `layer` registers a layer of your own. Nothing is imported before it is
-used: neither torch nor networkx by a count.
+`load` gives a `Network`, `sweep` counts its variants; `layer` registers a layer of your own.
+Nothing is imported before it is used: neither torch nor networkx by a count.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archdsl.limits import Limits
     from archdsl.network import Count, Network, load
     from archdsl.own_layers import layer
+    from archdsl.variants.request import sweep
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _HOMES = {
     "archdsl.limits": ("Limits",),
     "archdsl.network": ("Count", "Network", "load"),
     "archdsl.own_layers": ("layer",),
+    "archdsl.variants.request": ("sweep",),
 }
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "Window",
     "layer",
     "load",
+    "sweep",
 ]
 
 

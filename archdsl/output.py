@@ -1,10 +1,14 @@
-"""Writes output files whole or not at all. Nothing else in the package writes one."""
+"""Writes output files whole or not at all. Nothing else in the package writes one.
+
+The one exception is a `Journal`, which is no result but the way to one.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 
 
@@ -90,3 +94,79 @@ def _write(descriptor: int, content: bytes) -> None:
 
 def _error(number: int, path: str) -> OSError:
     return OSError(number, os.strerror(number), path)
+
+
+class Journal:
+    """A file that grows line by line, so that work which was cut off can go on where it stopped.
+
+    A line without its end was cut off and doesn't count. One process at a time writes to it.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            OSError: it can't be opened, is no regular file, or another process writes to it.
+        """
+        self.path = path
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            self._file = os.open(path, flags, 0o666)
+        except OSError as error:
+            raise _error(error.errno or errno.EIO, path) from None
+        try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise OSError(errno.EINVAL, "is no regular file", path)
+            self._lock()
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # on Windows
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(errno.EAGAIN, "another process writes to it", self.path) from None
+        except OSError:  # a file system without locks
+            return
+
+    def read(self) -> list[bytes]:
+        """Return the whole lines, and cut off what follows them."""
+        os.lseek(self._file, 0, os.SEEK_SET)
+        parts = []
+        while part := os.read(self._file, 2**20):
+            parts.append(part)
+        *lines, _ = content = b"".join(parts).split(b"\n")
+        os.ftruncate(self._file, sum(map(len, content[:-1])) + len(lines))
+        os.lseek(self._file, 0, os.SEEK_END)
+        return lines
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Add whole lines.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        try:
+            _write(self._file, "".join(f"{line}\n" for line in lines).encode())
+        except OSError as error:
+            raise _error(error.errno or errno.EIO, self.path) from None
+
+    def clear(self) -> None:
+        """Throw away what is in it."""
+        os.ftruncate(self._file, 0)
+        os.lseek(self._file, 0, os.SEEK_SET)
+
+    def close(self) -> None:
+        """Leave it as it is."""
+        os.close(self._file)
+
+    def remove(self) -> None:
+        """Take the file away: the work is done."""
+        with suppress(OSError):
+            os.unlink(self.path)
+        self.close()

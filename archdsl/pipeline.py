@@ -156,12 +156,12 @@ class Spec:
 
     def is_complete(self, network: str) -> bool:
         """Tell whether a network can be worked out without further values."""
-        return all(one.default is not None for one in self._parameters(network))
+        return all(one.default is not None for one in self.parameters(network))
 
     def describe(self, network: str) -> tuple[str, str]:
         """Return how a network is asked for, `net(classes: int = 10)`, and its description."""
         parts = []
-        for one in self._parameters(network):
+        for one in self.parameters(network):
             kind = f": {one.type}" if one.type else ""
             default = ""
             if one.default is not None:
@@ -171,11 +171,17 @@ class Spec:
         signature = f"{network}({', '.join(parts)})" if parts else network
         return signature, description_of(self.file, network)
 
-    def _parameters(self, network: str) -> Sequence[ast.Parameter]:
+    def parameters(self, network: str) -> Sequence[ast.Parameter]:
+        """Return the parameters that a network leaves open.
+
+        Raises:
+            ArchError: there is no such network.
+        """
         return open_parameters(self.file, network)
 
-    def _types(self, network: str | None) -> dict[str, str]:
-        return {one.name: one.type for one in self._parameters(network)} if network else {}
+    def parameter_types(self, network: str | None) -> dict[str, str]:
+        """Return the types of the parameters that a network leaves open; "" where it has none."""
+        return {one.name: one.type for one in self.parameters(network)} if network else {}
 
     def values(self, network: str | None, given: Mapping[str, object]) -> dict[str, Value]:
         """Return Python values as values of the language.
@@ -186,7 +192,7 @@ class Spec:
         Raises:
             ArchError: a value is of a kind that the language doesn't have, or an expression wrong.
         """
-        kinds = self._types(network)
+        kinds = self.parameter_types(network)
         return {
             name: self._value(name, value, kinds.get(name, "")) for name, value in given.items()
         }
@@ -214,7 +220,7 @@ class Spec:
         Raises:
             ArchError: it is no value.
         """
-        kind = self._types(network).get(name, "")
+        kind = self.parameter_types(network).get(name, "")
         if kind == "str" and not text.startswith('"'):
             if len(text) > self.limits.string:
                 asks = f"-p {name} has {len(text):,} characters"

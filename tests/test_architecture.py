@@ -58,6 +58,7 @@ ALLOWED["counting"] = {
     "diagnostics", "analysis", "patterns", "graph", "layers"
 }  # fmt: skip
 ALLOWED["network"] = {*ALLOWED} - {"network"}
+ALLOWED["variants"] = {*ALLOWED} - {"beside"}
 ALLOWED["error_index"] = {*ALLOWED}
 ALLOWED["cli"] = {*ALLOWED}
 
@@ -75,6 +76,9 @@ HOMES = {
     "onnxruntime": {"backends/export/"},
     "pygraphviz": {"backends/diagram/"},
     "click": {"cli/"},
+    "dask": {"variants/running.py"},
+    "pandas": {"variants/sweep.py"},
+    "pyarrow": {"variants/writing.py"},
 }
 
 
@@ -260,6 +264,7 @@ OTHERS = {
         (["count", "inception_v3"], LIBRARIES | MISTAKES | OTHERS | STANDARD),
         (["count", "resnet50", "--format", "json"], LIBRARIES | MISTAKES | OTHERS | STANDARD),
         (["draw", "lenet5", "-o", "{folder}/x.dot"], {"torch", "numpy", "lark", *MISTAKES}),
+        (["sweep", "lenet5", "-p", "classes=1..3"], LIBRARIES | MISTAKES | {"pandas", "dask"}),
         (["networks"], LIBRARIES | MISTAKES | OTHERS | {"archdsl.analysis.cost"}),
         (["layers", "Conv2d"], LIBRARIES),
         (["--help"], LIBRARIES),

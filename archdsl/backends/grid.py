@@ -97,7 +97,9 @@ def csv(grid: Grid) -> str:
 
 
 def _harmless(cell: str) -> str:
-    if cell.startswith(FORMULA_STARTS) and not re.fullmatch(r"-?\d+", cell, re.ASCII):
+    if cell.startswith(FORMULA_STARTS) and not re.fullmatch(
+        r"-?\d+(\.\d+)?(e[+-]\d+)?", cell, re.ASCII
+    ):
         cell = f"'{cell}"
     return printable(cell, LONGEST_NAME)
 

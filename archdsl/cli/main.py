@@ -27,7 +27,7 @@ from archdsl.cli.terminal import (
 from archdsl.diagnostics import ArchError, printable
 
 # Each command lives in the module of its name and is imported when it is asked for.
-COMMANDS = ("check", "count", "draw", "compile", "networks", "layers")
+COMMANDS = ("check", "count", "draw", "compile", "sweep", "networks", "layers")
 WITH_LIBRARIES = ("draw", "compile")
 
 # How the system, and Python itself deep inside, say that memory ran out, in small letters.

@@ -142,15 +142,20 @@ def _limits(changes: tuple[str, ...]) -> Limits:
         raise click.BadParameter(str(error), param_hint="--limit") from None
 
 
-def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
+def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
+    """Read options of the form NAME=VALUE.
+
+    Raises:
+        click.BadParameter: one is not of that form, or is given twice.
+    """
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or not name or name in pairs:
-            reason = "is given twice" if name in pairs else "is not NAME=VALUE"
+        if not equals or not name or name in found:
+            reason = "is given twice" if name in found else "is not NAME=VALUE"
             raise click.BadParameter(f"`{text}` {reason}", param_hint=option)
-        pairs[name.strip()] = value.strip()
-    return pairs
+        found[name.strip()] = value.strip()
+    return found
 
 
 def shape_of(text: str) -> tuple[int | str, ...]:
@@ -181,7 +186,7 @@ def graph_of(
     """
     network = name or spec.network
     values: Mapping[str, Any] = {
-        key: spec.parse_value(key, text, network) for key, text in _pairs(parameters, "-p").items()
+        key: spec.parse_value(key, text, network) for key, text in pairs(parameters, "-p").items()
     }
-    shapes = {key: shape_of(text) for key, text in _pairs(inputs, "--input").items()}
+    shapes = {key: shape_of(text) for key, text in pairs(inputs, "--input").items()}
     return spec.graph(network, values, shapes)

@@ -16,7 +16,10 @@ from archdsl.error_index import every_kind, index
 HERE = Path(__file__).parent
 TESTS = HERE.parent
 SPECS = sorted(HERE.glob("*.arch"))
-USAGE = {"E0705_unfold"}  # where nothing is wrong with the spec, but with the command
+USAGE = {
+    "E0705_unfold",
+    "E0801_range",
+}  # where nothing is wrong with the spec, but with the command
 
 
 def arguments(spec: Path) -> list[str]:

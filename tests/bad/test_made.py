@@ -24,6 +24,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.torch_module import errors as running
     from archdsl.counting import IntricateCosts
     from archdsl.patterns import BadRename, NoSuchParameter
+    from archdsl.variants.errors import OtherSweep
 
     return {
         "E0603_training_only": NothingToEvaluate(span=SPAN, name="net"),
@@ -75,6 +76,11 @@ def made() -> dict[str, Diagnostic]:
         "E0707_page": drawing.TooLargePage(span=None, nodes=100_003, limit=20_000),
         "E0708_costs": IntricateCosts(span=None, network="pyramid"),
         "E0709_direction": drawing.PageFromLeftToRight(span=None, direction="LR"),
+        "E0802_other_sweep": OtherSweep(
+            span=None,
+            path="out.csv.unfinished",
+            reason="has rows of a sweep with another text of the spec",
+        ),
         "E0706_choice": drawing.BadChoice(
             span=None, option="theme", value="pink", choices=("light", "dark")
         ),

@@ -1,0 +1,1 @@
+"""Variants of a network: counts it for many values of its parameters."""

@@ -1,0 +1,29 @@
+"""The figures of a network by name, as conditions, sorting and tables know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from archdsl.analysis.report import Report
+from archdsl.backends.columns import OF_NETWORKS, Column
+from archdsl.layers.sizes import Size
+
+# Of the columns of a comparison those that are numbers; with a short name for what is asked most.
+SHORT = {
+    "macs": "macs_inference",
+    "other": "other_inference",
+    "memory": "memory_activations",
+    "peak": "memory_peak",
+}
+NAMES = (
+    "depth", "parameters", "parameters_inference", "buffers", "macs", "macs_training", "other",
+    "other_training", "memory_parameters", "memory", "peak",
+)  # fmt: skip
+OF: Mapping[str, Column[Report]] = {name: OF_NETWORKS[SHORT.get(name, name)] for name in NAMES}
+BYTES = frozenset({"memory_parameters", "memory", "peak"})
+GETTERS: tuple[Callable[[Report], object], ...] = tuple(column.value for column in OF.values())
+
+
+def figures_of(report: Report) -> tuple[Size | None, ...]:
+    """Return the figures of a network, in the order of `NAMES`; None is what is not known."""
+    return tuple([get(report) for get in GETTERS])  # type: ignore[misc]

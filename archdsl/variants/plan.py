@@ -1,0 +1,98 @@
+"""What a sweep counts, as one value that can be handed to other processes, and how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from archdsl import __version__
+from archdsl.check import check
+from archdsl.counting import count
+from archdsl.diagnostics import ArchError, Diagnostic, printable
+from archdsl.elaborate.network import elaborate
+from archdsl.elaborate.world import Kept, World
+from archdsl.layers.registry import Registry
+from archdsl.layers.sizes import Size
+from archdsl.limits import Limits
+from archdsl.pipeline import Shapes
+from archdsl.records import Record
+from archdsl.syntax.spec_file import SpecFile
+from archdsl.variants.figures import figures_of
+from archdsl.variants.space import Space
+
+MOST_KEPT = 200_000  # facts and items of bodies that are kept for the next variants
+LONGEST_ERROR = 300
+
+
+class Outcome(Record):
+    """What came of a variant: its number, and its figures or why there are none."""
+
+    number: int
+    figures: tuple[Size, ...] | None
+    error: str = ""
+
+
+class Plan(Record):
+    """A network, and the values of its parameters that it is counted for.
+
+    Attributes:
+        key: what outcomes depend on, less the numbers of the variants.
+    """
+
+    key: str
+    version: str
+    file: SpecFile
+    network: str
+    space: Space
+    shapes: Shapes
+    layers: Mapping[str, type]
+    limits: Limits
+
+
+class Counting:
+    """Counts variants of a plan, each with what is known from those before."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.layers = Registry(plan.layers)
+        self.kept = Kept()
+
+    def outcome(self, number: int) -> Outcome:
+        """Count one variant."""
+        plan = self.plan
+        if self.kept.size > MOST_KEPT:
+            self.kept = Kept()
+        try:
+            world = World(self.layers, plan.limits, self.kept)
+            values = plan.space.values(number)
+            graph = check(elaborate(world, plan.file, plan.network, values, plan.shapes))
+            figures = figures_of(count(graph))
+        except ArchError as error:
+            return Outcome(number, None, said(error.diagnostics[0]))
+        if not all(isinstance(figure, int) for figure in figures):
+            reason = "its inputs have free sizes: give them with --input image=3x224x224"
+            return Outcome(number, None, reason)
+        return Outcome(number, figures)  # type: ignore[arg-type]
+
+
+def said(diagnostic: Diagnostic) -> str:
+    """Say on one line what is wrong, and where."""
+    place = f" ({diagnostic.span})" if diagnostic.span else ""
+    return printable(f"{diagnostic.code}: {diagnostic.message()}{place}", LONGEST_ERROR)
+
+
+_counting: dict[str, Counting] = {}  # of this process, by the key of the plan
+
+
+def work(plan: Plan, numbers: Sequence[int]) -> list[Outcome]:
+    """Count some variants, in any process; what it knows is kept for the next call.
+
+    Raises:
+        RuntimeError: this is another version of archdsl than the one that made the plan.
+    """
+    if plan.version != __version__:
+        raise RuntimeError(f"a worker has archdsl {__version__}, and not {plan.version}")
+    known = _counting.get(plan.key)
+    if known is None:
+        _counting.clear()
+        known = _counting[plan.key] = Counting(plan)
+    return [known.outcome(number) for number in numbers]
