@@ -52,7 +52,7 @@ def check(graph: Graph) -> CheckedGraph:
 
 def reach(graph: Graph, ends: Iterable[int]) -> bytearray:
     """Return a 1 for each node that some nodes depend on, by number, themselves included."""
-    reads = graph.arrays.reads
+    reads, ties = graph.arrays.reads, graph.arrays.ties
     found = bytearray(len(reads))
     for end in ends:
         found[end] = 1
@@ -60,4 +60,7 @@ def reach(graph: Graph, ends: Iterable[int]) -> bytearray:
         if found[number]:
             for read in reads[number]:
                 found[read] = 1
+            for owner in ties.get(number, ()):
+                if not reads[owner]:  # a tensor of the network's own, which computes nothing
+                    found[owner] = 1
     return found

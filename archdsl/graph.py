@@ -57,6 +57,26 @@ class Scope:
         return f"{self.name}.{label}" if self.name else label
 
 
+class Tie(Record):
+    """A parameter of a module that is that of another module, or a tensor of the network's own.
+
+    Attributes:
+        name: of the parameter in its module; `place` is its place among those of the module.
+        owner: name of the node whose parameter it is; `of` is that one's name there, "" for a
+            tensor of the network's own.
+    """
+
+    name: str
+    place: int
+    owner: str
+    of: str
+
+    @property
+    def path(self) -> str:
+        """The name of the parameter that it is in the state_dict."""
+        return f"{self.owner}.{self.of}" if self.of else self.owner
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """A network input, or one use of a layer or merge.
@@ -71,6 +91,7 @@ class Node:
         shares: for `reuse`, the name of the node whose module is applied again: the first that
             applies it. Its parameters are counted there, and not here.
         span: the place in the spec; trail: the uses of blocks that led there, innermost first.
+        ties: those of its module's parameters that are another's. They are not in `facts.params`.
     """
 
     name: str
@@ -82,6 +103,7 @@ class Node:
     span: Span
     trail: tuple[Use, ...] = ()
     shares: str = ""
+    ties: tuple[Tie, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -143,12 +165,14 @@ class Arrays(Record):
     Attributes:
         reads: the numbers of the nodes that each reads.
         shares: for `reuse`, the number of the node whose module is applied again, by its own.
+        ties: the numbers of the nodes whose parameters a node's module has as its own.
     """
 
     layers: list[Layer]
     facts: list[Facts]
     reads: list[tuple[int, ...]]
     shares: Mapping[int, int]
+    ties: Mapping[int, tuple[int, ...]]
 
 
 V = TypeVar("V")
@@ -258,6 +282,11 @@ def _arrays(nodes: Mapping[str, Node]) -> Arrays:
         [node.facts for node in nodes.values()],
         [tuple([numbers[name] for name in node.inputs]) for node in nodes.values()],
         shares,
+        {
+            numbers[node.name]: tuple([numbers[tie.owner] for tie in node.ties])
+            for node in nodes.values()
+            if node.ties
+        },
     )
 
 

@@ -101,6 +101,7 @@ class NodeRecord(Record):
     view: bool
     training_only: bool
     shares: Text
+    ties: dict[Name, Name] = {}  # files written before there was this attribute lack it
     outputs: list[Name]
     place: Text
 
@@ -162,12 +163,16 @@ def _first(error: Invalid) -> str:
 def _check(data: FileRecord) -> None:
     """Check what holds between records, or raise ValueError with a sentence."""
     names: set[str] = set()
+    held: set[str] = set()
     for node in data.nodes:
         _require(node.id not in names, f"two nodes are called `{node.id}`")
         _require(names.issuperset(node.inputs), f"`{node.id}` reads what doesn't come before it")
         _require(node.scope in data.graph.scopes, f"`{node.id}` is in a scope that is not there")
         shares_well = node.shares == "" or node.shares in names
         _require(shares_well, f"`{node.id}` shares the module of what doesn't come before it")
+        known = set(node.ties.values()) <= held
+        _require(known, f"`{node.id}` has a parameter of what doesn't come before it")
+        held.update(node.parameters)
         names.add(node.id)
     _check_edges(data)
     _require(names.issuperset(data.graph.inputs), "an input is no node")

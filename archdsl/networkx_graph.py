@@ -136,6 +136,7 @@ def _node_attributes(
         "view": facts.view,
         "training_only": training_only,
         "shares": node.shares,
+        "ties": {f"{node.name}.{tie.name}": tie.path for tie in node.ties},
         "outputs": outputs,
         "place": str(node.span),
     }

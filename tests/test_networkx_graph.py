@@ -58,6 +58,7 @@ def test_nodes() -> None:
         "view": False,
         "training_only": False,
         "shares": "",
+        "ties": {},
         "outputs": [],
         "place": "built.arch:1:1",
     }

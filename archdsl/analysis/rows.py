@@ -41,6 +41,8 @@ class Row(Record):
         shares: name of the row's node whose module is applied again, or "".
         layers: how many nodes it stands for.
         frozen: how many of the parameters are kept from learning.
+        tied: the parameters of others that its module has as its own, by their names in the
+            state_dict; they are counted there.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Row(Record):
     shares: str
     layers: int
     frozen: Size = 0
+    tied: tuple[str, ...] = ()
 
 
 def first_fields(row: Row) -> Fields:
@@ -133,6 +136,7 @@ def _layer_row(parts: Parts, node: Node) -> Row:
         shares=node.shares,
         layers=1,
         frozen=each.frozen,
+        tied=tuple(tie.path for tie in node.ties),
     )
 
 

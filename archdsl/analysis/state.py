@@ -26,15 +26,20 @@ def state_dict(checked: CheckedGraph) -> dict[str, Shape]:
     `register` says otherwise.
     """
     root = _Module()
+    found_at: dict[str, Shape] = {}  # parameters so far: what is tied comes after what it is
     for node in checked.nodes.values():
-        if node.shares or not (node.facts.params or node.facts.buffers):
+        if node.shares or not (node.facts.params or node.facts.buffers or node.ties):
             continue
         path = node.name.split(".")
         module = root
         # a tensor of the network's own is no module, so its name is that of the tensor
         for part in path[:-1] if "" in node.facts.params or "" in node.facts.buffers else path:
             module = module.inner.setdefault(part, _Module())
-        module.parameters |= in_state(node, node.facts.params)
+        learned = list(in_state(node, node.facts.params).items())
+        for tie in node.ties:  # torch has it under both names
+            learned.insert(tie.place, (f"{node.name}.{tie.name}", found_at[tie.path]))
+        module.parameters |= learned
+        found_at |= learned
         module.buffers |= in_state(node, node.facts.buffers)
     found: dict[str, Shape] = {}
     waiting = [("", root)]

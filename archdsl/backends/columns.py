@@ -162,7 +162,9 @@ def _name(write: Writer, row: Row) -> str:
 
 
 def _parameters(write: Writer, row: Row) -> str:
-    return "reused" if row.shares and row.parameters == 0 else write.number(row.parameters)
+    if row.parameters == 0 and (row.shares or row.tied):
+        return "reused" if row.shares else "tied"
+    return write.number(row.parameters)
 
 
 def _arithmetic(row: Row) -> str:
@@ -208,6 +210,7 @@ OF_ROWS: Mapping[str, Column[Row]] = _by_name(
     ),
     Column("training_only", lambda row: row.training_only, TRUTH),
     Column("shares", lambda row: row.shares, TEXT),
+    Column("tied", lambda row: ", ".join(row.tied), TEXT),
 )
 
 IN_CSV = (

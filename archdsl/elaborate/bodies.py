@@ -45,6 +45,8 @@ class Made:
         shares: for `reuse`, the number of the node whose module is applied again, else -1.
         like: for `reuse`, the number of the node in whose scope it lies, else -1.
         position: of a stage without a label, else -1.
+        ties: parameters of its module that are another's: the name of each and its place among
+            them, the number of the node that has it, and its name there.
     """
 
     tail: str
@@ -58,6 +60,7 @@ class Made:
     shares: int = -1
     like: int = -1
     position: int = -1
+    ties: tuple[tuple[str, int, int, str], ...] = ()
 
 
 @dataclass(slots=True, eq=False)

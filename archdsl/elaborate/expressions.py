@@ -308,6 +308,13 @@ def _shape_of(node: ast.ShapeOf, at: Setting, most: int) -> Value:
     return at.shape_of(node.reference)
 
 
+def _tensor_of(node: ast.TensorOf, at: Setting, most: int) -> Value:
+    raise NoValue(
+        "a tensor is no value, and only a parameter of a layer can be that of another",
+        "write so in a stage: `Linear(10, bias = false, weight = from embed.weight)`",
+    )
+
+
 def _call(node: ast.Call, at: Setting, most: int) -> Value:
     if found := at.call_function(node):
         return found[0]
@@ -336,5 +343,6 @@ EVALUATORS: dict[type, Callable[[Any, Setting, int], Value]] = {
     ast.Index: _index,
     ast.Slicing: _slicing,
     ast.ShapeOf: _shape_of,
+    ast.TensorOf: _tensor_of,
     ast.Call: _call,
 }

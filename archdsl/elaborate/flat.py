@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from archdsl.diagnostics import Use
 from archdsl.elaborate.bodies import At, Body, Instance, Made, Way, walk
 from archdsl.elaborate.naming import Opened
-from archdsl.graph import Arrays, Node, Scope
+from archdsl.graph import Arrays, Node, Scope, Tie
 from archdsl.layers.base import Facts, Layer
 
 
@@ -53,14 +53,18 @@ def _arrays(root: Body) -> Arrays:
     facts: list[Facts] = []
     reads: list[tuple[int, ...]] = []
     shares: dict[int, int] = {}
+    ties: dict[int, tuple[int, ...]] = {}
     for item, at in walk(root):
         if type(item) is Made:
             if item.shares >= 0:
                 (shares[len(layers)],) = at.numbers((item.shares,))
+            if item.ties:
+                owners = tuple([owner for _, _, owner, _ in item.ties])
+                ties[len(layers)] = at.numbers(owners)
             layers.append(item.layer)
             facts.append(item.facts)
             reads.append(at.numbers(item.inputs))
-    return Arrays(layers, facts, reads, shares)
+    return Arrays(layers, facts, reads, shares, ties)
 
 
 @dataclass(slots=True)
@@ -81,6 +85,7 @@ class _Nameless:
     name: str  # "" for wiring and for what `reuse` makes
     inputs: tuple[int, ...]
     shares: int
+    tied: tuple[int, ...]  # the nodes of whose parameters its module has some
 
 
 class _Naming:
@@ -118,7 +123,8 @@ class _Naming:
         if made.shares >= 0:
             (shares,) = at.numbers((made.shares,))
         name = scope.full_name(at.tail(made)) if made.tail else ""
-        return _Nameless(made, at, scope, name, at.numbers(made.inputs), shares)
+        tied = at.numbers(tuple([owner for _, _, owner, _ in made.ties])) if made.ties else ()
+        return _Nameless(made, at, scope, name, at.numbers(made.inputs), shares, tied)
 
     def within(self, at: At) -> dict[Opened | None, Scope]:
         """Return the scopes of a use of a body, of which the first is the network's or block's."""
@@ -201,6 +207,10 @@ class _Naming:
                 made.span,
                 self.trail(made.way, each.at),
                 shares,
+                tuple(
+                    Tie(own, place, names[owner], of)
+                    for (own, place, _, of), owner in zip(made.ties, each.tied, strict=True)
+                ),
             )
 
 

@@ -8,6 +8,7 @@ from archdsl.elaborate.calls import infer
 from archdsl.elaborate.errors import NotReusable
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry
+from archdsl.elaborate.ties import without_tied
 from archdsl.layers.base import Facts, TorchModule, shown_shape
 
 
@@ -47,6 +48,7 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
         before = tuple(map(move, old.inputs))
         inputs = tuple(new.get(read, read) for read in before)
         facts = infer(old.layer, inputs, span, frame) if inputs else old.facts
+        facts = without_tied(facts, old.ties)
         if _module(facts) != _module(old.facts):
             came = " and ".join(shown_shape(body.facts(read).output) for read in inputs)
             was = " and ".join(shown_shape(body.facts(read).output) for read in before)

@@ -391,7 +391,7 @@ class _Review:
         elif isinstance(node, ast.Call):
             self.function_name(node.name, known)
             self.arguments(node, known)
-        elif isinstance(node, ast.ShapeOf):
+        elif isinstance(node, ast.ShapeOf | ast.TensorOf):
             self.reference(node.reference, known)
         elif isinstance(node, ast.Comprehension):
             self.expression(node.source, known)

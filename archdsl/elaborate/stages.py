@@ -20,6 +20,7 @@ from archdsl.elaborate.labels import (
 )
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.reuse import replay
+from archdsl.elaborate.ties import tied, tied_arguments, without_tied
 from archdsl.elaborate.tracing import enter_block, enter_group
 from archdsl.elaborate.values import BlockValue, identity
 from archdsl.elaborate.world import COST_OF_CALL
@@ -60,14 +61,16 @@ def use_layer(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
     name, entry = declare(frame, stage.label, stage.span)
     label = "" if stage.label is None else name
     incoming = frame.flowing
+    given, operation = tied_arguments(operation)
     layer = make_layer(block.layer, block, operation, frame)
     if incoming is None:
         raise Spoiled
     facts = infer(layer, incoming, operation.span, frame, operation)
+    ties = tied(layer, facts, given, frame) if given else ()
     number = frame.make(
         Made(
-            name, label, layer, incoming, facts, frame.place.opened, operation.span, frame.way,
-            position=position,
+            name, label, layer, incoming, without_tied(facts, ties), frame.place.opened,
+            operation.span, frame.way, position=position, ties=ties,
         )
     )  # fmt: skip
     entry.flow = frame.flowing = (number,)

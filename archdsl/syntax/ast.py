@@ -22,6 +22,7 @@ from archdsl.syntax.expressions import (
     Reference,
     ShapeOf,
     Slicing,
+    TensorOf,
     Text,
     Unary,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Reference",
     "ShapeOf",
     "Slicing",
+    "TensorOf",
     "Text",
     "Unary",
 ]

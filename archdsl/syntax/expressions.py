@@ -135,6 +135,13 @@ class ShapeOf(Node):
     span: Span
 
 
+class TensorOf(Node):
+    """`from embed.weight`: a tensor that an argument of a layer takes, and no value."""
+
+    reference: Reference
+    span: Span
+
+
 class Argument(Node):
     """A value handed over by position, or by name."""
 
@@ -168,6 +175,7 @@ Expression = (
     | Index
     | Slicing
     | ShapeOf
+    | TensorOf
     | Call
 )
 

@@ -266,6 +266,9 @@ class TreeBuilder:
         name, value = children
         return ast.Argument(self.name_of(name), value, self.span(name, value))
 
+    def tensor_of(self, children: Children) -> ast.TensorOf:
+        return ast.TensorOf(children[1], self.span(children[0], children[1]))
+
     # --- expressions ------------------------------------------------------------------------
 
     def conditional(self, children: Children) -> ast.Conditional:

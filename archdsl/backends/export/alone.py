@@ -81,7 +81,14 @@ def side_by_side(
         name = f"{label}{number or ''}"
         dtypes[name] = checked.dtype(node.name)
         made[name] = replace(
-            node, name=name, label=name, inputs=tuple(names), facts=facts, scope=root, shares=""
+            node,
+            name=name,
+            label=name,
+            inputs=tuple(names),
+            facts=facts,
+            scope=root,
+            shares="",
+            ties=(),
         )
         outputs.append(Output(f"output{number}", name, False, node.span))
     agreements = tuple(pair for node in made.values() for pair in node.facts.agreements)

@@ -31,6 +31,7 @@ from archdsl.backends.python_source.sight import Sights
 from archdsl.backends.python_source.sketch import sketch
 from archdsl.backends.python_source.slots import numbers
 from archdsl.backends.python_source.template import template
+from archdsl.backends.python_source.ties import Tie, ties_by_class
 from archdsl.backends.python_source.tree import Place, Step
 from archdsl.backends.python_source.uses import Action, Use
 from archdsl.graph import CheckedGraph, Node
@@ -99,7 +100,8 @@ def group(
     classes: list[ModuleClass] = []
     made: dict[str, tuple[ModuleClass, int]] = {}
     sights = Sights(checked, everything)
-    builder = _Builder(checked, targets, overwriting, made, sights)
+    ties = ties_by_class(checked, everything)
+    builder = _Builder(checked, targets, overwriting, made, sights, ties)
     for level in _levels(everything):
         same: dict[Hashable, list[Use]] = {}
         for shaped in level:
@@ -172,6 +174,7 @@ class _Builder:
     overwriting: Container[str]
     made: Mapping[str, tuple[ModuleClass, int]]
     sights: Sights
+    ties: Mapping[str, tuple[Tie, ...]]
 
     def described(self, shaped: Shaped) -> Use:
         """Describe a scope that becomes a class."""
@@ -187,7 +190,8 @@ class _Builder:
         steps = list(self.actions(shaped, tensors)) if shaped.form is Form.CLASS else []
         actions = tuple(action for action, _ in steps)
         spoken = tuple(numbers for _, numbers in steps)
-        use = Use(shaped, tuple(makers.items()), actions, spoken, tensors)
+        ties = self.ties.get(place.scope.name, ())
+        use = Use(shaped, tuple(makers.items()), actions, spoken, tensors, ties=ties)
         key = (
             use.family,
             tuple((name, maker.shape) for name, maker in makers.items()),

@@ -26,6 +26,7 @@ from archdsl.backends.python_source.options import written as written_condition
 from archdsl.backends.python_source.outputs import Outputs
 from archdsl.backends.python_source.slots import Member, written_actions, written_members
 from archdsl.backends.python_source.template import filled
+from archdsl.backends.python_source.ties import written_ties
 from archdsl.backends.python_source.uses import Option
 from archdsl.graph import CheckedGraph
 
@@ -69,10 +70,14 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
     buffers = [name for name, maker in use.makers if _is_buffer(maker)]
     if plain := [name for name in buffers if is_attribute(name)]:
         lines += [*(line for name in plain for line in statement(f"{name}: {TENSOR}", 1)), ""]
+    looped = bool(written.folded.runs)
+    ties = [
+        line for text in written_ties(use.shaped, use.ties, looped) for line in statement(text, 2)
+    ]
     if form is Form.CHAIN:
-        return [*lines, *_init_header(written), *_chain_body(texts)]
+        return [*lines, *_init_header(written), *_chain_body(texts), *ties]
     if texts.members or texts.stored:
-        lines += [*_init_header(written), *_init_body(texts, keyed, use.options)]
+        lines += [*_init_header(written), *_init_body(texts, keyed, use.options), *ties]
     folded = written.folded
     if folded.sketch is None:
         return lines

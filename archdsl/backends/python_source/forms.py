@@ -182,7 +182,8 @@ def _name_members(shaped: Shaped, overwriting: Container[str]) -> None:
     )
     for label, child in shaped.place.children.items():
         node = child if isinstance(child, Node) else None
-        stateless = node is not None and not (node.facts.params or node.facts.buffers)
+        held = node and (node.facts.params or node.facts.buffers or node.ties)
+        stateless = node is not None and not held
         if not listed and node and stateless and is_number(label):
             unnamed.append((label, node))
             continue

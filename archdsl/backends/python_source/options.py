@@ -115,7 +115,7 @@ def _choices(use: Use, sights: Sights) -> Mapping[Where, Choice]:
 
 def _segments(use: Use, sights: Sights) -> dict[Where, _Segment]:
     """Return what each `if` has made that can be an option."""
-    if use.shaped.keyed:
+    if use.shaped.keyed or use.ties:
         return {}
     steps = use.shaped.place.steps
     numbers = [sights.order[_first_node(step.what)] for step in steps]

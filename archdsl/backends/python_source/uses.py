@@ -63,6 +63,8 @@ class Use:
         spoken: the numbers in the expression of each action.
         tensors: the number of each tensor by its name; of one that comes several times the last.
         options: what of it is not in all uses of its class.
+        ties: parameters of modules in it that are others': for each the module and the name of the
+            parameter, then those of what it is, from the class on.
     """
 
     shaped: Shaped
@@ -71,10 +73,11 @@ class Use:
     spoken: tuple[tuple[Number, ...], ...]
     tensors: Mapping[str, int]
     options: tuple[Option, ...] = ()
+    ties: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
     def family(self) -> Hashable:
         """What all uses that share a class have in common."""
         place = self.shaped.place
         description = place.scope.description if place.scope.block else ""
-        return (place.scope.block, description, self.shaped.form, len(place.inputs))
+        return (place.scope.block, description, self.shaped.form, len(place.inputs), self.ties)

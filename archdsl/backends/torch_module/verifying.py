@@ -243,7 +243,7 @@ class _Interpreter:
                 node.name,
                 self.training,
                 ((batch, *shape) if node.facts.batched else shape, tuple(output.shape)),
-                (sum(map(math.prod, _shapes(owner))), _parameters(self.steps.owned(node))),
+                (sum(map(math.prod, _shapes(owner))), _parameters(self.steps.owned(node), owner)),
                 (counted, found),
                 (self.checked.dtype(node.name), dtype_kind(output.dtype)),
             )
@@ -272,9 +272,11 @@ def _shapes(node: Node) -> Iterator[tuple[int, ...]]:
         yield tuple(size for size in shape if isinstance(size, int))
 
 
-def _parameters(own: Any) -> int:
+def _parameters(own: Any, node: Node) -> int:
+    """Count the parameters of a module, without those that are counted with another."""
     if isinstance(own, nn.Module):
-        return sum(parameter.numel() for parameter in own.parameters())
+        tied = {tie.name for tie in node.ties}
+        return sum(held.numel() for name, held in own.named_parameters() if name not in tied)
     return own.numel() if isinstance(own, nn.Parameter) else 0
 
 

@@ -178,10 +178,16 @@ def fitting_weights(
     shapes = {name: (tuple(own[name].shape), tuple(fits[name].shape)) for name in fits}
     differing = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
     tensors = {name: tensor for name, tensor in fits.items() if name not in differing}
+    first = _first_names(module)
+    for name, other in first.items():
+        if name in tensors and other in tensors and not torch.equal(tensors[name], tensors[other]):
+            reasons[name] = f"holds other numbers than {other}, which is the same in the network"
+            del tensors[name]
     missing = [name for name in own if name not in stored]
     # versions are kept by the names of modules, which renames don't change
     versions = None if renames else getattr(state, "_metadata", None)
     needed = _needed(module, tensors, versions) if missing else set()
+    needed = {name for name in needed if not _is_there(name, first, tensors)}
     report = WeightReport(
         matched=tuple(tensors),
         missing=tuple(name for name in missing if name in needed),
@@ -193,6 +199,20 @@ def fitting_weights(
     )
     _refuse(path, report, listed(allow_mismatch), own, stored)
     return FittingWeights(report, tensors)
+
+
+def _first_names(module: nn.Module) -> dict[str, str]:
+    """Return the first name of each parameter that has several, by its other names."""
+    names: dict[int, str] = {}
+    found = module.named_parameters(remove_duplicate=False)
+    firsts = {name: names.setdefault(id(held), name) for name, held in found}
+    return {name: first for name, first in firsts.items() if name != first}
+
+
+def _is_there(name: str, first: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Tell whether a parameter is among others under one of its names."""
+    one = first.get(name, name)
+    return any(each in tensors for each in (one, *(n for n, of in first.items() if of == one)))
 
 
 def _path_and_key(given: str) -> tuple[str, str]:
