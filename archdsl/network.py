@@ -261,17 +261,70 @@ class Network:
         Raises:
             ArchError: the device isn't there, the weights don't fit, or there is too little memory.
         """
+        module = self._module(
+            self._generated, device, dtype, channels_last, weights, allow_mismatch, rename
+        )
+        if freeze:
+            from archdsl.backends.torch_module import freeze as freeze_in
+
+            freeze_in(module, self.checked, freeze)
+        return module
+
+    def deconvnet(
+        self,
+        label: str,
+        *,
+        rule: str = "deconvnet",
+        device: str = "cpu",
+        dtype: str = "float32",
+        weights: str | PathLike[str] | Mapping[str, torch.Tensor] | None = None,
+        allow_mismatch: str | Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
+    ) -> torch.nn.Module:
+        """Return a module that leads activations back to what comes in; see `docs/seeing.md`.
+
+        `module(images)` projects the strongest activation of each image; `module(images,
+        channel=3)` a whole map, `module(images, channel=3, place=(6, 6))` one activation,
+        `module(images, everything=True)` all maps. `module.projection(...)` tells which it was
+        too, and `module.activations(images)` gives the maps. It has the weights of the network
+        under their names, and is always in evaluation mode.
+
+        Args:
+            label: of what is projected: the name of a node as `count` shows it, a label, a block
+                or group, or an output.
+            rule: what rectifies what comes back: "deconvnet" (Zeiler and Fergus, 2013), "guided"
+                (Springenberg et al., 2014), or "gradient", by which nothing does.
+            device, dtype, weights, allow_mismatch, rename: as for `compile`.
+
+        Raises:
+            ArchError: nothing or several things are called so, nothing leads back from there, there
+                is no such rule, or what `compile` raises.
+        """
+        from archdsl.backends.deconvnet.source import deconvnet
+
+        source = deconvnet(self.checked, label, rule, self._generated).source
+        return self._module(source, device, dtype, False, weights, allow_mismatch, rename)
+
+    def _module(
+        self,
+        source: PythonSource,
+        device: str,
+        dtype: str,
+        channels_last: bool,
+        weights: str | PathLike[str] | Mapping[str, torch.Tensor] | None,
+        allow_mismatch: str | Sequence[str],
+        rename: Mapping[str, str] | None,
+    ) -> torch.nn.Module:
+        """Return what a source makes, with weights: those given, else those that were loaded."""
         from archdsl.backends import torch_module as backend
 
         module = backend.torch_module(
-            self.checked, self._generated, device=device, dtype=dtype, channels_last=channels_last
+            self.checked, source, device=device, dtype=dtype, channels_last=channels_last
         )
         if weights is not None:
             backend.load_weights(module, weights, allow_mismatch=allow_mismatch, rename=rename)
         elif self._weights:
             self._weights.put_into(module)
-        if freeze:
-            backend.freeze(module, self.checked, freeze)
         return module
 
     def load_weights(

@@ -47,10 +47,12 @@ ALLOWED: dict[str, set[str]] = {
         "networkx_graph",
         "output",
         "reading",
+        "node_names",
     },
     "sources": {"diagnostics", "limits", "syntax", "elaborate", "reading"},
     "patterns": {"diagnostics", "graph", "analysis"},
     "own_layers": {"layers"},
+    "node_names": {"diagnostics", "graph"},
 }
 ALLOWED["beside"] = {"backends"}
 ALLOWED["pipeline"] = {*ALLOWED}

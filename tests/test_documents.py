@@ -274,7 +274,10 @@ def test_benchmarks_take_the_options_that_documents_give() -> None:
             assert not option.startswith("--") or f'"{option}"' in text, command
 
 
-@pytest.mark.parametrize("document", ["drawing", pytest.param("compiling", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "document",
+    ["drawing", *(pytest.param(each, marks=pytest.mark.slow) for each in ("compiling", "seeing"))],
+)
 def test_the_python_of_documents_runs(document: str, checkout: Path) -> None:
     pytest.importorskip("torch")
     path = ROOT / f"docs/{document}.md"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli.destination import Destination, destination
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
@@ -19,8 +20,10 @@ from archdsl.layers.base import DTYPES
 from archdsl.patterns import rename_of
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
+    from archdsl.backends.deconvnet.source import Deconvnet
     from archdsl.backends.export import Exported
     from archdsl.backends.python_source import PythonSource
     from archdsl.backends.torch_module import Run, Verification
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 DTYPE = "float32"  # of parameters, where nobody says another
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ENDINGS = (".py", ".onnx", ".pt2", ".safetensors")
+# What is about training, or about what the network gives
+NOT_FOR_A_DECONVNET = ("freeze", "verify", "torch_compile")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,12 @@ class Wishes:
     "--output",
     metavar="FILE",
     help="File to write: .py, .onnx, .pt2 or .safetensors; - is standard output, for Python.",
+)
+@click.option(
+    "--deconvnet", metavar="LABEL", help="Write what leads from there back to the pixels, instead."
+)
+@click.option(
+    "--rule", type=click.Choice(RULES), help="What rectifies on that way; else deconvnet."
 )
 @click.option("--weights", metavar="FILE", help="Load these: safetensors, or a file of torch.")
 @click.option(
@@ -82,6 +93,8 @@ def command(
     parameters: tuple[str, ...],
     inputs: tuple[str, ...],
     output: str | None,
+    deconvnet: str | None,
+    rule: str | None,
     force: bool,
     rename: tuple[str, ...],
     reading: Reading,
@@ -89,9 +102,17 @@ def command(
 ) -> int:
     """Write a network as a PyTorch module, and run it once.
 
-    Without -o the source goes to NETWORK.py in the present folder. Says what was built, and fails
-    if torch has other parameters than were counted.
+    Without -o the source goes to NETWORK.py in the present folder, or to NETWORK_deconvnet.py. Says
+    what was built, and fails if torch has other parameters than were counted.
     """
+    if rule and deconvnet is None:
+        raise click.UsageError(
+            "--rule is about a deconvnet: name where from with --deconvnet LABEL"
+        )
+    if deconvnet is not None:
+        for name_of, wish in wishes.items():
+            if wish and name_of in NOT_FOR_A_DECONVNET:
+                raise click.UsageError(f"{_option(name_of)} and --deconvnet don't go together")
     renames = _renames(rename)
     if wishes["weights"] is None and (rename or wishes["allow_mismatch"]):
         option = "--rename" if rename else "--allow-mismatch"
@@ -100,25 +121,39 @@ def command(
     mention(checked.warnings)
     from archdsl.backends.python_source import generate
 
-    source = generate(checked)
-    goes_to = destination(output, checked.name, ".py", force, _is_ours)
+    back = None
+    if deconvnet is not None:
+        from archdsl.backends.deconvnet.source import deconvnet as write_deconvnet
+
+        back = write_deconvnet(checked, deconvnet, rule or RULES[0])
+    source = back.source if back else generate(checked)
+    name = f"{checked.name}_deconvnet" if back else checked.name
+    endings = ENDINGS[:1] if back else ENDINGS
+    goes_to = destination(output, name, ".py", force, _is_ours)
     if goes_to.is_standard_output:
         _require_no_run(wishes)
         goes_to.write(source.text.encode())
         return 0
-    if goes_to.ending not in ENDINGS and not goes_to.path.startswith("/dev/"):
-        raise click.UsageError(f"{goes_to} must end in one of {', '.join(ENDINGS)}")
-    return build(checked, source, goes_to, Wishes(rename=renames, **wishes))
+    if goes_to.ending not in endings and not goes_to.path.startswith("/dev/"):
+        raise click.UsageError(
+            f"{goes_to} must end in {'one of ' * (not back)}{', '.join(endings)}"
+        )
+    return build(checked, source, goes_to, Wishes(rename=renames, **wishes), back)
 
 
 def _require_no_run(wishes: Mapping[str, object]) -> None:
     """Refuse what nothing would come of, since the source alone is written."""
     for name, wish in wishes.items():
         if wish and (name, wish) != ("dtype", DTYPE):
-            option = f"--{name.replace('_', '-')}"
             raise click.UsageError(
-                f"-o - writes the source and runs nothing: leave out {option}, or name a file"
+                f"-o - writes the source and runs nothing: leave out {_option(name)}, or "
+                "name a file"
             )
+
+
+def _option(name: str) -> str:
+    """Write the name of a wish as the option that is given for it."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _renames(texts: tuple[str, ...]) -> dict[str, str]:
@@ -136,7 +171,13 @@ def _renames(texts: tuple[str, ...]) -> dict[str, str]:
     return renames
 
 
-def build(checked: CheckedGraph, source: PythonSource, goes_to: Destination, wishes: Wishes) -> int:
+def build(
+    checked: CheckedGraph,
+    source: PythonSource,
+    goes_to: Destination,
+    wishes: Wishes,
+    back: Deconvnet | None = None,
+) -> int:
     """Make the module, run it once, write what was asked for, and say how it went."""
     try:
         import archdsl.backends.torch_module as backend
@@ -173,6 +214,30 @@ def build(checked: CheckedGraph, source: PythonSource, goes_to: Destination, wis
         )
         under = f", under `{printable(loaded.key)}` in the file" if loaded.key else ""
         click.echo(f"weights     {loaded}{under}")
+    if back:
+        _report_deconvnet(
+            back, backend.lead_back_once(module, checked, back.inputs, place, wishes.dtype)
+        )
+    elif not _run(module, checked, source, place, wishes):
+        return 1
+    _write(checked, source.text, goes_to, module)
+    given = {"weights": wishes.weights, "what is frozen": wishes.freeze}
+    lacking = [what for what, wish in given.items() if wish and goes_to.ending == ".py"]
+    without = f", which is the source alone: without {' and '.join(lacking)}" if lacking else ""
+    click.echo(f"wrote       {goes_to}{without}")
+    return 0
+
+
+def _run(
+    module: nn.Module,
+    checked: CheckedGraph,
+    source: PythonSource,
+    place: torch.device,
+    wishes: Wishes,
+) -> bool:
+    """Run a network once, and compare it where that is wished for; tell whether it agrees."""
+    import archdsl.backends.torch_module as backend
+
     click.echo(f"macs        {_macs(checked)}")
     runs: Any = module  # as torch.compile declares what it returns
     if wishes.torch_compile:
@@ -180,17 +245,17 @@ def build(checked: CheckedGraph, source: PythonSource, goes_to: Destination, wis
 
         runs = torch.compile(module)
     _report_run(backend.run_once(runs, checked, place, wishes.dtype))
-    if wishes.verify:
-        result = backend.verify(module, checked, place, wishes.dtype, moved=source.moved)
-        _report_verification(result)
-        if not result.agrees:
-            return 1
-    _write(checked, source.text, goes_to, module)
-    given = {"weights": wishes.weights, "what is frozen": wishes.freeze}
-    lacking = [what for what, wish in given.items() if wish and goes_to.ending == ".py"]
-    without = f", which is the source alone: without {' and '.join(lacking)}" if lacking else ""
-    click.echo(f"wrote       {goes_to}{without}")
-    return 0
+    if not wishes.verify:
+        return True
+    result = backend.verify(module, checked, place, wishes.dtype, moved=source.moved)
+    _report_verification(result)
+    return result.agrees
+
+
+def _report_deconvnet(back: Deconvnet, run: Run) -> None:
+    """Say where a deconvnet leads from and to, and by which rule."""
+    _report_run(run)
+    click.echo(f"rule        {back.rule}: {back.told()}")
 
 
 def _write(checked: CheckedGraph, source: str, goes_to: Destination, module: nn.Module) -> None:

@@ -23,6 +23,7 @@ from archdsl.layers.base import (
     GLOBAL,
     POINTWISE,
     TO_FLOATS,
+    Back,
     Example,
     Facts,
     Form,
@@ -62,6 +63,7 @@ class Activation(Layer):
     steps: ClassVar[int] = 0  # results as large as the output that torch keeps on the way to it
     overwritable: ClassVar[bool] = True  # its gradient follows from what came in
     overwrites: ClassVar[bool] = False
+    back: ClassVar[Back] = "gradient"
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
@@ -76,6 +78,7 @@ class Activation(Layer):
             other={"activation": self.operations * numel(shape)},
             inside=self.steps * numel(shape),
             apart=True,
+            back=self.back,
         )
 
 
@@ -86,6 +89,7 @@ class ReLU(Activation):
     takes = dtypes(int="int", float="float")
     overwritable = False  # its gradient is 1 where the result is above 0
     overwrites = True
+    back = "rectified"
     operations = 1
     examples = PLAIN
 
@@ -95,6 +99,7 @@ class ReLU6(Activation):
 
     takes = dtypes(int="int", float="float")
     overwrites = True  # spares a tensor at inference; to train torch keeps a copy of the input
+    back = "rectified"
     operations = 2
     examples = PLAIN
 
@@ -284,7 +289,8 @@ class Hardtanh(Activation):
     def infer(self, inputs: Shapes) -> Facts:
         if self.min_val >= self.max_val:
             raise LayerError(f"needs min_val = {self.min_val} below max_val = {self.max_val}")
-        return super().infer(inputs)
+        # from 0 on it is a ReLU that is cut off
+        return super().infer(inputs)._replace(back="rectified" if self.min_val == 0 else "gradient")
 
 
 class Hardshrink(Activation):
@@ -341,6 +347,11 @@ class Threshold(Activation):
 
     threshold: Number
     value: Number
+
+    def infer(self, inputs: Shapes) -> Facts:
+        # nothing of what is below zero comes through, and nothing else comes in its place
+        rectifies = self.threshold >= 0 and self.value == 0
+        return super().infer(inputs)._replace(back="rectified" if rectifies else "gradient")
 
 
 class GLU(Layer):

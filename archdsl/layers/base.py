@@ -175,6 +175,12 @@ POINTWISE: Windows = "pointwise"
 GLOBAL: Windows = "global"
 
 
+# How what comes back in a deconvnet passes a layer (Zeiler and Fergus 2013, section 2): by its
+# gradient; by what is above zero of it alone, as of a ReLU; or as it is, as of what normalizes
+# contrast.
+Back = Literal["gradient", "rectified", "unchanged"]
+
+
 class Facts(Record):
     """All that follows from a layer and the shapes of its inputs, for one sample.
 
@@ -200,6 +206,7 @@ class Facts(Record):
     batched: bool = True  # False for a tensor of the module's own that all samples share
     arithmetic: str = ""  # of the parameters: "(5 x 5 x 1 + 1) x 6"; found from `params` if empty
     agreements: tuple[tuple[Size, Size], ...] = ()  # sizes with free names that must be equal
+    back: Back = "gradient"  # another one is for a layer of one input, which it gives the shape of
 
 
 class Example(Record):

@@ -383,4 +383,5 @@ class LocalResponseNorm(Layer):
             other={"normalization": (self.size + 5) * numel(shape)},
             # squares with a margin of channels, their scaled sum, and its power
             inside=2 * numel(shape) + (shape[0] + self.size - 1) * numel(shape[1:]),
+            back="unchanged",  # Zeiler and Fergus use no contrast normalization on the way back
         )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from reprlib import repr as short
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, get_args
 
-from archdsl.layers.base import Facts, Layer, LayerError, TorchFunction, TorchModule, Window
+from archdsl.layers.base import Back, Facts, Layer, LayerError, TorchFunction, TorchModule, Window
 from archdsl.layers.homes import is_own
 from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.records import Record
@@ -135,4 +135,7 @@ FACTS: Mapping[str, Wanted] = {
     "batched": TRUTH,
     "arithmetic": Wanted(lambda value: isinstance(value, str), "a text"),
     "agreements": Wanted(_are_pairs, "a tuple of pairs of sizes"),
+    "back": Wanted(
+        lambda value: value in get_args(Back), " or ".join(f'"{one}"' for one in get_args(Back))
+    ),
 }

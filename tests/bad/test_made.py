@@ -19,10 +19,12 @@ pytest.importorskip("torch")
 
 def made() -> dict[str, Diagnostic]:
     """Return an error of each kind, by the name of its text."""
+    from archdsl.backends.deconvnet.errors import CannotProject
     from archdsl.backends.diagram import errors as drawing
     from archdsl.backends.python_source.errors import NothingToEvaluate
     from archdsl.backends.torch_module import errors as running
     from archdsl.counting import IntricateCosts
+    from archdsl.node_names import NoSuchNode
     from archdsl.patterns import BadRename, NoSuchParameter
     from archdsl.variants.errors import OtherSweep
 
@@ -66,6 +68,21 @@ def made() -> dict[str, Diagnostic]:
         "E0610_index": running.OutsideTable(span=SPAN),
         "E0611_older_torch": running.OlderTorch(
             span=SPAN, version="2.6.0", lacks="argument `bias` in `nn.BatchNorm2d`"
+        ),
+        "E0613_node": NoSuchNode(
+            span=None,
+            reason="nothing in `inception_v3` is called `Mixed_5d.brach1x1`",
+            hint="did you mean `Mixed_5d.branch1x1` or `Mixed_6d.branch1x1`?",
+        ),
+        "E0613_several": NoSuchNode(
+            span=None,
+            reason="`body` gives several tensors of `pyramid`",
+            hint="name one: `body.1` or `body.2`",
+        ),
+        "E0614_training": CannotProject(
+            span=None,
+            reason="`AuxLogits.fc` is there only in training, and activations are those of "
+            "evaluation mode",
         ),
         "E0701_nothing_installed": drawing.NoEngine(
             span=None, format="pdf", engine=None, able=("dot", "pygraphviz")

@@ -6,7 +6,7 @@ from archdsl.backends.torch_module.building import torch_module
 from archdsl.backends.torch_module.comparing import ParameterComparison, compare_parameters
 from archdsl.backends.torch_module.errors import TorchError
 from archdsl.backends.torch_module.freezing import Trainable, freeze
-from archdsl.backends.torch_module.running import Run, run_once
+from archdsl.backends.torch_module.running import Run, lead_back_once, run_once
 from archdsl.backends.torch_module.verifying import NodeCheck, Verification, verify
 from archdsl.backends.torch_module.weights import (
     FittingWeights,
@@ -27,6 +27,7 @@ __all__ = [
     "compare_parameters",
     "fitting_weights",
     "freeze",
+    "lead_back_once",
     "load_weights",
     "run_once",
     "torch_module",

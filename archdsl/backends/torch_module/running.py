@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +71,38 @@ def run_once(
         str(place),
         str(kind).removeprefix("torch."),
         training,
+    )
+
+
+def lead_back_once(
+    module: nn.Module,
+    checked: CheckedGraph,
+    inputs: Sequence[str],
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+) -> Run:
+    """Run a deconvnet once on random numbers, for those inputs that it takes.
+
+    What it gives is called as the inputs that it leads back to.
+
+    Raises:
+        TorchError: as `run_once` does.
+    """
+    place, kind = device_of(device), dtype_of(dtype)
+    values = chosen_sizes(checked)
+    check_room_to_run(checked, place, kind, values, BATCH, training=True)
+    given = random_inputs(checked, place, kind, values)
+    with indices_of(checked):
+        result = module(*(given[name] for name in inputs))
+    tensors = (result,) if isinstance(result, torch.Tensor) else result
+    floats = [name for name in inputs if given[name].is_floating_point()]
+    return Run(
+        {name: tuple(given[name].shape) for name in inputs},
+        {name: tuple(one.shape) for name, one in zip(floats, tensors, strict=True)},
+        values,
+        str(place),
+        str(kind).removeprefix("torch."),
+        module.training,
     )
 
 
