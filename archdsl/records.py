@@ -47,10 +47,11 @@ else:
 
         def __new__(cls, *values: object, **named: object) -> Record:
             if named:
-                if values or named.keys() != cls._names:
+                whole = named if len(named) == len(cls._fields) else {**cls._defaults, **named}
+                if values or whole.keys() != cls._names:
                     values = cls._completed(values, named)
                 else:
-                    values = map(named.__getitem__, cls._fields)
+                    values = map(whole.__getitem__, cls._fields)
             elif lacking := len(cls._fields) - len(values):
                 if not 0 < lacking <= len(cls._last):
                     values = cls._completed(values, named)

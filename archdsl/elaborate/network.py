@@ -26,7 +26,9 @@ from archdsl.graph import Graph, Later, Nodes, Output
 from archdsl.layers.base import ArgumentErrors, Shape
 from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.tensor import InputTensor
+from archdsl.layers.traced import Trace
 from archdsl.limits import HIGHEST, Limits
+from archdsl.records import Record
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
 
@@ -107,6 +109,44 @@ def default_network(file: SpecFile, stem: str) -> str | None:
     return stem if stem in names else names[-1] if names else None
 
 
+class Worked(Record):
+    """A network that was worked out: its body, and what is known beside that.
+
+    Attributes:
+        outputs: name and number of each, whether it is one of training only, and where it stands.
+        inputs: the shape of each.
+        declared: what the spec says of inputs whose shape is given from outside.
+    """
+
+    body: Body
+    outputs: list[tuple[str, int, bool, Span]]
+    inputs: Mapping[str, Shape]
+    declared: Mapping[str, Shape]
+    trace: Trace | None
+
+    def graph(self, contents: tuple[bytes, ...] = ()) -> Graph:
+        """Return the graph of it; `contents` are those of the files that it is made of."""
+        body, flat = self.body, Flat(self.body)
+        return Graph(
+            name=body.block,
+            description=body.description,
+            arguments=body.arguments,
+            inputs=self.inputs,
+            nodes=Nodes(flat.nodes, body.size, flat.arrays),
+            outputs=tuple(
+                Output(name, flat.name, training, span, number)
+                for name, number, training, span in self.outputs
+            ),
+            scopes=Later(flat.scopes),
+            span=body.span,
+            agreements=_agreements(flat),
+            contents=contents,
+            registered=Later(flat.registered),
+            declared=self.declared,
+            trace=self.trace,
+        )
+
+
 def elaborate(
     world: World,
     file: SpecFile,
@@ -115,12 +155,22 @@ def elaborate(
     shapes: Shapes,
     contents: tuple[bytes, ...] = (),
 ) -> Graph:
-    """Return the graph of a network.
+    """Return the graph of a network: see `work_out`.
+
+    Raises:
+        ArchError: with everything that is wrong.
+    """
+    return work_out(world, file, name, parameters, shapes).graph(contents)
+
+
+def work_out(
+    world: World, file: SpecFile, name: str, parameters: Mapping[str, Value], shapes: Shapes
+) -> Worked:
+    """Work out a network.
 
     Args:
         parameters: values for parameters of the network that it leaves open.
         shapes: shapes for some of its inputs, instead of those in the spec.
-        contents: of the files that it is made of, as they were read.
 
     Raises:
         ArchError: with everything that is wrong.
@@ -144,25 +194,7 @@ def elaborate(
     if world.errors:
         raise ArchError(*world.errors)
     settle_order(frame)
-    body, flat = frame.body, Flat(frame.body)
-    return Graph(
-        name=body.block,
-        description=body.description,
-        arguments=body.arguments,
-        inputs=given,
-        nodes=Nodes(flat.nodes, body.size, flat.arrays),
-        outputs=tuple(
-            Output(name, flat.name, training, span, number)
-            for name, number, training, span in outputs
-        ),
-        scopes=Later(flat.scopes),
-        span=body.span,
-        agreements=_agreements(flat),
-        contents=contents,
-        registered=Later(flat.registered),
-        declared=declared,
-        trace=world.trace,
-    )
+    return Worked(frame.body, outputs, given, declared, world.trace)
 
 
 def _resolve(

@@ -1,0 +1,333 @@
+"""Figures of a network from its instances: each body is counted once, however often it is used.
+
+A block that is worked out once has one body (`elaborate/bodies.py`), also in the next variant. What
+a body comes to is summed up here: its sums, the longest path from each input to each result, and
+how the bytes held rise and fall while it runs. The figures of a network follow from those of the
+bodies in it, without its nodes. It covers what most networks are: all that is unusual (`reuse`,
+outputs of training only, integers, free sizes, what reaches into a block) is counted node by node,
+and the rules are those of `analysis`, which tests and every hundredth variant compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from archdsl.analysis.memory import BYTES_PER_NUMBER
+from archdsl.dtypes import FLOAT, dtype_of
+from archdsl.elaborate.bodies import Again, Body, Instance, Item, Made
+from archdsl.elaborate.network import Worked
+from archdsl.layers.base import Facts, Layer, LayerError, numel
+from archdsl.layers.tensor import InputTensor, OwnTensor
+from archdsl.records import Record
+
+NONE = -1  # there is no path
+
+
+class Sums(Record):
+    """What nodes come to together; for the bytes see `analysis/memory.py`."""
+
+    parameters: int
+    buffers: int
+    macs: int
+    other: int
+    training: int
+
+
+class Segment(Record):
+    """A part of the time in which a body runs.
+
+    Attributes:
+        peak: the most bytes held in it, beyond those at the start of the body.
+        over: the inputs that are read for the last time at its end.
+    """
+
+    peak: int
+    over: tuple[int, ...]
+
+
+class Summary(Record):
+    """What a body comes to.
+
+    Attributes:
+        paths: for each result, the layers that count on the longest path from each input, and
+            from tensors of the network's own.
+        segments: how the bytes held rise and fall if no input is freed.
+        end: bytes held at the end, beyond those at the start.
+        results: for each result, the bytes of its memory; that of an input has its number.
+        reads: which inputs are read at all.
+    """
+
+    sums: Sums
+    paths: tuple[tuple[int, ...], ...]
+    segments: tuple[Segment, ...]
+    end: int
+    results: tuple[tuple[int, int], ...]
+    reads: frozenset[int]
+
+
+class Unusual(Exception):
+    """It has to be counted node by node."""
+
+
+class _Node(Record):
+    """What a node comes to by itself."""
+
+    sums: Sums
+    size: int
+    inside: int
+    view: bool
+
+
+class Instances:
+    """Sums up bodies, which must stay the same objects as long as this lives."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[int, tuple[Body, Summary | None]] = {}
+        self._nodes: dict[tuple[int, int, int], tuple[Layer, Facts, _Node | None]] = {}
+
+    def figures(self, worked: Worked) -> tuple[int, ...] | None:
+        """Return the figures of a network in the order of `figures.NAMES`; None if unusual."""
+        if any(training for _, _, training, _ in worked.outputs):
+            return None
+        try:
+            ends = tuple(dict.fromkeys(number for _, number, _, _ in worked.outputs))
+            found = _Walk(self, worked.body, ends).summary()
+        except Unusual:
+            return None
+        sums = found.sums
+        return (
+            max(max(path) for path in found.paths),
+            sums.parameters,
+            sums.parameters,
+            sums.buffers,
+            sums.macs,
+            sums.macs,
+            sums.other,
+            sums.other,
+            sums.parameters * BYTES_PER_NUMBER,
+            sums.training,
+            max(segment.peak for segment in found.segments),
+        )
+
+    def body(self, body: Body) -> Summary:
+        known = self._bodies.get(id(body))
+        if known is None:
+            try:
+                summary = None if body.flow is None else _Walk(self, body, body.flow).summary()
+            except Unusual:
+                summary = None
+            known = self._bodies[id(body)] = body, summary
+        if known[1] is None:
+            raise Unusual
+        return known[1]
+
+    def node(self, made: Made) -> _Node:
+        key = id(made.layer), id(made.facts), len(made.inputs)
+        known = self._nodes.get(key)
+        if known is None:
+            layer, facts = made.layer, made.facts
+            known = self._nodes[key] = layer, facts, _node(layer, facts, len(made.inputs))
+        if known[2] is None:
+            raise Unusual
+        return known[2]
+
+
+def _node(layer: Layer, facts: Facts, inputs: int) -> _Node | None:
+    """Return what a node comes to, or None if that is unusual."""
+    try:
+        floats = FLOAT in layer.takes and dtype_of(layer, (FLOAT,) * inputs) == FLOAT
+    except LayerError:
+        return None
+    if not floats or facts.agreements:
+        return None
+    held = not facts.view and not isinstance(layer, OwnTensor)
+    size = numel(facts.output) * BYTES_PER_NUMBER if held else 0
+    inside = facts.inside * BYTES_PER_NUMBER
+    numbers = [
+        sum(map(numel, facts.params.values())),
+        sum(map(numel, facts.buffers.values())),
+        facts.macs,
+        sum(facts.other.values()),
+        size + inside + facts.inside_training * BYTES_PER_NUMBER,
+    ]
+    if not all(isinstance(number, int) for number in (*numbers, numel(facts.output), inside)):
+        return None
+    return _Node(Sums(*numbers), size, inside, facts.view)  # type: ignore[arg-type]
+
+
+class _Walk:
+    """Goes through the items of a body, each as one step, in two passes."""
+
+    def __init__(self, home: Instances, body: Body, ends: tuple[int, ...]) -> None:
+        self.home = home
+        self.ends = ends
+        self.inputs = len(body.incoming)
+        self.steps: list[tuple[Made | Instance, int, tuple[int, ...]]] = []
+        number = 0
+        for item, numbers in _items(body.items, body.items, ()):
+            self.steps.append((item, number, numbers))
+            number += 1 if type(item) is Made else item.body.size  # type: ignore[union-attr]
+
+    def summary(self) -> Summary:
+        storage = {~at: ~at for at in range(self.inputs)}  # whose memory a tensor lies in
+        sizes: dict[int, int] = {}
+        last: dict[int, int] = {}  # step that reads some memory last
+        unread: set[int] = set()
+        paths = {
+            ~at: tuple([0 if at == other else NONE for other in range(self.inputs + 1)])
+            for at in range(self.inputs)
+        }
+        start: tuple[int, ...] = (*(NONE,) * self.inputs, 0)
+        sums = [0, 0, 0, 0, 0]
+        entered = 0
+        for at, (item, number, reads) in enumerate(self.steps):
+            if not storage.keys() >= {*reads}:
+                raise Unusual  # it reads what is inside a block
+            unread.difference_update(reads)
+            if type(item) is Made:
+                node = self.home.node(item)
+                if item.shares >= 0 or item.ties:
+                    raise Unusual
+                counted = node.sums
+                for read in reads:
+                    last[storage[read]] = at
+                if node.view and reads:
+                    storage[number] = storage[reads[0]]
+                else:
+                    storage[number] = number
+                    sizes[number] = node.size
+                last[storage[number]] = at
+                if isinstance(item.layer, InputTensor):
+                    entered += node.size
+                more = node.sums.macs != 0
+                path = _longest([paths[read] for read in reads] or [start])
+                paths[number] = tuple([far + more if far >= 0 else NONE for far in path])
+                unread.add(number)
+            else:
+                assert isinstance(item, Instance)
+                inner = self.home.body(item.body)
+                counted = inner.sums
+                for which in inner.reads:
+                    last[storage[reads[which]]] = at
+                flow = item.body.flow or ()
+                came = [paths[read] for read in reads] + [start]
+                for result, (size, origin), way in zip(
+                    flow, inner.results, inner.paths, strict=True
+                ):
+                    if result < 0:
+                        continue  # what came in goes on as it is
+                    made = number + result
+                    if origin < 0:
+                        storage[made] = storage[reads[~origin]]
+                    else:
+                        storage[made] = number + origin
+                        sizes[number + origin] = size
+                    last[storage[made]] = at
+                    paths[made] = _longest(
+                        [
+                            tuple([far + step if far >= 0 else NONE for far in path])
+                            for path, step in zip(came, way, strict=True)
+                            if step >= 0
+                        ]
+                    )
+                    unread.add(made)
+            for place, count in enumerate(counted):
+                sums[place] += count
+        if not storage.keys() >= {*self.ends} or unread - {*self.ends}:
+            raise Unusual
+        kept = {storage[end] for end in self.ends}
+        segments, end = self._held(storage, sizes, last, kept, entered)
+        return Summary(
+            Sums(*sums),
+            tuple([paths[one] for one in self.ends]),
+            segments,
+            end,
+            tuple([(sizes.get(storage[one], 0), storage[one]) for one in self.ends]),
+            frozenset([~one for one in last if one < 0]),
+        )
+
+    def _held(
+        self,
+        storage: dict[int, int],
+        sizes: dict[int, int],
+        last: dict[int, int],
+        kept: set[int],
+        entered: int,
+    ) -> tuple[tuple[Segment, ...], int]:
+        """Follow the bytes held, as `analysis.memory` does node by node."""
+        over: dict[int, list[int]] = {}
+        for memory, at in last.items():
+            if memory < 0 or memory not in kept:
+                over.setdefault(at, []).append(memory)
+        segments: list[Segment] = []
+        held, peak = entered, entered
+        for at, (item, _, reads) in enumerate(self.steps):
+            ending = over.get(at, ())
+            if type(item) is Made:
+                node = self.home.node(item)
+                if not isinstance(item.layer, InputTensor):
+                    held += node.size
+                peak = max(peak, held + node.inside)
+                held -= sum([sizes[memory] for memory in ending if memory >= 0])
+                passed = [~memory for memory in ending if memory < 0]
+                if passed:
+                    segments.append(Segment(peak, tuple(passed)))
+                    peak = held
+                continue
+            assert isinstance(item, Instance)
+            inner = self.home.body(item.body)
+            waiting: dict[int, int] = {}  # how many inputs of the block lie in some memory
+            for which in inner.reads:
+                memory = storage[reads[which]]
+                waiting[memory] = waiting.get(memory, 0) + 1
+            before, freed = held, 0
+            for segment in inner.segments:
+                peak = max(peak, before + segment.peak - freed)
+                passed = []
+                for which in segment.over:
+                    memory = storage[reads[which]]
+                    waiting[memory] -= 1
+                    if waiting[memory] or memory not in ending:
+                        continue
+                    if memory >= 0:
+                        freed += sizes[memory]
+                    else:
+                        passed.append(~memory)
+                if passed:
+                    segments.append(Segment(peak, tuple(passed)))
+                    peak = 0
+            held = before + inner.end - freed
+        segments.append(Segment(peak, ()))
+        return tuple(segments), held
+
+
+def _longest(paths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    if len(paths) == 1:
+        return paths[0]
+    return tuple(map(max, zip(*paths, strict=True)))
+
+
+def _items(
+    every: Sequence[Item], items: Sequence[Item], moves: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[Made | Instance, tuple[int, ...]]]:
+    """Yield nodes and instances with the numbers that they read, turns of loops one by one."""
+    for item in items:
+        if type(item) is Made:
+            yield item, _moved(item.inputs, moves)
+        elif type(item) is Instance:
+            yield item, _moved(item.incoming, moves)
+        elif type(item) is Again:
+            for turn in range(1, item.times + 1):
+                move = item.start - item.size, turn * item.size
+                yield from _items(every, every[item.first : item.last], (*moves, move))
+
+
+def _moved(numbers: tuple[int, ...], moves: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    if not moves:
+        return numbers
+    return tuple(
+        [
+            one + sum([by for floor, by in moves if floor <= one]) if one >= 0 else one
+            for one in numbers
+        ]
+    )
