@@ -8,7 +8,7 @@ Counts are those of evaluation mode.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from archdsl.layers.arguments import (
     AtLeastZero,
@@ -39,6 +39,10 @@ from archdsl.layers.base import (
     single,
     unpack,
 )
+from archdsl.layers.strides import pointwise
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 SCALED_TANH = '''\
 class ScaledTanh(nn.Module):
@@ -64,6 +68,7 @@ class Activation(Layer):
     overwritable: ClassVar[bool] = True  # its gradient follows from what came in
     overwrites: ClassVar[bool] = False
     back: ClassVar[Back] = "gradient"
+    keeps = "input"
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
@@ -88,6 +93,7 @@ class ReLU(Activation):
     # torch compares integers as well, and complex numbers have no order
     takes = dtypes(int="int", float="float")
     overwritable = False  # its gradient is 1 where the result is above 0
+    keeps = "output"
     overwrites = True
     back = "rectified"
     operations = 1
@@ -128,6 +134,10 @@ class RReLU(Activation):
         # the slopes that are drawn, which the gradient needs
         return super().infer(inputs)._replace(inside_training=numel(single(inputs)))
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.result((x,), x.shape, saves=(x, torch.new(x.shape)))
+
     def exported(self, inputs: Shapes, form: Form) -> Torch:
         """Take the mean of the bounds as the slope: torch writes no ONNX of what draws one."""
         return TorchModule("nn.LeakyReLU", ((self.lower + self.upper) / 2,))
@@ -156,6 +166,12 @@ class PReLU(Activation):
         facts = super().infer(inputs)
         equal = ((count, channels),) if count not in (1, channels) else ()
         return facts._replace(params={"weight": (count,)}, agreements=equal)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,), weight = inputs, torch.own["weight"]
+        places = (1,) * (len(x.shape) - 2)
+        slopes = torch.reshape(weight, (1, *weight.shape, *places))
+        return torch.pointwise((x, slopes), (x, slopes))
 
 
 class ELU(Activation):
@@ -206,6 +222,7 @@ class Sigmoid(Activation):
 
     takes = TO_FLOATS
     overwritable = False  # its gradient is y (1 - y)
+    keeps = "output"
     operations = 4
     examples = PLAIN
 
@@ -216,6 +233,10 @@ class LogSigmoid(Activation):
     operations = 5
     steps = 1  # exp(-|x|), of which torch makes the gradient
     examples = PLAIN
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.result((x,), x.shape, saves=(x, torch.new(x.shape)))
 
 
 class SiLU(Activation):
@@ -252,6 +273,7 @@ class Tanh(Activation):
 
     takes = TO_FLOATS
     overwritable = False  # its gradient is 1 - y y
+    keeps = "output"
     operations = 1
     examples = PLAIN
 
@@ -275,6 +297,10 @@ class ScaledTanh(Activation):
             "ScaledTanh", keywords=self.for_torch(), source=SCALED_TANH, overwritable=True
         )
         return super().infer(inputs)._replace(torch=module)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        scaled = torch.function(inputs[0])
+        return torch.function(torch.function(scaled, "output"))
 
 
 class Hardtanh(Activation):
@@ -319,6 +345,9 @@ class Tanhshrink(Activation):
     steps = 1  # tanh(x)
     examples = PLAIN
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.add(inputs[0], torch.function(inputs[0], "output"))
+
 
 class Softplus(Activation):
     """log(1 + exp(beta x)) / beta, or x where beta x is above threshold."""
@@ -337,6 +366,10 @@ class Softsign(Activation):
     operations = 3
     steps = 1  # 1 + |x|
     examples = PLAIN
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.div(x, torch.function(torch.function(x, "input")))
 
 
 class Threshold(Activation):
@@ -384,6 +417,11 @@ class GLU(Layer):
             agreements=((size, size // 2 * 2),) if odd else (),
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        half = torch.output, x.strides
+        return torch.result((x,), torch.output, pointwise(torch.output, (half, half)), (x,))
+
 
 class AlongAxis(Layer):
     """An activation of the numbers along an axis together."""
@@ -403,6 +441,9 @@ class AlongAxis(Layer):
             other={"activation": self.operations * numel(shape)},
             windows=POINTWISE if axis == 0 else GLOBAL,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.softmax(inputs[0])
 
 
 class Softmax(AlongAxis):
@@ -424,6 +465,9 @@ class Softmin(AlongAxis):
     operations = 6
     examples = (Example({"dim": 1}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.softmax(torch.function(inputs[0]))
+
 
 class LogSoftmax(AlongAxis):
     """z - log(sum(exp(z))) with z = x - max(x), along `dim`."""
@@ -442,3 +486,6 @@ class Softmax2d(Activation):
     def infer(self, inputs: Shapes) -> Facts:
         unpack(inputs, "channels height width")
         return super().infer(inputs)._replace(apart=False)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.softmax(inputs[0])

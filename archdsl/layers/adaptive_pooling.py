@@ -5,7 +5,7 @@ Operations are listed under "pooling", one for each place that a window reads, a
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from archdsl.layers.adaptive_windows import adaptive_pooling, adaptive_window, places_read
 from archdsl.layers.arguments import SIZE, each, optional, spread
@@ -26,6 +26,9 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.sizes import Formula, Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 
 class AdaptivePool(Layer):
@@ -59,6 +62,9 @@ class AdaptivePool(Layer):
             windows=known if len(known) == len(windows) else GLOBAL,
             apart=True,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.adaptively_pooled(inputs[0], torch.output, maximum=self.maximum)
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
         """Work the windows out in ONNX where sizes are free, or torch writes nothing else.

@@ -8,7 +8,7 @@ operation for each number of an element by element function (two where it scales
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from archdsl.layers.arguments import NUMBERS, Dims, Flag, Number, axes_of
 from archdsl.layers.base import (
@@ -40,6 +40,9 @@ from archdsl.layers.base import (
     without_batch,
 )
 from archdsl.layers.merge import Mul, aligned
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 # Numbers, not tensors, so that the state_dict is without them; and, multiplied with a tensor of any
 # type, they are as exact there as in torchvision's code, which this has to equal.
@@ -103,6 +106,9 @@ class MatMul(Layer):
         facts = self.infer(aligned(inputs, batched))
         return facts if any(batched) else without_batch(facts)
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.matmul(*inputs)
+
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         # elsewhere torch widens the narrower kind, but not for matrix products
         given = super().dtype(inputs)
@@ -142,6 +148,10 @@ class Reduction(Layer):
             windows=self.windows(shape, axes),
             apart=0 not in axes,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,), finds = inputs, not self.overwritable
+        return torch.result((x,), torch.output, saves=(x,) * finds, saves_result=finds)
 
     def windows(self, shape: Shape, axes: tuple[int, ...]) -> Windows:
         """Return the windows along the axes after the first, which must all be there still."""
@@ -197,6 +207,7 @@ class Function(Layer):
     family = "arithmetic"
     function: ClassVar[str]
     overwritable: ClassVar[bool] = True  # its gradient follows from what came in
+    keeps = "input"
 
     def infer(self, inputs: Shapes) -> Facts:
         return elementwise(inputs, f"torch.{self.function}({{0}})", self.overwritable)
@@ -231,6 +242,7 @@ class Sqrt(Function):
     takes = TO_FLOATS
     function = "sqrt"
     overwritable = False  # its gradient is 1 / (2 y)
+    keeps = "output"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
 
@@ -240,6 +252,7 @@ class Exp(Function):
     takes = TO_FLOATS
     function = "exp"
     overwritable = False  # it is its own gradient
+    keeps = "output"
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
 
@@ -256,6 +269,7 @@ class Neg(Function):
 
     takes = dtypes(int="int", float="float", complex="complex")
     function = "neg"
+    keeps = ""
     examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
 
 
@@ -267,6 +281,7 @@ class Scale(Layer):
     examples = (Example({"factor": 0.17}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 
     factor: Number
+    keeps = ""
 
     def infer(self, inputs: Shapes) -> Facts:
         return elementwise(inputs, f"{{0}} * {self.factor}", overwritable=True)
@@ -316,3 +331,7 @@ class ChannelAffine(Layer):
             apart=True,
             agreements=((shape[0], len(self.scale)),) if free else (),
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        parts = [torch.select(inputs[0], 1) for _ in self.scale]
+        return torch.cat([torch.function(torch.function(x)) for x in parts], torch.output)

@@ -11,7 +11,7 @@ depends on torch's version and on the device.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from archdsl.layers.arguments import Flag, Positive, Probability, spread
 from archdsl.layers.base import (
@@ -31,6 +31,9 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.sizes import Formula, Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 SOFTMAX = 5  # operations for each number
 
@@ -287,6 +290,59 @@ class MultiheadAttention(Layer):
             agreements=heads + (((seen, value[0]),) if seen != value[0] else ()),
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        query, memory, last = (
+            torch.transpose(inputs[at], 0, 1) for at in (0, min(len(inputs), 2) - 1, -1)
+        )
+        own, (length, samples, features) = torch.own, query.shape
+        bias = own.get("in_proj_bias")
+        if "q_proj_weight" in own:
+            weights = [own[f"{letter}_proj_weight"] for letter in "qkv"]
+            pairs = zip((query, memory, last), weights, strict=True)
+            query, key, value = (torch.linear(x, weight, bias) for x, weight in pairs)
+        elif len(inputs) < 3:
+            # one product for what is projected of the same tensor
+            parts = 3 if len(inputs) == 1 else 2
+            whole = own["in_proj_weight"]
+            several = torch.own_part(whole, (parts * features, features))
+            projected = torch.linear(memory, several, bias)
+            places = projected.shape[:2]
+            projected = torch.reshape(projected, (*places, parts, features))
+            stacked = torch.copy(torch.permute(projected, (2, 0, 1, 3)))
+            *first, key, value = (torch.select(stacked, 0) for _ in range(parts))
+            one = torch.own_part(whole, (features, features))
+            query = first[0] if first else torch.linear(query, one, bias)
+        else:
+            one = torch.own_part(own["in_proj_weight"], (features, features))
+            query, key, value = (torch.linear(x, one, bias) for x in (query, memory, last))
+        if self.add_bias_kv:
+            key, value = (
+                self.appended(torch, x, own[f"bias_{n}"]) for x, n in ((key, "k"), (value, "v"))
+            )
+        if self.add_zero_attn:
+            key, value = (self.appended(torch, x, None) for x in (key, value))
+        query, key, value = (self.apart(torch, x) for x in (query, key, value))
+        attended = torch.attention(query, key, value, self.dropout)
+        together = torch.contiguous(torch.permute(attended, (2, 0, 1, 3)))
+        flat = torch.reshape(together, (length * samples, features))
+        output = torch.linear(flat, own["out_proj.weight"], own.get("out_proj.bias"))
+        return torch.transpose(torch.reshape(output, (length, samples, features)), 0, 1)
+
+    def appended(self, torch: Autograd, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Append one place to keys or values of (length, batch, features)."""
+        length, samples, features = x.shape
+        one = (1, samples, features)
+        more = torch.new(one) if bias is None else torch.result((bias,), one)
+        return torch.cat((x, more), (length + 1, samples, features))
+
+    def apart(self, torch: Autograd, x: Tensor) -> Tensor:
+        """Give each head its features: (batch, heads, length, features of a head)."""
+        length, samples, features = x.shape
+        heads = self.num_heads
+        x = torch.reshape(x, (length, samples * heads, features // heads))
+        x = torch.transpose(x, 0, 1)
+        return torch.reshape(x, (samples, heads, length, features // heads))
+
     def parameters(self, features: Size, key: Size, value: Size) -> dict[str, Shape]:
         """Return the parameters by torch's names and in its order."""
         square = (features, features)
@@ -422,6 +478,49 @@ class ShiftedWindowAttention(Layer):
             ),
             agreements=heads,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,), own, heads = inputs, torch.own, self.num_heads
+        samples, height, width, channels = x.shape
+        rows, columns = self.window_size
+        down, across = (height + rows - 1) // rows, (width + columns - 1) // columns
+        whole, places = (samples, down * rows, across * columns, channels), rows * columns
+        grows = whole != x.shape
+        x = torch.padded(x, whole, grows=grows)
+        shifted = self.shifts(height, width)
+        if shifted:
+            x = torch.resized(x, whole)
+        x = torch.reshape(x, (samples, down, rows, across, columns, channels))
+        x = torch.permute(x, (0, 1, 3, 2, 4, 5))
+        windows = samples * down * across
+        x = torch.reshape(x, (windows, places, channels))
+        qkv = torch.linear(x, own["qkv.weight"], own.get("qkv.bias"))
+        qkv = torch.reshape(qkv, (windows, places, 3, heads, channels // heads))
+        qkv = torch.permute(qkv, (2, 0, 3, 1, 4))
+        query, key, value = (torch.select(qkv, 0) for _ in range(3))
+        weights = torch.matmul(torch.function(query), torch.transpose(key, 2, 3))
+        table = own["relative_position_bias_table"]
+        bias = torch.result((table,), (places * places, heads))
+        bias = torch.permute(torch.reshape(bias, (places, places, heads)), (2, 0, 1))
+        weights = torch.add(weights, bias)
+        if shifted:
+            mask = torch.new((down * across, 1, places, places))
+            shape = (samples, down * across, heads, places, places)
+            weights = torch.add(torch.reshape(weights, shape), mask)
+            weights = torch.reshape(weights, (windows, heads, places, places))
+        weights = torch.dropout(torch.softmax(weights), self.attention_dropout)
+        output = torch.transpose(torch.matmul(weights, value), 1, 2)
+        output = torch.reshape(output, (windows, places, channels))
+        output = torch.linear(output, own["proj.weight"], own.get("proj.bias"))
+        x = torch.dropout(output, self.dropout)
+        x = torch.reshape(x, (samples, down, across, rows, columns, channels))
+        x = torch.permute(x, (0, 1, 3, 2, 4, 5))
+        x = torch.reshape(x, whole)
+        if shifted:
+            x = torch.resized(x, whole)
+        for axis, size in ((1, height), (2, width)):
+            x = torch.sliced(x, axis, size)
+        return torch.contiguous(x)
 
     def shifts(self, height: Size, width: Size) -> bool:
         """Tell whether windows are shifted along any axis, which one window alone isn't."""

@@ -10,18 +10,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
-from math import prod
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform
 
 from archdsl.layers.fields import ArgumentErrors as ArgumentErrors
 from archdsl.layers.fields import Field, fields_of
 from archdsl.layers.fields import Kind as Kind
 from archdsl.layers.homes import is_own
 from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.sizes import Shape as Shape
+from archdsl.layers.sizes import numel as numel
 from archdsl.records import Record
 
-Shape = tuple[Size, ...]  # of one sample: the batch axis is implied
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
+
 Shapes = tuple[Shape, ...]
 
 
@@ -255,6 +258,8 @@ class Layer(ABC):
     # What other frameworks and papers call it, in small letters, with how that is written here;
     # only names that no likeness of letters leads to.
     elsewhere: ClassVar[tuple[tuple[str, str], ...]] = ()
+    # For what computes each number by itself: whether its gradient needs "input", "output" or "".
+    keeps: ClassVar[str | None] = None
     # Whether training changes its buffers, as it does the statistics of batch normalization; a
     # layer whose buffers are constants says that it doesn't.
     buffers_move: ClassVar[bool] = True
@@ -343,6 +348,19 @@ class Layer(ABC):
             inside=times * facts.inside,
             inside_training=times * facts.inside_training,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        """Do in a training step what torch does, as far as memory goes, and return the output.
+
+        It says so what its backward pass keeps: see `archdsl/layers/autograd.py`.
+
+        Raises:
+            LayerError: it doesn't say.
+        """
+        if self.keeps is None:
+            name = type(self).__name__
+            raise LayerError(f"`{name}` doesn't say what its backward pass keeps")
+        return torch.function(inputs[0], self.keeps)
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         """Return what its output holds, of what its inputs hold.
@@ -539,11 +557,6 @@ def squeeze(value: object) -> object:
     if isinstance(value, tuple) and value and all(item == value[0] for item in value):
         return value[0]
     return value
-
-
-def numel(shape: Shape) -> Size:
-    """Return how many numbers a tensor of that shape holds."""
-    return prod(shape)
 
 
 def by(*factors: Size | Shape | str) -> str:

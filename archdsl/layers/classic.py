@@ -9,7 +9,7 @@ each pair of an input and an output (difference, square, sum). Zero padding comp
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from archdsl.layers.arguments import NUMBERS, Flag, FreeSize, choice, each, optional, spread
 from archdsl.layers.base import (
@@ -31,6 +31,9 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.linear import last_axis
 from archdsl.layers.sizes import Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 SUBSAMPLING_SOURCE = '''\
 class Subsampling(nn.Module):
@@ -158,6 +161,11 @@ class Subsampling(Layer):
             arithmetic=by("(1 + 1)", channels),
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        sums = torch.function(torch.pooled(inputs[0], torch.output, maximum=False))
+        weight, bias = (torch.reshape(x, (*x.shape, 1, 1)) for x in torch.own.values())
+        return torch.add(torch.mul(sums, weight), bias)
+
 
 class RBF(Layer):
     """Radial basis functions, the output layer of LeNet-5: [..., features] to [..., out_features].
@@ -212,6 +220,12 @@ class RBF(Layer):
             agreements=lengths,
             arithmetic=by(features, self.out_features) if self.trainable else "",
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        places = torch.reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+        squares = torch.function(torch.add(places, torch.own["weight"]), "input")
+        return torch.result((squares,), torch.output)
 
     def check_codes(self, features: Size) -> tuple[tuple[Size, Size], ...]:
         """Refuse codes that are not one for each output, as long as the input.
@@ -276,3 +290,9 @@ class ZeroPadShortcut(Layer):
             windows=tuple(Window(1, stride) for stride in self.stride),
             view=missing == 0,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        for axis, step in enumerate(self.stride, start=2):
+            x = torch.sliced(x, axis, torch.output[axis], step)
+        return x if x.shape == torch.output else torch.padded(x, torch.output)

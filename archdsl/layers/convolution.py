@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from archdsl.layers.arguments import (
     Flag,
@@ -36,6 +36,9 @@ from archdsl.layers.circular_padding import Side, wrapped
 from archdsl.layers.mending import Padded
 from archdsl.layers.same_padding import extent, same_padded, same_places, same_window
 from archdsl.layers.sizes import Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 Padding = tuple[int, ...] | Literal["same", "valid"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
@@ -194,6 +197,22 @@ class Convolution(Padded):
             inside=channels * numel(self.padded(tuple(image))) if self.pads_first else 0,
             arithmetic=by(f"({kernel} + 1)" if self.bias else kernel, self.out_channels),
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        image, mode = x.shape[2:], self.padding_mode
+        if self.pads_first:
+            image = self.padded(image)
+        elif self.padding == "same":
+            reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+            # zeros are put around by the convolution itself, as many before as after
+            more = [by % 2 if mode == "zeros" else by for by in reach]
+            image = tuple(size + by for size, by in zip(image, more, strict=True))
+        elif mode != "zeros" and self.padding != "valid":
+            image = tuple(n + 2 * by for n, by in zip(image, self.padding, strict=True))
+        if self.pads_first or mode != "zeros" or image != x.shape[2:]:
+            x = torch.padded(x, (*x.shape[:2], *image), mode)
+        return torch.convolution(x, torch.output)
 
     @property
     def pads_first(self) -> bool:
@@ -402,6 +421,21 @@ class Conv2d(Convolution):
             # the map that each connection reads, and the one that it gives
             inside=count * (numel(input[1:]) + numel(dense.output[1:])),
             arithmetic=" + ".join(terms),
+        )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        if self.connections is None:
+            return super().trained(torch, *inputs)
+        (x,), weight, bias = inputs, torch.own["weight"], torch.own.get("bias")
+        count = weight.shape[0]
+        seen = torch.result((x,), (x.shape[0], count, *x.shape[2:]))
+        samples, _, *places = torch.output
+        parts = torch.result((seen, weight), (samples, count, *places), saves=(seen, weight))
+        output = torch.result((parts,), torch.output, saves=(parts,))
+        return (
+            output
+            if bias is None
+            else torch.add(output, torch.reshape(bias, (1, *bias.shape, 1, 1)))
         )
 
 

@@ -6,7 +6,7 @@ here. `p` is the probability with which a number, a channel or a sample is left 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from archdsl.layers.arguments import Probability, choice
 from archdsl.layers.base import (
@@ -14,11 +14,15 @@ from archdsl.layers.base import (
     Example,
     Facts,
     Layer,
+    Shape,
     Shapes,
     TorchModule,
     single,
     unpack,
 )
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 # Draws the same random numbers as torchvision.ops.StochasticDepth.
 STOCHASTIC_DEPTH = '''\
@@ -59,6 +63,19 @@ class AnyDropout(Layer):
             apart=True,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.dropout(x, self.p, self.noise(x.shape))
+
+    def noise(self, shape: Shape) -> Shape:
+        """Return the shape of what numbers are multiplied with."""
+        return shape
+
+
+def for_channels(shape: Shape) -> Shape:
+    """Return the shape of what has one number for each channel of each sample."""
+    return (*shape[:2], *(1,) * (len(shape) - 2))
+
 
 class ChannelDropout(AnyDropout):
     """A dropout of whole channels; its subclasses say of how many axes."""
@@ -68,6 +85,9 @@ class ChannelDropout(AnyDropout):
     def infer(self, inputs: Shapes) -> Facts:
         unpack(inputs, SAMPLE_AXES[self.axes])
         return super().infer(inputs)
+
+    def noise(self, shape: Shape) -> Shape:
+        return for_channels(shape)
 
 
 class Dropout(AnyDropout):
@@ -102,11 +122,20 @@ class AlphaDropout(AnyDropout):
 
     examples = (Example({}, inputs=((8,),), output=(8,)),)
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        dropped = super().trained(torch, x)
+        # all of the limit is added where some numbers are left out
+        return torch.pointwise((dropped,)) if 0 < self.p < 1 else dropped
 
-class FeatureAlphaDropout(AnyDropout):
+
+class FeatureAlphaDropout(AlphaDropout):
     """Alpha dropout of whole channels."""
 
     examples = (Example({}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
+
+    def noise(self, shape: Shape) -> Shape:
+        return for_channels(shape)
 
 
 class StochasticDepth(Layer):
@@ -129,3 +158,8 @@ class StochasticDepth(Layer):
             torch=TorchModule("StochasticDepth", (self.p, self.mode), source=STOCHASTIC_DEPTH),
             apart=True,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        samples = x.shape[0] if self.mode == "row" else 1
+        return x if self.p == 0 else torch.mul(x, torch.new((samples, *(1,) * (len(x.shape) - 1))))

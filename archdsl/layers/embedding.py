@@ -8,7 +8,7 @@ three operations for each number looked up - square, sum, scale).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from archdsl.layers.arguments import (
     ABOVE_ZERO,
@@ -34,8 +34,14 @@ from archdsl.layers.base import (
     unpack,
 )
 
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
+
 MaxNorm = Annotated[float | None, optional(ABOVE_ZERO)]
 PaddingIndex = Annotated[int | None, optional(INTEGER)]
+
+
+INDEX = 8  # bytes of an index
 
 
 class LookUp(Layer):
@@ -104,6 +110,11 @@ class Embedding(LookUp):
             arithmetic=by(self.num_embeddings, self.embedding_dim),
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        indices = x if self.max_norm is None else torch.contiguous(x)
+        return torch.result((indices, torch.own["weight"]), torch.output, saves=(indices,))
+
 
 class EmbeddingBag(LookUp):
     """The mean, sum or maximum of the vectors of a bag of indices: [length] to [embedding_dim]."""
@@ -142,3 +153,14 @@ class EmbeddingBag(LookUp):
             windows=GLOBAL,
             arithmetic=by(self.num_embeddings, self.embedding_dim),
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        indices = torch.contiguous(torch.reshape(x, (numel(x.shape),)))
+        starts, lengths = (torch.new(x.shape[:1], INDEX) for _ in range(2))
+        # sums of all vectors are worked out without a list of which bag each index is in
+        listed = self.mode != "sum" or self.padding_idx is not None
+        bags = torch.new((numel(x.shape) + 1 if listed else 0,), INDEX)
+        most = torch.new(torch.output if self.mode == "max" else x.shape[:1], INDEX)
+        saves = (indices, starts, lengths, bags, most)
+        return torch.result((indices, torch.own["weight"]), torch.output, saves=saves)

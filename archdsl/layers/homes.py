@@ -11,6 +11,7 @@ PACKAGE = "archdsl.layers"
 WITHOUT_LAYERS = {
     "__init__",
     "arguments",
+    "autograd",
     "base",
     "fields",
     "homes",
@@ -18,6 +19,7 @@ WITHOUT_LAYERS = {
     "registry",
     "signature",
     "sizes",
+    "strides",
     "traced",
 }
 

@@ -6,6 +6,8 @@ a bias stand under `other`, one for each number of the output.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from archdsl.layers.arguments import Flag, FreeSize
 from archdsl.layers.base import (
     ANY,
@@ -28,6 +30,9 @@ from archdsl.layers.base import (
     single,
     unpack,
 )
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 
 def last_axis(shape: Shape, axes: int = 1) -> Windows:
@@ -80,6 +85,9 @@ class Linear(Layer):
             apart=len(output) > 1,
             arithmetic=by(seen, self.out_features),
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.linear(inputs[0], torch.own["weight"], torch.own.get("bias"))
 
 
 class Bilinear(Layer):
@@ -136,6 +144,17 @@ class Bilinear(Layer):
             agreements=tuple((left, right) for left, right in pairs if left != right),
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        rows = numel(torch.output[:-1])
+        left, right = (torch.reshape(x, (rows, x.shape[-1])) for x in inputs)
+        weight = torch.own["weight"]
+        product = torch.result(
+            (left, weight, right), (rows, self.out_features), saves=(left, weight, right)
+        )
+        if self.bias:
+            product = torch.add(product, torch.own["bias"])
+        return torch.reshape(product, torch.output)
+
 
 class Identity(Layer):
     """The input as it is; computes nothing."""
@@ -147,3 +166,6 @@ class Identity(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         return Facts(output=single(inputs), torch=TorchModule("nn.Identity"), apart=True, view=True)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return inputs[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from functools import reduce
+from typing import TYPE_CHECKING, Annotated
 
 from archdsl.layers.arguments import INTEGER
 from archdsl.layers.base import (
@@ -27,6 +28,9 @@ from archdsl.layers.base import (
     without_batch,
 )
 from archdsl.layers.sizes import Formula, Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 
 class Concat(Layer):
@@ -89,6 +93,9 @@ class Concat(Layer):
         text = f"torch.cat([{', '.join(texts)}], dim={self.dim})"
         return facts._replace(torch=TorchFunction(text, overwritable=True))
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.cat(inputs, torch.output)
+
 
 class Elementwise(Layer):
     """Arithmetic of branches, element by element; axes of size 1 are spread."""
@@ -128,6 +135,9 @@ class Elementwise(Layer):
             view=alone,
             agreements=tuple(pairs),
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return reduce(torch.add, inputs)
 
     def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
         facts = self.infer(aligned(inputs, batched))
@@ -180,6 +190,9 @@ class Mul(Elementwise):
     elsewhere = (("multiply", "mul { branch { ... } branch { ... } }"),)
     sign = "*"
     examples = (Example({}, inputs=((3, 4, 4), (3, 1, 1)), output=(3, 4, 4)),)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return reduce(torch.mul, inputs)
 
 
 def broadcast(shapes: Shapes) -> Shape:

@@ -11,7 +11,7 @@ not. A compiled module asks for it only where a spec says `bias = false`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from archdsl.layers.arguments import (
     EPSILON,
@@ -41,7 +41,12 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.linear import last_axis
 from archdsl.layers.sizes import Size
+from archdsl.layers.strides import lies_as, suggested
 
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
+
+FLOAT32 = 4  # bytes
 STATISTICS = 3  # operations for each number, to find mean and variance
 
 # The same steps as in torchvision's ConvNeXt, so that the same weights give the same numbers.
@@ -103,6 +108,10 @@ class BatchNorm(Layer):
             apart=True,
             arithmetic=arithmetic,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.batch_norm(x, x.shape[1], torch.own.get("weight"))
 
     def image(self, inputs: Shapes) -> Shape:
         """Return the shape of the input, which must have the right axes."""
@@ -177,6 +186,16 @@ class InstanceNorm(Layer):
             arithmetic=arithmetic,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        # the samples as channels of one, with as many copies of all that there is for a channel
+        (x,) = inputs
+        channels = x.shape[0] * x.shape[1]
+        one = torch.reshape(torch.contiguous(x), (1, channels, *x.shape[2:]))
+        weight = torch.own.get("weight")
+        scales = None if weight is None else torch.result((weight,), (channels,))
+        held = [torch.new((channels,)) for _ in range(2 * self.track_running_stats)]
+        return torch.reshape(torch.batch_norm(one, channels, scales, *held), x.shape)
+
 
 class InstanceNorm1d(InstanceNorm):
     """Normalization of each channel of a sequence over its length."""
@@ -242,6 +261,10 @@ class GroupNorm(Layer):
             agreements=((channels, channels // groups * groups),) if rest else (),
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.normalized(x, (x.shape[0], self.num_groups), suggested(x.shape, x.laid))
+
 
 def last_axes(inputs: Shapes, axes: int) -> Shape:
     """Return the sizes of the last axes, over which a layer normalizes."""
@@ -288,6 +311,10 @@ class LayerNorm(Layer):
             arithmetic=arithmetic,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.normalized(x, x.shape[: -self.axes])
+
 
 class LayerNorm2d(Layer):
     """Normalization over the channels at each place of an image, as in ConvNeXt."""
@@ -314,6 +341,10 @@ class LayerNorm2d(Layer):
             other={"normalization": (2 + len(params) + STATISTICS) * numel(shape)},
             arithmetic=arithmetic,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        x = torch.permute(inputs[0], (0, 2, 3, 1))
+        return torch.permute(torch.normalized(x, x.shape[:-1]), (0, 3, 1, 2))
 
 
 class RMSNorm(Layer):
@@ -353,6 +384,19 @@ class RMSNorm(Layer):
             apart=len(shape) > self.axes,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        # in single precision, also where floats have 16 bits
+        x = torch.to(inputs[0], max(torch.width, FLOAT32))
+        ones = (*x.shape[: -self.axes], *(1,) * self.axes)
+        mean = torch.result((torch.function(x, "input"),), ones, width=x.width)
+        normalized = torch.mul(x, torch.function(torch.function(mean), "output"))
+        if "weight" in torch.own:
+            normalized = torch.mul(normalized, torch.own["weight"])
+        strides = suggested(x.shape, x.laid)
+        if not lies_as(x.shape, normalized.strides, strides):
+            normalized = torch.copy(normalized, strides)
+        return torch.to(normalized, torch.width)
+
 
 class LocalResponseNorm(Layer):
     """Division by a power of the sum of squares over `size` neighbouring channels, as in AlexNet.
@@ -385,3 +429,20 @@ class LocalResponseNorm(Layer):
             inside=2 * numel(shape) + (shape[0] + self.size - 1) * numel(shape[1:]),
             back="unchanged",  # Zeiler and Fergus use no contrast normalization on the way back
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        samples, channels, first, *others = x.shape
+        squares = torch.mul(x, x)
+        # over the channels as an axis of places
+        places: Shape = (first,)
+        if others:
+            places = (first, numel(tuple(others)))
+            squares = torch.reshape(squares, (samples, 1, channels, *places))
+        else:
+            squares = torch.unsqueeze(squares, 1)
+        padded = torch.padded(squares, (samples, 1, channels + self.size - 1, *places))
+        sums = torch.pooled(padded, (samples, 1, channels, *places), maximum=False)
+        sums = torch.reshape(torch.squeeze(sums, 1), x.shape)
+        powers = torch.function(torch.function(torch.function(sums)), "input")
+        return torch.div(x, powers)

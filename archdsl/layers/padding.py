@@ -8,7 +8,7 @@ Windows count what fills the new places (a number, a mirror image, a repetition)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from archdsl.layers.arguments import Number, spread
 from archdsl.layers.base import (
@@ -33,6 +33,9 @@ from archdsl.layers.base import (
 from archdsl.layers.circular_padding import wrapped
 from archdsl.layers.sizes import Size
 
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
+
 
 def sides(axes: int) -> Kind:
     """Return the kind that takes one integer for all sides of some axes, or two for each axis."""
@@ -48,6 +51,7 @@ class Pad(Layer):
 
     family = "padding"
     axes: ClassVar[int]
+    mode: ClassVar[str] = "replicate"
 
     padding: tuple[int, ...]
 
@@ -76,6 +80,9 @@ class Pad(Layer):
             apart=True,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.padded(inputs[0], torch.output, self.mode, max(self.padding) > 0)
+
     def check(self, size: int, before: int, after: int) -> None:
         """Refuse to pad an axis of that size where torch can't."""
         if size + before + after < 1:
@@ -86,6 +93,7 @@ class Filled(Pad):
     """Padding with a number."""
 
     takes = ANY
+    mode = "zeros"
 
     def check(self, size: int, before: int, after: int) -> None:
         super().check(size, before, after)
@@ -109,6 +117,8 @@ class Constant(Filled):
 class Reflection(Pad):
     """Padding with a mirror image, without the place at the edge."""
 
+    mode = "reflect"
+
     def check(self, size: int, before: int, after: int) -> None:
         super().check(size, before, after)
         if (most := max(before, after)) >= size:
@@ -119,6 +129,7 @@ class Circular(Pad):
     """Padding with the places from the other end."""
 
     takes = ANY
+    mode = "circular"
 
     def check(self, size: int, before: int, after: int) -> None:
         super().check(size, before, after)

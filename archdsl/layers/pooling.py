@@ -10,7 +10,7 @@ power average raises it to a power besides. Windows are counted whole where they
 from __future__ import annotations
 
 from textwrap import indent
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from archdsl.layers.arguments import (
     POSITIVE,
@@ -41,6 +41,9 @@ from archdsl.layers.ceil_windows import averaged, count, overhang, sides
 from archdsl.layers.mending import Padded
 from archdsl.layers.same_padding import same_padded, same_places, same_window
 from archdsl.layers.sizes import Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 LARGEST = 2**31 - 1  # torch keeps the arguments of pooling in 32 bits
 
@@ -79,6 +82,12 @@ class WindowedPool(Padded):
     title: ClassVar[str]
     steps: ClassVar[str] = "self.stride"
     same: ClassVar[str]
+    maximum: ClassVar[bool] = False
+
+    if TYPE_CHECKING:  # its subclasses have them in the order of torch
+        kernel_size: tuple[Size, ...]
+        stride: tuple[Size, ...] | None = None
+        padding: Padding | Literal["valid"] = (0,)
 
     def pooled(
         self,
@@ -125,6 +134,24 @@ class WindowedPool(Padded):
             inside=channels * numel(padded) if padding == "same" else 0,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if self.padding == "same":
+            x = torch.padded(x, self.around(x.shape))
+        return self.pool(torch, x)
+
+    def pool(self, torch: Autograd, x: Tensor) -> Tensor:
+        """Pool what was padded where `padding = "same"` asks for that."""
+        laid = self.maximum or self.axes < 3
+        return torch.pooled(x, torch.output, maximum=self.maximum, laid=laid)
+
+    def around(self, shape: Shape) -> Shape:
+        """Return the size of a batch of images with "same" padding."""
+        steps = self.kernel_size if self.stride is None else self.stride
+        gaps = getattr(self, "dilation", (1,) * self.axes)
+        axes = zip(shape[2:], self.kernel_size, steps, gaps, strict=True)
+        return (*shape[:2], *(same_padded(*axis) for axis in axes))
+
     def module(self, same: bool) -> TorchModule:
         """Return the torch module, which is a class of ours for `padding = "same"`."""
         name = self.torch_name()
@@ -162,6 +189,7 @@ class MaxPool(WindowedPool):
     """Maximum over a window; its subclasses say over how many axes."""
 
     title = "Maximum"
+    maximum = True
     # what fills the margin must lose against every number of the input
     same = """\
 input = F.pad(input, padding, value=float("-inf"))
@@ -224,6 +252,12 @@ return mean
         share = numel(facts.output[1:]) if self.padding == "same" else 0
         return facts._replace(inside=facts.inside + share)
 
+    def pool(self, torch: Autograd, x: Tensor) -> Tensor:
+        pooled = super().pool(torch, x)
+        if self.padding != "same":
+            return pooled
+        return torch.div(pooled, torch.new((1, 1, *torch.output[2:])))
+
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
         """Pad for `ceil_mode`, as `MaxPool` does; and torch leaves a divisor out of ONNX."""
         divisor: int | None = getattr(self, "divisor_override", None)
@@ -281,6 +315,11 @@ return output
         # powers, and of their mean: sign, size, product and what it is multiplied with
         powers = facts.inside or numel(inputs[0])
         return facts._replace(inside=facts.inside + powers + 4 * numel(facts.output))
+
+    def pool(self, torch: Autograd, x: Tensor) -> Tensor:
+        mean = super().pool(torch, torch.function(x, "input"))
+        size = torch.function(torch.function(mean, "input"), "output")
+        return torch.function(torch.function(torch.mul(torch.function(mean), size)), "input")
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
         """Pad for `ceil_mode`, as `AvgPool` does; torch makes a power average of averages."""

@@ -8,7 +8,7 @@ axis that holds more than one place.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from archdsl.layers.arguments import (
     INTEGER,
@@ -39,6 +39,9 @@ from archdsl.layers.base import (
     single,
 )
 from archdsl.layers.sizes import Formula, Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 Pairs = tuple[tuple[Size, Size], ...]
 
@@ -162,7 +165,14 @@ def reshaped(
     )
 
 
-class Flatten(Layer):
+class Reshaping(Layer):
+    """A layer that only looks at its input in another shape, where that can be done."""
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.reshape(inputs[0], torch.output)
+
+
+class Flatten(Reshaping):
     """The axes from `start_dim` to `end_dim` made one."""
 
     family = "reshape"
@@ -190,7 +200,7 @@ class Flatten(Layer):
         )
 
 
-class Unflatten(Layer):
+class Unflatten(Reshaping):
     """One axis made several; one of their sizes may be -1."""
 
     family = "reshape"
@@ -217,7 +227,7 @@ class Unflatten(Layer):
         return reshaped(function, shape, output, pairs)
 
 
-class Reshape(Layer):
+class Reshape(Reshaping):
     """The numbers in order, in another shape; one of its sizes may be -1. Batch is left out."""
 
     family = "reshape"
@@ -271,6 +281,9 @@ class Permute(Layer):
         )
         return reshaped(function, shape, output, order=tuple(axes))
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.permute(inputs[0], self.dims)
+
 
 class Transpose(Layer):
     """Two axes exchanged."""
@@ -293,6 +306,9 @@ class Transpose(Layer):
         order = list(range(len(shape)))
         order[first], order[second] = second, first
         return reshaped(function, shape, tuple(output), order=tuple(order))
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.transpose(inputs[0], self.dim0, self.dim1)
 
 
 class Squeeze(Layer):
@@ -319,6 +335,10 @@ class Squeeze(Layer):
         pairs = tuple((shape[axis], 1) for axis in gone if shape[axis] != 1)
         return reshaped(TorchFunction(f"{{0}}.squeeze({self.dim})"), shape, output, pairs)
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.squeeze(x, *(axis + 1 for axis in sample_axes(self.dim, len(x.shape) - 1)))
+
 
 class Unsqueeze(Layer):
     """With an axis of size 1 more, which is then number `dim`."""
@@ -339,6 +359,10 @@ class Unsqueeze(Layer):
         output = (*shape[:axis], 1, *shape[axis:])
         return reshaped(TorchFunction(f"{{0}}.unsqueeze({self.dim})"), shape, output)
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.unsqueeze(x, sample_axis(self.dim, len(x.shape)) + 1)
+
 
 class Roll(Layer):
     """All places moved along axes, those beyond the end to the start."""
@@ -356,9 +380,7 @@ class Roll(Layer):
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)
-        shifts, dims = (
-            given if isinstance(given, tuple) else (given,) for given in (self.shifts, self.dims)
-        )
+        shifts, dims = self.each()
         for dim in dims:  # one may be named twice
             axis_of(dim, shape, "dims")
         if len(shifts) != len(dims):
@@ -368,3 +390,15 @@ class Roll(Layer):
         expression = f"torch.roll({{0}}, {self.shifts}, dims={self.dims})"
         function = TorchFunction(expression, overwritable=True)
         return Facts(output=shape, torch=function, windows=GLOBAL)
+
+    def each(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the shifts and the axes that they are along, in order."""
+        shifts = self.shifts if isinstance(self.shifts, tuple) else (self.shifts,)
+        return shifts, self.dims if isinstance(self.dims, tuple) else (self.dims,)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        shifts, dims = self.each()
+        # a part that is empty lies in no order of its own
+        stays = any(by % x.shape[dim] == 0 for by, dim in zip(shifts, dims, strict=True))
+        return torch.copy(x) if stays else torch.resized(x, x.shape)

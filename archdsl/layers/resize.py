@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, lcm
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from archdsl.layers.adaptive_windows import adaptive_pooling, adaptive_window, places_read
 from archdsl.layers.arguments import (
@@ -50,6 +50,9 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.reshape import size_text
 from archdsl.layers.sizes import Formula, Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 Mode = Literal["nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "nearest-exact"]
 MODE = choice("nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "nearest-exact")
@@ -244,6 +247,13 @@ def _plain(value: Fraction) -> Fraction | int:
     return value.numerator if value.denominator == 1 else value
 
 
+def resized(torch: Autograd, x: Tensor, mode: str) -> Tensor:
+    """Resize, which for "area" is an adaptive average."""
+    if mode == "area":
+        return torch.adaptively_pooled(x, torch.output, maximum=False)
+    return torch.resized(x, torch.output)
+
+
 class Resizing(Layer):
     """A layer that brings the axes after the channels to a size, or scales them by a factor."""
 
@@ -279,6 +289,9 @@ class Resizing(Layer):
             # the number that was written, which a float such as 0.1 is not exactly
             strides = [1 / Fraction(str(factor)) for factor in factors]
         return resampling.facts(shape, out, strides, torch)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return resized(torch, inputs[0], getattr(self, "mode", ""))
 
 
 class Interpolation(Resizing):
@@ -444,6 +457,9 @@ class ResizeLike(Layer):
         function = TorchFunction(f"F.interpolate({{0}}, {given})", overwritable=True)
         facts = Resampling(self.mode, self.align_corners).facts(first, out, strides, function)
         return facts._replace(shape_only=(1,))
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return resized(torch, inputs[0], self.mode)
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         return super().dtype(inputs[:1])

@@ -6,6 +6,7 @@ They only move numbers: nothing is computed, hence nothing is counted.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from archdsl.layers.arguments import Positive
 from archdsl.layers.base import (
@@ -22,8 +23,18 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.sizes import Formula, Size
 
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
-class PixelShuffle(Layer):
+
+class Shuffle(Layer):
+    """A layer that moves numbers to other places."""
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.resized(inputs[0], torch.output)
+
+
+class PixelShuffle(Shuffle):
     """Channels made places: [channels r r, height, width] to [channels, r height, r width]."""
 
     family = "shuffle"
@@ -44,7 +55,7 @@ class PixelShuffle(Layer):
         )
 
 
-class PixelUnshuffle(Layer):
+class PixelUnshuffle(Shuffle):
     """Places made channels: [channels, r height, r width] to [channels r r, height, width]."""
 
     family = "shuffle"
@@ -66,7 +77,7 @@ class PixelUnshuffle(Layer):
         )
 
 
-class ChannelShuffle(Layer):
+class ChannelShuffle(Shuffle):
     """Channels dealt out: of `groups` groups first the first of each, then the second, ..."""
 
     family = "shuffle"

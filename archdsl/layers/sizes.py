@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from math import gcd
+from math import gcd, prod
 
 from archdsl.records import Record
 
@@ -269,3 +269,11 @@ def total(sizes: Iterable[Size]) -> Size:
         for monomial, coefficient in size.terms:
             terms[monomial] = terms.get(monomial, 0) + coefficient
     return _simplest(terms) + number
+
+
+Shape = tuple[Size, ...]  # of one sample, where the batch axis is implied
+
+
+def numel(shape: Shape) -> Size:
+    """Return how many numbers a tensor of that shape holds."""
+    return prod(shape)

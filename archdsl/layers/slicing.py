@@ -7,7 +7,7 @@ begins with axis 0. Torch cuts a slice that reaches beyond its axis off; here it
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from archdsl.layers.arguments import (
     INTEGER,
@@ -35,6 +35,9 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.reshape import reshaped, size_text
 from archdsl.layers.sizes import Formula, Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 
 def _bound(value: Any) -> Any:
@@ -93,6 +96,11 @@ class Slice(Layer):
             view=True,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        axis = self.dim % len(x.shape)
+        return torch.sliced(x, axis, torch.output[axis], self.step)
+
     def bound_text(
         self, given: Size | None, bound: Size, omitted: Size, axis: int, shape: Shape
     ) -> str | None:
@@ -142,6 +150,10 @@ class Select(Layer):
         whole = ":, " * (before(shape) + axis)
         output = (*shape[:axis], *shape[axis + 1 :])
         return reshaped(TorchFunction(f"{{0}}[{whole}{self.index}]"), shape, output)
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.select(x, self.dim % len(x.shape))
 
 
 def slice_text(start: str, stop: str, step: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from archdsl.layers.arguments import FLAG, SIZE, each
 from archdsl.layers.base import Dtype, Facts, Kind, Layer, Shape, Shapes, TorchTensor, widest
 from archdsl.layers.sizes import Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 SHAPE = Kind("a list of positive integers", each(SIZE.check))
 
@@ -79,6 +82,10 @@ class OwnTensor(Layer):
             windows="global",
             batched=self.batched,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        held = torch.own[""]
+        return torch.expand(held, torch.output) if self.batched else held
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
         return "float" if self.learnable else held(self.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from archdsl.layers.arguments import Flag, FreeSize, Positive, spread
 from archdsl.layers.base import (
@@ -22,6 +22,9 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.convolution import check_groups, sizes_in_torch_order
 from archdsl.layers.sizes import Size
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 
 class TransposedConvolution(Layer):
@@ -78,6 +81,9 @@ class TransposedConvolution(Layer):
             windows=tuple(windows) if len(windows) == self.axes else "global",
             arithmetic=by(f"({seen} + 1)", self.out_channels) if self.bias else arithmetic,
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.convolution(inputs[0], torch.output)
 
     def in_torch_order(self, inputs: Shapes) -> str:
         sizes = sizes_in_torch_order(self.out_channels, self.kernel_size, self.stride, inputs)

@@ -1,0 +1,37 @@
+"""Which activations may write their result over their input, as hand-written modules let them.
+
+That saves a tensor and the time to write it. It is safe where nothing else reads the input, and
+where what made it says that its result may be written over (`TorchModule.overwritable`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from archdsl.graph import CheckedGraph
+from archdsl.layers.base import TorchModule, TorchTensor
+
+
+def overwriting(checked: CheckedGraph) -> frozenset[int]:
+    """Return the numbers of the nodes whose modules may work in place, in all their uses.
+
+    They are those whose own modules the nodes are.
+    """
+    arrays = checked.arrays
+    able = [
+        number
+        for number, facts in enumerate(arrays.facts)
+        if isinstance(facts.torch, TorchModule) and facts.torch.overwrites
+    ]
+    if not able:
+        return frozenset()
+    readers = Counter(read for reads in arrays.reads for read in reads)
+    readers.update(checked.ends)
+    owners: set[int] = set()
+    unable: set[int] = set()
+    for number in able:
+        (read,) = arrays.reads[number]
+        made = arrays.facts[read].torch
+        may = readers[read] == 1 and not isinstance(made, TorchTensor) and made.overwritable
+        (owners if may else unable).add(arrays.shares.get(number, number))
+    return frozenset(owners - unable)
