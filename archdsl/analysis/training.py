@@ -32,15 +32,18 @@ def taken_down(
     """
     tape = Autograd(width, batch, fused)
     arrays, held, overwrites = checked.arrays, checked.held, overwriting(checked)
-    own: dict[int, Mapping[str, Tensor]] = {}
+    own: dict[int, dict[str, Tensor]] = {}
     made: list[Tensor] = []
     for number, (layer, facts, reads) in enumerate(
         zip(arrays.layers, arrays.facts, arrays.reads, strict=True)
     ):
         owner = arrays.shares.get(number, number)
-        if owner not in own and (facts.params or facts.buffers):
+        if owner not in own and (facts.params or facts.buffers or owner in arrays.ties):
             names = _frozen(checked, owner, frozen) if frozen else ()
             own[owner] = own_tensors(facts.params, facts.buffers, width, names)
+            if owner in arrays.ties:
+                for tie in checked.nodes[checked.names[owner]].ties:
+                    own[owner][tie.name] = own[checked.numbers[tie.owner]][tie.of]
         output = (batch, *facts.output) if facts.batched else facts.output
         tape.begin(number, output, own.get(owner, {}), owner in overwrites)
         if isinstance(layer, InputTensor):

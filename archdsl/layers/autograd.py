@@ -374,15 +374,17 @@ class Autograd:
         return all(x.strides[at] == x.strides[at + 1] * x.shape[at + 1] for at in axes)
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
-        """Multiply matrices in the last two axes of tensors with as many axes, from 3 on."""
-        if len(right.shape) == 2:
-            return self._times_matrix(left, right)
-        if len(left.shape) == 2:
-            turned = self._times_matrix(
-                self.transpose(right, -2 + len(right.shape), -1 + len(right.shape)),
-                self.transpose(left, 0, 1),
-            )
-            return self.transpose(turned, len(turned.shape) - 2, len(turned.shape) - 1)
+        """Multiply matrices, which the last two axes hold."""
+        if len(left.shape) == len(right.shape) == 2:
+            return self._product(left, right)
+        if len(right.shape) == 2 and self._folds(left, right):
+            flat = self.reshape(left, (prod(left.shape[:-1]), left.shape[-1]))
+            shape = (*left.shape[:-1], right.shape[-1])
+            return self.view(self._product(flat, right), shape, contiguous(shape))
+        if len(left.shape) == 2 and left.needs_grad:  # the same the other way round, and a copy
+            last = len(right.shape) - 1
+            turned = self.transpose(right, last - 1, last), self.transpose(left, 0, 1)
+            return self.copy(self.transpose(self.matmul(*turned), last - 1, last))
         if len(left.shape) == len(right.shape) == 3 and left.shape[0] != right.shape[0]:
             # torch spares the sum of a gradient that is as large as all samples
             if left.shape[0] == 1 and left.needs_grad:
@@ -390,28 +392,19 @@ class Autograd:
             if right.shape[0] == 1 and right.needs_grad:
                 return self.matmul(left, self.squeeze(right, 0))
         before = spread([left.shape[:-2], right.shape[:-2]])
-        left, right = (self._stack(each, before) for each in (left, right))
+        product = self._product(self._stack(left, before), self._stack(right, before))
+        shape = (*before, left.shape[-2], right.shape[-1])
+        return self.view(product, shape, contiguous(shape))
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
         saves = [one for one, other in ((left, right), (right, left)) if other.needs_grad]
-        rows, columns = left.shape[-2], right.shape[-1]
-        out = self.result(
-            (left, right), (left.shape[0], rows, columns), saves=saves, width=left.width
-        )
-        shape = (*before, rows, columns)
-        return self.view(out, shape, contiguous(shape))
+        shape = (*left.shape[:-1], right.shape[-1])
+        return self.result((left, right), shape, saves=saves, width=left.width)
 
     def _stack(self, x: Tensor, before: Shape) -> Tensor:
         if x.shape[:-2] != before:
             x = self.expand(x, (*before, *x.shape[-2:]))
         return self.reshape(x, (prod(before), *x.shape[-2:]))
-
-    def _times_matrix(self, x: Tensor, matrix: Tensor) -> Tensor:
-        if not self._folds(x, matrix):
-            return self.matmul(x, self.unsqueeze(matrix, 0))
-        flat = self.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
-        saves = [one for one, other in ((flat, matrix), (matrix, flat)) if other.needs_grad]
-        shape = (*x.shape[:-1], matrix.shape[-1])
-        out = self.result((flat, matrix), (flat.shape[0], shape[-1]), saves=saves, width=x.width)
-        return self.view(out, shape, contiguous(shape))
 
     def convolution(self, x: Tensor, shape: Shape) -> Tensor:
         """Convolve, also transposed, with the layer's own weight and bias."""

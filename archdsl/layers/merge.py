@@ -94,7 +94,10 @@ class Concat(Layer):
         return facts._replace(torch=TorchFunction(text, overwritable=True))
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
-        return torch.cat(inputs, torch.output)
+        rank = len(torch.output)
+        samples = torch.output[:1]
+        parts = [x if len(x.shape) == rank else torch.expand(x, samples + x.shape) for x in inputs]
+        return torch.cat(parts, torch.output)
 
 
 class Elementwise(Layer):

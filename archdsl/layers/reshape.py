@@ -337,7 +337,8 @@ class Squeeze(Layer):
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        return torch.squeeze(x, *(axis + 1 for axis in sample_axes(self.dim, len(x.shape) - 1)))
+        dims = self.dim if isinstance(self.dim, tuple) else (self.dim,)
+        return torch.squeeze(x, *(dim % len(x.shape) for dim in dims))
 
 
 class Unsqueeze(Layer):
@@ -361,7 +362,7 @@ class Unsqueeze(Layer):
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        return torch.unsqueeze(x, sample_axis(self.dim, len(x.shape)) + 1)
+        return torch.unsqueeze(x, self.dim % (len(x.shape) + 1))
 
 
 class Roll(Layer):
