@@ -112,6 +112,13 @@ BY_HEADING = Format(  # numbers by what they count, of which tables have the sum
     numeric=True,
 )
 
+SHARE = Format(  # in percent; None is what is not known
+    lambda write, value: NOTHING if value is None else f"{value:.1f}",
+    lambda value: "" if value is None else f"{value:.4f}",
+    lambda value: value,
+    numeric=True,
+)
+
 Of = TypeVar("Of")  # what has a row: a `Row`, or in a comparison a `Report`
 
 
@@ -143,6 +150,19 @@ class Column(Record, Generic[Of]):
 
 def _by_name(*columns: Column[Of]) -> Mapping[str, Column[Of]]:
     return {column.name: column for column in columns}
+
+
+def share(column: Column[Of], whole: Size) -> Column[Of]:
+    """Return the column that says which part of a whole each row has, in percent."""
+
+    def value(of: Of) -> object:
+        part = column.value(of)
+        if isinstance(part, Mapping):
+            part = total(part.values())
+        known = isinstance(part, int) and isinstance(whole, int) and whole
+        return 100 * part / whole if known else None  # type: ignore[operator]
+
+    return Column(f"{column.name} %", value, SHARE, f"{column.heading} %")
 
 
 # --- of the rows of one network -------------------------------------------------------------

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from textwrap import fill, wrap
+from typing import Any
 
 from archdsl.analysis.agreement import without_rounding
 from archdsl.analysis.cost import Usage
@@ -50,22 +51,29 @@ MOST_ORDERS = 8
 MOST_AT_ONCE = 100  # rows that a notebook shows without scrolling
 
 
-def render(reports: Sequence[Report], form: str = "table", explain: bool = False) -> str:
+def render(
+    reports: Sequence[Report],
+    form: str = "table",
+    explain: bool = False,
+    columns: Sequence[Column[Any]] = (),
+    compared: bool = False,
+) -> str:
     """Write the report of one network, or a comparison of several, in one of `FORMATS`.
 
-    The report of one may be written as "html" as well, for notebooks.
+    The report of one may be written as "html" as well, for notebooks. `columns` are shown instead
+    of the usual ones, where there are some; `compared` makes a comparison of one network too.
     `explain` writes each number of parameters with the arithmetic that leads to it.
     """
     if form == "json":
-        return _json(reports)
+        return _json(reports, compared)
     if form == "csv":
-        if len(reports) == 1:
-            return _csv([OF_ROWS[name] for name in IN_CSV], reports[0].rows)
-        return _csv(OF_NETWORKS.values(), reports)
-    if len(reports) > 1:
-        return _compared(reports, form)
+        if len(reports) == 1 and not compared:
+            return _csv(columns or [OF_ROWS[name] for name in IN_CSV], reports[0].rows)
+        return _csv(columns or [*OF_NETWORKS.values()], reports)
+    if len(reports) != 1 or compared:
+        return _compared(reports, form, columns)
     report, write = reports[0], writer(reports[0])
-    table = _layers(report, explain, write)
+    table = _layers(report, explain, write, columns)
     mark = MARK_EXPLAINED if any(row.training_only for row in report.rows) else ""
     if form == "latex":
         return _latex(table, mark)
@@ -157,8 +165,13 @@ def _sentence(line: Line) -> str:
 # --- the table ------------------------------------------------------------------------------
 
 
-def _layers(report: Report, explain: bool, write: Writer) -> Grid:
+def _layers(
+    report: Report, explain: bool, write: Writer, chosen: Sequence[Column[Row]] = ()
+) -> Grid:
     """Lay out a row for each layer or folded block, for people."""
+    if chosen:
+        totals = _totals(report, chosen, write) if chosen[0].total is None else []
+        return _grid(chosen, report.rows, [write] * len(report.rows), totals)
     shown: Sequence[str] = SHOWN_FOLDED if report.folded is not None else SHOWN
     if explain:
         shown = SHOWN_EXPLAINED
@@ -183,7 +196,7 @@ def _totals(report: Report, columns: Sequence[Column[Row]], write: Writer) -> li
     ]
 
 
-def _compared(reports: Sequence[Report], form: str) -> str:
+def _compared(reports: Sequence[Report], form: str, chosen: Sequence[Column[Report]] = ()) -> str:
     """Lay out one row a network, for people."""
     writers = [writer(report) for report in reports]
     left_out = set()
@@ -192,7 +205,7 @@ def _compared(reports: Sequence[Report], form: str) -> str:
     if all(report.parameters.frozen == 0 for report in reports):
         left_out.add("parameters_trainable")
     columns = [one for one in OF_NETWORKS.values() if one.heading and one.name not in left_out]
-    text = _written(_grid(columns, reports, writers), form)
+    text = _written(_grid(chosen or columns, reports, writers), form)
     if form == "latex":
         return text
     notes = {rounding(report, write): None for report, write in zip(reports, writers, strict=True)}
@@ -275,10 +288,10 @@ def _usage(usage: Usage) -> dict[str, object]:
     return {name: plain(size) for name, size in usage._asdict().items()}
 
 
-def _json(reports: Sequence[Report]) -> str:
+def _json(reports: Sequence[Report], compared: bool) -> str:
     """Write an object, or an array of several, with one line for each layer."""
     objects = [_object(as_data(report)) for report in reports]
-    if len(objects) == 1:
+    if len(objects) == 1 and not compared:
         return objects[0] + "\n"
     return "[\n" + ",\n".join(objects) + "\n]\n"
 

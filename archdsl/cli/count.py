@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import click
 
+from archdsl.analysis.report import Report
 from archdsl.backends.table import FORMATS, render, tells_warnings
 from archdsl.cli.options import Reading, graph_of, network, reading
-from archdsl.cli.terminal import mention
+from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
 from archdsl.counting import count
+from archdsl.diagnostics import ArchError
 
 
 @click.command("count")
@@ -23,6 +28,11 @@ from archdsl.counting import count
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", help="Of the result."
 )
+@click.option("--where", default="", metavar="CONDITION", help="Keep these: 'macs < 3e8'.")
+@click.option("--sort", metavar="NAMES", help="Sort by these; --sort=-macs has the most first.")
+@click.option(
+    "--columns", metavar="NAMES", help="Show these: name,parameters,'parameters %'; not in JSON."
+)
 @reading
 def command(
     specs: tuple[str, ...],
@@ -32,17 +42,48 @@ def command(
     explain: bool,
     freeze: tuple[str, ...],
     form: str,
+    where: str,
+    sort: str | None,
+    columns: str | None,
     reading: Reading,
 ) -> None:
     """Count parameters, multiply-accumulates, memory and receptive fields.
 
-    One row a layer and the totals below; several specs give one table to compare them.
+    One row a layer and the totals below; several specs give one table to compare them. --where,
+    --sort and --columns are about those rows: totals, and percentages, are of all layers. Where
+    networks are compared, percentages are of the first.
     Multiply-accumulates are those of convolutions, linear layers and matrix products; what else
     a network computes stands under "other operations".
     """
     networks = [graph_of(reading.spec(name), parameters, inputs) for name in specs]
     reports = [count(checked, depth, freeze) for checked in networks]
-    text = render(reports, form, explain)
+    text = _asked(reports, form, explain, where, sort, columns)
     if not tells_warnings(form, len(reports)):
         mention([one for checked in networks for one in checked.warnings])
     click.echo(text.removesuffix("\n"))
+
+
+def _asked(
+    reports: Sequence[Report],
+    form: str,
+    explain: bool,
+    where: str,
+    sort: str | None,
+    columns: str | None,
+) -> str:
+    """Write reports, or of them what is asked for."""
+    if not where and sort is None and columns is None:
+        return render(reports, form, explain)
+    # imported late: most counts need none of it
+    from archdsl.variants.counted import chosen
+    from archdsl.variants.counted import columns as named
+
+    if columns is not None and (form == "json" or explain):
+        other = "--explain" if explain else "--format json, which has them all"
+        raise click.UsageError(f"--columns can't be given with {other}")
+    try:
+        shown = named(reports, columns) if columns is not None else ()
+        return render(chosen(reports, where, sort), form, explain, shown, len(reports) > 1)
+    except ArchError as error:  # the specs are right: it is the options
+        complain_of(error, is_colorful(sys.stderr))
+        raise click.exceptions.Exit(WRONG_USAGE) from None

@@ -68,7 +68,9 @@ UNFINISHED = ".unfinished"  # follows the name of a result that isn't there yet
 @click.option(
     "--scheduler", default="", metavar="ADDRESS", help="Dask cluster that counts: tcp://..."
 )
-@click.option("-o", "--output", metavar="FILE", help="File to write: .csv, .json, .md or .parquet.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="File to write: .csv, .json, .md, .parquet or .html."
+)
 @click.option("--force", is_flag=True, help="Overwrite, and throw away what was begun.")
 @reading
 def command(

@@ -6,7 +6,7 @@ from archdsl.diagnostics import Diagnostic
 
 
 class BadSweep(Diagnostic):
-    """An option of a sweep makes no sense.
+    """An option that gives values, or chooses rows, makes no sense.
 
     Values of a parameter are given as `width=0.5,0.75,1.0`, as a range `depth=1..6` or
     `'channels=16..256 by 16'`, conditions as `--where 'parameters < 5e6 and width * depth < 20'`.

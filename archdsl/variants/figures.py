@@ -19,6 +19,7 @@ NAMES = (
     "depth", "parameters", "parameters_inference", "buffers", "macs", "macs_training", "other",
     "other_training", "memory_parameters", "memory", "peak",
 )  # fmt: skip
+SHOWN = ("parameters", "macs", "memory", "peak", "depth")  # what people see first
 OF: Mapping[str, Column[Report]] = {name: OF_NETWORKS[SHORT.get(name, name)] for name in NAMES}
 BYTES = frozenset({"memory_parameters", "memory", "peak"})
 GETTERS: tuple[Callable[[Report], object], ...] = tuple(column.value for column in OF.values())

@@ -93,6 +93,12 @@ def _on_cluster(plan: Plan, numbers: Iterable[int], scheduler: str) -> Iterator[
         reason = f"no Dask scheduler answers at `{shown}`: {printable(str(error), 100)}"
         hint = "its address is like tcp://192.168.0.7:8786"
         raise ArchError(BadSweep(reason=reason, hint=hint)) from None
+
+    def some(running: list[Any]) -> Iterable[Any]:
+        with client.as_current():  # and at no other time: it is nobody else's
+            done: Iterable[Any] = distributed.wait(running, return_when=FIRST_COMPLETED).done
+            return done
+
     try:
         most = WAITING * max(1, sum(client.nthreads().values()))
         yield from _handed_over(
@@ -100,7 +106,7 @@ def _on_cluster(plan: Plan, numbers: Iterable[int], scheduler: str) -> Iterator[
             lambda part: client.submit(work, plan, part, pure=False, retries=3),
             _parts(numbers),
             most,
-            lambda running: distributed.wait(running, return_when=FIRST_COMPLETED).done,
+            some,
         )
     finally:
         client.close()

@@ -57,6 +57,10 @@ class Sweep:
         self._refused: dict[int, Outcome] = {}
         self._done: dict[int, Outcome] = {}
 
+    def named(self, figure: str) -> str:
+        """Return the name of the column that has a figure."""
+        return self.figures[NAMES.index(figure)]
+
     # --- which variants -------------------------------------------------------------------
 
     @property
@@ -131,7 +135,7 @@ class Sweep:
         error = outcome.error
         if outcome.figures is not None and self.conditions.late:
             values = {
-                **self._named(outcome.figures),
+                **self._figures(outcome.figures),
                 **self.plan.space.values(outcome.number),
             }
             try:
@@ -143,7 +147,7 @@ class Sweep:
         figures = dict(zip(self.figures, found, strict=True))
         return {**shown, **figures, self.error: error}
 
-    def _named(self, figures: Sequence[Any]) -> dict[str, Any]:
+    def _figures(self, figures: Sequence[Any]) -> dict[str, Any]:
         """Return figures by every name that they have."""
         named = dict(zip(self.figures, figures, strict=True))
         pairs = zip(NAMES, figures, strict=True)

@@ -1,4 +1,4 @@
-"""Writes the rows of a sweep: as a table, CSV, JSON, Markdown, or Parquet."""
+"""Writes the rows of a sweep: as a table, CSV, JSON, Markdown, Parquet or a page."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from archdsl.diagnostics import ArchError, printable
 from archdsl.reading import read_regular
 from archdsl.records import Record
 from archdsl.variants.errors import BadSweep
-from archdsl.variants.figures import BYTES, NAMES
+from archdsl.variants.figures import BYTES, SHOWN
 from archdsl.variants.sweep import HIDDEN, Row, Sweep
 
-SHOWN = ("parameters", "macs", "memory", "peak", "depth")  # of the figures, to people
 NOTHING = "-"
 MOST_SHOWN = 100  # rows that a terminal gets, if nobody says how many
 LONGEST_CELL = 60
@@ -70,7 +69,7 @@ def _grid(sweep: Sweep, rows: Sequence[Row]) -> Grid:
     """Lay out the parameters that differ, the figures that are asked for most, and errors."""
     several = {axis.name for axis in sweep.plan.space.axes if axis.length > 1}
     columns = [name for name in sweep.parameters if name in several]
-    columns += [sweep.figures[NAMES.index(name)] for name in SHOWN]
+    columns += map(sweep.named, SHOWN)
     if any(row[sweep.error] for row in rows):
         columns.append(sweep.error)
     numeric = {
@@ -162,11 +161,18 @@ def _parquet(sweep: Sweep, rows: Sequence[Row]) -> bytes:
     return content
 
 
+def _page(sweep: Sweep, rows: Sequence[Row]) -> bytes:
+    from archdsl.variants.page import page
+
+    return page(sweep, rows).encode()
+
+
 FORMS: Mapping[str, Form] = {
     "csv": Form(_csv, b""),
     "json": Form(_json, b'{"made": "archdsl sweep'),
     "md": Form(_markdown, b"<!-- archdsl sweep"),
     "parquet": Form(_parquet, b"PAR1", _require_pyarrow),
+    "html": Form(_page, b'<meta name="generator" content="archdsl sweep'),
 }
 
 

@@ -19,10 +19,10 @@ from archdsl.analysis.agreement import Assumptions
 from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.mermaid import mermaid_text
 from archdsl.backends.diagram.notation import Notation, beginning, short
-from archdsl.backends.diagram.page import script_json
 from archdsl.backends.diagram.style import FAMILIES, THEMES
 from archdsl.backends.escaping import latex
 from archdsl.backends.formulas import Formulas
+from archdsl.backends.html_page import script_json
 from archdsl.diagnostics import ArchError
 from archdsl.layers.sizes import Formula
 

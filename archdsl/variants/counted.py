@@ -1,0 +1,99 @@
+"""Which rows and columns of a count are shown, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archdsl.analysis.report import Report
+from archdsl.backends.columns import OF_NETWORKS, OF_ROWS, Column, share
+from archdsl.diagnostics import ArchError, printable
+from archdsl.elaborate.wording import did_you_mean
+from archdsl.layers.sizes import Formula, Size, total
+from archdsl.variants.choosing import ordered, wishes
+from archdsl.variants.conditions import Conditions
+from archdsl.variants.errors import BadSweep
+from archdsl.variants.figures import SHORT
+
+PERCENT = "%"
+NAMES_OF_NETWORKS = {**SHORT, "name": "network"}
+
+
+def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Report]:
+    """Return the reports that a condition is true of, in order; of one report the rows.
+
+    Raises:
+        ArchError: the condition makes no sense, or there is no such column.
+    """
+    if not where and sort is None:
+        return list(reports)
+    alone = len(reports) == 1
+    known: Mapping[str, Column[Any]] = OF_ROWS if alone else OF_NETWORKS
+    longer = {} if alone else NAMES_OF_NETWORKS
+    rows = [_values(of, known) for of in (reports[0].rows if alone else reports)]
+    names = [name for name in rows[0] if name != "of"] if rows else []
+    shorter = {short: name for short, name in longer.items() if name in names}
+    conditions = Conditions(where, None, (), [*names, *shorter])
+    by = wishes("--sort", sort, names, shorter) if sort is not None else []
+    kept = [
+        row
+        for row in rows
+        if conditions.hold(
+            conditions.late, row | {short: row[name] for short, name in shorter.items()}
+        )
+    ]
+    found = [row["of"] for row in ordered(kept, by)]
+    return [reports[0]._replace(rows=tuple(found))] if alone else found
+
+
+def _values(of: Any, columns: Mapping[str, Column[Any]]) -> dict[str, Any]:
+    """Return what conditions and orders know of a row: numbers and texts."""
+    found: dict[str, Any] = {"of": of}
+    for name, column in columns.items():
+        value = column.value(of)
+        if isinstance(value, Mapping):  # numbers by heading
+            value = total(value.values())
+        if value is None or isinstance(value, Formula | bool | int | float | str):
+            found[name] = None if isinstance(value, Formula) else value
+    return found
+
+
+def columns(reports: Sequence[Report], text: str) -> list[Column[Any]]:
+    """Return the columns of `name,parameters,parameters %`.
+
+    A percentage is of all rows, and where networks are compared, of the first.
+
+    Raises:
+        ArchError: there is no such column.
+    """
+    alone = len(reports) == 1
+    known: Mapping[str, Column[Any]] = OF_ROWS if alone else OF_NETWORKS
+    longer = {} if alone else NAMES_OF_NETWORKS
+    found: list[Column[Any]] = []
+    for part in text.split(","):
+        name = part.strip().removesuffix(PERCENT).rstrip()
+        percent = part.strip().endswith(PERCENT)
+        column = known.get(longer.get(name, name))
+        if column is None:
+            every = [*known, *longer]
+            reason = f"--columns names `{printable(name, 60)}`, and there is no such column"
+            hint = did_you_mean(name, every) or f"there are {', '.join(every)}"
+            raise ArchError(BadSweep(reason=reason, hint=hint))
+        if not column.heading:
+            column = column._replace(
+                heading=next((s for s, n in longer.items() if n == column.name), column.name)
+            )
+        if percent:
+            values = [column.value(of) for of in (reports[0].rows if alone else reports[:1])]
+            if not all(isinstance(value, int | Formula | Mapping) for value in values):
+                reason = f"--columns has `{printable(part.strip(), 60)}`, and that has no share"
+                raise ArchError(BadSweep(reason=reason, hint="write `parameters %` or `macs %`"))
+            column = share(column, total(map(number, values)))
+        found.append(column)
+    return found
+
+
+def number(value: Any) -> Size:
+    """Return what is counted as one number."""
+    size: Size = total(value.values()) if isinstance(value, Mapping) else value
+    return size

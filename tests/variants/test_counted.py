@@ -1,0 +1,107 @@
+"""`archdsl count --where --sort --columns`: which rows and columns of a count are shown."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import StringIO
+
+import pytest
+from cli.running import Command
+
+SEVERAL = ("count", "resnet18", "resnet50", "mobilenet_v2", "vgg11")
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return [*csv.DictReader(StringIO(text))]
+
+
+def test_networks_are_chosen_and_sorted(archdsl: Command) -> None:
+    def names(*options: str) -> list[str]:
+        return [
+            row["network"] for row in table(archdsl.printed(*SEVERAL, "--format", "csv", *options))
+        ]
+
+    assert names("--sort=-macs") == ["vgg11", "resnet50", "resnet18", "mobilenet_v2"]
+    assert names("--sort", "name") == ["mobilenet_v2", "resnet18", "resnet50", "vgg11"]
+    assert names("--where", "macs < 4e9 and depth < 50") == ["resnet18"]
+    assert names("--where", "macs_inference < 4e9 or name == \"vgg11\"") == [
+        "resnet18", "mobilenet_v2", "vgg11"
+    ]  # fmt: skip
+    assert names("--where", "memory < 1") == []
+
+
+def test_columns_of_networks(archdsl: Command) -> None:
+    asked = "name,parameters,macs,memory,parameters %"
+    text = archdsl.printed(*SEVERAL, "--columns", asked, "--sort", "macs", "--where", "depth > 17")
+    lines = text.splitlines()
+
+    assert lines[0].split("  ")[0] == "network"
+    assert lines[0].split() == [
+        "network", "parameters", "macs", "activations", "parameters", "%"
+    ]  # fmt: skip
+    assert [line.split()[0] for line in lines[2:]] == ["mobilenet_v2", "resnet18", "resnet50"]
+    # of the first that is named, whichever come first in the end
+    assert [line.split()[-1] for line in lines[2:]] == ["30.0", "100.0", "218.6"]
+
+
+def test_one_of_several_stays_a_comparison(archdsl: Command) -> None:
+    text = archdsl.printed(*SEVERAL, "--where", "depth == 18")
+    assert text.startswith("network")
+    data = json.loads(archdsl.printed(*SEVERAL, "--where", "depth == 18", "--format", "json"))
+    assert [one["network"] for one in data] == ["resnet18"]
+
+
+def test_layers_are_chosen_and_sorted(archdsl: Command) -> None:
+    def rows(*options: str) -> list[dict[str, str]]:
+        return table(archdsl.printed("count", "lenet5", "--format", "csv", *options))
+
+    every = rows()
+    convolutions = rows("--where", 'type == "Conv2d"', "--sort=-parameters")
+    assert [row["name"] for row in convolutions] == ["C5", "C3", "C1"]
+    assert convolutions == sorted(
+        (row for row in every if row["type"] == "Conv2d"), key=lambda row: -int(row["parameters"])
+    )
+    shares = rows("--columns", "name,macs %,parameters %")
+    for figure in ("macs", "parameters"):
+        parts = [float(row[f"{figure} %"]) for row in shares]
+        whole = sum(int(row[figure]) for row in every)
+        assert sum(parts) == pytest.approx(100, abs=0.01)
+        for part, row in zip(parts, every, strict=True):
+            assert part == pytest.approx(100 * int(row[figure]) / whole, abs=1e-4)
+    assert "total" in archdsl.printed("count", "lenet5", "--columns", "name,macs,macs %")
+    assert archdsl.printed("count", "lenet5", "--columns", "macs,name")
+
+
+def test_shares_of_free_sizes_are_not_known(archdsl: Command) -> None:
+    text = archdsl.printed(
+        "count", "resnet18", "--input", "image=3xHxW", "--columns", "name,macs %,parameters %",
+        "--format", "csv", "--depth", "1",
+    )  # fmt: skip
+    rows = table(text)
+    assert {row["macs %"] for row in rows} == {""}
+    assert sum(float(row["parameters %"]) for row in rows) == pytest.approx(100, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--columns", "nme"), "did you mean `name`?"),
+        (("--columns", ""), "there is no such column"),
+        (("--columns", "type %"), "has no share"),
+        (("--columns", "name", "--format", "json"), "--columns can't be given with --format json"),
+        (("--columns", "name", "--explain"), "--columns can't be given with --explain"),
+        (("--sort", "mcs"), "did you mean `macs`?"),
+        (("--where", "mcs < 4"), "did you mean `macs`"),
+        (("--where", "macs"), "must be true or false"),
+        (("--where", "macs + 1"), "is no condition"),
+        (("--where", "name < 3"), "name"),
+        (("--where", "in.channels < 4"), "can't ask for tensors"),
+    ],
+)
+def test_nonsense_is_refused(options: tuple[str, ...], said: str, archdsl: Command) -> None:
+    result = archdsl("count", "lenet5", *options)
+
+    assert result.status == 2, result
+    assert said in result.error
+    assert result.out == ""
