@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError, Diagnostic
+    from archdsl.importing.imported import from_torch
     from archdsl.layers.base import (
         Example,
         Facts,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "archdsl.diagnostics": ("ArchError", "Diagnostic"),
+    "archdsl.importing.imported": ("from_torch",),
     "archdsl.layers.base": (
         "Example",
         "Facts",
@@ -60,6 +62,7 @@ __all__ = [
     "TorchFunction",
     "TorchModule",
     "Window",
+    "from_torch",
     "layer",
     "load",
     "sweep",

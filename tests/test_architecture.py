@@ -53,6 +53,8 @@ ALLOWED: dict[str, set[str]] = {
     "patterns": {"diagnostics", "graph", "analysis"},
     "own_layers": {"layers"},
     "node_names": {"diagnostics", "graph"},
+    # the text that it writes goes the way of every other one
+    "importing": {"diagnostics", "layers", "syntax", "network", "output"},
 }
 ALLOWED["beside"] = {"backends"}
 ALLOWED["pipeline"] = {*ALLOWED}
@@ -71,9 +73,15 @@ HOMES = {
     "graphviz": {"backends/diagram/"},
     "graphviz_pure": {"backends/diagram/"},
     "pydantic": {"graph_file.py"},
-    "torch": {"backends/torch_module/", "backends/export/", "cli/compile.py"},
+    "torch": {
+        "backends/torch_module/",
+        "backends/export/",
+        "importing/",
+        "cli/compile.py",
+        "cli/import_.py",
+    },
     "numpy": {"backends/torch_module/", "backends/export/"},
-    "safetensors": {"backends/torch_module/", "backends/export/"},
+    "safetensors": {"backends/torch_module/", "backends/export/", "importing/"},
     "onnx": {"backends/export/"},
     "onnxruntime": {"backends/export/"},
     "pygraphviz": {"backends/diagram/"},

@@ -136,7 +136,7 @@ NOT_RUN = {
 # Files that a command reads and that its reader has, made by a command.
 MADE = {"inception_v3.safetensors": "archdsl compile inception_v3 -o inception_v3.safetensors"}
 # What commands need beyond torch.
-NEEDS = {".onnx": "onnxruntime", ".pdf": "pygraphviz"}
+NEEDS = {".onnx": "onnxruntime", ".pdf": "pygraphviz", "torchvision": "torchvision"}
 PROGRAMS = ("archdsl ", "python ", "python3 ", "pip ", "pytest ", "tensorboard ")
 
 
@@ -157,7 +157,7 @@ def commands(path: Path) -> Iterator[str]:
 
 
 def is_slow(command: str) -> bool:
-    return "compile" in command or "pytest" in command
+    return any(part in command for part in ("compile", "pytest", "import"))
 
 
 COMMANDS = [
@@ -175,7 +175,7 @@ def test_all_kinds_of_commands_are_found() -> None:
 
     for start in NOT_RUN:
         assert any(command.startswith(start) for command in found), f"no document has {start}"
-    for part in ("count", "draw", "compile", "networks", "layers"):
+    for part in ("count", "draw", "compile", "import", "networks", "layers"):
         assert any(f"archdsl {part}" in str(each.values[1]) for each in COMMANDS), part
 
 
@@ -276,7 +276,11 @@ def test_benchmarks_take_the_options_that_documents_give() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["drawing", *(pytest.param(each, marks=pytest.mark.slow) for each in ("compiling", "seeing"))],
+    [
+        "drawing",
+        "importing",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("compiling", "seeing")),
+    ],
 )
 def test_the_python_of_documents_runs(document: str, checkout: Path) -> None:
     pytest.importorskip("torch")

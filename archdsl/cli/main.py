@@ -9,6 +9,7 @@ from contextlib import suppress
 from errno import EBADF, ENOMEM
 from importlib import import_module
 from io import StringIO
+from keyword import iskeyword
 
 import click
 
@@ -27,8 +28,8 @@ from archdsl.cli.terminal import (
 from archdsl.diagnostics import ArchError, printable
 
 # Each command lives in the module of its name and is imported when it is asked for.
-COMMANDS = ("check", "count", "draw", "compile", "sweep", "networks", "layers")
-WITH_LIBRARIES = ("draw", "compile")
+COMMANDS = ("check", "count", "draw", "compile", "sweep", "import", "networks", "layers")
+WITH_LIBRARIES = ("draw", "compile", "import")
 
 # How the system, and Python itself deep inside, say that memory ran out, in small letters.
 NO_MEMORY_SAID = (
@@ -51,7 +52,8 @@ class Commands(click.Group):
             return None
         if name in WITH_LIBRARIES:
             _silence_logging()
-        command: click.Command = import_module(f"archdsl.cli.{name}").command
+        home = f"{name}_" if iskeyword(name) else name
+        command: click.Command = import_module(f"archdsl.cli.{home}").command
         return command
 
     def resolve_command(

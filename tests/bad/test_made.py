@@ -24,6 +24,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.python_source.errors import NothingToEvaluate
     from archdsl.backends.torch_module import errors as running
     from archdsl.counting import IntricateCosts
+    from archdsl.importing import errors as importing
     from archdsl.node_names import NoSuchNode
     from archdsl.patterns import BadRename, NoSuchParameter
     from archdsl.variants.errors import OtherSweep
@@ -97,6 +98,20 @@ def made() -> dict[str, Diagnostic]:
             span=None,
             path="out.csv.unfinished",
             reason="has rows of a sweep with another text of the spec",
+        ),
+        "E0901_module": importing.NoModule(
+            span=None, what="`mypackage.nets`", reason="has no `Nett`; did you mean `Net`?"
+        ),
+        "E0902_pass": importing.NoForwardPass(
+            span=None,
+            what="`Net`",
+            reason="RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x5 and 4x3)",
+            place="mypackage/nets.py:21: return self.fc(x)",
+        ),
+        "E0903_words": importing.NotSayable(
+            span=None,
+            what="`Net`",
+            missing=("2 times: `cumsum`, at mypackage/nets.py:14: x = torch.cumsum(x, 1)",),
         ),
         "E0706_choice": drawing.BadChoice(
             span=None, option="theme", value="pink", choices=("light", "dark")

@@ -1,0 +1,295 @@
+"""The way from a module of PyTorch to a spec, and to a network made of it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from archdsl.diagnostics import ArchError
+from archdsl.importing.blocks import extract
+from archdsl.importing.bodies import Body
+from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, NotSayable
+from archdsl.importing.hoisting import hoist
+from archdsl.importing.lowering import Lowering, as_layer
+from archdsl.importing.making import Unsayable
+from archdsl.importing.naming import label, valid
+from archdsl.importing.proof import Proof, load_text, prove
+from archdsl.importing.record import Value
+from archdsl.importing.recorder import HERE, TORCH, record
+from archdsl.importing.structure import Structure
+from archdsl.importing.writing import network
+from archdsl.layers.registry import Registry
+from archdsl.network import Network
+
+MOST_LISTED = 12
+
+
+class Imported(Network):
+    """A network that was written from a module of PyTorch.
+
+    Attributes:
+        spec: its text.
+        weights: the module's parameters and buffers by name, with which `compile` begins.
+        proof: how it was compared with the module.
+    """
+
+    spec: str
+    weights: Mapping[str, torch.Tensor]
+    proof: Proof
+
+
+class Unproven(ArchError):
+    """A text that the language doesn't take, or that isn't the module.
+
+    Attributes:
+        marked: the text, with what is wrong with it at its head.
+        sentence: what is wrong, in one line.
+    """
+
+    def __init__(self, text: str, sentence: str, cause: ArchError) -> None:
+        super().__init__(*cause.diagnostics)
+        self.sentence = sentence
+        self.marked = marked(text, sentence)
+
+
+def marked(text: str, sentence: str) -> str:
+    """Return a text with a mark at its head."""
+    return f"# archdsl import: {sentence}\n{text}"
+
+
+def from_torch(
+    module: nn.Module,
+    images: torch.Tensor | Sequence[torch.Tensor],
+    /,
+    *,
+    name: str | None = None,
+    inputs: Sequence[str] = (),
+    source: str = "",
+) -> Imported:
+    """Write a module as a spec, prove that it is the same, and return the network.
+
+    The module's forward pass is run on the inputs, in evaluation and in training mode; its
+    parameters and buffers are the same afterwards.
+
+    Args:
+        module: whose source is recovered.
+        images: a tensor, or several, that it takes: a batch of at least two samples each.
+        name: of the network; else the module's class.
+        inputs: names for the inputs.
+        source: where the module comes from, for the network's description.
+
+    Raises:
+        ImportingError: the module doesn't run on the inputs, or does what the language has no words
+            for; the error lists what, with the lines of the module's source.
+        Unproven: the text isn't one that the language takes, which is a fault of archdsl.
+    """
+    if not isinstance(module, nn.Module):
+        what = f"`{type(module).__name__}`"
+        raise ImportingError(NoModule(what=what, reason="is no torch.nn.Module"))
+    if not [*module.children()] and layer_alone(module):
+        what = f"`{type(module).__name__}`"
+        reason = "is a layer by itself, and its parameters belong to no module of a network"
+        hint = "wrap it: `nn.Sequential(module)`"
+        raise ImportingError(NoModule(what=what, reason=reason, hint=hint))
+    given = (images,) if isinstance(images, torch.Tensor) else tuple(images)
+    title = valid(name or type(module).__name__)
+    if title in Registry():
+        title += "Net"  # a network would hide the layer
+    description = f"Written by archdsl import from {source or qualified(module)}"
+    text = spec_of(module, given, title, description, inputs)
+    try:
+        loaded = load_text(text, title)
+        proof = prove(loaded, module, given)
+    except ArchError as error:
+        first = error.diagnostics[0].sentence() if error.diagnostics else str(error)
+        sentence = f"not the same: the text is wrong ({first})"
+        raise Unproven(text, sentence, error) from error
+    found = Imported(loaded.checked, loaded._read)
+    found.spec = text if proof.same else marked(text, proof.sentence())
+    found.weights, found.proof = dict(module.state_dict()), proof
+    if proof.same and proof.distance:
+        found.load_weights(found.weights)
+    return found
+
+
+def layer_alone(module: nn.Module) -> bool:
+    """Tell whether a module is a class of torch with parameters."""
+    return bool(module.state_dict()) and type(module).__module__.startswith("torch.nn.")
+
+
+def qualified(module: nn.Module) -> str:
+    """Return where a module's class stands."""
+    kind = type(module)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def spec_of(
+    module: nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    name: str,
+    description: str = "",
+    wanted: Sequence[str] = (),
+) -> str:
+    """Return the text of a module.
+
+    Raises:
+        ImportingError: the module doesn't run, or can't be said.
+    """
+    body, training = body_of(module, inputs)
+    try:
+        names = input_names(module, inputs, wanted)
+        statements = rooted(body, training, names)
+        label(statements)
+        blocks = extract(statements, {*names.values()})
+    except Unsayable as error:
+        text = f"1 time: {error}"
+        raise ImportingError(NotSayable(what=f"`{name}`", missing=(text,))) from None
+    shapes = {names[number]: tuple(one.shape[1:]) for number, one in enumerate(inputs)}
+    return network(name, description, shapes, statements, blocks)
+
+
+def rooted(body: Body, training: set[Value], names: Mapping[int, str]) -> Any:
+    """Return the statements of the whole network, whose inputs have names already."""
+    structure = Structure(body, training=training)
+    return structure.network(names)
+
+
+def input_names(
+    module: nn.Module, inputs: tuple[torch.Tensor, ...], wanted: Sequence[str] = ()
+) -> dict[int, str]:
+    """Return names for the inputs: those of `forward`, but `image` where only an `x` comes in."""
+    try:
+        names = [*inspect.signature(module.forward).parameters]
+    except (TypeError, ValueError):
+        names = []
+    labels = {name for name, _ in module.named_children()}
+    found: dict[int, str] = {}
+    for number, one in enumerate(inputs):
+        name = names[number] if number < len(names) else "input"
+        if name in ("x", "input", "inputs", "args", "img", "input_"):
+            name = "image" if one.dim() == 4 else "x"
+        if number < len(wanted) and wanted[number]:
+            name = wanted[number]
+        name = valid(name)
+        while name in found.values() or name in labels:
+            name += "_in"
+        found[number] = name
+    return found
+
+
+def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Body, set[Value]]:
+    """Record a module in both modes and return what it computes, with what only training gives.
+
+    Raises:
+        ImportingError: it doesn't run, or can't be said.
+    """
+    batches = {one.shape[0] for one in inputs if one.dim() > 0}
+    if len(batches) != 1 or len(inputs) == 0:
+        reason = "needs inputs that begin with one batch axis, of the same size"
+        raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
+    (batch,) = batches
+    was, kept = module.training, copy.deepcopy(module.state_dict())
+    passes: dict[bool, Lowering] = {}
+    try:
+        for training in (False, True):
+            module.train(training)
+            root, output = run(module, inputs)
+            passes[training] = Lowering(root, output, batch)
+    finally:
+        module.train(was)
+        if not any(tensor.is_meta for tensor in kept.values()):
+            module.load_state_dict(kept)
+    for one in passes.values():
+        hoist(one.root)
+    require_sayable(passes[False], passes[True], type(module).__name__)
+    return joined(passes[False], passes[True], type(module).__name__)
+
+
+def run(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Any, Any]:
+    """Record a pass.
+
+    Raises:
+        ImportingError: the module fails.
+    """
+    try:
+        return record(module, inputs, as_layer)
+    except Exception as error:
+        place = ""
+        step = error.__traceback__
+        while step is not None:
+            file = step.tb_frame.f_code.co_filename
+            if not file.startswith((TORCH, HERE)):
+                place = shown_place(f"{file}:{step.tb_lineno}")
+            step = step.tb_next
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        what = f"`{type(module).__name__}`"
+        raise ImportingError(NoForwardPass(what=what, reason=reason, place=place)) from error
+
+
+def require_sayable(evaluation: Lowering, training: Lowering, name: str) -> None:
+    """Raise where something that outputs need can't be said."""
+    found: Counter[tuple[str, str]] = Counter()
+    for one in (evaluation, training):
+        times: Counter[tuple[str, str]] = Counter(one.lost)
+        times.update((n.missing, n.place) for n in one.root.nodes() if n.missing)
+        found |= times
+    if not found:
+        return
+    kinds: Counter[str] = Counter()
+    for (text, _), count in found.items():
+        kinds[text] += count
+    listed: list[str] = []
+    for text, count in kinds.most_common(MOST_LISTED):
+        place = next(place for what, place in found if what == text)
+        listed.append(f"{count} time{'s' * (count > 1)}: {text}, at {shown_place(place)}")
+    raise ImportingError(NotSayable(what=f"`{name}`", missing=tuple(listed)))
+
+
+def shown_place(place: str) -> str:
+    """Return file and line with the line itself."""
+    file, _, number = place.rpartition(":")
+    try:
+        with open(file, "rb") as source:
+            line = source.read().decode(errors="replace").splitlines()[int(number) - 1].strip()
+    except (OSError, ValueError, IndexError):
+        return place
+    return f"{re.sub(r'^.*site-packages/', '', file)}:{number}: {line[:100]}"
+
+
+def joined(evaluation: Lowering, training: Lowering, name: str) -> tuple[Body, set[Value]]:
+    """Return the pass of training, which has all that evaluation has, and what it has besides.
+
+    Raises:
+        ImportingError: evaluation does something that training doesn't.
+    """
+    plain, full = evaluation.root, training.root
+    alike = [n.signature() for n in plain.nodes()] == [n.signature() for n in full.nodes()]
+    if alike and len(plain.outputs) == len(full.outputs):
+        return plain, set()
+    pairs: dict[Value, Value] = {}
+    rest = iter(full.nodes())
+    for node in plain.nodes():
+        for other in rest:
+            if other.signature() == node.signature():
+                pairs[node.output] = other.output
+                break
+        else:
+            what = f"`{node.path or node.use.layer}`, which only evaluation mode does"
+            at = shown_place(node.place)
+            raise ImportingError(
+                NotSayable(what=f"`{name}`", missing=(f"1 time: {what}, at {at}",))
+            )
+    wanted = [pairs[value] for value in plain.outputs]
+    others = [value for value in full.outputs if value not in wanted]
+    full.outputs = [*wanted, *others]
+    for value in plain.outputs:
+        if value in plain.names:
+            full.names[pairs[value]] = plain.names[value]
+    return full, set(others)

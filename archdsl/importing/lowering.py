@@ -1,0 +1,210 @@
+"""Turns recorded calls into bodies: what each module computes, in stages of the language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from archdsl.importing.bodies import Body, Node
+from archdsl.importing.functions import Functions
+from archdsl.importing.layers import Use, layer_of_module
+from archdsl.importing.making import Unsayable
+from archdsl.importing.record import Call, Value, tensors
+
+COUNTER = "num_batches_tracked"  # which batch normalization counts by itself
+
+
+def as_layer(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Use | None:
+    """Return the layer that a module is for what it is called with, or None."""
+    given = [one for one in (*args, *kwargs.values()) if one is not None]
+    inputs = [one for one in given if hasattr(one, "shape") and hasattr(one, "dtype")]
+    if not inputs or any(not hasattr(one, "shape") for one in args):
+        return None
+    if any(isinstance(one, list | tuple | dict) for one in given):
+        return None
+    while len(inputs) > 1 and inputs[-1] is inputs[-2]:
+        inputs.pop()
+    return layer_of_module(module, tuple(tuple(one.shape[1:]) for one in inputs))
+
+
+class Lowering:
+    """Turns one recorded pass into a body.
+
+    Attributes:
+        lost: what was asked of tensors that nobody can follow, as pairs of text and place.
+    """
+
+    def __init__(self, root: Call, output: Any, batch: int) -> None:
+        self.functions = Functions(batch)
+        self.lost: list[tuple[str, str]] = []
+        self.seen: set[str] = set()  # modules that are layers, and others
+        self.entered: set[str] = set()
+        self.computed: set[Value] = set()  # of what follows from the inputs
+        self.computed.update(value for value in root.values_in() if value.input is not None)
+        self.root = self.body(root) if root.layer is None else self.alone(root)
+        self.link(root)
+
+    def alone(self, call: Call) -> Body:
+        """Return the body of a module that is a layer by itself."""
+        body = Body("", call.name, call.module, place=call.place)
+        self.item(body, call)
+        body.given, body.gives = call.values_in(), named_outputs(call.result)
+        return body
+
+    def body(self, call: Call) -> Body:
+        """Return the body of a call."""
+        body = Body(call.path, call.name, call.module, place=call.place)
+        body.again = call.path in self.entered
+        self.entered.add(call.path)
+        for inner in call.inside:
+            self.item(body, inner)
+        find = self.functions.find
+        body.given = list(dict.fromkeys(map(find, call.values_in())))
+        body.gives = [(name, find(value)) for name, value in named_outputs(call.result)]
+        return body
+
+    def item(self, body: Body, call: Call) -> None:
+        """Add what a call becomes to a body."""
+        if call.module is None:
+            self.function(body, call)
+        elif call.layer is not None:
+            self.layer(body, call)
+        else:
+            inner = self.body(call)
+            if not inner.items:
+                return
+            if self.is_layer_with_more(inner):
+                body.items += inner.items
+            else:
+                body.items.append(inner)
+
+    def is_layer_with_more(self, body: Body) -> bool:
+        """Tell whether a module's own parameters belong to a function that it calls.
+
+        What else it does stands beside that layer then, since nothing can stand in a layer.
+        """
+        own = [item for item in body.items if isinstance(item, Node) and item.owns]
+        return any(item.path == body.path for item in own)
+
+    def layer(self, body: Body, call: Call) -> None:
+        """Add a module that is a layer."""
+        find = self.functions.find
+        inputs = [find(value) for value in call.values_in()]
+        while len(inputs) > 1 and inputs[-1] is inputs[-2]:
+            inputs.pop()
+        results = call.values_out()
+        if call.name == "Identity":
+            self.functions.become(results[0], inputs[0])
+            return
+        owns = bool(call.module.state_dict())
+        node = Node(call.layer, inputs, results[0], call.path, place=call.place, owns=owns)
+        if any(one in self.functions.permuted for one in inputs):
+            node.missing = f"`{call.name}` on what has its batch on another axis than the first"
+        node.again = call.path in self.seen
+        self.seen.add(call.path)
+        body.items.append(node)
+        self.computed.update(results)
+
+    def function(self, body: Body, call: Call) -> None:
+        """Add what a function becomes."""
+        find = self.functions.find
+        given, results = [*map(find, call.values_in())], call.values_out()
+        if any(value.own.endswith(COUNTER) for value in given):
+            return
+        follows = any(value in self.computed for value in given)
+        if not results:
+            if follows:
+                self.lost.append((f"reads the numbers of a tensor (`{call.name}`)", call.place))
+            return
+        if not follows and not any(value.own for value in given):
+            for value in results:  # a tensor made of nothing that comes in
+                value.tensor = True
+            return
+        self.computed.update(results)
+        try:
+            loose = [v for v in given if v not in self.computed and not v.own]
+            if loose:
+                raise Unsayable("a tensor that the forward pass makes itself")
+            if call.name in ("__setitem__",) or (
+                call.name.endswith("_") and not call.name.endswith("__") and given[0].own
+            ):
+                raise Unsayable("a tensor that is written over in part or for good")
+            nodes = self.functions.of(call)
+        except Unsayable as error:
+            nodes = [self.missing(call, str(error), given, value) for value in results]
+        except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+            text = f"`{call.name}` as it is used here"
+            nodes = [self.missing(call, text, given, value) for value in results]
+        for node in nodes:
+            node.again = bool(node.path) and node.path in self.seen
+            if node.path:
+                self.seen.add(node.path)
+            self.computed.add(node.output)
+        body.items += nodes
+
+    def missing(self, call: Call, text: str, given: list[Value], result: Value) -> Node:
+        """Return a node for what can't be said."""
+        node = Node(Use(call.name), given, result, missing=text, place=call.place)
+        return node
+
+    def link(self, root: Call) -> None:
+        """Leave out what no output needs, and say of each body what comes in and goes out."""
+        find = self.functions.find
+        outputs = [find(value) for _, value in named_outputs(root.result)]
+        needed = set(outputs)
+        self.prune(self.root, needed)
+        self.io(self.root, set(outputs))
+
+    def prune(self, body: Body, needed: set[Value]) -> None:
+        """Leave out of a body what nothing needs, and add to `needed` what its items read."""
+        kept: list[Node | Body] = []
+        for item in reversed(body.items):
+            if isinstance(item, Node):
+                item.inputs = [self.functions.find(value) for value in item.inputs]
+                if item.output in needed:
+                    needed.update(item.inputs)
+                    kept.append(item)
+            else:
+                self.prune(item, needed)
+                if item.items:
+                    kept.append(item)
+        body.items = kept[::-1]
+
+    def io(self, body: Body, used_outside: set[Value]) -> None:
+        """Work out what a body takes and gives, where it is known what is used around it."""
+        made: dict[Value, None] = {}
+        for node in body.nodes():
+            made[node.output] = None
+        read: dict[Value, None] = {}
+        for node in body.nodes():
+            for value in node.inputs:
+                if value not in made and not value.own:
+                    read[value] = None
+        order = [value for value in body.given if value in read]
+        body.inputs = [*order, *(value for value in read if value not in order)]
+        returned = [value for _, value in body.gives if value in made and value in used_outside]
+        rest = [v for v in made if v in used_outside and v not in returned]
+        body.outputs = list(dict.fromkeys([*returned, *rest]))
+        body.names = {value: name for name, value in body.gives if name}
+        for number, item in enumerate(body.items):
+            if isinstance(item, Body):
+                around = set(used_outside)
+                for other, beside in enumerate(body.items):
+                    if other != number:
+                        nodes = [beside] if isinstance(beside, Node) else beside.nodes()
+                        for node in nodes:
+                            around.update(node.inputs)
+                self.io(item, around)
+
+
+def named_outputs(result: Any) -> list[tuple[str, Value]]:
+    """Return what a module gives, with names where it gives them."""
+    if isinstance(result, dict):
+        found: list[tuple[str, Value]] = []
+        for name, value in result.items():
+            values = list(tensors(value))
+            for number, one in enumerate(values):
+                found.append((f"{name}{number}" if len(values) > 1 else str(name), one))
+        return found
+    return [("", value) for value in tensors(result)]

@@ -1,0 +1,168 @@
+"""Finds what a user names, `package.module:name`, and makes the module that it stands for.
+
+That runs the user's own code, as every import of Python does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from archdsl.importing.errors import ImportingError, NoModule
+
+MADE_WITH = "_archdsl_made_with"
+
+
+def made(what: str, arguments: Mapping[str, object], weights: str | None) -> tuple[nn.Module, str]:
+    """Return a module and a name for it.
+
+    Raises:
+        ImportingError: it can't be found or made; the text says why.
+    """
+    home, colon, name = what.partition(":")
+    if not colon or not home or not name:
+        reason = "is not MODULE:NAME, as in torchvision.models:resnet50"
+        raise ImportingError(NoModule(what=f"`{what}`", reason=reason))
+    if os.curdir not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.curdir)
+    try:
+        found: Any = importlib.import_module(home)
+    except Exception as error:
+        reason = f"can't be imported: {said(error)}"
+        raise ImportingError(NoModule(what=f"`{home}`", reason=reason)) from error
+    if not hasattr(found, name.split(".")[0]) and home == "timm":
+        found = timm_models(found)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            near = nearest(part, found)
+            raise ImportingError(NoModule(what=f"`{home}`", reason=f"has no `{part}`{near}"))
+        found = getattr(found, part)
+    module = found if isinstance(found, nn.Module) else call(found, what, arguments)
+    if not isinstance(module, nn.Module):
+        reason = f"gives {type(module).__name__}, and no torch.nn.Module"
+        raise ImportingError(NoModule(what=f"`{what}`", reason=reason))
+    if weights is not None:
+        load(module, weights)
+    return module, name.split(".")[-1]
+
+
+def timm_models(timm: Any) -> Any:
+    """Return where timm keeps the functions that make its models."""
+    return importlib.import_module(f"{timm.__name__}.models")
+
+
+def call(maker: Any, what: str, arguments: Mapping[str, object]) -> Any:
+    """Call what makes a module.
+
+    Raises:
+        ImportingError: it can't be called so, or fails.
+    """
+    if not callable(maker):
+        reason = f"is {type(maker).__name__}, and neither a module nor something that makes one"
+        raise ImportingError(NoModule(what=f"`{what}`", reason=reason))
+    try:
+        inspect.signature(maker).bind(**arguments)
+    except TypeError as error:
+        reason = f"can't be called with these arguments: {error}"
+        hint = "give arguments with `--arg name=value`"
+        raise ImportingError(NoModule(what=f"`{what}`", reason=reason, hint=hint)) from error
+    except ValueError:
+        pass  # of a function in C nothing is known
+    try:
+        with warnings.catch_warnings(), noted():
+            warnings.simplefilter("ignore")
+            return maker(**arguments)
+    except Exception as error:
+        reason = f"fails with {said(error)}"
+        raise ImportingError(NoModule(what=f"`{what}`", reason=reason)) from error
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Note with which arguments modules are made, from which blocks take names for theirs."""
+    original = nn.Module.__init__
+
+    def init(module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        original(module, *args, **kwargs)
+        frame = sys._getframe(1)
+        given: dict[str, Any] = {}
+        # the outermost `__init__` of this module is that of its class
+        while frame is not None and frame.f_code.co_name == "__init__":
+            code = frame.f_code
+            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            if not names or frame.f_locals.get(names[0]) is not module:
+                break
+            given = {name: frame.f_locals.get(name) for name in names[1:]}
+            frame = frame.f_back  # type: ignore[assignment]
+        object.__setattr__(module, MADE_WITH, given)
+
+    nn.Module.__init__ = init  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        nn.Module.__init__ = original  # type: ignore[method-assign]
+
+
+def load(module: nn.Module, path: str) -> None:
+    """Load weights from a file of torch or safetensors.
+
+    Raises:
+        ImportingError: they can't be read, or don't fit.
+    """
+    try:
+        if path.endswith(".safetensors"):
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        held: Any = state.get("state_dict", state)
+        module.load_state_dict(held)
+    except Exception as error:
+        reason = f"can't be loaded: {said(error)}"
+        raise ImportingError(NoModule(what=f"`{path}`", reason=reason)) from error
+
+
+def random_inputs(
+    module: nn.Module, shapes: Sequence[tuple[int, ...]], batch: int
+) -> tuple[torch.Tensor, ...]:
+    """Return random inputs where a module's parameters are: of floats, or of indices.
+
+    Indices are given where the first layer of the module looks something up.
+    """
+    first = next(module.parameters(), None)
+    device = first.device if first is not None else torch.device("cpu")
+    table = next((one for one in module.modules() if isinstance(one, nn.Embedding)), None)
+    found: list[torch.Tensor] = []
+    generator = torch.Generator().manual_seed(0)
+    for shape in shapes:
+        if table is not None and len(shape) == 1:
+            most = table.num_embeddings
+            tensor = torch.randint(0, most, (batch, *shape), generator=generator)
+        else:
+            tensor = torch.randn((batch, *shape), generator=generator)
+        found.append(tensor.to(device))
+    return tuple(found)
+
+
+def said(error: Exception) -> str:
+    """Say an exception in one line."""
+    text = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def nearest(name: str, home: Any) -> str:
+    """Return a hint at a name that is much like one."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [one for one in dir(home) if not one.startswith("_")], n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""

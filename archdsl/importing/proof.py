@@ -1,0 +1,140 @@
+"""Compiles what was written and compares it with the module: names, shapes and outputs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from archdsl.network import Network, load
+from archdsl.output import write_whole
+from archdsl.records import Record
+
+# As much as another order of sums changes, relative to the largest number of an output.
+TOLERANCE = 1e-5
+
+
+class Proof(Record):
+    """What the comparison of a module with its spec gave.
+
+    Attributes:
+        missing, surplus, differing: names of the state_dict that the spec lacks, that the module
+            lacks, and whose shapes differ.
+        ordered: whether the names stand in the same order.
+        distance: for evaluation and training mode the largest difference of an output, relative
+            to the largest number in it; None where outputs were not compared.
+        reason: why outputs were not compared, or what is wrong with the text.
+    """
+
+    missing: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+    ordered: bool = True
+    distance: Mapping[str, float] = {}
+    reason: str = ""
+
+    @property
+    def same(self) -> bool:
+        """Whether the spec is the module."""
+        return not self.sentence().startswith("not the same")
+
+    def sentence(self) -> str:
+        """Say in one line what came out."""
+        lists: tuple[tuple[str, tuple[str, ...]], ...] = (
+            ("the spec lacks", self.missing),
+            ("the module lacks", self.surplus),
+            ("of other shapes are", self.differing),
+        )
+        for what, names in lists:
+            if names:
+                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+                return f"not the same: {what} {', '.join(names[:3])}{more}"
+        if self.reason:
+            return f"not compared: {self.reason}"
+        for mode, distance in self.distance.items():
+            if not distance <= TOLERANCE:
+                return f"not the same: outputs in {mode} mode differ by {distance:.1e}"
+        said = "the same, name by name" + ("" if self.ordered else ", in another order")
+        if not self.distance:
+            return f"{said}; outputs not compared"
+        most = max(self.distance.values())
+        return f"{said}; outputs {'equal' if most == 0 else f'within {most:.1e}'}"
+
+
+def load_text(text: str, name: str) -> Network:
+    """Load a network from its text.
+
+    Raises:
+        ArchError: the text is wrong.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, f"{name}.arch")
+        write_whole(path, text.encode())
+        return load(path)
+
+
+def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -> Proof:
+    """Compare a network with the module that it was written from."""
+    ours = network.compile(device="meta").state_dict()
+    theirs = module.state_dict()
+    missing = tuple(name for name in theirs if name not in ours)
+    surplus = tuple(name for name in ours if name not in theirs)
+    differing = tuple(n for n in theirs if n in ours and theirs[n].shape != ours[n].shape)
+    ordered = [*ours] == [*theirs]
+    if missing or surplus or differing:
+        return Proof(missing, surplus, differing, ordered)
+    if any(tensor.is_meta for tensor in theirs.values()):
+        return Proof(ordered=ordered, reason="the module holds no numbers (the meta device)")
+    made = network.compile(weights=theirs)
+    was = module.training
+    distance: dict[str, float] = {}
+    try:
+        for mode in ("evaluation", "training"):
+            kept = {name: one.clone() for name, one in theirs.items()}
+            results = []
+            for one in (module, made):
+                one.train(mode == "training")
+                torch.manual_seed(0)
+                with torch.no_grad():
+                    results.append(one(*[tensor.clone() for tensor in inputs]))
+            module.load_state_dict(kept)
+            made.load_state_dict(kept)
+            distance[mode] = _apart(*results)
+    finally:
+        module.train(was)
+    return Proof(ordered=ordered, distance=distance)
+
+
+def _apart(theirs: Any, ours: Any) -> float:
+    """Return how far outputs are apart; they are in another order where they have names."""
+    left, right = [*tensors_of(theirs)], [*tensors_of(ours)]
+    if len(left) != len(right):
+        return float("inf")
+    worst = 0.0
+    for one in left:
+        worst = max(worst, min(_distance(one, other) for other in right))
+    return worst
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    if one.shape != other.shape:
+        return float("inf")
+    if torch.equal(one, other):
+        return 0.0
+    scale = float(one.abs().max()) or 1.0
+    return float((one.double() - other.double()).abs().max()) / scale
+
+
+def tensors_of(held: Any) -> list[torch.Tensor]:
+    """Return the tensors in what a module gives."""
+    if isinstance(held, torch.Tensor):
+        return [held]
+    if hasattr(held, "values") and callable(held.values):
+        held = list(held.values())
+    if isinstance(held, list | tuple):
+        return [one for each in held for one in tensors_of(each)]
+    return []

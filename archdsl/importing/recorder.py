@@ -1,0 +1,190 @@
+"""Records a forward pass: the stack of modules, and the functions of torch called in them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from archdsl.importing.record import Call, Value
+
+# Of what these functions give nothing is computed.
+QUESTIONS = {
+    "__get__", "size", "dim", "ndimension", "numel", "is_floating_point", "is_contiguous",
+    "stride", "storage_offset", "get_device", "element_size", "__len__", "is_complex", "__repr__",
+    "__hash__", "data_ptr", "requires_grad_", "nelement",
+}  # fmt: skip
+
+TORCH = os.path.dirname(torch.__file__) + os.sep
+HERE = os.path.dirname(__file__) + os.sep
+
+
+class ReadsNumbers(Exception):
+    """The module asks what numbers a tensor holds, so that its way depends on them."""
+
+
+class Recorder(TorchFunctionMode):
+    """Records what is called while it is entered.
+
+    `as_layer` says how a module is written where it is a layer; what such a module calls in turn
+    isn't recorded.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        as_layer: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Any],
+    ) -> None:
+        super().__init__()
+        self.as_layer = as_layer
+        self.paths = {id(one): path for path, one in module.named_modules()}
+        self.root = Call("", type(module).__name__, module, None, (), {})
+        self.stack = [self.root]
+        self.silent = 0
+        self.count = 0
+        # tensors are not kept alive for this: a new one may have the number of one that is gone
+        self.known: dict[int, tuple[Any, Value]] = {}
+        self.held: list[Any] = []  # but those that weak references don't reach
+        for kind in (module.named_parameters(), module.named_buffers()):
+            for name, tensor in kind:
+                value = self.value(tensor)
+                value.own, value.tensor = name, tensor
+
+    def value(self, tensor: torch.Tensor, fresh: bool = False) -> Value:
+        """Return what stands for a tensor; a new one if it was just computed."""
+        if not fresh and (found := self.known.get(id(tensor))) and found[0]() is tensor:
+            return found[1]
+        self.count += 1
+        value = Value(self.count, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        if not fresh:
+            value.tensor = tensor  # made where nobody saw it
+        self.known[id(tensor)] = (weakref.ref(tensor), value)
+        return value
+
+    def values(self, held: Any, fresh: bool = False) -> Any:
+        """Return the same with a `Value` in the place of each tensor."""
+        if isinstance(held, torch.Tensor):
+            return self.value(held, fresh)
+        if isinstance(held, dict) or (hasattr(held, "items") and hasattr(held, "keys")):
+            return {key: self.values(one, fresh) for key, one in held.items()}
+        if isinstance(held, tuple) and hasattr(held, "_fields"):
+            pairs = zip(held._fields, held, strict=True)
+            return {name: self.values(one, fresh) for name, one in pairs if one is not None}
+        if isinstance(held, list | tuple) and not isinstance(held, torch.Size):
+            return type(held)([self.values(one, fresh) for one in held])
+        return held
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self.silent:
+            return function(*args, **kwargs)
+        name = getattr(function, "__name__", str(function))
+        if name in QUESTIONS:
+            return function(*args, **kwargs)
+        above = self.stack[-1]
+        call = Call(above.path, name, None, function, *self.values((args, kwargs)))
+        call.place = user_place()
+        call.training = above.training
+        result = function(*args, **kwargs)
+        if name == "__set__" or has_tensor(result) or not has_tensor((args, kwargs)):
+            call.result = self.values(result, fresh=True)
+        else:
+            call.result = result  # a number, say: whoever uses it can't be followed
+        above.inside.append(call)
+        return result
+
+    def called(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], run: Any
+    ) -> Any:
+        """Record a call of a module."""
+        path = self.paths.get(id(module))
+        if self.silent or path is None:
+            return run(module, *args, **kwargs)
+        above = self.stack[-1]
+        call = Call(path, type(module).__name__, module, None, *self.values((args, kwargs)))
+        call.place, call.training = user_place(), module.training
+        if above is self.root and module is self.root.module:
+            call = self.root
+            call.arguments, call.named = self.values((args, kwargs))
+            call.training = module.training
+        else:
+            above.inside.append(call)
+        self.silent += 1  # layers are tried out for this
+        try:
+            call.layer = self.as_layer(module, args, kwargs)
+        finally:
+            self.silent -= 1
+        if call.layer is not None:
+            self.silent += 1
+            try:
+                result = run(module, *args, **kwargs)
+            finally:
+                self.silent -= 1
+            call.result = self.values(result, fresh=True)
+            return result
+        self.stack.append(call)
+        try:
+            result = run(module, *args, **kwargs)
+        finally:
+            self.stack.pop()
+        call.result = self.values(result)
+        return result
+
+
+def has_tensor(held: Any) -> bool:
+    """Tell whether there is a tensor in lists, tuples and mappings."""
+    if isinstance(held, dict):
+        held = list(held.values())
+    if isinstance(held, list | tuple):
+        return any(has_tensor(one) for one in held)
+    return isinstance(held, torch.Tensor)
+
+
+def user_place() -> str:
+    """Return file and line of the code that called torch, which is the user's."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((TORCH, HERE)):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+@contextmanager
+def intercepted(recorder: Recorder) -> Iterator[None]:
+    """Let a recorder see every call of a module, and put back what was there afterwards."""
+    original = nn.Module.__call__
+
+    def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return recorder.called(module, args, kwargs, original)
+
+    nn.Module.__call__ = called  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__call__ = original  # type: ignore[method-assign]
+
+
+def record(
+    module: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    as_layer: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Any],
+) -> tuple[Call, Any]:
+    """Run a module once and return what was called, and what came out."""
+    recorder = Recorder(module, as_layer)
+    for number, tensor in enumerate(inputs):
+        value = recorder.value(tensor, fresh=True)
+        value.input = number
+    with torch.no_grad(), intercepted(recorder), recorder:
+        output = module(*inputs)
+    return recorder.root, output

@@ -1,0 +1,319 @@
+"""Writes bodies as statements: which merges open which branches, and what is reached by name.
+
+Of the tensors that a merge joins, the nearest one that all of them come of (their common dominator
+in the graph of the body) is what its branches start with. What is needed a second time, from
+elsewhere, is reached by the name of the statement that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from archdsl.importing.bodies import Body, Node, gives, reads
+from archdsl.importing.making import Unsayable
+from archdsl.importing.record import Value
+from archdsl.importing.tree import (
+    Flowing,
+    From,
+    Input,
+    Merge,
+    Output,
+    Own,
+    Part,
+    Reference,
+    Residual,
+    Reuse,
+    Stage,
+    Statement,
+)
+
+
+class Structure:
+    """Turns one body, with those in it, into statements."""
+
+    def __init__(self, body: Body, scope: Structure | None = None, training: Any = ()) -> None:
+        self.body = body
+        self.root: Structure = scope.root if scope else self
+        self.training: set[Value] = set(training)
+        if scope is None:
+            self.places: dict[str, Statement] = {}
+        self.producer: dict[Value, Node | Body] = {
+            value: item for item in body.items for value in gives(item)
+        }
+        self.made: dict[Value, Reference] = {}
+        self.head: list[Statement] = []
+        self.pending: dict[Value | None, list[Value]] = {}
+        self.dominators()
+
+    # --- dominators -----------------------------------------------------------------------------
+
+    def dominators(self) -> None:
+        """Find for each value the nearest one that all ways to it go through."""
+        self.above: dict[Value, Value | None] = dict.fromkeys(self.body.inputs)
+        self.depth: dict[Value | None, int] = {None: 0} | dict.fromkeys(self.body.inputs, 1)
+        for item in self.body.items:
+            known = [value for value in reads(item) if value in self.depth]
+            joint = self.joint(known) if known else None
+            for value in gives(item):
+                self.above[value] = joint
+                self.depth[value] = self.depth[joint] + 1
+
+    def joint(self, values: Iterable[Value]) -> Value | None:
+        """Return the nearest value that all of some come of; None if there is none."""
+        found, *others = values
+        joint: Value | None = found
+        for other in others:
+            one: Value | None = other
+            while one is not joint:
+                if self.depth[one] >= self.depth[joint]:
+                    one = self.above[one] if one is not None else None
+                else:
+                    joint = self.above[joint] if joint is not None else None
+        return joint
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def statements(self) -> list[Statement]:
+        """Return the statements of the body."""
+        body = self.body
+        flow: Value | None = None
+        if len(body.inputs) == 1:
+            flow = body.inputs[0]
+        elif body.inputs:
+            for value in body.inputs:
+                if value not in self.made:
+                    one = Input(name="", named=True)
+                    self.head.append(one)
+                    self.made[value] = Reference(one)
+        main, *others = body.outputs
+        spine = self.way(main)
+        for value in others:
+            at: Value | None = value
+            while at is not None and at not in spine:
+                at = self.above.get(at)
+            self.pending.setdefault(at, []).append(value)
+        found = self.compute(main, flow, top=True)
+        for value in self.pending.pop(None, []):
+            found.append(self.side(value, main))
+        name = body.names.get(main, "")
+        if name and self.root is self:
+            found.append(Output(name=name))
+        return [*self.head, *found]
+
+    def network(self, names: Mapping[int, str]) -> list[Statement]:
+        """Return the statements of the whole network, whose inputs have names."""
+        for value in self.body.inputs:
+            one = Input(name=names[value.input or 0], named=True)
+            self.made[value] = Reference(one)
+        found = self.statements()
+        return [one for one in found if not isinstance(one, Input)]
+
+    def way(self, main: Value) -> set[Value]:
+        """Return the values that flow one after the other on the way to an output."""
+        found = {main}
+        at: Value | None = main
+        while at is not None:
+            found.add(at)
+            item = self.producer.get(at)
+            at = None if item is None else self.base(item)
+        return found
+
+    def side(self, value: Value, flow: Value | None) -> Statement:
+        """Return the statement of a further output."""
+        name = self.output_name(value)
+        if value is flow:
+            return Output(name=name, training=value in self.training)
+        inner = self.compute(value, flow)
+        return Output(name=name, statements=inner, training=value in self.training)
+
+    def output_name(self, value: Value) -> str:
+        """Return the name of an output of this body."""
+        body = self.body
+        if value in body.names:
+            return body.names[value]
+        number = body.outputs.index(value)
+        taken = set(body.names.values())
+        name = f"output{number + 1}"
+        while name in taken:
+            name += "_"
+        body.names[value] = name
+        return name
+
+    def base(self, item: Node | Body) -> Value | None:
+        """Return the value with which the way to an item goes on upwards."""
+        known = [value for value in reads(item) if value in self.depth]
+        return self.joint(known) if known else None
+
+    def compute(self, target: Value, flow: Value | None, top: bool = False) -> list[Statement]:
+        """Return statements after which a value flows, where `flow` does before."""
+        spine: list[tuple[Node | Body, Value]] = []
+        start: Value | None = target
+        while start is not None and start is not flow and start not in self.made and not start.own:
+            item = self.producer.get(start)
+            if item is None:
+                break
+            spine.append((item, start))
+            start = self.base(item)
+        found: list[Statement] = []
+        if start is not None and start is not flow:
+            found += self.reach(start)
+            flow = start
+        if top:
+            self.after(flow, found)
+        for item, value in reversed(spine):
+            if value in self.made:  # made on the way to another
+                if value is not flow:
+                    found += self.reach(value)
+                    flow = value
+                continue
+            found += self.item(item, flow)
+            flow = value
+            if isinstance(item, Body) and value is not item.outputs[0]:
+                found += self.reach(value)
+            if top:
+                self.after(flow, found)
+        return found
+
+    def after(self, flow: Value | None, found: list[Statement]) -> None:
+        """Add the outputs that start where the flow is."""
+        for value in self.pending.pop(flow, []):
+            found.append(self.side(value, flow))
+
+    def reach(self, value: Value) -> list[Statement]:
+        """Return a statement that goes on from a value by its name."""
+        found: list[Statement] = []
+        if value.own and value not in self.made:
+            found.append(self.own(value))
+        return [*found, From(references=[self.reference(value)])]
+
+    def reference(self, value: Value) -> Reference:
+        """Return the name of a value, and see to it that it has one."""
+        if value not in self.made:
+            if self.body.inputs != [value]:
+                raise Unsayable("a tensor that comes from where no name reaches")
+            # what comes in has no name before something asks for it
+            one = Flowing(named=True)
+            self.head.append(one)
+            self.made[value] = Reference(one)
+        found = self.made[value]
+        found.to.named = True
+        return found
+
+    def own(self, value: Value) -> Own:
+        """Declare a parameter or buffer."""
+        prefix = f"{self.body.path}." if self.body.path else ""
+        if not value.own.startswith(prefix):
+            raise Unsayable(f"`{value.own}`, a parameter that another module holds")
+        batched = value.shape[:1] == (1,) and len(value.shape) > 1
+        one = Own(
+            path=value.own[len(prefix) :],
+            named=True,
+            learnable=bool(getattr(value.tensor, "requires_grad", False))
+            or type(value.tensor).__name__ == "Parameter",
+            shape=tuple(value.shape[1:] if batched else value.shape),
+            batched=batched,
+            value=first_values(value.tensor),
+        )
+        self.made[value] = Reference(one)
+        return one
+
+    def item(self, item: Node | Body, flow: Value | None) -> list[Statement]:
+        """Return the statements of one item, all of whose inputs come of what flows."""
+        if isinstance(item, Node) and item.merges:
+            return [self.merge(item, flow)]
+        found: list[Statement] = []
+        inputs = list(reads(item))
+        if inputs != [flow]:
+            for value in inputs:
+                if value is not flow and value not in self.made:
+                    if value.own:
+                        found.append(self.own(value))
+                    else:
+                        found += self.compute(value, flow)
+                        flow = value
+            found.append(From(references=[self.reference(value) for value in inputs]))
+        found.append(self.stage(item))
+        return found
+
+    def stage(self, item: Node | Body) -> Statement:
+        """Return the statement of a layer or a body."""
+        one: Statement
+        path = self.relative(item.path) if item.path else ""
+        if item.again and (isinstance(item, Body) or item.owns):
+            before = self.root.places.get(item.path)
+            if before is None:
+                raise Unsayable(f"`{item.path}`, a module that is called again from elsewhere")
+            before.named = True
+            one = Reuse(of=before)
+        elif isinstance(item, Node):
+            one = Stage(path="" if item.again else path, layer=item.use.layer)
+            one.arguments, one.node = dict(item.use.arguments), item
+        else:
+            inner = Structure(item, self)
+            one = Part(path=path, body=item, takes=tuple(item.inputs))
+            one.statements = inner.statements()
+        if item.path and not item.again:
+            self.root.places[item.path] = one
+        if isinstance(item, Node):
+            self.made[item.output] = Reference(one)
+        else:
+            for number, value in enumerate(item.outputs):
+                name = "" if number == 0 else Structure.output_name_of(item, value)
+                self.made[value] = Reference(one, name)
+        return one
+
+    @staticmethod
+    def output_name_of(body: Body, value: Value) -> str:
+        """Return the name that a further output of a body has."""
+        return body.names[value]
+
+    def relative(self, path: str) -> str:
+        """Return how a module is called in this body."""
+        prefix = f"{self.body.path}." if self.body.path else ""
+        if not path.startswith(prefix):
+            raise Unsayable(f"`{path}`, a module that another module holds")
+        return path[len(prefix) :]
+
+    def merge(self, node: Node, flow: Value | None) -> Statement:
+        """Return a merge with its branches."""
+        branches = [self.compute(value, flow) for value in node.inputs]
+        one: Statement
+        lengths = [weight(branch) for branch in branches]
+        computes = any(isinstance(one, Stage | Part) for branch in branches for one in branch)
+        uneven = len(branches) == 2 and min(lengths) * 2 <= max(lengths)
+        if node.use.layer == "add" and computes and uneven:
+            main = lengths.index(max(lengths))
+            one = Residual(statements=branches[main], shortcut=branches[1 - main], node=node)
+        else:
+            one = Merge(word=node.use.layer, arguments=dict(node.use.arguments), node=node)
+            one.branches = branches
+        self.made[node.output] = Reference(one)
+        return one
+
+
+def weight(statements: list[Statement]) -> int:
+    """Return about how much is computed in statements."""
+    return sum(
+        len(list(one.body.nodes())) if isinstance(one, Part) and one.body else 1
+        for one in statements
+    )
+
+
+def first_values(tensor: Any) -> str:
+    """Say what a parameter holds at first: a number, or how it is spread."""
+    if tensor is None or tensor.is_meta or tensor.numel() == 0:
+        return ""
+    tensor = tensor.detach()
+    if not tensor.is_floating_point():
+        return repr(tensor.tolist()) if tensor.numel() <= 64 else ""
+    first = float(tensor.flatten()[0])
+    if bool((tensor == first).all()):
+        return "" if first == 0 else _short(first)
+    return f"normal(std = {_short(round(float(tensor.std()), 2) or float(tensor.std()))})"
+
+
+def _short(number: float) -> str:
+    """Write a float of 32 bits as what was meant."""
+    text = f"{number:.6g}"
+    return text if "." in text or "e" in text or "n" in text else f"{text}.0"

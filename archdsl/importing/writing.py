@@ -1,0 +1,193 @@
+"""Writes a tree as the text of a spec, laid out as people do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from archdsl.importing.naming import written
+from archdsl.importing.tree import (
+    REQUIRED,
+    Definition,
+    Flowing,
+    From,
+    If,
+    Input,
+    Let,
+    Loop,
+    Merge,
+    Output,
+    Own,
+    Part,
+    Reference,
+    Residual,
+    Reuse,
+    Stage,
+    Statement,
+    Written,
+)
+from archdsl.layers.registry import Registry
+
+WIDTH = 100
+INDENT = "  "
+
+
+def value(held: Any) -> str:
+    """Write a value as the language does."""
+    if isinstance(held, Written):
+        return str(held)
+    if held is None or isinstance(held, bool):
+        return str(held).lower()
+    if isinstance(held, str):
+        text = held.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + text.replace("{", "{{").replace("}", "}}") + '"'
+    if isinstance(held, list | tuple):
+        return f"[{', '.join(map(value, held))}]"
+    return repr(held)
+
+
+def body(statements: Iterable[Statement], indent: str) -> list[str]:
+    """Return the lines of statements."""
+    return [line for one in statements for line in lines(one, indent)]
+
+
+def lines(one: Statement, indent: str) -> list[str]:
+    """Return the lines of a statement."""
+    label = f"{one.label}: " if one.label else ""
+    if isinstance(one, Stage):
+        return [f"{indent}{label}{call(one.layer, one.arguments)}"]
+    if isinstance(one, Part) and one.block:
+        return [f"{indent}{label}{call(one.block, one.arguments, one.open)}"]
+    if isinstance(one, Part):
+        return braces(f"{indent}{label}", one.statements, indent)
+    if isinstance(one, Reuse):
+        assert one.of is not None
+        return [f"{indent}reuse {name_of(one.of)}"]
+    if isinstance(one, From):
+        return [f"{indent}from {', '.join(map(reference, one.references))}"]
+    if isinstance(one, Let):
+        return [f"{indent}let {one.name} = {one.expression}"]
+    if isinstance(one, Flowing):
+        return [f"{indent}{one.label}: in"]
+    if isinstance(one, Input):
+        return [f"{indent}input {one.name}"]
+    if isinstance(one, Own):
+        word = "parameter" if one.learnable else "buffer"
+        shape = ["batch"] * one.batched + [str(size) for size in one.shape]
+        first = f" = {one.value}" if one.value else ""
+        return [f"{indent}{word} {one.label}: [{', '.join(shape)}]{first}"]
+    if isinstance(one, Output):
+        when = " when training" if one.training else ""
+        if one.statements is None:
+            return [f"{indent}output {one.name}{when}"]
+        return braces(f"{indent}output {one.name}{when} ", one.statements, indent)
+    if isinstance(one, Loop):
+        return braces(f"{indent}{one.head} ", one.statements, indent)
+    if isinstance(one, If):
+        return braces(f"{indent}if {one.condition} ", one.statements, indent)
+    if isinstance(one, Residual):
+        return residual(one, indent)
+    assert isinstance(one, Merge)
+    return merge(one, indent)
+
+
+def merge(one: Merge, indent: str) -> list[str]:
+    """Return the lines of a merge."""
+    name = f" as {one.label}" if one.label else ""
+    inner = indent + INDENT
+    parts = [braces(f"{inner}branch ", branch, inner) for branch in one.branches]
+    return [
+        f"{indent}{call(one.word, one.arguments)} {{",
+        *(line for part in parts for line in part),
+        f"{indent}}}{name}",
+    ]
+
+
+def residual(one: Residual, indent: str) -> list[str]:
+    """Return the lines of a residual connection."""
+    name = f" as {one.label}" if one.label else ""
+    when = f"when {one.condition} " if one.condition else ""
+    found = braces(f"{indent}residual {when}", one.statements, indent)
+    if one.shortcut:
+        short = braces("", one.shortcut, indent)
+        found[-1] += f" shortcut {short[0].lstrip()}"
+        found += short[1:]
+    found[-1] += name
+    return found
+
+
+def braces(head: str, statements: list[Statement], indent: str) -> list[str]:
+    """Return the lines of a body in braces, on one line where it is short."""
+    if not statements:
+        return [f"{head}{{}}"]
+    inner = body(statements, indent + INDENT)
+    if len(inner) == len(statements) <= 3 and _flows(statements):
+        arrows = " -> ".join(line.strip() for line in inner)
+        line = f"{head}{{ {arrows} }}"
+        if len(line) <= 80 or (len(inner) == 1 and len(line) <= WIDTH):
+            return [line]
+    return [f"{head}{{", *inner, f"{indent}}}"]
+
+
+def _flows(statements: list[Statement]) -> bool:
+    return all(isinstance(one, Stage | Part | From | Reuse) for one in statements)
+
+
+def call(name: str, arguments: Mapping[str, Any], by_position: int = -1) -> str:
+    """Write a use of a layer, block or merge with its arguments."""
+    if not arguments:
+        return name
+    kind = Registry().get(name) if by_position < 0 else None
+    parts: list[str] = []
+    straight = True
+    for number, (key, held) in enumerate(arguments.items()):
+        required = kind is not None and kind.model_fields[key].is_required()
+        text = value(held)
+        fits = kind is None or number == list(kind.model_fields).index(key)
+        said = number == 0 or text == key  # what is meant is clear without its name
+        positional = number < by_position if by_position >= 0 else required or said
+        straight = straight and positional and fits
+        parts.append(text if straight else f"{key} = {text}")
+    return f"{name}({', '.join(parts)})"
+
+
+def name_of(one: Statement) -> str:
+    """Return by what name a statement is referred to."""
+    if isinstance(one, Input):
+        return one.name
+    return one.label or written(one.path)
+
+
+def reference(one: Reference) -> str:
+    """Write a reference."""
+    name = name_of(one.to)
+    return f"{name}.{one.output}" if one.output else name
+
+
+def definition(one: Definition) -> list[str]:
+    """Return the lines of a block."""
+    listed = [
+        name if default is REQUIRED else f"{name} = {value(default)}"
+        for name, default in one.parameters.items()
+    ]
+    head = f"block {one.name}({', '.join(listed)})" if listed else f"block {one.name}"
+    return [f"{head} {{", *body(one.statements, INDENT), "}"]
+
+
+def network(
+    name: str,
+    description: str,
+    inputs: Mapping[str, tuple[Any, ...]],
+    statements: list[Statement],
+    blocks: list[Definition],
+) -> str:
+    """Write a network with its blocks."""
+    head = [f"network {name} {{"]
+    if description:
+        head.append(f"{INDENT}{value(description)}")
+    for input_name, shape in inputs.items():
+        head.append(f"{INDENT}input {input_name}: {value(list(shape))}")
+    text = [*head, *body(statements, INDENT), "}"]
+    for one in blocks:
+        text += ["", *definition(one)]
+    return "\n".join(text) + "\n"

@@ -1,0 +1,198 @@
+"""Modules that tests bring in: each with one thing that is to be recovered."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Unit(nn.Module):
+    """A residual block whose shortcut is there where the shape changes."""
+
+    def __init__(self, width: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or width != out:
+            self.shortcut = nn.Conv2d(width, out, 1, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        identity = x if self.shortcut is None else self.shortcut(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.conv2(y)
+        y += identity
+        return self.relu(y)
+
+
+class Residuals(nn.Module):
+    """Blocks in a row, functions between them, and a head by functions alone."""
+
+    def __init__(self, width: int = 8, classes: int = 5) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.body = nn.Sequential(
+            Unit(width, width), Unit(width, width), Unit(width, width), Unit(width, 2 * width, 2)
+        )
+        self.fc = nn.Linear(2 * width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.relu(self.stem(x))
+        x = self.body(x)
+        x = nn.functional.adaptive_avg_pool2d(x, (1, 1))
+        return self.fc(x.view(x.size(0), -1))
+
+
+class Layer(nn.Module):
+    """A layer of a dense block, which takes a list."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, growth, 3, padding=1)
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        return nn.functional.relu(self.conv(torch.cat(maps, 1)))
+
+
+class Dense(nn.Module):
+    """A dense block."""
+
+    def __init__(self, layers: int = 5) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(4 + 2 * i, 2) for i in range(layers))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = [x]
+        for layer in self.layers:
+            maps.append(layer(maps))
+        return torch.cat(maps, 1)
+
+
+class Heads(nn.Module):
+    """A second output in training mode alone, from the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 6)
+        self.aux = nn.Linear(6, 2)
+        self.second = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
+        x = self.first(x).relu()
+        if not self.training:
+            return self.second(x)
+        return {"out": self.second(x), "aux": self.aux(x)}
+
+
+class Crossed(nn.Module):
+    """What reaches far: a tensor that no merge leads to, used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.a(x)
+        b = self.b(a)
+        c = self.c(b + x)
+        return torch.cat([a * c, b - c, x], dim=1)
+
+
+class Two(nn.Module):
+    """Two inputs, one of which is brought to the size of the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine, self.coarse = nn.Conv2d(2, 4, 1), nn.Conv2d(3, 4, 1)
+
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        up = nn.functional.interpolate(self.coarse(coarse), size=fine.shape[-2:], mode="nearest")
+        return self.fine(fine) + up
+
+
+class Tokens(nn.Module):
+    """Parameters of its own, attention, and a place that is selected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, 4)
+        self.token = nn.Parameter(torch.zeros(1, 1, 8))
+        self.position = nn.Parameter(torch.randn(1, 5, 8))
+        self.norm = nn.LayerNorm(8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.position
+        y = self.norm(x)
+        return (x + self.attention(y, y, y, need_weights=False)[0])[:, 0]
+
+
+class Twice(nn.Module):
+    """A module that is applied twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.map(torch.tanh(self.map(x)))
+
+
+class Own(nn.LayerNorm):
+    """A normalization whose parameters a function takes, with something behind it."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        shape, weight, bias = self.normalized_shape, self.weight, self.bias
+        return nn.functional.gelu(nn.functional.layer_norm(input, shape, weight, bias, self.eps))
+
+
+class Decides(nn.Module):
+    """Its way depends on the numbers that come in."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.relu() if bool(x.sum() > 0) else x.tanh()
+
+
+class Sorts(nn.Module):
+    """It does what the language has no word for, twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.map(torch.cumsum(torch.cumsum(x, 1), 1))
+
+
+class Unused(nn.Module):
+    """It holds parameters that nothing uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map, self.spare = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.map(x)
+
+
+class Fails(nn.Module):
+    """Its forward pass raises."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise KeyError("nothing there")
+
+
+def answer() -> int:
+    """Make no module."""
+    return 42
+
+
+def broken() -> nn.Module:
+    """Fail to make one."""
+    raise ZeroDivisionError("by design")
+
+
+ready = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
