@@ -238,12 +238,12 @@ def test_the_layers_of_the_documents_are_counted_and_verified(checkout: Path) ->
     count, verify = blocks(document, "sh")[0].splitlines()
 
     counted = shell(count, checkout).stdout
-    assert "LSTM" in counted
+    assert "LSTMCell" in counted
     assert "Swish" in counted
     verified = shell(f"{verify} -o net.py", checkout)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert "verified    8 nodes" in verified.stdout
-    assert "nn.LSTM(32, 64, batch_first=True)" in (checkout / "net.py").read_text()
+    assert "nn.LSTMCell(32, 64)" in (checkout / "net.py").read_text()
 
 
 def test_the_examples_of_the_layers_of_the_documents_are_right(
@@ -259,7 +259,7 @@ def test_the_examples_of_the_layers_of_the_documents_are_right(
             assert facts.output == example.output
             assert sum(math.prod(shape) for shape in facts.params.values()) == example.params
             assert facts.macs == example.macs
-    assert sorted(own_layers.registered()) == ["LSTM", "Swish"]
+    assert sorted(own_layers.registered()) == ["LSTMCell", "Swish"]
     monkeypatch.delitem(sys.modules, "my_layers")
 
 

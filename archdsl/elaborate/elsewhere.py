@@ -38,7 +38,7 @@ NO_LAYERS = {
     "t": f"here it is {AXES}",
 }
 # compiled where it is needed: it takes longer than all else of this file
-OF_ONES_OWN = r"""(?P<recurrent>(?:bi|conv)?(?:lstm|gru|rnn)(?:cell|layer|[123]d)?)
+OF_ONES_OWN = r"""(?P<recurrent>conv(?:lstm|gru|rnn)(?:cell|[123]d)?|(?:lstm|gru|rnn)cell)
     | \w*deform\w* | einsum | roi\w+ | ps?roi\w+ | gridsample\w* | affinegrid | spatialtransformer
     | i?r?fft\w* | i?stft | i?dct\w* | topk | gather\w* | scatter\w* | where | onehot | cumsum
     | cumprod | arg?sort | argm(?:ax|in) | b?nms | batchednms | nonzero | unique\w* | masked\w*
@@ -70,6 +70,9 @@ ARGUMENTS = {
     **dict.fromkeys(
         ("activation", "act", "nonlinearity"), "an activation is a stage of its own: `-> ReLU`"
     ),
+    "batch_first": "leave it out: the batch always comes first, and is never written",
+    **dict.fromkeys(("return_sequences", "return_state"), "here it is `gives`"),
+    **dict.fromkeys(("hidden_dim", "hidden_units", "num_units"), "here it is `hidden_size`"),
     "inplace": "leave it out: whether a result overwrites its input is the compiler's choice",
     "use_bias": "here it is `bias`",
     "name": "a name stands before its stage: `conv1: Conv2d(...)`",

@@ -71,7 +71,8 @@ def test_help_has_a_group_for_each_of_its_holes(one: Habit) -> None:
 @pytest.mark.parametrize(
     ("name", "help"),
     [
-        ("LSTM", "docs/own_layers.md"),
+        ("ConvLSTM", "docs/own_layers.md"),
+        ("BiLSTM", "`LSTM(hidden_size, bidirectional = true)`"),
         ("deform_conv2d", "docs/own_layers.md"),
         ("MaxUnpool2d", "docs/own_layers.md"),
         ("FractionalMaxPool2d", "docs/own_layers.md"),
@@ -90,7 +91,7 @@ def test_layers_of_others_are_explained(
 
 @pytest.mark.parametrize(
     "name",
-    ["LSTM", "DeformConv2d", "einsum", "roi_align", "fft2", "Quux",
+    ["LSTMCell", "DeformConv2d", "einsum", "roi_align", "fft2", "Quux",
      "FractionalMaxPool2d", "MaxUnpool2d", "Transformer"],
 )  # fmt: skip
 def test_what_can_be_a_layer_of_ones_own_is_none_of_the_language(name: str) -> None:

@@ -29,8 +29,13 @@ from archdsl.layers.base import (
 )
 
 MOST = 60  # choices of arguments for each example
+# What only a GPU's kernels need for a gradient, which can't be seen on a CPU.
+ON_GPU_ONLY = {"LSTM", "GRU", "RNN"}  # cuDNN's keep the output
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
 
 
 def uses(kind: type[Layer]) -> Iterator[tuple[Facts, Shapes]]:
@@ -89,7 +94,7 @@ def test_what_is_written_over_is_needed_by_no_gradient(kind: type[Layer]) -> Non
     assert seen
     assert all(safe for declared, safe in seen if declared)
     # nor is anything left out that could be: of a layer that says it of no use, some use is unsafe
-    if not any(declared for declared, _ in seen):
+    if not any(declared for declared, _ in seen) and kind.__name__ not in ON_GPU_ONLY:
         assert not all(safe for _, safe in seen)
 
 

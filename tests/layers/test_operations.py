@@ -68,6 +68,20 @@ MAP = (4, 6, 6)  # 144 numbers
             (4, 4, 6),
             {"bias": 3 * 96, "elementwise": 96 + 2 * 4 * 2 * 16, "activation": 5 * 4 * 2 * 16},
         ),
+        # 5 steps, in two directions: 2 biases for each of 4 gates; sigmoids take 4 operations
+        (
+            "LSTM",
+            {"hidden_size": 3, "bidirectional": True},
+            (5, 8),
+            {"bias": 10 * 2 * 12, "activation": 10 * 3 * (3 * 4 + 2), "elementwise": 10 * 3 * 4},
+        ),
+        (
+            "GRU",
+            {"hidden_size": 3, "bias": False},
+            (5, 8),
+            {"activation": 5 * 3 * (2 * 4 + 1), "elementwise": 5 * 3 * 5},
+        ),
+        ("RNN", {"hidden_size": 3}, (5, 8), {"bias": 5 * 2 * 3, "activation": 5 * 3}),
         ("Dropout", {}, MAP, {}),
         ("ZeroPad2d", {"padding": 1}, MAP, {}),
     ],

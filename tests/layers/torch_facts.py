@@ -78,7 +78,8 @@ def is_lacking(made: Torch) -> bool:
     if not isinstance(made, TorchModule) or not hasattr(nn, made.target.removeprefix("nn.")):
         return False
     known = inspect.signature(getattr(nn, made.target.removeprefix("nn."))).parameters
-    return not made.keywords.keys() <= known.keys()
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    return not takes_any and not made.keywords.keys() <= known.keys()
 
 
 def find(target: str, names: Mapping[str, Any]) -> Any:

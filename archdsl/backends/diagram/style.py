@@ -20,6 +20,7 @@ FAMILIES: Mapping[str, str] = {
     "convolution": "#77AADD",
     "transposed_convolution": "#77AADD",
     "linear": "#EE8866",
+    "recurrent": "#EE8866",
     "attention": "#FFAABB",
     "pooling": "#44BB99",
     "normalization": "#EEDD88",

@@ -146,11 +146,14 @@ def macs_of(run: Callable[[], object]) -> int:
     """Run something and return the multiply-accumulates that torch's FlopCounterMode sees in it.
 
     Which fused kernels for attention the counter has a formula for depends on torch's version and
-    on the device. Without them attention is matrix products, which every version counts. What
-    `run` draws at random is drawn from a copy of the generators.
+    on the device, and it has none for those of recurrent layers. Without them both are matrix
+    products, which every version counts. What `run` draws at random is drawn from a copy of the
+    generators.
     """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    onednn: Any = torch.backends.mkldnn
+    fused, onednn.enabled = onednn.enabled, False
     try:
         with (
             torch.random.fork_rng(),
@@ -160,6 +163,7 @@ def macs_of(run: Callable[[], object]) -> int:
             run()
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        onednn.enabled = fused
     macs: int = counter.get_total_flops() // 2
     return macs
 
