@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import index
 from os import PathLike, fspath
+from os.path import basename
 from typing import TYPE_CHECKING, Any, cast
 
 from archdsl.analysis.report import Report
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
     from archdsl.backends.diagram import Diagram
     from archdsl.backends.python_source import PythonSource
+    from archdsl.backends.seeing import Seen
     from archdsl.backends.torch_module import FittingWeights, WeightReport
+
+# What `see` needs, by the name of the module.
+SEEING = {"torch": "torch", "numpy": "numpy", "PIL": "Pillow"}
 
 
 def load(
@@ -358,6 +363,130 @@ class Network:
         )
         self._weights = found.copied()
         return found.report
+
+    def see(
+        self,
+        images: object = None,
+        *,
+        weights: str | PathLike[str] | Mapping[str, torch.Tensor] | None = None,
+        allow_mismatch: str | Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
+        layers: str | Sequence[str] = (),
+        channels: int = 8,
+        folder: str | PathLike[str] | None = None,
+        top: int = 9,
+        classes: str | PathLike[str] | Sequence[str] | None = None,
+        target: str | int | None = None,
+        occlude: int | None = None,
+        step: int = 8,
+        checkpoints: Sequence[str | PathLike[str]] = (),
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        size: int | Sequence[int] | None = None,
+        crop: float = 0.875,
+        batch: int = 16,
+        device: str = "cpu",
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Seen:
+        """Show images to the network, and return what it sees in them: tensors and a page.
+
+        `pip install 'archdsl[torch,see]'` brings what it needs.
+
+        Args:
+            images: a path, an image of Pillow, a tensor as the network takes it ([channels,
+                height, width], or several of them), or a list of such.
+            weights, allow_mismatch, rename: as `compile` takes them. Without any the network has
+                random weights, which are the same each time.
+            layers: names of the layers whose maps are shown; else the last of each size.
+            channels: how many of the strongest channels of a layer are shown.
+            folder: of images, of which those are found that excite each channel most; `top`: how
+                many of them.
+            classes: their names, or a file with one a line; `target`: the name or number of the
+                class that is looked for, else the likeliest of each image.
+            occlude: the side of a grey square, in pixels, that is moved over each image by `step`.
+            checkpoints: files of weights from the same training, first to last.
+            mean, std: of each channel, of pixels between 0 and 1; those of ImageNet for RGB, 0 and
+                1 for grey.
+            size: of the image, where the network takes any: one number, or height and width.
+            crop: the share of the shorter side that is cut out of the middle of an image.
+            batch: how many images are computed at once.
+            device: where they are.
+            progress: called with how many images of the folder are done, and how many there are.
+
+        Raises:
+            ArchError: an image, a layer, a class or weights aren't there or don't fit.
+            ModuleNotFoundError: torch, numpy or Pillow isn't installed.
+        """
+        try:
+            from archdsl.backends import seeing
+            from archdsl.backends import torch_module as backend
+        except ModuleNotFoundError as error:
+            if error.name not in SEEING:
+                raise
+            text = f"{SEEING[error.name]} is not installed: pip install 'archdsl[torch,see]'"
+            raise ModuleNotFoundError(text, name=error.name) from None
+        sizes = (size,) if isinstance(size, int) else size
+        network = self._for_images(seeing.sizes_to_give(self.checked, sizes))
+        paths = [fspath(each) for each in checkpoints]
+        with seeing.seeded():  # where there are no weights they are random, and the same each time
+            module = network.compile(
+                device=device,
+                weights=paths[-1] if paths and weights is None else weights,
+                allow_mismatch=allow_mismatch,
+                rename=rename,
+            )
+        wishes = seeing.Wishes(
+            layers=(layers,) if isinstance(layers, str) else layers,
+            channels=channels,
+            folder=None if folder is None else fspath(folder),
+            top=top,
+            classes=classes,
+            target=target,
+            occlude=occlude,
+            step=step,
+            checkpoints=paths,
+            mean=mean,
+            std=std,
+            crop=crop,
+            batch=batch,
+        )
+
+        def load(module: torch.nn.Module, path: str) -> object:
+            return backend.load_weights(module, path, allow_mismatch=allow_mismatch, rename=rename)
+
+        return seeing.see(
+            network.checked,
+            module,
+            network._generated.moved,
+            images,
+            wishes,
+            origin=self._origin(weights, paths),
+            load=load,
+            progress=progress,
+        )
+
+    def _origin(self, weights: object, checkpoints: Sequence[str]) -> str:
+        """Say where the weights come from."""
+        named = checkpoints[-1] if weights is None and checkpoints else weights
+        if isinstance(named, str | PathLike):
+            return basename(fspath(named))
+        given = named is not None or self._weights is not None
+        return "given in Python" if given else "random: nothing was learned"
+
+    def _for_images(self, shape: tuple[int, ...] | None) -> Network:
+        """Return the network for images of one shape; itself, where it takes no others."""
+        if shape is None:
+            return self
+        if self._read is None:
+            reason = "has free sizes, and comes of no spec in which they could be set"
+            raise ArchError(BadNetwork(reason=f"`{self.name}` {reason}"))
+        (name,) = self.checked.inputs
+        spec, asked, given, shapes = self._read
+        sizes = {**shapes, name: shape}
+        checked = spec.graph(asked, spec.values(asked, given), sizes)
+        network = Network(checked, _Read(spec, asked, given, sizes))
+        network._weights = self._weights
+        return network
 
     def _repr_mimebundle_(self, **options: object) -> Mapping[str, object]:
         try:

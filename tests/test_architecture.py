@@ -76,11 +76,13 @@ HOMES = {
     "torch": {
         "backends/torch_module/",
         "backends/export/",
+        "backends/seeing/",
         "importing/",
         "cli/compile.py",
         "cli/import_.py",
     },
-    "numpy": {"backends/torch_module/", "backends/export/"},
+    "numpy": {"backends/torch_module/", "backends/export/", "backends/seeing/"},
+    "PIL": {"backends/seeing/"},
     "safetensors": {"backends/torch_module/", "backends/export/", "importing/"},
     "onnx": {"backends/export/"},
     "onnxruntime": {"backends/export/"},
@@ -253,13 +255,14 @@ def test_the_tables_are_those_of_the_grammar() -> None:
 
 
 # What takes long to import, and is for some commands only.
-LIBRARIES = {"torch", "networkx", "pydantic", "graphviz", "numpy", "lark"}
+LIBRARIES = {"torch", "networkx", "pydantic", "graphviz", "numpy", "lark", "PIL"}
 STANDARD = {"pathlib", "difflib", "logging", "hashlib", "tempfile", "random", "shutil", "csv"}
 # What tells of mistakes is needed where something is wrong.
 MISTAKES = {f"archdsl.syntax.{name}" for name in ("mistakes", "recovery", "habits", "tables")}
 OTHERS = {
     "archdsl.backends.diagram",
     "archdsl.backends.python_source",
+    "archdsl.backends.seeing",
     "archdsl.backends.torch_module",
     "archdsl.graph_file",
     "archdsl.networkx_graph",

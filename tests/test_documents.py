@@ -133,8 +133,17 @@ NOT_RUN = {
     "tensorboard --logdir": "it is a server that goes on for ever",
     "python docs/networks.py": "writes docs/; tests/specs compares what it writes",
 }
+PHOTO = 'from PIL import Image; Image.effect_noise((60, 40), 90).save("{name}")'
 # Files that a command reads and that its reader has, made by a command.
-MADE = {"inception_v3.safetensors": "archdsl compile inception_v3 -o inception_v3.safetensors"}
+MADE = {
+    "inception_v3.safetensors": "archdsl compile inception_v3 -o inception_v3.safetensors",
+    " nin.safetensors": "archdsl compile nin_cifar10 -o nin.safetensors",
+    "nin_1.safetensors": "archdsl compile nin_cifar10 -o nin_1.safetensors",
+    "names.txt": "seq 10 > names.txt",
+    "cat.jpg": f"python -c '{PHOTO.format(name='cat.jpg')}'",
+    "dog.jpg": f"python -c '{PHOTO.format(name='dog.jpg')}'",
+    "photos": f"mkdir photos; python -c '{PHOTO.format(name='photos/1.jpg')}'",
+}
 # What commands need beyond torch.
 NEEDS = {".onnx": "onnxruntime", ".pdf": "pygraphviz", "torchvision": "torchvision"}
 PROGRAMS = ("archdsl ", "python ", "python3 ", "pip ", "pytest ", "tensorboard ")
@@ -151,13 +160,13 @@ def commands(path: Path) -> Iterator[str]:
             yield from (line for line in lines if line.startswith(PROGRAMS))
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     # in prose those that name something: others are mere mentions
-    command = r"(?:check|count|draw|compile) [a-z]|layers [A-Z][a-z]|(?:networks|layers)$"
+    command = r"(?:check|count|draw|compile|see) [a-z]|layers [A-Z][a-z]|(?:networks|layers)$"
     named = rf"archdsl (?:{command})|python \w+/"
     yield from (line for line in re.findall(r"`([^`\n]+)`", prose) if re.match(named, line))
 
 
 def is_slow(command: str) -> bool:
-    return any(part in command for part in ("compile", "pytest", "import"))
+    return any(part in command for part in ("compile", "archdsl see", "pytest", "import"))
 
 
 COMMANDS = [
@@ -175,7 +184,7 @@ def test_all_kinds_of_commands_are_found() -> None:
 
     for start in NOT_RUN:
         assert any(command.startswith(start) for command in found), f"no document has {start}"
-    for part in ("count", "draw", "compile", "import", "networks", "layers"):
+    for part in ("count", "draw", "compile", "see", "import", "networks", "layers"):
         assert any(f"archdsl {part}" in str(each.values[1]) for each in COMMANDS), part
 
 
@@ -215,7 +224,7 @@ def test_a_command_runs_as_it_stands(document: Path, command: str, checkout: Pat
     for suffix, package in NEEDS.items():
         if suffix in command:
             pytest.importorskip(package)
-    if "compile" in command:
+    if "compile" in command or "archdsl see" in command:
         pytest.importorskip("torch")
     write_files(document, checkout)
     for name, made in MADE.items():

@@ -102,6 +102,16 @@ def fields_by_input(checked: CheckedGraph) -> Mapping[str, Mapping[str, Fields]]
 
 def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
     """Return the fields of all nodes that depend on the input called `of`, by name."""
+    return fields_and_axes(checked, of)[0]
+
+
+def fields_and_axes(
+    checked: CheckedGraph, of: str
+) -> tuple[Mapping[str, Fields], Mapping[str, Axes]]:
+    """Return the fields of all nodes that depend on the input called `of`, by name.
+
+    And where in the shape of each node the axes of the input lie, after the first.
+    """
     # the first axis of an input holds its channels, which are no places
     straight = tuple(range(1, len(checked.inputs[of])))
     lying: dict[str, Axes] = {of: straight}
@@ -128,7 +138,7 @@ def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
             lying[name] = straight
         elif node.facts.moves:
             lying[name] = tuple(map(node.facts.moves.index, axes))
-    return found
+    return found, lying
 
 
 def _through(node: Node, shape: Shape, fields: Fields, axes: Axes) -> Fields:

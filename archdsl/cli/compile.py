@@ -12,12 +12,11 @@ import click
 
 from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import Reading, graph_of, network, reading
+from archdsl.cli.options import Reading, graph_of, network, reading, renames_of
 from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import DTYPES
-from archdsl.patterns import rename_of
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +112,7 @@ def command(
         for name_of, wish in wishes.items():
             if wish and name_of in NOT_FOR_A_DECONVNET:
                 raise click.UsageError(f"{_option(name_of)} and --deconvnet don't go together")
-    renames = _renames(rename)
+    renames = renames_of(rename)
     if wishes["weights"] is None and (rename or wishes["allow_mismatch"]):
         option = "--rename" if rename else "--allow-mismatch"
         raise click.UsageError(f"{option} is about weights: give them with --weights FILE")
@@ -154,21 +153,6 @@ def _require_no_run(wishes: Mapping[str, object]) -> None:
 def _option(name: str) -> str:
     """Write the name of a wish as the option that is given for it."""
     return f"--{name.replace('_', '-')}"
-
-
-def _renames(texts: tuple[str, ...]) -> dict[str, str]:
-    """Read renames, which are done in the order in which they were given."""
-    renames: dict[str, str] = {}
-    for text in texts:
-        try:
-            old, new = rename_of(text)
-            if old in renames:
-                raise ValueError("is given twice")
-        except ValueError as error:
-            reason = f"`{printable(text)}` {error}"
-            raise click.BadParameter(reason, param_hint="--rename") from None
-        renames[old] = new
-    return renames
 
 
 def build(

@@ -158,6 +158,23 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     return found
 
 
+def renames_of(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read renames, which are done in the order in which they were given."""
+    from archdsl.patterns import rename_of
+
+    renames: dict[str, str] = {}
+    for text in texts:
+        try:
+            old, new = rename_of(text)
+            if old in renames:
+                raise ValueError("is given twice")
+        except ValueError as error:
+            reason = f"`{printable(text)}` {error}"
+            raise click.BadParameter(reason, param_hint="--rename") from None
+        renames[old] = new
+    return renames
+
+
 def shape_of(text: str) -> tuple[int | str, ...]:
     """Read a shape: 3x224x224, or with free sizes 3xHxW; commas do as well.
 

@@ -200,6 +200,7 @@ class Facts(Record):
     macs: Size = 0
     other: Mapping[str, Size] = NOTHING
     windows: Windows = POINTWISE
+    wraps: bool = False  # what it reads beyond its input's edges repeats places of the input
     apart: bool = False  # each place of the first axis comes of that place alone, as in ReLU
     moves: tuple[int, ...] = ()  # which axis of the input each of the output's is, if they change
     view: bool = False  # the output shares its input's memory

@@ -194,6 +194,7 @@ class Convolution(Padded):
             macs=numel(output) * numel(weight[1:]),
             other={"bias": numel(output)} if self.bias else {},
             windows=windows,
+            wraps=self.padding_mode != "zeros",
             inside=channels * numel(self.padded(tuple(image))) if self.pads_first else 0,
             arithmetic=by(f"({kernel} + 1)" if self.bias else kernel, self.out_channels),
         )

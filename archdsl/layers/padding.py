@@ -77,6 +77,7 @@ class Pad(Layer):
                 overwritable=True,
             ),
             windows=tuple(windows),
+            wraps=self.mode != "zeros",
             apart=True,
         )
 

@@ -22,6 +22,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.deconvnet.errors import CannotProject
     from archdsl.backends.diagram import errors as drawing
     from archdsl.backends.python_source.errors import NothingToEvaluate
+    from archdsl.backends.seeing import errors as seeing
     from archdsl.backends.torch_module import errors as running
     from archdsl.counting import IntricateCosts
     from archdsl.importing import errors as importing
@@ -98,6 +99,32 @@ def made() -> dict[str, Diagnostic]:
             span=None,
             path="out.csv.unfinished",
             reason="has rows of a sweep with another text of the spec",
+        ),
+        "E0811_image": seeing.BadImage(
+            span=None,
+            path="cat.png",
+            reason="has 20,000 x 20,000 pixels, and at most 64,000,000 are decoded",
+            hint="make it smaller first: a network sees a few hundred pixels",
+        ),
+        "E0812_folder": seeing.NoImages(
+            span=None,
+            what="photos has no images",
+            hint="images are files that end in .jpg, .jpeg, .png, .gif, .bmp, .webp, ...",
+        ),
+        "E0813_input": seeing.NotForImages(
+            span=SPAN, network="net", reason="has 2 inputs, and only networks with one can be seen"
+        ),
+        "E0814_layer": seeing.BadLayer(
+            span=None,
+            what="`fc6` (Linear) has no places to show: it gives 4096, and maps are "
+            "channels x height x width",
+            hint="`pool5` is the last one with places",
+        ),
+        "E0815_class": seeing.BadClass(
+            span=None, what="there is no class `cta`", hint="did you mean `cat`?"
+        ),
+        "E0816_view": seeing.BadView(
+            span=None, option="--top", reason="is a number from 1 to 100, and not 0"
         ),
         "E0901_module": importing.NoModule(
             span=None, what="`mypackage.nets`", reason="has no `Nett`; did you mean `Net`?"

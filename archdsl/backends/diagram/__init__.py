@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from archdsl.backends.diagram.diagram import Diagram, draw
-from archdsl.backends.diagram.marks import is_drawn
+from archdsl.backends.marks import is_drawn
 
 __all__ = ["Diagram", "draw", "is_drawn"]

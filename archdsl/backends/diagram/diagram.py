@@ -22,7 +22,6 @@ from archdsl.backends.diagram.errors import (
     UnknownPath,
 )
 from archdsl.backends.diagram.figures import HEATS, Figures, shares
-from archdsl.backends.diagram.marks import marked
 from archdsl.backends.diagram.mermaid import to_mermaid
 from archdsl.backends.diagram.style import THEMES, Style
 from archdsl.backends.diagram.tikz import to_tikz
@@ -30,6 +29,7 @@ from archdsl.backends.diagram.view.folding import EVERYTHING
 from archdsl.backends.diagram.view.view import View
 from archdsl.backends.diagram.view.viewer import Viewer, foldable
 from archdsl.backends.escaping import html_text
+from archdsl.backends.marks import marked
 from archdsl.counting import IntricateCosts
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph

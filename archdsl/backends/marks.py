@@ -1,4 +1,4 @@
-"""The mark that every picture ends with, by which a later run knows that it may write it again."""
+"""The mark that pictures and pages end with: a later run knows by it that it may replace them."""
 
 from __future__ import annotations
 
