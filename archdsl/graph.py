@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import (
     Callable,
+    Collection,
     ItemsView,
     Iterable,
     Iterator,
@@ -381,14 +382,14 @@ class CheckedGraph(Graph):
             the same by number.
         warnings: what is worth saying of it, though nothing is wrong.
         again: works the network out once more, with other values for some of its parameters (a
-            formula leaves one open), and if asked to, with a trace. Raises ArchError. None for a
-            graph that comes of no spec.
+            formula leaves one open), and with a trace if it is told which of them are followed.
+            Raises ArchError. None for a graph that comes of no spec.
     """
 
     training_only: Set[str] = frozenset()
     dtypes: Mapping[str, Dtype] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
-    again: Callable[[Mapping[str, Any], bool], CheckedGraph] | None = field(
+    again: Callable[[Mapping[str, Any], Collection[str] | None], CheckedGraph] | None = field(
         default=None, compare=False, repr=False
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from archdsl.check import check
@@ -333,11 +333,11 @@ class _Again:
         except ArchError:
             return None
 
-    def __call__(self, others: Mapping[str, Value], traces: bool = False) -> CheckedGraph:
-        world = World(
-            self.layers, self.limits, None if traces else self.kept, Trace() if traces else None
-        )
-        parameters = {**self.parameters, **others}
+    def __call__(
+        self, others: Mapping[str, Value], follows: Collection[str] | None = None
+    ) -> CheckedGraph:
+        trace = None if follows is None else Trace(follows)
+        world = World(self.layers, self.limits, None if trace else self.kept, trace, others)
         return check(
-            elaborate(world, self.file, self.network, parameters, self.shapes, self.contents)
+            elaborate(world, self.file, self.network, self.parameters, self.shapes, self.contents)
         )

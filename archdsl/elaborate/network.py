@@ -19,6 +19,7 @@ from archdsl.elaborate.labels import settle_order, single
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.recording import Recorder
 from archdsl.elaborate.stages import ends_aside
+from archdsl.elaborate.tracing import bind_for_compiler
 from archdsl.elaborate.values import NoValue, Value, items
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.elaborate.world import FileSetting, World, signature_of
@@ -261,7 +262,10 @@ def _begin(
 ) -> Frame:
     """Return the frame in which the body of a network is worked out."""
     setting = FileSetting(world, home)
-    world.bind_parameters(name, declaration.parameters, bound, setting, ())
+    if world.trace is None and not world.instead:
+        world.bind_parameters(name, declaration.parameters, bound, setting, ())
+    else:
+        bind_for_compiler(world, declaration, bound, setting)
     text = (alias.description if alias else "") or declaration.body.description
     body = Body(name, declaration.span, (), dict(setting.names.given), text)
     place = Place("", None, outside=False)

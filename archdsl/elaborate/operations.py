@@ -19,12 +19,11 @@ from archdsl.elaborate.values import (
     sequence,
     weight,
 )
-from archdsl.layers.sizes import MOST_TERMS, Formula, FormulaError
-from archdsl.layers.traced import Traced, depends
+from archdsl.layers.sizes import MOST_TERMS, Formula, FormulaError, with_fraction
+from archdsl.layers.traced import MOST_POWER, Traced, depends
 from archdsl.limits import LARGEST
 
 MOST_DIGITS = 400  # of any number, before or after its point
-MOST_POWER = 4  # of a free size
 COST_OF_FUNCTION = 2  # in steps, beyond that of its arguments
 
 SEQUENCES = (tuple, range, str)
@@ -86,6 +85,10 @@ def arithmetic(sign: str, left: Value, right: Value) -> Value:
         number(right, f"what stands after `{sign}`"),
     )
     try:
+        if isinstance(first, Formula) or isinstance(second, Formula):
+            found = with_fraction(sign, first, second)
+            if found is not None:
+                return found
         value = bounded(calculate(sign, first, second))
         if type(value) is float and isinstance(second, Traced):  # a float goes before it
             return depends(value, sign, first, second)
@@ -126,7 +129,7 @@ def power(base: Any, exponent: Any) -> Value:
             if abs(base) > 1 and exponent * (abs(base).bit_length() - 1) > LARGEST.bit_length():
                 raise OverflowError
             return base**exponent
-        return float(base) ** exponent
+        return depends(float(base) ** exponent, "**", base, exponent)
     if isinstance(base, Formula) and isinstance(exponent, int) and 0 < exponent <= MOST_POWER:
         return math.prod([base] * exponent)
     result = base**exponent
@@ -266,7 +269,7 @@ def _range(values: tuple[Value, ...]) -> range:
 
 def _round(values: tuple[Value, ...]) -> Value:
     if isinstance(values[0], Formula):
-        return values[0]
+        return round(values[0])
     value: Any = number(values[0], "what `round` is given")
     digits = [integer(each, "the digits of `round`") for each in values[1:]]
     # beyond these it is all zeros or as it was, which Python works out with long numbers
@@ -285,7 +288,7 @@ REAL: dict[str, Callable[[Any], Value]] = {
 def _real(name: str, value: Value) -> Value:
     if isinstance(value, Formula):
         if name in ("floor", "ceil"):
-            return value
+            return math.floor(value) if name == "floor" else math.ceil(value)
         raise NoValue(f"`{name}` of a free size is not known", names=free_names(value))
     given: Any = number(value, f"what `{name}` is given")
     try:

@@ -11,6 +11,7 @@ from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.values import SPOILED, Tensors, Value
+from archdsl.elaborate.world import FileSetting, World
 from archdsl.layers.sizes import Formula
 from archdsl.layers.traced import (
     MOST_ITEMS,
@@ -32,6 +33,32 @@ def _begin(
 ) -> Inside:
     bodies, nodes = (around.body, inner.body), around.recorder.nodes
     return Inside(trace, name, around.inside, *bodies, incoming, nodes)
+
+
+def bind_for_compiler(
+    world: World,
+    declaration: ast.Network,
+    bound: Mapping[str, tuple[Value, Span]],
+    setting: FileSetting,
+) -> None:
+    """Give the parameters of a network their values; those that are to be followed are atoms.
+
+    That goes one after the other, since a default may follow from those before it.
+    """
+    given = setting.names.given
+    for one in declaration.parameters:
+        world.bind_parameters(declaration.name, (one,), bound, setting, ())
+        if one.name in given:
+            value = given[one.name]
+            if marks(value) or _is_free(value):
+                continue  # a default that follows from others
+            value = world.instead.get(one.name, value)
+            follows = world.trace is not None and one.name in world.trace.parameters
+            given[one.name] = parameter(value, f"{one.name}#0") if follows else value
+
+
+def _is_free(value: Value) -> bool:
+    return isinstance(value, Formula) or (isinstance(value, tuple) and any(map(_is_free, value)))
 
 
 def enter_group(trace: Trace, name: str, inner: Frame) -> None:
@@ -115,11 +142,10 @@ def follow_flags(
 
 
 def follow_let(trace: Trace, statement: ast.Let, frame: Frame) -> None:
-    """Remember what the spec calls a number that no formula says."""
+    """Remember what the spec calls a number."""
     for target in statement.targets:
         for mark in marks(frame.names.given[target.name])[:1]:
-            if any(atom.startswith("?") for atom in mark.names):
-                trace.lets.setdefault(mark, target.name)
+            trace.lets.setdefault(mark, target.name)
 
 
 def follow_loop(trace: Trace, statement: ast.Repeat | ast.For, turns: int, frame: Frame) -> None:

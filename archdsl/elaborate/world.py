@@ -74,6 +74,7 @@ class World:
         limits: Limits,
         kept: Kept | None = None,
         trace: Trace | None = None,
+        instead: Mapping[str, Value] | None = None,
     ) -> None:
         self.layers = layers
         self.kept = kept = kept or Kept()
@@ -83,6 +84,7 @@ class World:
         self.active: list[tuple[object, str]] = []  # what is being worked out, outermost first
         self.depth = 0  # of expressions inside functions that call each other
         self.trace = trace  # follows numbers, for what compiles
+        self.instead = instead or {}  # of what the network's parameters are, for what compiles
         self.recorder = Recorder(limits, self.step, kept.made, trace is not None)
         self.errors: list[Diagnostic] = []
         self._seen: set[tuple[str, Span | None]] = set()

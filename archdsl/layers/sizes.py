@@ -12,9 +12,12 @@ collapse, and leave no floor of what is below zero, which other languages round 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from math import gcd, prod
+from typing import Any
 
 from archdsl.records import Record
 
@@ -43,7 +46,58 @@ class Floor(Record):
         return 1 + self.dividend.depth
 
 
-Atom = str | Floor
+# What an operation does with numbers. Those that are written between two are signs.
+OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "neg": operator.neg,
+    "abs": abs,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "round": round,
+    "max": max,
+    "min": min,
+    "sqrt": math.sqrt,
+    "log": math.log,
+    "exp": math.exp,
+}
+HIGHEST_POWER = 1024  # that is worked out: none that a spec may ask for is higher
+
+
+class Operation(Record):
+    """What no polynomial says: `floor(0.5 * width)`, `max(a, b)`, or a number with a fraction.
+
+    It is worked out as it is written, since sums of floats depend on their order.
+    """
+
+    name: str
+    operands: tuple[Any, ...]  # each a formula, or a number
+    floats: tuple[bool, ...]  # which of them are: 1 equals 1.0
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.operands))})"
+
+    @property
+    def depth(self) -> int:
+        return 1 + max(each.depth for each in self.operands if isinstance(each, Formula))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is an integer whatever the names are."""
+        if self.name in ("floor", "ceil") or (self.name == "round" and len(self.operands) == 1):
+            return True
+        if self.name == "**" and not (isinstance(self.operands[1], int) and self.operands[1] >= 0):
+            return False
+        closed = self.name not in ("/", "sqrt", "log", "exp")
+        return closed and all(map(is_whole, self.operands))
+
+
+Atom = str | Floor | Operation
 Monomial = tuple[Atom, ...]  # a product of atoms, sorted by their text
 
 
@@ -60,7 +114,8 @@ class Formula:
         self.atoms = sum(_atoms(atom) for monomial in terms for atom in monomial)
         if len(terms) > MOST_TERMS or self.atoms > MOST_ATOMS:
             raise FormulaError("depends on the free sizes in too intricate a way")
-        self._terms = tuple(sorted(terms.items(), key=_term_order))
+        several = len(terms) > 1
+        self._terms = tuple(sorted(terms.items(), key=_term_order) if several else terms.items())
         self._hash = hash(self._terms)
         if self.depth > DEEPEST_FLOOR:
             raise FormulaError("depends on the free sizes in too intricate a way")
@@ -78,31 +133,57 @@ class Formula:
     @cached_property
     def depth(self) -> int:
         atoms = (atom for monomial, _ in self._terms for atom in monomial)
-        return max((atom.depth for atom in atoms if isinstance(atom, Floor)), default=0)
+        return max((atom.depth for atom in atoms if not isinstance(atom, str)), default=0)
 
     @cached_property
     def names(self) -> frozenset[str]:
         """The free names it depends on."""
         return frozenset(self._names())
 
+    @cached_property
+    def whole(self) -> bool:
+        """Whether it is an integer whatever the names are, which stand for integers."""
+        atoms = (atom for monomial, _ in self._terms for atom in monomial)
+        return all(atom.whole for atom in atoms if isinstance(atom, Operation))
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a polynomial over names and floors."""
+        atoms = (atom for monomial, _ in self._terms for atom in monomial)
+        return not any(isinstance(atom, Operation) for atom in atoms)
+
     def _names(self) -> Iterator[str]:
         for monomial, _ in self._terms:
             for atom in monomial:
                 if isinstance(atom, Floor):
                     yield from atom.dividend.names
+                elif isinstance(atom, Operation):
+                    for each in atom.operands:
+                        yield from each.names if isinstance(each, Formula) else ()
                 else:
                     yield atom
 
+    @property
+    def only(self) -> Atom | None:
+        """The atom that it is, if it is one."""
+        ((monomial, coefficient), *others) = self._terms
+        alone = not others and coefficient == 1 and len(monomial) == 1
+        return monomial[0] if alone else None
+
     def evaluate(self, values: Mapping[str, Size]) -> Size:
-        """Put values in the place of names; those not given stay free."""
+        """Put values in the place of names; those not given stay free.
+
+        Raises:
+            FormulaError: an operation in it can't be worked out.
+        """
+        if (only := self.only) is not None:  # which may be a float, of which nothing is a sum
+            value: Size = _atom_value(only, values)
+            return value
         total: Size = 0
         for monomial, coefficient in self._terms:
             product: Size = coefficient
             for atom in monomial:
-                if isinstance(atom, Floor):
-                    product = product * (atom.dividend.evaluate(values) // atom.divisor)
-                else:
-                    product = product * values.get(atom, Formula.named(atom))
+                product = product * _atom_value(atom, values)
             total = total + product
         return total
 
@@ -167,6 +248,15 @@ class Formula:
     def __rsub__(self, other: int) -> Size:
         return -self + other
 
+    def __floor__(self) -> Formula:
+        return self if self.whole else operation("floor", self)
+
+    def __ceil__(self) -> Formula:
+        return self if self.whole else operation("ceil", self)
+
+    def __round__(self) -> Formula:
+        return self if self.whole else operation("round", self)
+
     __radd__ = __add__
     __rmul__ = __mul__
 
@@ -199,7 +289,54 @@ class Formula:
 Size = int | Formula
 
 
+def with_fraction(sign: str, left: Any, right: Any) -> Formula | None:
+    """Return `left sign right` where one is a number with a fraction, or None if none is.
+
+    That is for parameters that only what compiles leaves open, whose names have a `#`: what a free
+    size is where it is no integer, analyses don't know.
+    """
+    formulas = [each for each in (left, right) if isinstance(each, Formula)]
+    if sign != "/" and all(map(is_whole, (left, right))):
+        return None
+    if any("#" not in name for each in formulas for name in each.names):
+        return None
+    found = operation(sign, left, right)
+    return found if isinstance(found, Formula) else None
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether a value, or what a formula comes to, is an integer."""
+    return value.whole if isinstance(value, Formula) else isinstance(value, int)
+
+
+def operation(name: str, *operands: Any) -> Any:
+    """Work out an operation with numbers; with formulas it is a formula of its own.
+
+    Raises:
+        FormulaError: it can't be worked out, or is too intricate.
+    """
+    if any(isinstance(each, Formula) for each in operands):
+        floats = tuple(isinstance(each, float) for each in operands)
+        return Formula({(Operation(name, operands, floats),): 1})
+    if name == "**" and abs(operands[1]) > HIGHEST_POWER:
+        raise FormulaError("has a power that is too high")
+    try:
+        return OPERATIONS[name](*operands)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise FormulaError(f"can't be worked out: {error}") from None
+
+
+def _atom_value(atom: Atom, values: Mapping[str, Size]) -> Any:
+    if isinstance(atom, str):
+        return values[atom] if atom in values else Formula.named(atom)
+    if isinstance(atom, Floor):
+        return atom.dividend.evaluate(values) // atom.divisor
+    return operation(atom.name, *(substitute(each, values) for each in atom.operands))
+
+
 def _atoms(atom: Atom) -> int:
+    if isinstance(atom, Operation):
+        return sum(each.atoms if isinstance(each, Formula) else 1 for each in atom.operands)
     return 1 if isinstance(atom, str) else atom.dividend.atoms
 
 

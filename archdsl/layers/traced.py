@@ -6,24 +6,28 @@ in all else, so no layer knows of them; nothing but the compiler asks for them.
 
 An *atom* is what a formula is made of: `kernel#3` is the parameter `kernel` of the use of a block
 that has the number 3, `in.7.0#3` is axis 0 of node 7, which comes into it from outside. What no
-formula can say (a fraction, a choice) is an atom of its own that begins with `?`, and lists what
-it depends on.
+polynomial says is an operation on formulas (`floor(0.5 * kernel#3)`), and what no formula can say
+(a choice by `if`) an atom of its own that begins with `?`, and lists what it depends on.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from archdsl.layers.sizes import Formula, FormulaError
+from archdsl.layers.sizes import OPERATIONS, Formula, FormulaError, is_whole, operation
 
 MOST_ITEMS = 16  # of a list whose items are followed one by one
 DEEPEST = 32
 MOST_NEEDS = 16  # atoms that are listed as what a number depends on
+
+MOST_POWER = 4  # of a formula that is still a polynomial
+
+Exact = Callable[..., Any] | None  # what does with formulas as is done with integers
 
 
 class Traced:
@@ -36,11 +40,11 @@ class Traced:
     """
 
     depth = 0
-    _formula: Formula | int | None = None
-    _how: tuple[str, Callable[..., Any] | None, tuple[Any, ...]]
+    _formula: Formula | float | None = None
+    _how: tuple[str, Exact, tuple[Any, ...]]
 
     @property
-    def formula(self) -> Formula | int:
+    def formula(self) -> Formula | float:
         """How it follows from atoms; a number if it turns out to follow from none."""
         if self._formula is None:
             self._formula = _combined(*self._how)
@@ -53,7 +57,7 @@ class TracedInt(Traced, int):
 
 
 class TracedFloat(Traced, float):
-    """A float with its formula, which is a single atom: formulas are of integers."""
+    """A float with its formula, which is a single atom: polynomials are of integers."""
 
 
 def traced(value: Any, formula: object) -> Any:
@@ -111,7 +115,7 @@ def marks(value: Any) -> tuple[Formula, ...]:
 
 
 def depends(value: Any, how: str, *on: Any) -> Any:
-    """Return a number that follows from others in a way that no formula says."""
+    """Return a number that follows from others in a way that only `how` tells."""
     if type(value) is bool or not isinstance(value, int | float):
         return value
     return _made(bare(value), how, None, on) if _is_traced(on) else value
@@ -146,7 +150,7 @@ def scope_of(atom: str) -> int:
 # --- arithmetic -----------------------------------------------------------------------------
 
 
-def _made(value: Any, sign: str, exact: Callable[..., Any] | None, operands: Any) -> Any:
+def _made(value: Any, sign: str, exact: Exact, operands: Any) -> Any:
     """Return a number that is worked out of others; `exact` does the same with formulas."""
     if type(value) not in (int, float):
         return value
@@ -165,25 +169,31 @@ def _depth(value: Any) -> int:
     return value.depth if isinstance(value, Traced) else 0
 
 
-def _combined(
-    sign: str, exact: Callable[..., Any] | None, operands: tuple[Any, ...]
-) -> Formula | int:
-    if exact is not None:
+def _combined(sign: str, exact: Exact, operands: tuple[Any, ...]) -> Formula | float:
+    formulas = [*map(formula_of, operands)]
+    if exact is not None and all(map(is_whole, formulas)):  # of `max(2, 0.5 * n)` nobody knows
         with suppress(FormulaError, ArithmeticError, TypeError):
-            found = exact(*map(formula_of, operands))
+            found = exact(*formulas)
             if isinstance(found, Formula | int):
                 return found
+    if sign in OPERATIONS:
+        with suppress(FormulaError):
+            listed = len(formulas) == 1 and isinstance(formulas[0], tuple)  # as `max` takes them
+            given = formulas[0] if listed else formulas
+            if not any(isinstance(each, tuple) for each in given):
+                found = operation(sign, *given)
+                return found if isinstance(found, Formula | int) else float(found)
     needs = dict.fromkeys(atom for mark in marks(operands) for atom in mark.names)
-    text = f"{sign}({', '.join(str(formula_of(each)) for each in operands)})"
+    text = f"{sign}({', '.join(map(str, formulas))})"
     return opaque(text, list(needs))
 
 
-def _work_out(sign: str, operate: Callable[..., Any], exact: bool, *operands: Any) -> Any:
-    whole = exact and all(isinstance(each, int) for each in operands)
-    return _made(operate(*map(bare, operands)), sign, operate if whole else None, operands)
+def _work_out(sign: str, operate: Callable[..., Any], exact: Exact, *operands: Any) -> Any:
+    whole = all(isinstance(each, int) for each in operands)
+    return _made(operate(*map(bare, operands)), sign, exact if whole else None, operands)
 
 
-def _define(name: str, sign: str, operate: Callable[[Any, Any], Any], exact: bool) -> None:
+def _define(name: str, sign: str, operate: Callable[[Any, Any], Any], exact: Exact) -> None:
     def forward(self: Any, other: Any) -> Any:
         if not isinstance(other, int | float):
             return NotImplemented
@@ -199,7 +209,17 @@ def _define(name: str, sign: str, operate: Callable[[Any, Any], Any], exact: boo
         setattr(kind, f"__r{name}__", backward)
 
 
-def _define_alone(name: str, operate: Callable[..., Any], exact: bool) -> None:
+def _same(value: Any) -> Any:
+    return value
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if type(exponent) is not int or not 0 < exponent <= MOST_POWER:
+        raise TypeError
+    return math.prod([base] * exponent)
+
+
+def _define_alone(name: str, operate: Callable[..., Any], exact: Exact) -> None:
     def work_out(self: Any, *others: Any) -> Any:
         return _work_out(name, operate, exact, self, *others)
 
@@ -207,18 +227,21 @@ def _define_alone(name: str, operate: Callable[..., Any], exact: bool) -> None:
         setattr(kind, f"__{name}__", work_out)
 
 
-_define("add", "+", operator.add, exact=True)
-_define("sub", "-", operator.sub, exact=True)
-_define("mul", "*", operator.mul, exact=True)
-_define("floordiv", "//", operator.floordiv, exact=True)
-_define("mod", "%", operator.mod, exact=True)
-_define("truediv", "/", operator.truediv, exact=False)
-_define("pow", "**", operator.pow, exact=False)
-_define_alone("neg", operator.neg, exact=True)
-_define_alone("abs", abs, exact=False)
-_define_alone("floor", math.floor, exact=False)
-_define_alone("ceil", math.ceil, exact=False)
-_define_alone("round", round, exact=False)
+for _name, _sign, _exact in (
+    ("add", "+", True),
+    ("sub", "-", True),
+    ("mul", "*", True),
+    ("floordiv", "//", True),
+    ("mod", "%", True),
+    ("truediv", "/", False),
+):
+    _define(_name, _sign, OPERATIONS[_sign], OPERATIONS[_sign] if _exact else None)
+_define("pow", "**", operator.pow, _power)
+_define_alone("neg", operator.neg, operator.neg)
+_define_alone("abs", abs, None)
+_define_alone("floor", math.floor, _same)
+_define_alone("ceil", math.ceil, _same)
+_define_alone("round", round, _same)
 
 
 # --- what the elaboration of a network has seen -----------------------------------------------
@@ -266,17 +289,19 @@ class Trace:
     """How the numbers of a network came about.
 
     Attributes:
+        parameters: names of those of the network that are atoms.
         numbers: of each use of a block and each group, by its name.
         insides: for each number the numbers of the scopes around it, itself first.
         definitions: what each atom stands for, as the scope around its own sees it.
         flags: what arguments are that are no numbers, for each node by its place: atoms.
         loops: for each scope its loops, by the place of each: how many turns, with their formula.
         choices: for each use of a block the conditions that were decided in it.
-        lets: what the spec calls a number that no formula says.
+        lets: what the spec calls a number.
         names: what each group can see by a name: what that stands for around it.
         equal: for each scope sizes that must be equal there, since something is merged.
     """
 
+    parameters: Collection[str] = ()
     numbers: dict[str, int] = field(default_factory=lambda: {"": 0})
     insides: dict[int, tuple[int, ...]] = field(default_factory=lambda: {0: (0,)})
     definitions: dict[str, Any] = field(default_factory=dict)
@@ -323,8 +348,7 @@ class Trace:
         if own == scope or scope not in self.insides[own]:
             return None
         value = formula_of(self.definitions.get(atom))
-        known = isinstance(value, float)
-        return value if isinstance(value, int | Formula) else opaque(atom, [] if known else ["*"])
+        return value if isinstance(value, int | float | Formula) else opaque(atom, ["*"])
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -131,7 +131,7 @@ def test_alike_uses_and_turns_are_what_each_is_by_itself(body: str, tmp_path: Pa
     graph = Spec(str(path)).graph()
     assert graph.again is not None
 
-    assert_same(graph, graph.again({}, True))  # what follows numbers shares nothing
+    assert_same(graph, graph.again({}, ()))  # what follows numbers shares nothing
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -141,7 +141,7 @@ def test_networks_are_what_they_are_without_sharing(path: Path) -> None:
         if spec.is_complete(name):
             graph = spec.graph(name)
             assert graph.again is not None
-            assert_same(graph, graph.again({}, True))
+            assert_same(graph, graph.again({}, ()))
 
 
 def test_turns_that_are_alike_are_not_worked_out_again(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_random_specs_are_what_they_are_without_sharing(folder: Path, spec: Arch
     graph = Spec(f"{path}:spec").graph()
     assert graph.again is not None
 
-    assert_same(graph, graph.again({}, True))
+    assert_same(graph, graph.again({}, ()))
 
 
 WRONG = {

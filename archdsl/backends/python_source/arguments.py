@@ -1,172 +1,247 @@
-"""The arguments of the network's class: parameters of the network, such as `classes`.
+"""The arguments of the network's class: parameters of the network, such as `classes` or `growth`.
 
-A parameter can be one if layers take it as it is and nothing else depends on it. Whether that is
-so shows when the network is worked out once more with the parameter left open: then each size
-that depends on it is a formula, and a decision that depends on it is an error.
+A parameter is *open*, so that the class is right for every value of it, if nothing but numbers
+depends on it. Whether that is so shows when the network is worked out once more with the parameter
+left open: then each number that depends on it is a formula, and a decision that does is an error.
+The formulas must be those that the numbers have when they are followed (`layers/traced.py`), since
+by these they are explained in the class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from archdsl.diagnostics import ArchError
-from archdsl.graph import CheckedGraph, Node, Scope
-from archdsl.layers.base import Torch, TorchModule, squeeze
+from archdsl.graph import CheckedGraph
+from archdsl.layers.base import Facts, Shape, Torch, TorchFunction, TorchModule, squeeze
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import formula_of
+from archdsl.layers.traced import MOST_ITEMS, Trace, bare, formula_of, needed
 
-MOST_TRIED = 8  # parameters, since each takes as long as to work out the network
+MOST_TRIED = 8  # sets of parameters, since each takes as long as to work out the network
+NAMED = re.compile(r"(\w+)(?:\.\d+)?#0")  # an atom of the network
+LONGEST_SHOWN = 24  # of a size in a comment
+
+Atoms = Mapping[str, tuple[str, ...]]  # by the name of a parameter: of each item of a list
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
-    """A number that is the value of a parameter of the network.
+class Opened:
+    """The parameters that the class of a network takes.
 
     Attributes:
-        formula: of the number, as the block sees it in which it stands.
+        atoms: what a number depends on that depends on one of them.
+        shapes: of what each node gives, with formulas in their names.
+        values: those of parameters for which intricate shapes are written as numbers.
     """
 
-    name: str
-    value: int
-    formula: object = field(default=None, compare=False)
+    atoms: frozenset[str] = frozenset()
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 class _Needed(Exception):
-    """More depends on a parameter than numbers that layers take as they are."""
+    """More depends on parameters than numbers of layers."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__()
+        self.names = frozenset(names)
 
 
-def with_trace(checked: CheckedGraph) -> CheckedGraph:
-    """Return the same graph with numbers that know how the spec makes them, if it has one."""
+def followed(checked: CheckedGraph) -> tuple[CheckedGraph, Opened]:
+    """Return the same graph with numbers that know how the spec makes them, if it has one.
+
+    Second comes which parameters of the network may have any value.
+    """
     if checked.again is None or checked.trace is not None:
-        return checked
-    try:
-        traced = checked.again({}, True)
-    except ArchError:  # what follows numbers takes more steps, and there may be none left
-        return checked
-    same = [*traced.nodes] == [*checked.nodes] and [*traced.scopes] == [*checked.scopes]
-    return replace(traced, again=checked.again) if same else checked
-
-
-def with_arguments(checked: CheckedGraph) -> CheckedGraph:
-    """Return the graph with an `Argument` in the place of each number that is a parameter."""
-    if checked.again is None:
-        return checked
-    free = {name for shape in checked.inputs.values() for name in _names(shape)}
-    numbers = [
-        Argument(name, value)
-        for name, value in checked.arguments.items()
-        if type(value) is int and name not in free
-    ]
-    found = checked
-    taken: tuple[Argument, ...] = ()
-    given = _given(checked)
-    for argument in (each for each in numbers[:MOST_TRIED] if each.value in given):
-        tried = (*taken, argument)
+        return checked, Opened()
+    waiting = _candidates(checked)
+    for _ in range(MOST_TRIED):
+        if not waiting:
+            break
         try:
-            general = checked.again({each.name: _left_open(each) for each in tried}, False)
-            found, taken = _merged(checked, general, tried), tried
-        except (ArchError, _Needed):
-            continue
+            general = _left_open(checked, waiting)
+            traced = _traced(checked, waiting)
+            return traced, _opened(traced, general, waiting)
+        except _Needed as error:
+            # where nobody knows which it is, the others may well be open without the first
+            lost = error.names & waiting.keys() or {next(iter(waiting))}
+            waiting = {name: atoms for name, atoms in waiting.items() if name not in lost}
+    try:
+        return _traced(checked, {}), Opened()
+    except _Needed:  # what follows numbers takes more steps, and there may be none left
+        return checked, Opened()
+
+
+def _candidates(checked: CheckedGraph) -> Atoms:
+    """Return the parameters that are integers, or lists of some."""
+    free = {name for shape in checked.inputs.values() for name in _names(shape)}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in checked.arguments.items():
+        items = value if isinstance(value, tuple) else (value,)
+        whole = 0 < len(items) <= MOST_ITEMS and all(type(item) is int for item in items)
+        if whole and not free & {name, f"{name}#0"}:
+            listed = (f"{name}.{at}#0" for at in range(len(items)))
+            found[name] = tuple(listed) if isinstance(value, tuple) else (f"{name}#0",)
     return found
 
 
-def _given(checked: CheckedGraph) -> set[float]:
-    """Return the numbers that layers are given: no layer takes a parameter of another value."""
-    facts = (node.facts.torch for node in checked.nodes.values())
-    modules = (torch for torch in facts if isinstance(torch, TorchModule))
-    values = (value for each in modules for value in (*each.positional, *each.keywords.values()))
-    alone = (squeeze(value) if isinstance(value, tuple) else value for value in values)
-    return {value for value in alone if isinstance(value, int | float)}
-
-
-def _left_open(argument: Argument) -> Formula:
-    return Formula.named(argument.name)
-
-
-def _merged(
-    checked: CheckedGraph, general: CheckedGraph, arguments: Sequence[Argument]
-) -> CheckedGraph:
-    """Put arguments where the graph that leaves them open has them.
+def _left_open(checked: CheckedGraph, atoms: Atoms) -> CheckedGraph:
+    """Work a network out with parameters left open.
 
     Raises:
-        _Needed: more depends on one, or nothing does.
+        _Needed: something is decided by one, or nothing follows from it.
     """
-    same = [*checked.nodes] == [*general.nodes] and [*checked.scopes] == [*general.scopes]
-    if not same or _names(general.agreements) & {each.name for each in arguments}:
-        raise _Needed
-    merge = _Merge({_left_open(each): each for each in arguments})
-    pairs = zip(checked.nodes.values(), general.nodes.values(), strict=True)
-    nodes = {node.name: merge.node(node, other) for node, other in pairs}
-    if len(merge.used) < len(arguments):
-        raise _Needed
-    scopes = {
-        name: merge.scope(scope, general.scopes[name]) for name, scope in checked.scopes.items()
+    assert checked.again is not None
+    listed = {name: tuple(map(Formula.named, own)) for name, own in atoms.items()}
+    alone = {name for name in atoms if not isinstance(checked.arguments[name], tuple)}
+    others = {name: own[0] if name in alone else own for name, own in listed.items()}
+    try:
+        general = checked.again(others, None)
+    except ArchError as error:
+        raise _Needed(NAMED.findall(str(error))) from None
+    if not _alike(checked, general):
+        raise _Needed(())
+    if decided := _named(general.agreements):
+        raise _Needed(decided)
+    used = {name for value in _values(general) for name in _named(value)}
+    if unused := atoms.keys() - used:
+        raise _Needed(unused)
+    return general
+
+
+def _traced(checked: CheckedGraph, atoms: Atoms) -> CheckedGraph:
+    """Work a network out with numbers that are followed, from those parameters on.
+
+    Raises:
+        _Needed: that can't be done.
+    """
+    assert checked.again is not None
+    try:
+        traced = checked.again({}, frozenset(atoms))
+    except ArchError:
+        raise _Needed(atoms) from None
+    if not _alike(checked, traced):
+        raise _Needed(atoms)
+    return replace(traced, again=checked.again)
+
+
+def _alike(checked: CheckedGraph, other: CheckedGraph) -> bool:
+    return [*other.nodes] == [*checked.nodes] and [*other.scopes] == [*checked.scopes]
+
+
+def _opened(traced: CheckedGraph, general: CheckedGraph, atoms: Atoms) -> Opened:
+    """Make sure that all numbers are followed to the formula that they have.
+
+    Raises:
+        _Needed: one isn't, or depends on a parameter where no formula can stand.
+    """
+    assert traced.trace is not None
+    same = _Same(traced.trace)
+    pairs = zip(traced.nodes.values(), general.nodes.values(), strict=True)
+    facts = {(id(one.facts), id(other.facts)): (one.facts, other.facts) for one, other in pairs}
+    for one, other in facts.values():
+        same.compare(one.torch, other.torch)
+    own = {atom: Formula.named(_shown(atom)) for each in atoms.values() for atom in each}
+    shapes = {name: _evaluated(node.shape, own) for name, node in general.nodes.items()}
+    sizes = {size for shape in shapes.values() for size in shape if isinstance(size, Formula)}
+    intricate = {name for size in sizes if _is_intricate(size) for name in size.names}
+    numbers = {
+        _shown(atom): number for name in atoms for atom, number in _numbers(traced, name, atoms)
     }
-    return replace(checked, nodes=nodes, scopes=scopes)
+    known = {name: numbers[name] for name in intricate if name in numbers}
+    return Opened(
+        frozenset(own),
+        {name: _evaluated(shape, known) for name, shape in shapes.items()},
+        {name: known[name] for name in numbers if name in known},
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Merge:
-    """Puts arguments in the place of the formulas that stand for them.
+def _numbers(checked: CheckedGraph, name: str, atoms: Atoms) -> Iterator[tuple[str, int]]:
+    value: Any = bare(checked.arguments[name])
+    yield from zip(atoms[name], value if isinstance(value, tuple) else (value,), strict=True)
 
-    Attributes:
-        used: those that were put into a module of torch.
-    """
 
-    arguments: Mapping[Formula, Argument]
-    used: set[Argument] = field(default_factory=set)
+def _is_intricate(size: Formula) -> bool:
+    return len(str(size)) > LONGEST_SHOWN or not size.plain or "//" in str(size)
 
-    def node(self, node: Node, general: Node) -> Node:
-        torch = self.torch(node.facts.torch, general.facts.torch)
-        if torch is node.facts.torch and node.shape == general.shape:
-            return node
-        return replace(node, facts=node.facts._replace(torch=torch, output=general.shape))
 
-    def torch(self, torch: Torch, general: Torch) -> Torch:
-        if torch == general:
-            return torch
-        if not isinstance(torch, TorchModule) or not isinstance(general, TorchModule):
-            raise _Needed
-        if general._replace(positional=torch.positional, keywords=torch.keywords) != torch:
-            raise _Needed
-        pairs = zip(torch.positional, general.positional, strict=True)
-        positional = tuple(self.value(*pair) for pair in pairs)
-        keywords = {
-            name: self.value(value, general.keywords[name])
-            for name, value in torch.keywords.items()
-        }
-        found = (*positional, *keywords.values())
-        self.used.update(each for each in found if isinstance(each, Argument))
-        return torch._replace(positional=positional, keywords=keywords)
+def _evaluated(shape: Shape, values: Mapping[str, Any]) -> Shape:
+    return tuple(size.evaluate(values) if isinstance(size, Formula) else size for size in shape)
 
-    def scope(self, scope: Scope, general: Scope) -> Scope:
-        """Tell a scope which of its block's arguments are one, and forget what else needs one."""
-        arguments: dict[str, object] = {}
-        for name, value in scope.arguments.items():
-            with suppress(_Needed):
-                arguments[name] = self.value(value, general.arguments[name])
-        return replace(scope, arguments=arguments)
 
-    def value(self, value: object, general: object) -> object:
-        """Return a value, or the argument that it is.
+class _Same:
+    """Compares what layers become with the formulas that they have where parameters are open."""
 
-        Raises:
-            _Needed: it depends on one in another way.
-        """
-        alone = squeeze(general) if isinstance(general, tuple) else general
-        if isinstance(alone, Formula) and alone in self.arguments:
-            return replace(self.arguments[alone], formula=formula_of(squeeze(value)))
-        if value != general:
-            raise _Needed
-        return value
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._whole: dict[Formula, Any] = {}
+
+    def compare(self, torch: Torch, general: Torch) -> None:
+        if isinstance(torch, TorchModule) and isinstance(general, TorchModule):
+            plain = general._replace(positional=torch.positional, keywords=torch.keywords)
+            if plain != torch or [*torch.keywords] != [*general.keywords]:
+                raise _Needed(NAMED.findall(str(general)))
+            theirs = (*general.positional, *general.keywords.values())
+            ours = (*torch.positional, *torch.keywords.values())
+            for value, formula in zip(ours, theirs, strict=True):
+                self.compare_values(value, formula)
+        elif isinstance(torch, TorchFunction) and isinstance(general, TorchFunction):
+            if general._replace(module=torch.module) != torch:
+                raise _Needed(NAMED.findall(str(general)))
+            if torch.module is not None and general.module is not None:
+                self.compare(torch.module, general.module)
+        elif torch != general:
+            raise _Needed(NAMED.findall(str(general)))
+
+    def compare_values(self, value: object, general: object) -> None:
+        one, other = (squeeze(v) if isinstance(v, tuple) else v for v in (value, general))
+        formula = self.whole(formula_of(one))
+        if isinstance(other, Formula):
+            if formula != other:
+                raise _Needed(_named(other))
+        elif _named(other) or bare(value) != general or (formula != other and _named(formula)):
+            raise _Needed(_named(other) | _named(formula))
+
+    def whole(self, formula: Any) -> Any:
+        """Return a formula in the parameters of the network."""
+        if isinstance(formula, tuple):
+            return tuple(map(self.whole, formula))
+        if not isinstance(formula, Formula):
+            return formula
+        if formula not in self._whole:
+            self._whole[formula] = self.trace.seen(formula, 0)
+        return self._whole[formula]
+
+
+def _values(checked: CheckedGraph) -> Iterator[object]:
+    """Yield what the modules of a network are given."""
+    facts: dict[int, Facts] = {id(node.facts): node.facts for node in checked.nodes.values()}
+    for each in facts.values():
+        torch: Torch | None = each.torch
+        torch = torch.module if isinstance(torch, TorchFunction) else torch
+        if isinstance(torch, TorchModule):
+            yield from (*torch.positional, *torch.keywords.values())
+
+
+def _shown(atom: str) -> str:
+    """Return what a reader knows an atom of the network as: `depths[1]`."""
+    name, _, at = atom.rpartition("#")[0].partition(".")
+    return f"{name}[{at}]" if at else name
 
 
 def _names(value: object) -> frozenset[str]:
     """Return the free names that a size, or some of them, depend on."""
     if isinstance(value, Formula):
         return value.names
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return frozenset().union(*map(_names, value))
     return frozenset()
+
+
+def _named(value: object) -> frozenset[str]:
+    """Return the parameters of the network that a value depends on; all, if that isn't known."""
+    needs = {need for atom in _names(value) for need in needed(atom)}
+    return frozenset(name for need in needs for name in NAMED.findall(need)) | ({"*"} & needs)

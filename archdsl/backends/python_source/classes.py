@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
+from archdsl.backends.python_source.arguments import Opened
 from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.explaining import Unexplained
 from archdsl.backends.python_source.folding import Folded, fold
@@ -49,6 +50,7 @@ class ModuleClass:
         arguments: for each number of a use the text that stands for it; None leaves it out.
         attributes: what an attribute is called that keeps such a number, by its text, for those
             that depend on a parameter.
+        lets: which of these the spec has a name for.
         values: for each use the values of the parameters, each with its formula.
         name: found when all classes are known.
     """
@@ -58,6 +60,7 @@ class ModuleClass:
     parameters: tuple[Parameter, ...]
     arguments: tuple[str | None, ...]
     attributes: Mapping[str, str]
+    lets: Collection[str]
     values: list[tuple[tuple[object, object], ...]]
     name: str = ""
 
@@ -88,6 +91,7 @@ def group(
     targets: Mapping[tuple[str, str], str],
     overwriting: Container[str],
     outputs: Outputs,
+    opened: Opened,
 ) -> list[ModuleClass]:
     """Find the classes, each after those that it uses.
 
@@ -99,7 +103,7 @@ def group(
     """
     classes: list[ModuleClass] = []
     made: dict[str, tuple[ModuleClass, int]] = {}
-    sights = Sights(checked, everything)
+    sights = Sights(checked, everything, opened)
     ties = ties_by_class(checked, everything)
     builder = _Builder(checked, targets, overwriting, made, sights, ties)
     for level in _levels(everything):

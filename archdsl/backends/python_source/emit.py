@@ -24,10 +24,12 @@ from archdsl.backends.python_source.names import (
 )
 from archdsl.backends.python_source.options import written as written_condition
 from archdsl.backends.python_source.outputs import Outputs
+from archdsl.backends.python_source.parameters import LIST
 from archdsl.backends.python_source.slots import Member, written_actions, written_members
 from archdsl.backends.python_source.template import filled
 from archdsl.backends.python_source.ties import written_ties
 from archdsl.backends.python_source.uses import Option
+from archdsl.backends.python_source.worked_out import with_variables
 from archdsl.graph import CheckedGraph
 
 
@@ -36,6 +38,8 @@ class _Texts:
     """What a class says, with its arguments put in.
 
     Attributes:
+        lists: arguments that are lists, with how many items they must have.
+        variables: in the constructor, with their texts: what would be worked out several times.
         members: those that are written, with the text that makes each.
         stored: attributes that keep numbers for the forward pass, by the texts of those.
         actions: the expression of each action that is written.
@@ -44,6 +48,8 @@ class _Texts:
         conditions: of each option that under which it is there, by its flag.
     """
 
+    lists: Mapping[str, int]
+    variables: Mapping[str, str]
     members: Sequence[tuple[Member, str]]
     stored: Mapping[str, str]
     actions: Mapping[int, str]
@@ -90,7 +96,9 @@ def write_class(checked: CheckedGraph, written: ModuleClass, outputs: Outputs) -
 def _texts(written: ModuleClass) -> _Texts:
     """Put the arguments of a class into the texts of its members and actions."""
     use = written.sample
-    fill = iter(written.arguments)
+    worked_out = with_variables(written)
+    names = worked_out.attributes
+    fill = iter(worked_out.texts)
     members = [
         (member, member.maker.text(_with_growth(member, fill)))
         for member in written_members(written.folded)
@@ -101,10 +109,10 @@ def _texts(written: ModuleClass) -> _Texts:
 
     def read(text: str) -> str:
         """Return how the forward pass reads a number: itself, or an attribute that keeps it."""
-        if text not in written.attributes:
+        if text not in names:
             return text
         if text not in stored:
-            stored[text] = unique(written.attributes[text], {*taken, *stored.values()})
+            stored[text] = unique(names[text], {*taken, *stored.values()})
         return f"self.{stored[text]}"
 
     actions: dict[int, str] = {}
@@ -127,7 +135,12 @@ def _texts(written: ModuleClass) -> _Texts:
         )
         for option in use.options
     }
-    return _Texts(members, stored, actions, ranges, kept, conditions)
+    lists = {
+        parameter.name: len(parameter.default)
+        for parameter in written.parameters
+        if parameter.annotation == LIST and isinstance(parameter.default, tuple)
+    }
+    return _Texts(lists, worked_out.variables, members, stored, actions, ranges, kept, conditions)
 
 
 def _with_growth(member: Member, fill: Iterator[str | None]) -> Iterator[str | None]:
@@ -179,13 +192,23 @@ def _init_header(written: ModuleClass) -> list[str]:
     return statement(f"def __init__({', '.join(parts)}) -> None:", 1)
 
 
-def _chain_body(texts: _Texts) -> list[str]:
+def _assigned(texts: _Texts) -> Iterator[str]:
+    for name, length in texts.lists.items():
+        yield from statement(f"if len({name}) != {length}:", 2)
+        yield from statement(f'raise ValueError("{name} must have {length} items")', 3)
+    for variable, text in texts.variables.items():
+        yield from statement(f"{variable} = {text}", 2)
+
+
+def _chain_body(texts: _Texts) -> Iterator[str]:
     ((_, text),) = texts.members
-    return statement(f"super().__init__({text})", 2)
+    yield from _assigned(texts)
+    yield from statement(f"super().__init__({text})", 2)
 
 
 def _init_body(texts: _Texts, keyed: bool, options: Sequence[Option]) -> Iterator[str]:
     yield from statement("super().__init__()", 2)
+    yield from _assigned(texts)
     for text, name in texts.stored.items():
         yield from statement(f"self.{name} = {text}", 2)
     looped: dict[int, list[tuple[Turn, str]]] = {}

@@ -6,18 +6,20 @@ use of the block, and not where the uses happen to agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archdsl.backends.python_source.arguments import Argument
+from archdsl.backends.python_source.arithmetic import written
 from archdsl.backends.python_source.makers import ANY, NO_DEFAULT, Number
 from archdsl.backends.python_source.names import VARIABLE_WORDS, literal, unique, variable
 from archdsl.layers.base import squeeze
-from archdsl.layers.sizes import Floor, Formula, FormulaError
+from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.layers.traced import needed
 
 Column = tuple[object, ...]  # a value for each use
+CALL = re.compile(r"\w\(")
 INCOMING = ("in_channels", "in_features")  # what the size of what comes in is called
 
 
@@ -26,6 +28,7 @@ class Known:
     """Something that a use of a block knows by name: an argument of the block, or its input.
 
     Attributes:
+        within: the list that it is an item of.
         formulas: what it is in each use, as the use sees it.
         outer: the same as seen from around the use.
     """
@@ -36,6 +39,7 @@ class Known:
     outer: tuple[Any, ...]
     from_input: bool = False
     turns: bool = False
+    within: Known | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ class Explanation:
         known: what it follows from.
         text: the expression for it; None leaves it out.
         name: what an attribute is called that keeps it.
+        is_let: whether the spec calls it so.
     """
 
     known: tuple[Known, ...]
     text: str | None
     name: str = ""
+    is_let: bool = False
 
 
 def differ(left: object, right: object) -> bool:
@@ -59,8 +65,8 @@ def differ(left: object, right: object) -> bool:
 
 
 def varies(column: Column) -> bool:
-    """Tell whether the uses have different values, or a value that is left open."""
-    return any(isinstance(value, Argument) or differ(column[0], value) for value in column)
+    """Tell whether the uses have different values."""
+    return any(differ(column[0], value) for value in column)
 
 
 class Unexplained(Exception):
@@ -74,7 +80,8 @@ class Explainer:
     Attributes:
         known: what its uses know by a name and what differs between them.
         same: for each use the atoms that are the same in all uses, with their values.
-        lets: what the spec calls numbers that no formula says.
+        lets: what the spec calls numbers that no polynomial says.
+        opens: tells whether a formula depends on an open parameter of the network, by use.
         strict: whether a number that a condition, or what is under one, needs must be explained: an
             argument that was made for it would have to be given where nothing is known of it.
         own: the arguments that were made for numbers that nothing explains.
@@ -82,8 +89,9 @@ class Explainer:
     """
 
     known: Sequence[Known]
-    same: Sequence[Mapping[str, int]]
+    same: Sequence[Mapping[str, Any]]
     lets: Mapping[Any, str]
+    opens: Callable[[int, Any], bool]
     strict: bool = False
     own: dict[object, Known] = field(default_factory=dict)
     used: dict[str, Known] = field(default_factory=dict)
@@ -106,7 +114,7 @@ class Explainer:
         """Find what a number is, given its value and its formula in each use."""
         found = (
             self._known(number, column, formulas, number.from_input)
-            or self._arithmetic(column, formulas)
+            or self._arithmetic(number, column, formulas)
             or self._known(number, column, formulas, not number.from_input)
         )
         given, column = column, _agreed(column)
@@ -114,7 +122,8 @@ class Explainer:
             return _constant(number, column[0])
         if found is None:
             found = self._argument(number, given, formulas)
-        self.used |= {each.name: each for each in found.known}
+        used = (each.within or each for each in found.known)
+        self.used |= {each.name: each for each in used}
         return found
 
     def _known(
@@ -131,7 +140,9 @@ class Explainer:
                 return Explanation((each,), each.name, each.name)
         return None
 
-    def _arithmetic(self, column: Column, formulas: Sequence[Any]) -> Explanation | None:
+    def _arithmetic(
+        self, number: Number, column: Column, formulas: Sequence[Any]
+    ) -> Explanation | None:
         """Find the one formula, in names, that a number has in all uses."""
         found: list[Any] = []
         for use, (value, formula) in enumerate(zip(column, formulas, strict=True)):
@@ -146,8 +157,12 @@ class Explainer:
         known = tuple(each for each in self.known if each.name in wanted)
         if not all(self._agrees(found[0], value, use) for use, value in enumerate(column)):
             return None
-        text = _listed(found[0], [each.name for each in known])
-        return Explanation(known, text, _attribute(text))
+        text = written(found[0], [each.name for each in known])
+        let = self.lets.get(formulas[0], "")
+        hint = number.hint.removeprefix("in_") if number.hint in INCOMING else number.hint
+        is_call = CALL.search(text) is not None
+        name = let if let and (is_call or text.count(" ") > 2) else hint if is_call else text
+        return Explanation(known, text, _attribute(name), bool(let))
 
     def _named(self, formula: Any, use: int) -> Any:
         """Return a formula in names, or None where it is none."""
@@ -159,7 +174,7 @@ class Explainer:
                 return formula.evaluate(self._names[use])
             except (FormulaError, ArithmeticError):
                 return None
-        return formula if type(formula) is int else None
+        return formula if type(formula) in (int, float) else None
 
     def _agrees(self, formula: Any, value: object, use: int) -> bool:
         """Tell whether a formula gives the number that there is; if not, say nothing by it."""
@@ -173,7 +188,7 @@ class Explainer:
         if not isinstance(formula, Formula):
             return not differ(formula, value)
         given = [values[name] for name in formula.names]
-        if any(type(each) is not int for each in given):
+        if any(type(each) not in (int, float) for each in given):
             return False
         try:
             whole: Mapping[str, Any] = values
@@ -187,7 +202,7 @@ class Explainer:
             needs = {need for atom in atoms_of(formula) for need in needed(atom)}
             if needs & self._varying[use] or ("*" in needs and len(formulas) > 1):
                 return True
-        return False
+        return any(self.opens(use, formula) for use, formula in enumerate(formulas))
 
     def _argument(self, number: Number, column: Column, formulas: Sequence[Any]) -> Explanation:
         """Make an argument of a number that nothing explains; the same number has the same."""
@@ -251,44 +266,3 @@ def _attribute(text: str) -> str:
     if text.endswith(" // 2") and text[:-5].isidentifier():
         return f"half_{text[:-5]}"
     return variable(text) or "value"
-
-
-def _listed(formula: Any, order: Sequence[str]) -> str:
-    if isinstance(formula, tuple):
-        return f"({', '.join(_listed(each, order) for each in formula)})"
-    return _written(formula, order)
-
-
-def _written(formula: Any, order: Sequence[str]) -> str:
-    """Write a formula as Python, as the formatter does, what comes in first."""
-    if not isinstance(formula, Formula):
-        return str(formula)
-    terms = sorted(formula.terms, key=lambda term: (term[1] < 0, _rank(term[0], order)))
-    text = ""
-    for monomial, coefficient in terms:
-        factors = [
-            _factor(atom, order) for atom in sorted(monomial, key=lambda a: _rank((a,), order))
-        ]
-        if abs(coefficient) != 1 or not factors:
-            factors.insert(0, str(abs(coefficient)))
-        if len(factors) > 1:
-            factors = [f"({each})" if " // " in each else each for each in factors]
-        sign = "-" if coefficient < 0 else "+"
-        text += (f" {sign} " if text else sign.strip("+")) + " * ".join(factors)
-    return text
-
-
-def _factor(atom: str | Floor, order: Sequence[str]) -> str:
-    if isinstance(atom, str):
-        return atom
-    dividend = _written(atom.dividend, order)
-    return f"{dividend if dividend.isidentifier() else f'({dividend})'} // {atom.divisor}"
-
-
-def _rank(monomial: Sequence[str | Floor], order: Sequence[str]) -> tuple[int, int, str]:
-    """Put constants last, and names in their order."""
-    ranks = [
-        order.index(atom) if isinstance(atom, str) and atom in order else len(order)
-        for atom in monomial
-    ]
-    return (not monomial, min(ranks, default=0), " ".join(map(str, monomial)))

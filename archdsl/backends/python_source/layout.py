@@ -17,7 +17,7 @@ WIDTH = 88  # what ruff's formatter takes without configuration
 STEP = 4
 OPENING, CLOSING = "([{", ")]}"
 # Outside all brackets of an item: where a comprehension, else a sum, else a product is broken.
-OPERATORS = (r" (?=(?:for|if) )", r" (?=[-+] )", r" (?=[*/@]|//)")
+OPERATORS = (r" (?=(?:for|if) )", r" (?=[-+] )", r" (?=[*/@%]|//)")
 
 
 def statement(text: str, depth: int) -> list[str]:

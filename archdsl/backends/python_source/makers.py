@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.names import literal, numbered, snake_case
 from archdsl.backends.python_source.rows import Row, listed_items, named_items
@@ -238,10 +237,10 @@ def count_name(label: str, maker: Maker) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a number, or one for each axis, or stands for one."""
+    """Tell whether a value is a number, or one for each axis."""
     if isinstance(value, tuple):
         return bool(value) and all(isinstance(item, int | float) for item in value)
-    return isinstance(value, int | float | Argument)
+    return isinstance(value, int | float)
 
 
 @lru_cache
@@ -319,8 +318,6 @@ def _left_out(node: Node, keyword: str, default: object) -> object:
 
 def argument_name(node: Node, value: object) -> str:
     """Find what a number of a layer is called, by the argument in the spec that it equals."""
-    if isinstance(value, Argument):
-        value = value.value
     fields = type(node.layer).model_fields
     names = [name for name in fields if squeeze(getattr(node.layer, name)) == value]
     return names[0] if names else "size"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archdsl.backends.formulas import readable
-from archdsl.backends.python_source.arguments import with_arguments, with_trace
+from archdsl.backends.python_source.arguments import followed
 from archdsl.backends.python_source.classes import ModuleClass, group
 from archdsl.backends.python_source.emit import write_class
 from archdsl.backends.python_source.forms import Shaped, paths, shape
@@ -56,7 +56,7 @@ def generate(checked: CheckedGraph) -> PythonSource:
         CompileError: a label is one that torch keeps for itself, or a layer's size is free.
     """
     formulas = readable(checked)
-    checked = with_arguments(with_trace(checked))
+    checked, opened = followed(checked)
     overwriting = in_place(checked)
     everything = shape(build(checked), overwriting)
     modules = _torch_modules(checked, everything)
@@ -64,8 +64,8 @@ def generate(checked: CheckedGraph) -> PythonSource:
     targets = {key: name for key, (name, _) in sources.items()}
     own = {name for _, text in sources.values() for name in _defined(text)}
     name = unique(class_name(camel_case(checked.name)), {*WORDS, *own})
-    outputs = outputs_of(checked, name, formulas)
-    classes = group(checked, everything, targets, overwriting, outputs)
+    outputs = outputs_of(checked, name, formulas, opened)
+    classes = group(checked, everything, targets, overwriting, outputs, opened)
     root = classes[-1]
     root.name = outputs.network
     _name_classes(classes, own, outputs)
@@ -92,9 +92,10 @@ def _imports(modules: Sequence[TorchModule], bodies: Sequence[Sequence[str]]) ->
     """Return the imports of what the bodies use."""
     used: set[str] = set()
     for lines in bodies:
-        for word in re.findall(r"\b(torch|F|math|OrderedDict|NamedTuple)\b", _code(lines)):
+        for word in re.findall(r"\b(torch|F|math|OrderedDict|Sequence|NamedTuple)\b", _code(lines)):
             used.add(word)
     standard = ["import math"] * ("math" in used)
+    standard += ["from collections.abc import Sequence"] * ("Sequence" in used)
     standard += ["from collections import OrderedDict"] * ("OrderedDict" in used)
     standard += ["from typing import NamedTuple"] * ("NamedTuple" in used)
     plain = [*_packages(modules), *["import torch"] * ("torch" in used)]
@@ -166,6 +167,7 @@ def _name_classes(classes: Sequence[ModuleClass], own: set[str], outputs: Output
     """Name every class but the network's: after its block, or a group after its label."""
     taken = {*WORDS, *own}
     taken |= {parameter.name for each in classes for parameter in each.parameters}
+    taken |= {name for each in classes for name in each.attributes.values()}
     taken |= {outputs.network, f"{outputs.network}Outputs", f"{outputs.network}TrainingOutputs"}
     variants: dict[tuple[bool, str], list[ModuleClass]] = {}
     for each in classes[:-1]:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archdsl.backends.formulas import Formulas
+from archdsl.backends.python_source.arguments import Opened
 from archdsl.backends.python_source.errors import CompileError, NothingToEvaluate
 from archdsl.backends.python_source.layout import docstring, statement
 from archdsl.backends.python_source.names import prose, unique, variable
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import DTYPES
+from archdsl.layers.base import DTYPES, Shape
 
 MAIN = "output"
 TUPLE_ATTRIBUTES = frozenset({"count", "index"})
@@ -27,6 +28,7 @@ class Outputs:
         training_only: for each whether it is there in training mode only.
         network: name of the network's class.
         formulas: writes the shapes of what goes in and out.
+        opened: the parameters that the class takes, in which shapes are written.
         evaluation, training: names of the tuples that it gives in either mode, or "" for none.
     """
 
@@ -36,6 +38,7 @@ class Outputs:
     training_only: tuple[bool, ...]
     network: str
     formulas: Formulas
+    opened: Opened
     evaluation: str
     training: str
 
@@ -78,8 +81,9 @@ class Outputs:
     def described(self, checked: CheckedGraph) -> Iterator[str]:
         """Yield what comes in and what goes out, for the docstring of the network."""
         inputs = [f"{name} ({self.held(checked, name)})" for name in checked.inputs]
-        condition = self.formulas.condition
-        known = f" Shapes are written for {condition}." if condition else ""
+        values = [f"{name} = {value}" for name, value in self.opened.values.items()]
+        conditions = [*filter(None, [self.formulas.condition]), *values]
+        known = f" Shapes are written for {' and '.join(conditions)}." if conditions else ""
         yield f"Takes {', '.join(inputs)}; N is the size of the batch.{known}"
         rows = zip(self.names, self.nodes, self.training_only, strict=True)
         gives = [
@@ -93,10 +97,14 @@ class Outputs:
         dtype = checked.dtype(name)
         return self.shape(checked.nodes[name]) + ("" if dtype == "float" else f" {DTYPES[dtype]}")
 
+    def sizes(self, node: Node) -> Shape:
+        """Return the shape of what a node gives, in parameters of the network's class."""
+        return self.opened.shapes.get(node.name, node.shape)
+
     def shape(self, node: Node) -> str:
         """Write the shape of what a node gives, with the batch if it has one."""
         parts = ["N"] if node.facts.batched else []
-        parts += [self.formulas.shape(node.shape)] if node.shape else []
+        parts += [self.formulas.shape(self.sizes(node))] if node.shape else []
         return prose(" x ".join(parts) or "a single number")
 
 
@@ -104,7 +112,7 @@ def _tuple(name: str, values: Sequence[str]) -> str:
     return f"{name}({', '.join(values)})" if name else values[0]
 
 
-def outputs_of(checked: CheckedGraph, network: str, formulas: Formulas) -> Outputs:
+def outputs_of(checked: CheckedGraph, network: str, formulas: Formulas, opened: Opened) -> Outputs:
     """Return the outputs of a network whose class has that name.
 
     Raises:
@@ -128,6 +136,7 @@ def outputs_of(checked: CheckedGraph, network: str, formulas: Formulas) -> Outpu
         training_only,
         network,
         formulas,
+        opened,
         evaluation,
         training,
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from archdsl.backends.python_source.arguments import Argument
 from archdsl.backends.python_source.explaining import (
     INCOMING,
     Column,
@@ -25,11 +24,14 @@ from archdsl.layers.base import squeeze
 from archdsl.layers.sizes import Formula
 from archdsl.layers.traced import bare, formula_of, needed
 
+LIST = "Sequence[int]"  # of a list in the network's parameters
 Explained = list[tuple[Number, Explanation]]
 
 
 Values = list[tuple[tuple[object, object], ...]]
-Resolved = tuple[tuple[Parameter, ...], tuple[str | None, ...], Mapping[str, str], Values]
+Resolved = tuple[
+    tuple[Parameter, ...], tuple[str | None, ...], Mapping[str, str], Collection[str], Values
+]
 
 
 def resolve(
@@ -41,8 +43,8 @@ def resolve(
 ) -> Resolved:
     """Find the parameters of a class, the text of each of its numbers, and the values per use.
 
-    Third come the names of attributes that keep numbers, by the texts of those that vary. A value
-    comes with its formula as seen from around the use.
+    Third come the names of attributes that keep numbers, by the texts of those that vary, then the
+    texts for which the spec has a name. A value comes with its formula as seen from around the use.
 
     Raises:
         Unexplained: a number of an option follows from nothing that is known, if `strict`.
@@ -53,7 +55,9 @@ def resolve(
     ]
     uses = [sights.of(place) for place in places]
     known, same = _known(checked, places, uses, [sights.around(place) for place in places])
-    explainer = Explainer(known, same, sights.trace.lets, strict)
+    explainer = Explainer(
+        known, same, sights.trace.lets, lambda use, formula: sights.opens(formula), strict
+    )
     loops = [use.loops() if any(each.turns for each in samples) else {} for use in uses]
     explained: Explained = []
     for at, (number, column) in enumerate(zip(samples, columns, strict=True)):
@@ -64,7 +68,9 @@ def resolve(
     order = {each.name: rank for rank, each in enumerate(known)}
     chosen = sorted(explainer.used.values(), key=lambda each: order.get(each.name, len(order)))
     network = places[0].parent is None
-    parameters = [_parameter(each, explained, network) for each in chosen]
+    lists = {each.name for each in chosen if isinstance(each.column[0], tuple)}
+    open_lists = {each.name for each in chosen if each.name in lists and sights.opens(each.outer)}
+    parameters = [_parameter(each, explained, network, each.name in open_lists) for each in chosen]
     parameters.sort(key=lambda parameter: parameter.default is not NO_DEFAULT)
     ordered = [explainer.used[parameter.name] for parameter in parameters]
     values = [
@@ -72,7 +78,8 @@ def resolve(
     ]
     texts = tuple(found.text for _, found in explained)
     attributes = {found.text: found.name for _, found in explained if found.text and found.known}
-    return tuple(parameters), texts, attributes, values
+    lets = frozenset(found.text for _, found in explained if found.text and found.is_let)
+    return tuple(parameters), texts, attributes, lets, values
 
 
 def _plain(value: object) -> object:
@@ -103,24 +110,29 @@ def _known(
     places: Sequence[Place],
     uses: Sequence[Sight],
     around: Sequence[Sight],
-) -> tuple[list[Known], list[Mapping[str, int]]]:
+) -> tuple[list[Known], list[Mapping[str, Any]]]:
     """Return what varies that the uses know by a name: size of the input, the block's arguments.
 
     Second comes what is the same in all of them, for each use by its atom.
     """
     taken = set(VARIABLE_WORDS)
     found: list[Known] = []
-    same: list[dict[str, int]] = [{} for _ in uses]
+    same: list[dict[str, Any]] = [{} for _ in uses]
+
+    opens = uses[0].sights.opens
 
     def add(
         name: str, values: Sequence[object], atoms: Sequence[Any], outer: Sequence[Any]
     ) -> None:
-        column = tuple(map(_plain, values))
+        lists = [value for value in values if isinstance(value, tuple)]
+        listed = len(lists) == len(values) and len(set(map(len, lists))) == 1
+        listed = listed and opens(tuple(outer))
+        column = tuple(values if listed else map(_plain, values))
         if not all(map(is_number, column)):
             return
-        if not varies(column) and not _may_vary(around, outer):
+        if not varies(column) and not _may_vary(around, outer) and not opens(tuple(outer)):
             for use, atom in enumerate(atoms):
-                if isinstance(atom, Formula) and type(column[0]) is int:
+                if isinstance(atom, Formula) and type(column[0]) in (int, float):
                     same[use] |= dict.fromkeys(atom.names, column[0])
             return
         inner = tuple(use.seen(atom) for use, atom in zip(uses, atoms, strict=True))
@@ -129,13 +141,20 @@ def _known(
         unused = unique(name, taken)
         taken.add(unused)
         found.append(Known(unused, column, inner, tuple(outer), name in INCOMING))
+        for at, items in enumerate(zip(*lists, strict=True) if listed else ()):
+            each = tuple(formulas[at] for formulas in inner)
+            theirs = tuple(formulas[at] for formulas in outer)
+            found.append(Known(f"{unused}[{at}]", items, each, theirs, within=found[-1 - at]))
 
     names = uses[0].names
     for name in names:
         if all(name in use.names for use in uses):
             values = [use.names[name] for use in uses]
             atoms = [_atom(name, use, value) for use, value in zip(uses, values, strict=True)]
-            outer = [_outer(name, use, value) for use, value in zip(uses, values, strict=True)]
+            outer = [
+                _outer(name, use, value) if use is not near else atom
+                for use, near, value, atom in zip(uses, around, values, atoms, strict=True)
+            ]
             add(variable(name) or "value", [bare(value) for value in values], atoms, outer)
     incoming = [next(iter(place.inputs), "") for place in places]
     shapes = [checked.nodes[name].shape for name in incoming if name]
@@ -153,8 +172,8 @@ def _known(
             for key, use, size in zip(keys, uses, sizes, strict=True)
         ]
         outer = [
-            formula_of(use.trace.definitions.get(key, size))
-            for key, use, size in zip(keys, uses, sizes, strict=True)
+            formula_of(use.trace.definitions.get(key, size)) if use is not near else atom
+            for key, use, near, size, atom in zip(keys, uses, around, sizes, atoms, strict=True)
         ]
         add(name, [bare(size) for size in sizes], atoms, outer)
         found.sort(key=lambda each: not each.from_input)
@@ -185,16 +204,15 @@ def _atom(name: str, use: Sight, value: object) -> Any:
 
 def _outer(name: str, use: Sight, value: object) -> Any:
     """Return how that is seen from around the scope."""
-    if isinstance(value, Argument):
-        return value.formula if value.formula is not None else Formula.named(f"{value.name}#0")
-    return squeeze(formula_of(use.trace.definitions.get(f"{name}#{use.number}", value)))
+    outer = formula_of(use.trace.definitions.get(f"{name}#{use.number}", value))
+    return outer if use.sights.opens(outer) else squeeze(outer)
 
 
-def _parameter(known: Known, explained: Explained, network: bool) -> Parameter:
+def _parameter(known: Known, explained: Explained, network: bool, open_list: bool) -> Parameter:
     direct = _direct(known, explained)
     return Parameter(
         known.name,
-        _annotation(known.column),
+        LIST if open_list else _annotation(known.column),
         _default(known, direct, network),
         known.from_input,
         known.turns or (bool(direct) and all(number.turns for number in direct)),
@@ -212,8 +230,6 @@ def _annotation(column: Column) -> str:
 
 
 def _type(value: object) -> str:
-    if isinstance(value, Argument):
-        return "int"
     if isinstance(value, tuple):
         item = "float" if any(isinstance(each, float) for each in value) else "int"
         return f"tuple[{', '.join([item] * len(value))}]"
@@ -226,7 +242,7 @@ def _default(known: Known, numbers: Sequence[Number], network: bool) -> object:
     For the network that is what the spec has for it, else what torch takes in its place.
     """
     if network:
-        return next(value.value for value in known.column if isinstance(value, Argument))
+        return known.column[0]
     defaults = [number.default for number in numbers if number.default is not ANY]
     if not defaults or any(differ(defaults[0], default) for default in defaults):
         return NO_DEFAULT

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from archdsl.backends.python_source.arguments import Argument
+from archdsl.backends.python_source.arguments import Opened
 from archdsl.backends.python_source.forms import Shaped
 from archdsl.backends.python_source.template import template
 from archdsl.backends.python_source.tree import Place
@@ -21,8 +21,12 @@ NO_TRACE = Trace()
 class Sights:
     """The sights of all scopes of a network."""
 
-    def __init__(self, checked: CheckedGraph, everything: Mapping[str, Shaped]) -> None:
+    def __init__(
+        self, checked: CheckedGraph, everything: Mapping[str, Shaped], opened: Opened
+    ) -> None:
         self.checked = checked
+        self.opened = opened
+        self._opens: dict[Formula, bool] = {}
         self.everything = everything
         self.trace = checked.trace or NO_TRACE
         self.order = {name: at for at, name in enumerate(checked.nodes)}
@@ -42,6 +46,19 @@ class Sights:
             names = self.trace.names.get(number, arguments)
             self._made[number] = Sight(self, number, names, around.scope.block if around else "")
         return self._made[number]
+
+    def opens(self, formula: Any) -> bool:
+        """Tell whether a formula, in whatever scope, depends on an open parameter."""
+        if isinstance(formula, tuple):
+            return any(map(self.opens, formula))
+        if not isinstance(formula, Formula) or not self.opened.atoms:
+            return False
+        if formula not in self._opens:
+            found = self.trace.seen(formula, 0)
+            names = found.names if isinstance(found, Formula) else ()
+            needs = {need for atom in names for need in needed(atom)}
+            self._opens[formula] = "*" in needs or not needs.isdisjoint(self.opened.atoms)
+        return self._opens[formula]
 
     def around(self, place: Place) -> Sight:
         """Return the sight of the scope whose class makes the module of another."""
@@ -118,18 +135,14 @@ class Sight:
         return self._seen[formula]
 
     def of_value(self, value: object, formula: object) -> Any:
-        """Return the formula of a value; an argument of the network is known everywhere."""
+        """Return the formula of a value, or itself if that follows from nothing."""
         found = self.seen(formula)
         if isinstance(found, Formula) and any(map(needed, found.names)):
             return found
-        if isinstance(value, Argument):
-            return Formula.named(f"{value.name}#0")
         return bare(value) if isinstance(found, Formula) else found
 
     def formula(self, node: Node, value: Any, keyword: str) -> Any:
         """Return the formula of what a layer is given; what has none is itself."""
-        if isinstance(value, Argument):
-            return self.of_value(value, value.formula)
         if isinstance(value, list) or not marks(value):
             flags = self.trace.flags.get(self.sights.order[node.name], {})
             return self.of_value(value, flags.get(keyword, value))

@@ -201,9 +201,9 @@ def _shapes(checked: CheckedGraph, use: Use, outputs: Outputs) -> dict[int, str]
         if len(step.outputs) != 1:
             continue
         node = checked.nodes[step.outputs[0]]
-        if node.shape != before and node.facts.batched:
+        if outputs.sizes(node) != before and node.facts.batched:
             text = outputs.shape(node)
             if len(text) <= 72:
                 notes[action.outputs[0]] = text
-        before = node.shape
+        before = outputs.sizes(node)
     return notes

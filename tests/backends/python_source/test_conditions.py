@@ -101,6 +101,11 @@ ONE = {
         "A(4, 0); A(4, 1); A(6, 1); A(6, 0)",
         ["if deep > 0:", "if width > 4:"],
     ),
+    "a function in it": (
+        "block B(w) { c: Conv2d(w, 1); if max(w, 5) > 5 { d: Conv2d(w, 1) }; e: Tanh }",
+        "B(4); B(8)",
+        ["if max(w, 5) > 5:"],
+    ),
     "what a class has arguments for": (
         "block B(width, ratio) { residual { conv: Conv2d(width, 1) }; "
         "if ratio > 0.5 { se: Conv2d(width, 1) }; out: Conv2d(width, 1) }",
@@ -124,12 +129,12 @@ def test_one_class_has_the_condition(
 
 SEVERAL = {
     "a number that is known where the stage is made only": (
-        "block B(w, f) { c: Conv2d(w, 1); if f > 0.25 { d: Conv2d(round(w * f), 1) }; "
+        "block B(w, f) { c: Conv2d(w, 1); if f > 0.25 { d: Conv2d(w if f < 0.9 else 2, 1) }; "
         "e: Conv2d(w, 1) }",
         "B(8, 0.25); B(8, 0.75)",
     ),
     "a condition on what has no name": (
-        "block B(w) { c: Conv2d(w, 1); if max(w, 5) > 5 { d: Conv2d(w, 1) }; e: Tanh }",
+        "block B(w) { c: Conv2d(w, 1); if (w if w > 5 else 5) > 5 { d: Conv2d(w, 1) }; e: Tanh }",
         "B(4); B(8)",
     ),
     "no use has all": (

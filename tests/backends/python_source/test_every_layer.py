@@ -66,8 +66,9 @@ def test_what_comes_in_is_told_from_arguments_of_the_layer(
 def test_numbers_are_called_as_their_layers_call_them(tmp_path: Path) -> None:
     text = """network net { input image: [8, 32, 32]; a: P(2, 3, 4); b: P(4, 1, 2) }
     block P(a, b, c) {
-      AdaptiveAvgPool2d(max(a, 3)) -> GroupNorm(max(c, 1)) -> Conv2d(16, 1)
-      PixelShuffle(max(2, c // 2)) -> LocalResponseNorm(max(b, 2)) -> ZeroPadShortcut(8)
+      AdaptiveAvgPool2d(a if a > 3 else 3) -> GroupNorm(c if c > 1 else 1) -> Conv2d(16, 1)
+      PixelShuffle(c // 2 if c > 4 else 2) -> LocalResponseNorm(b if b > 2 else 2)
+      ZeroPadShortcut(8)
     }"""
     source = python_source(load(tmp_path, text))
 

@@ -38,7 +38,7 @@ def body(text: str, name: str) -> str:
 def test_a_dense_block_is_one_loop_from_its_first_layer_on(network: str) -> None:
     text = python_source(Spec(f"{SPECS / 'densenet.arch'}:{network}").graph())
 
-    assert 'self.add_module(f"denselayer{i + 1}", DenseLayer(in_channels + ' in text
+    assert 'f"denselayer{i + 1}", DenseLayer(in_channels + i * growth, growth)' in text
     assert "self.denselayer" not in text
     assert text.count("torch.cat") == text.count("for layer in self.children():")
     network = text[text.index("class Densenet") : text.index("class Denseblock")]

@@ -63,9 +63,9 @@ def test_densenet_has_one_class_for_its_dense_blocks(network: str) -> None:
 
     assert text.count("\nclass ") == 4
     assert "class Denseblock(nn.Module):" in text
-    assert "def __init__(self, in_channels: int, depth: int) -> None:" in text
+    assert "def __init__(self, in_channels: int, growth: int, depth: int) -> None:" in text
     assert "for i in range(depth):" in text
-    assert '("denseblock2", Denseblock(' in text
+    assert '"denseblock2", Denseblock(' in text
 
 
 # A spec, uses of a block, its name, and what its one class says, or what makes it.

@@ -141,7 +141,7 @@ HABITS = {
         """
         network net { input x: [4, 9, 9]; B(6, 0.5) -> B(9, 0.7) }
         block B(width, ratio) {
-          let hidden = max(1, round(ratio * width))
+          let hidden = round(ratio * width) if width > 1 else 1
           Conv2d(hidden, 1) -> Conv2d(width, 1)
         }""",
         "def __init__(self, in_channels: int, width: int, hidden: int) -> None:",
@@ -159,7 +159,10 @@ HABITS = {
         """
         network net { input x: [4, 9, 9]
           for i in range(3) {
-            "stage{i}": { conv: Conv2d(4, 1); residual { StochasticDepth(0.1 * i, "row") } }
+            let least = 0.1
+            "stage{i}": {
+              conv: Conv2d(4, 1); residual { StochasticDepth(0.1 * i if i > 0 else least, "row") }
+            }
           }
         }""",
         "def __init__(self, p: float) -> None:",
@@ -202,7 +205,7 @@ HABITS = {
           Slice(top, top + size, dim = 2)
           Slice(top, top + size, dim = 3)
         }""",
-        "x = x[:, :, self.start : self.stop]",
+        "x = x[:, :, self.top : self.stop]",
     ),
 }
 

@@ -3,6 +3,7 @@
 SHA-256 of the spec: 2155045faf8aee33c527cf98cc18599911a8aa75772420b081f3515f7319c2e3
 """
 
+import math
 from collections import OrderedDict
 
 import torch
@@ -13,39 +14,43 @@ class Densenet121(nn.Module):
     """DenseNet: Huang et al., Densely Connected Convolutional Networks, 2016.
     arXiv:1608.06993
 
-    Takes image (N x 3 x 224 x 224); N is the size of the batch.
+    Takes image (N x 3 x 224 x 224); N is the size of the batch. Shapes are written for
+    growth = 32 and width = 64.
 
     Gives output (N x classes).
     """
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(self, growth: int = 32, width: int = 64, classes: int = 1000) -> None:
         super().__init__()
+        channels = math.floor(0.5 * (width + 6 * growth))
+        channels2 = math.floor(0.5 * (channels + 12 * growth))
+        channels3 = math.floor(0.5 * (channels2 + 24 * growth))
         self.features = nn.Sequential(
             OrderedDict(
                 [
                     (
                         "conv0",
                         nn.Conv2d(
-                            3, 64, kernel_size=7, stride=2, padding=3, bias=False
+                            3, width, kernel_size=7, stride=2, padding=3, bias=False
                         ),
                     ),
-                    ("norm0", nn.BatchNorm2d(64)),
+                    ("norm0", nn.BatchNorm2d(width)),
                     ("relu", nn.ReLU(inplace=True)),
                     ("pool0", nn.MaxPool2d(kernel_size=3, stride=2, padding=1)),
-                    ("denseblock1", Denseblock(64, depth=6)),
-                    ("transition1", Transition(256, 128)),
-                    ("denseblock2", Denseblock(128, depth=12)),
-                    ("transition2", Transition(512, 256)),
-                    ("denseblock3", Denseblock(256, depth=24)),
-                    ("transition3", Transition(1024, 512)),
-                    ("denseblock4", Denseblock(512, depth=16)),
-                    ("norm5", nn.BatchNorm2d(1024)),
+                    ("denseblock1", Denseblock(width, growth, depth=6)),
+                    ("transition1", Transition(width + 6 * growth)),
+                    ("denseblock2", Denseblock(channels, growth, depth=12)),
+                    ("transition2", Transition(channels + 12 * growth)),
+                    ("denseblock3", Denseblock(channels2, growth, depth=24)),
+                    ("transition3", Transition(channels2 + 24 * growth)),
+                    ("denseblock4", Denseblock(channels3, growth, depth=16)),
+                    ("norm5", nn.BatchNorm2d(channels3 + 16 * growth)),
                 ],
             ),
         )
         self.relu = nn.ReLU(inplace=True)
         self.adaptive_avg_pool2d = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(1024, classes)
+        self.classifier = nn.Linear(channels3 + 16 * growth, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x: torch.Tensor = self.features(image)
@@ -61,10 +66,12 @@ class Densenet121(nn.Module):
 
 
 class Denseblock(nn.Module):
-    def __init__(self, in_channels: int, depth: int) -> None:
+    def __init__(self, in_channels: int, growth: int, depth: int) -> None:
         super().__init__()
         for i in range(depth):
-            self.add_module(f"denselayer{i + 1}", DenseLayer(in_channels + 32 * i))
+            self.add_module(
+                f"denselayer{i + 1}", DenseLayer(in_channels + i * growth, growth)
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.children():
@@ -74,13 +81,13 @@ class Denseblock(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, growth: int) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(in_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv1 = nn.Conv2d(in_channels, 128, kernel_size=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(128)
-        self.conv2 = nn.Conv2d(128, 32, kernel_size=3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, 4 * growth, kernel_size=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(4 * growth)
+        self.conv2 = nn.Conv2d(4 * growth, growth, kernel_size=3, padding=1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.norm1(x)
@@ -93,11 +100,13 @@ class DenseLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(in_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+        self.conv = nn.Conv2d(
+            in_channels, math.floor(0.5 * in_channels), kernel_size=1, bias=False
+        )
         self.pool = nn.AvgPool2d(kernel_size=2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
