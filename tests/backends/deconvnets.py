@@ -160,9 +160,11 @@ def leads(checked: CheckedGraph, name: str, source: PythonSource | None = None) 
 
 
 def shaken(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Return weights in which statistics and shifts are not what they are at first."""
+    """Return weights in which statistics, scales and shifts are not what they are at first."""
     return {
-        name: one + torch.rand_like(one) * 0.3 if one.is_floating_point() else one
+        name: one + torch.rand_like(one) * 0.3
+        if one.is_floating_point() and one.dim() == 1
+        else one
         for name, one in weights.items()
     }
 

@@ -615,3 +615,24 @@ def test_a_layer_of_a_users_own_goes_back_by_its_gradient_unless_it_says_otherwi
         found = network.deconvnet("1", rule=rule)(x, everything=True)
         strength = torch.relu(x**3) ** 3
         assert torch.allclose(found, strength * passes[rule] * cubes)
+
+
+def test_a_layer_of_two_inputs_rectifies_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_layers, "_registered", {})
+
+    @archdsl.layer
+    class Larger(archdsl.Layer):
+        """The larger one of two."""
+
+        def infer(self, inputs: Shapes) -> Facts:
+            return Facts(inputs[0], TorchFunction("torch.maximum({0}, {1})"), back="rectified")
+
+    (tmp_path / "net.arch").write_text("network net { input x: [5]; input y: [5]; Larger }")
+    network = archdsl.load(str(tmp_path / "net.arch"))
+
+    with pytest.raises(
+        archdsl.ArchError, match=r'(?s)`Larger` \(`0`\) says back="rectified".*:1:43'
+    ):
+        network.deconvnet("0")

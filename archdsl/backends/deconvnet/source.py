@@ -116,12 +116,23 @@ def _require_way_back(checked: CheckedGraph, node: Node, needed: Sequence[str]) 
     for other in needed:
         at = checked.nodes[other]
         read = {each for place, each in enumerate(at.inputs) if place not in at.facts.shape_only}
+        if at.facts.back != "gradient":
+            _require_one_input(checked, at)
         if checked.dtype(other) == "float" and (other in checked.inputs or leads & read):
             leads.add(other)
     if node.name not in leads:
         reason = f"nothing leads back from {name} to the numbers of an input"
         hint = "a gradient passes through floats, and through no integers"
         raise ArchError(CannotProject(reason=reason, hint=hint))
+
+
+def _require_one_input(checked: CheckedGraph, node: Node) -> None:
+    """Refuse a layer, which is a user's own, whose way back can't be what it says."""
+    if [checked.nodes[name].shape for name in node.inputs] != [node.shape]:
+        back, name = node.facts.back, printable(node.name, 100)
+        reason = f'`{node.type}` (`{name}`) says back="{back}", and has not one input of its shape'
+        hint = "leave that out in its facts, and it goes back by its gradient"
+        raise ArchError(CannotProject(node.span, reason=reason, hint=hint))
 
 
 class _Writer:

@@ -174,6 +174,8 @@ CLASS = '''\
             else:
                 start = torch.zeros_like(found).flatten(1)
                 start = start.scatter(1, best[:, None], 1).view_as(found)
+            # Back through the statements of `activations`, the last first. A convolution
+            # is transposed, with the same filters, and a maximum leads to its place.
 {way_back}
         at = torch.stack(torch.unravel_index(best, found.shape[1:]), dim=1)
 {result}
