@@ -115,7 +115,7 @@ class Node:
     def type(self) -> str:
         """What the language calls it: the layer's name, "concat", "input", "buffer"."""
         if isinstance(self.layer, OwnTensor) and not self.layer.learnable:
-            return "buffer"
+            return "buffer" if self.layer.stored else "constant"
         return self.layer.word or type(self.layer).__name__
 
 

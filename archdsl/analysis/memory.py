@@ -28,7 +28,7 @@ from archdsl.analysis.cost import CostTable
 from archdsl.analysis.ordering import never_less
 from archdsl.analysis.solving import Requirement
 from archdsl.graph import CheckedGraph, Later, Numbered
-from archdsl.layers.base import Dtype, numel
+from archdsl.layers.base import Dtype, TorchTensor, numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
 from archdsl.layers.tensor import InputTensor, OwnTensor
 from archdsl.records import Record
@@ -112,7 +112,8 @@ class _Widths:
         for layer, facts in zip(arrays.layers, arrays.facts, strict=True):
             size = known.get(id(facts))
             if size is None:
-                held = not facts.view and not isinstance(layer, OwnTensor)
+                stored = isinstance(layer, OwnTensor) and isinstance(facts.torch, TorchTensor)
+                held = not facts.view and not stored
                 size = known[id(facts)] = numel(facts.output) * self.plain if held else 0
             found.append(size)
         for number, dtype in self.checked.held.items():
@@ -142,7 +143,7 @@ def _more(checked: CheckedGraph, bytes_per_number: int) -> Size:
         [
             numel(facts[number].buffers[""]) * (BYTES[dtype] - bytes_per_number)
             for number, dtype in checked.held.items()
-            if isinstance(layers[number], OwnTensor) and dtype in BYTES
+            if isinstance(layers[number], OwnTensor) and dtype in BYTES and facts[number].buffers
         ]
     )
 

@@ -211,11 +211,11 @@ class Elaborator:
     def own_tensor(self, statement: ast.OwnTensor, frame: Frame) -> None:
         flowing = frame.flowing
         label, entry = declare(frame, statement.name, statement.span, positional=False)
-        layer = own_tensor(statement, frame)
-        facts = self.recorder.infer(layer, ())
+        layer, reads = own_tensor(statement, frame)
+        facts = self.recorder.infer(layer, [*map(frame.body.facts, reads)])
         last = label.rpartition(".")[2]
         opened = frame.place.opened
-        made = Made(label, last, layer, (), facts, opened, statement.span, frame.way)
+        made = Made(label, last, layer, reads, facts, opened, statement.span, frame.way)
         entry.flow = (frame.make(made),)
         frame.flowing = flowing
 

@@ -179,6 +179,15 @@ def _comprehension(node: ast.Comprehension, at: Setting, most: int) -> Value:
     return tuple(values)
 
 
+def _indexed(node: ast.Indexed, at: Setting, most: int) -> Value:
+    names = ", ".join(target.name for target in node.targets)
+    raise NoValue(
+        f"`for {names}` without `in` runs over the axes of a tensor, and this is none",
+        f"name what to run over: `for {names} in ...`; or it is the value of a `constant`, "
+        "`buffer` or `parameter`",
+    )
+
+
 def bind_targets(targets: tuple[ast.Name, ...], value: Value, names: Names, most: int) -> None:
     """Give names to a value, or to its parts if there are several names."""
     if len(targets) == 1:
@@ -334,6 +343,7 @@ EVALUATORS: dict[type, Callable[[Any, Setting, int], Value]] = {
     ast.Text: _text,
     ast.Listing: _listing,
     ast.Comprehension: _comprehension,
+    ast.Indexed: _indexed,
     ast.Unary: _unary,
     ast.Chain: _chain,
     ast.Logical: _logical,

@@ -282,6 +282,8 @@ REAL: dict[str, Callable[[Any], Value]] = {
     "abs": abs,
     "sqrt": math.sqrt,
     "exp": math.exp,
+    "sin": math.sin,
+    "cos": math.cos,
 }
 
 
@@ -323,6 +325,8 @@ FUNCTIONS: dict[str, tuple[int, int | None]] = {
     "sqrt": (1, 1),
     "log": (1, 2),
     "exp": (1, 1),
+    "sin": (1, 1),
+    "cos": (1, 1),
 }
 
 
@@ -363,4 +367,4 @@ def _call(name: str, values: tuple[Value, ...]) -> Value:
 
 
 # Which of several numbers these give, or how, no formula says.
-UNSAID = {"min", "max", "sqrt", "log", "exp"}
+UNSAID = {"min", "max", "sqrt", "log", "exp", "sin", "cos"}

@@ -1,31 +1,42 @@
-"""`parameter` and `buffer`: tensors that a network owns itself."""
+"""`parameter`, `buffer` and `constant`: tensors that a network owns itself."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import prod
 
 from archdsl.diagnostics import ArchError, Span
+from archdsl.elaborate.bodies import Made
+from archdsl.elaborate.by_place import by_place_of
 from archdsl.elaborate.errors import BadValue
 from archdsl.elaborate.expressions import evaluate
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.values import NoValue, Value, integer, items, kind_of, number
 from archdsl.layers.arguments import LARGEST
-from archdsl.layers.base import ArgumentErrors, Layer
-from archdsl.layers.tensor import DISTRIBUTIONS, Distribution, OwnTensor
+from archdsl.layers.base import ArgumentErrors, Layer, LayerError
+from archdsl.layers.sizes import Formula
+from archdsl.layers.tensor import DISTRIBUTIONS, Distribution, Formulas, InputTensor, OwnTensor
 from archdsl.syntax import ast
 
 
-def own_tensor(statement: ast.OwnTensor, frame: Frame) -> Layer:
-    """Return the layer that gives the tensor which a statement declares.
+def own_tensor(statement: ast.OwnTensor, frame: Frame) -> tuple[Layer, tuple[int, ...]]:
+    """Return the layer that gives the tensor which a statement declares, and what it reads.
+
+    That is a tensor whose sizes are its own, where some are free; else nothing.
 
     Raises:
         ArchError: the shape or the first values make no sense.
     """
     shape, batched = _shape(statement.shape, frame)
+    stored = statement.word != "constant"
     learnable = statement.word == "parameter"
-    arguments = {"shape": shape, "learnable": learnable, "batched": batched}
+    arguments = {"shape": shape, "learnable": learnable, "batched": batched, "stored": stored}
     try:
-        sizes = tuple(integer(size, "a size of a tensor of its own") for size in shape)
+        by_place = isinstance(statement.value, ast.Indexed)
+        free = by_place and not stored and any(isinstance(size, Formula) for size in shape)
+        sizes = (
+            () if free else tuple(integer(one, "a size of a tensor of its own") for one in shape)
+        )
         layer = frame.recorder.layer(OwnTensor, arguments)
     except ArgumentErrors as error:
         reason = f"each size of a shape {next(iter(error.reasons.values()))}"
@@ -33,15 +44,47 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame) -> Layer:
     except NoValue as error:
         raise error.at(statement.shape.span, frame.trail) from None
     if statement.value is None:
-        return layer
+        if not stored:
+            reason = "a constant needs a value: it is never learned"
+            raise ArchError(BadValue(statement.span, frame.trail, reason=reason))
+        return layer, ()
     try:
-        value = _first_values(statement.value, frame, learnable)
+        if isinstance(statement.value, ast.Indexed):
+            value: object = by_place_of(statement.value, shape, learnable, frame)
+        else:
+            value = _first_values(statement.value, frame, learnable)
         if isinstance(value, tuple):
             _check_values(value, sizes)
             value = _without_ranges(value)
     except NoValue as error:
         raise error.at(statement.value.span, frame.trail) from None
-    return frame.recorder.layer(OwnTensor, {**arguments, "value": value})
+    layer = frame.recorder.layer(OwnTensor, {**arguments, "value": value})
+    if isinstance(value, Formulas) and any(isinstance(part, Formula) for part in value.parts):
+        return layer, (_example(layer, statement, frame),)
+    return layer, ()
+
+
+def _example(layer: Layer, statement: ast.OwnTensor, frame: Frame) -> int:
+    """Return a tensor that has the free sizes of a constant among its own: what flows, or came in.
+
+    Raises:
+        ArchError: there is none.
+    """
+    body = frame.body
+    came = [~at for at in range(len(body.incoming))]
+    for at, item in enumerate(body.items):
+        if not (isinstance(item, Made) and isinstance(item.layer, InputTensor)):
+            break
+        came.append(at)
+    for at in (*(frame.flowing or ()), *came):
+        facts = body.facts(at)
+        if facts.batched:
+            with suppress(LayerError):
+                layer.infer((facts.output,))
+                return at
+    reason = "a free size of a constant is that of a tensor that flows where it stands, or came in"
+    hint = "declare it where a tensor with that size flows"
+    raise ArchError(BadValue(statement.span, frame.trail, reason=reason, hint=hint))
 
 
 def _check_values(value: tuple[Value, ...], shape: tuple[int, ...]) -> None:

@@ -393,6 +393,10 @@ class _Review:
             self.arguments(node, known)
         elif isinstance(node, ast.ShapeOf | ast.TensorOf):
             self.reference(node.reference, known)
+        elif isinstance(node, ast.Indexed):
+            inner = Known(known)
+            inner.update({target.name: target.span for target in node.targets})
+            self.expression(node.item, inner)
         elif isinstance(node, ast.Comprehension):
             self.expression(node.source, known)
             inner = Known(known)

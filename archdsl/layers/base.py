@@ -145,12 +145,13 @@ class TorchTensor(Record):
     """A tensor that the module itself owns, as text: `nn.Parameter(torch.zeros(3, 1, 1))`.
 
     `call` is how the forward pass reads it, with `{tensor}` for the attribute and `{batch}` for
-    the batch size.
+    the batch size. What isn't `stored` is not in the state_dict.
     """
 
     value: str
     learnable: bool
     call: str = "{tensor}"
+    stored: bool = True
 
 
 Torch = TorchModule | TorchFunction | TorchTensor

@@ -7,8 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from archdsl.layers.arguments import FLAG, SIZE, each
-from archdsl.layers.base import Dtype, Facts, Kind, Layer, Shape, Shapes, TorchTensor, widest
-from archdsl.layers.sizes import Size
+from archdsl.layers.base import (
+    Dtype,
+    Facts,
+    Kind,
+    Layer,
+    LayerError,
+    Shape,
+    Shapes,
+    TorchFunction,
+    TorchTensor,
+    widest,
+)
+from archdsl.layers.reshape import size_text
+from archdsl.layers.sizes import Formula, Size
 
 if TYPE_CHECKING:
     from archdsl.layers.autograd import Autograd, Tensor
@@ -47,10 +59,25 @@ class InputTensor(Layer):
         return "float"  # unless what reads it needs something else (`archdsl/dtypes.py`)
 
 
-class OwnTensor(Layer):
-    """A tensor of the module's own: learnable (`parameter`) or not (`buffer`).
+@dataclass(frozen=True, slots=True)
+class Formulas:
+    """Numbers by a formula of their place: torch's text for it, with a hole for each free size.
 
-    `value` is what it holds at first: a number, a nested list of as many, or a distribution.
+    Attributes:
+        parts: the text, and the sizes that stand in it.
+        dtype: what it holds.
+    """
+
+    parts: tuple[str | Formula, ...]
+    dtype: Dtype
+
+
+class OwnTensor(Layer):
+    """A tensor of the module's own: learnable (`parameter`) or not (`buffer`, `constant`).
+
+    `value` is what it holds at first: a number, a nested list of as many, a distribution, or
+    formulas. What isn't `stored` always holds that, and is not in the state_dict. Where its size is
+    that of a tensor that flows, it is computed in each forward pass, and reads that tensor's shape.
     """
 
     family = "tensor"
@@ -61,12 +88,18 @@ class OwnTensor(Layer):
     value: object = 0.0
     learnable: Annotated[bool, FLAG] = True
     batched: Annotated[bool, FLAG] = False
+    stored: Annotated[bool, FLAG] = True
 
     def infer(self, inputs: Shapes) -> Facts:
+        if inputs:
+            return self.computed(inputs[0])
         stored = (1, *self.shape) if self.batched else self.shape
         held = {"": stored}
         # a leading 1 stands for the batch, as in the class token of a vision transformer
-        text = initial(stored, self.value, self.dtype(()))
+        if isinstance(self.value, Formulas):
+            text = "".join(map(str, self.value.parts)) + "[None]" * self.batched
+        else:
+            text = initial(stored, self.value, self.dtype(()))
         return Facts(
             output=self.shape,
             torch=TorchTensor(
@@ -75,19 +108,47 @@ class OwnTensor(Layer):
                 "{tensor}.expand({batch}, " + ", ".join(["-1"] * len(self.shape)) + ")"
                 if self.batched
                 else "{tensor}",
+                self.stored,
             ),
             params=held if self.learnable else {},
-            buffers={} if self.learnable else held,
+            buffers={} if self.learnable or not self.stored else held,
             # no place of it comes of a place of an input
             windows="global",
             batched=self.batched,
         )
 
+    def computed(self, example: Shape) -> Facts:
+        """Return the facts where sizes are those of a tensor that flows.
+
+        Raises:
+            LayerError: a size is none of that tensor's.
+        """
+        assert isinstance(self.value, Formulas)
+        texts: list[str] = []
+        for part in self.value.parts:
+            text = size_text(part, example) if isinstance(part, Formula) else part
+            if text is None:
+                raise LayerError(f"has a size {part}, which is none of what flows here")
+            texts.append(text)
+        return Facts(
+            output=self.shape,
+            torch=TorchFunction("".join(texts), overwritable=True),
+            windows="global",
+            shape_only=(0,),
+            batched=False,
+        )
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
-        held = torch.own[""]
+        held = torch.own.get("")
+        if held is None:  # a constant: the module's as well, unless it is made in the forward pass
+            width = {"bool": 1, "int": 8}.get(self.dtype(()), torch.width)
+            shape = (1, *torch.output[1:]) if self.batched else torch.output
+            held = torch.new(shape, width, own=not inputs)
         return torch.expand(held, torch.output) if self.batched else held
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        if isinstance(self.value, Formulas) and not self.learnable:
+            return self.value.dtype
         return "float" if self.learnable else held(self.value)
 
 

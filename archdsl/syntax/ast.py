@@ -14,6 +14,7 @@ from archdsl.syntax.expressions import (
     Expression,
     Flow,
     Index,
+    Indexed,
     Listing,
     Literal,
     Logical,
@@ -40,6 +41,7 @@ __all__ = [
     "Expression",
     "Flow",
     "Index",
+    "Indexed",
     "Listing",
     "Literal",
     "Logical",
@@ -182,7 +184,7 @@ class Output(Node):
 
 
 class OwnTensor(Node):
-    """`parameter gamma: shape = value`, or `buffer`."""
+    """`parameter gamma: shape = value`, or `buffer`, or `constant`."""
 
     word: str
     name: Path

@@ -53,6 +53,15 @@ class Comprehension(Node):
     depth: int
 
 
+class Indexed(Node):
+    """`[i - j for i, j]`: the numbers of a tensor, by their place along each of its axes."""
+
+    item: Expression
+    targets: tuple[Name, ...]
+    span: Span
+    depth: int
+
+
 class Unary(Node):
     """`-x`, `+x` or `not x`."""
 
@@ -166,6 +175,7 @@ Expression = (
     | Flow
     | Listing
     | Comprehension
+    | Indexed
     | Unary
     | Chain
     | Logical

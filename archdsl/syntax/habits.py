@@ -13,7 +13,7 @@ from collections.abc import Set
 from archdsl.records import Record
 
 AT_STAGE = r"(?:^|[:;{]|->)\s*"  # where a stage begins
-NO_WORD = r"(?!(?:input|output|parameter|buffer|branch|reuse|register|from|let|inline)\b)"
+NO_WORD = r"(?!(?:input|output|parameter|buffer|constant|branch|reuse|register|from|let|inline)\b)"
 LABELLED = 'a label other than a name stands in quotes: "{0}": ...'
 QUOTED = 'a label other than a name stands in quotes: "{0}{1}"'
 REFERS = r"\b(?:(?:from|reuse|register)\s+|shape\()(?:[^,]*,)*\s*(?:[^\s,.]+\.)*"

@@ -25,6 +25,7 @@ CHARACTERS_A_TOKEN = 16  # which take as long to look through for brackets
 WORDS = {
     "NETWORK", "BLOCK", "LET", "FN", "IMPORT", "FROM", "AS", "FOR", "IN", "REPEAT", "IF", "ELSE",
     "MERGE", "RESIDUAL", "WHEN", "SHORTCUT", "BRANCH", "INPUT", "OUTPUT", "PARAMETER", "BUFFER",
+    "CONSTANT",
     "REGISTER", "REUSE", "INLINE", "NOT", "AND", "OR", "TRUE", "FALSE", "NONE",
 }  # fmt: skip
 RESERVED = {"concat", "add", "mul", "sub", *(word.lower() for word in WORDS - {"MERGE"})}

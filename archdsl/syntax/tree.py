@@ -336,7 +336,7 @@ class TreeBuilder:
             value = 1  # which is wrong nowhere
         return ast.Literal(value, self.span(token))
 
-    def constant(self, children: Children) -> ast.Literal:
+    def word(self, children: Children) -> ast.Literal:
         return ast.Literal(CONSTANTS[children[0]], self.span(children[0]))
 
     def parenthesis(self, children: Children) -> ast.Expression:
@@ -359,6 +359,11 @@ class TreeBuilder:
         test = condition[1] if condition else None
         depth = self.deeper(span, (item, source, test))
         return ast.Comprehension(item, targets, source, test, span, depth)
+
+    def indexed(self, children: Children) -> ast.Indexed:
+        opening, item, _, targets, closing = children
+        span = self.span(opening, closing)
+        return ast.Indexed(item, targets, span, self.deeper(span, (item,)))
 
     def value_call(self, children: Children) -> ast.Call:
         name, (arguments, end) = children

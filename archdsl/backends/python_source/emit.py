@@ -242,8 +242,9 @@ def _init_body(texts: _Texts, keyed: bool, options: Sequence[Option]) -> Iterato
 
 def _registration(name: str, text: str, maker: Maker, keyed: bool) -> str:
     """Return the statement that makes a member and gives it its name."""
-    if _is_buffer(maker):
-        return f"self.register_buffer({quoted(name)}, {text})"
+    if isinstance(maker, TensorMaker) and not maker.learnable:
+        kept = "" if maker.stored else ", persistent=False"
+        return f"self.register_buffer({quoted(name)}, {text}{kept})"
     if is_attribute(name):
         return f"self.{name} = {text}"
     if isinstance(maker, TensorMaker):

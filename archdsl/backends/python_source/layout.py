@@ -16,8 +16,17 @@ from itertools import pairwise
 WIDTH = 88  # what ruff's formatter takes without configuration
 STEP = 4
 OPENING, CLOSING = "([{", ")]}"
-# Outside all brackets of an item: where a comprehension, else a sum, else a product is broken.
-OPERATORS = (r" (?=(?:for|if) )", r" (?=[-+] )", r" (?=[*/@%]|//)")
+# Outside all brackets of an item: where a comprehension is broken, else a comparison, else `|` and
+# `&`, else a sum, a product, a power.
+OPERATORS = (
+    r" (?=(?:for|if) )",
+    r" (?=(?:[<>]=?|[=!]=) )",
+    r" (?=\| )",
+    r" (?=& )",
+    r" (?=[-+] )",
+    r" (?=(?:\*|//?|[@%]) )",
+    r" (?=\*\* )",
+)
 
 
 def statement(text: str, depth: int) -> list[str]:
@@ -120,18 +129,20 @@ def _broken(text: str, indent: int, inside: bool, comma: str = "") -> Iterator[s
             # one index: a comma after it would make it a tuple
             yield from _line(body, indent + STEP)
         else:
-            yield from _inside(body, indent + STEP, display)
+            yield from _inside(body, indent + STEP, display, text[start] == "(")
         line, at = pad, end
     yield line + text[at:] + comma
 
 
-def _inside(body: str, indent: int, display: bool) -> Iterator[str]:
+def _inside(body: str, indent: int, display: bool, parenthesis: bool) -> Iterator[str]:
     """Yield the lines of what stands in a bracket that is broken."""
     items = _split(body)
     if _fits(body, indent) and not (display and len(items) > 1):
         yield " " * indent + body
     elif len(items) == 1 and len(_operands(body)) > 1:
         yield from _broken(body, indent, inside=True)
+    elif len(items) == 1 and display and parenthesis and not body.rstrip().endswith(","):
+        yield from _line(body, indent)  # a comma after it would make it a tuple
     elif len(items) == 1 and items[0].startswith("*"):
         yield from _line(body, indent, ",")
     else:

@@ -97,10 +97,11 @@ class TensorMaker(_One):
     parts: tuple[str, ...]
     learnable: bool
     numbers: tuple[Number, ...]
+    stored: bool = True
 
     @property
     def shape(self) -> Hashable:
-        return (self.parts, self.learnable)
+        return (self.parts, self.learnable, self.stored)
 
     def text(self, fill: Iterator[str | None]) -> str:
         text = filled(self.parts, (str(next(fill)) for _ in self.numbers))
@@ -346,11 +347,11 @@ def tensor_maker(node: Node, sight: Sight) -> TensorMaker:
         if (size := _free(shape)) is not None:
             raise refuse_free(node, size)
     if torch.value.count(",") > 64:  # a table of values: nothing in it is an argument
-        return TensorMaker((torch.value,), torch.learnable, ())
+        return TensorMaker((torch.value,), torch.learnable, (), torch.stored)
     found = template(torch.value)
     formulas = sight.spoken(node, torch.value)
     numbers = (
         Number(value, hint or "size", formula=formula)
         for value, hint, formula in zip(found.numbers, found.hints, formulas, strict=True)
     )
-    return TensorMaker(found.parts, torch.learnable, tuple(numbers))
+    return TensorMaker(found.parts, torch.learnable, tuple(numbers), torch.stored)

@@ -1,0 +1,373 @@
+"""`[i - j for i, j]`: the numbers of a tensor by their place, as torch works them out at once.
+
+What stands before `for` is written as an expression of torch, in which each index is a row of
+numbers along its axis (`torch.arange`), so that a table of a million numbers is a line of source
+and takes no time here. What holds no index is a value, and stands in it as a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import reduce
+from itertools import product
+from math import prod
+
+from archdsl.elaborate.expressions import Names, evaluate
+from archdsl.elaborate.frames import Frame
+from archdsl.elaborate.values import NoValue, Value, kind_of
+from archdsl.layers.base import Dtype
+from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.tensor import Formulas
+from archdsl.layers.traced import bare
+from archdsl.records import Record
+from archdsl.syntax import ast
+
+SIGNS = {"==", "!=", "<", "<=", ">", ">="}
+OF_FLOATS = {"sqrt", "log", "exp", "sin", "cos"}  # they make floats of what has no fractions
+WHOLE = {"floor", "ceil", "round"}
+HOLE = re.compile("\0(\\d+)\0")  # stands for a free size, by its number
+PARTIAL = {"sqrt", "log", "exp"}  # they have no result for some numbers
+
+
+class _Text(Record):
+    """An expression of torch.
+
+    Attributes:
+        kind: what it gives.
+        loose: whether it stands in brackets where it is an operand.
+        number: whether it is a number, and no tensor.
+    """
+
+    text: str
+    kind: Dtype
+    loose: bool = False
+    number: bool = False
+
+    @property
+    def tight(self) -> str:
+        return f"({self.text})" if self.loose else self.text
+
+
+def by_place_of(
+    node: ast.Indexed, shape: Sequence[object], learnable: bool, frame: Frame
+) -> Formulas:
+    """Return the numbers of a tensor of that shape as torch works them out.
+
+    Raises:
+        ArchError: something in it has no value, or can't be worked out for all places at once.
+        NoValue: the names are not one for each axis.
+    """
+    if len(node.targets) != len(shape):
+        names = [target.name for target in node.targets]
+        count = "axis" if len(shape) == 1 else "axes"
+        raise NoValue(f"the names {', '.join(names)} are {len(names)}, for {len(shape)} {count}")
+    sizes = [size for size in shape if isinstance(size, int | Formula)]
+    writer = _Writer(node, sizes, frame)
+    return writer.whole(learnable)
+
+
+class _Writer:
+    def __init__(self, node: ast.Indexed, shape: Sequence[Size], frame: Frame) -> None:
+        self.node = node
+        self.shape = [bare(size) for size in shape]
+        self.frame = frame
+        self.axes = {target.name: axis for axis, target in enumerate(node.targets)}
+        self.free = any(isinstance(size, Formula) for size in self.shape)
+        self.holes: list[Formula] = []
+        self.fractions = False  # whether numbers are doubles, since some have fractions
+        self.used: set[int] = set()
+        self.written = 0  # how many indices
+
+    def whole(self, learnable: bool) -> Formulas:
+        """Return the text that makes all of the tensor."""
+        found = self.write(self.node.item)
+        if self.fractions:  # what was written before the first fraction was of integers
+            self.holes.clear()
+            found = self.write(self.node.item)
+        sizes = [self.size(size) for size in self.shape]
+        listed = ", ".join(sizes) + ("," if len(sizes) == 1 else "")
+        kind: Dtype = "float" if learnable else found.kind
+        if found.number:
+            device = ", device={0}.device" if self.free else ""
+            whole = kind == "float" and found.kind != "float"
+            value = f"float({found.text})" if whole else found.text
+            text = f"torch.full(({listed}), {value}{device})"
+        else:
+            text = found.text
+            ends = {"float": ".float()", "int": ".long()" if self.fractions else "", "bool": ""}
+            if ends.get(kind):
+                text = f"{found.tight.removesuffix('.double()')}{ends[kind]}"
+            wide = [axis for axis, size in enumerate(self.shape) if size != 1]
+            spread = not self.used.issuperset(wide) or not self.used
+            # a statement of its own is easier to break over lines where it is a call
+            if spread or (self.free and found.loose and not ends.get(kind)):
+                text = f"torch.broadcast_to({text}, ({listed}))"
+                text += ".clone()" if spread and not self.free else ""
+        parts: list[str | Formula] = []
+        for at, part in enumerate(HOLE.split(text)):
+            if at % 2:
+                parts.append(self.holes[int(part)])
+            elif part:
+                parts.append(part)
+        return Formulas(tuple(parts), kind)
+
+    def size(self, size: Size) -> str:
+        """Return the text of a size; a hole for one that is free."""
+        if not isinstance(size, Formula):
+            return str(size)
+        self.holes.append(size)
+        return f"\0{len(self.holes) - 1}\0"
+
+    def write(self, node: ast.Expression) -> _Text:
+        """Return the text of an expression.
+
+        Raises:
+            ArchError: it has no value, or can't be worked out for all places at once.
+        """
+        frame = self.frame
+        frame.step(node.span)
+        try:
+            if not self.indices(node):
+                return self.value(evaluate(node, frame, frame.most))
+            before = self.written
+            found = self.of_place(node)
+            if self.written == before:  # an `if` has left out what holds an index
+                return self.value(self.at(node, [0] * len(self.axes)))
+            return found
+        except NoValue as error:
+            raise error.at(node.span, frame.trail) from None
+
+    def of_place(self, node: ast.Expression) -> _Text:
+        match node:
+            case ast.Name():
+                return self.index(self.axes[node.name])
+            case ast.Unary():
+                return self.unary(node)
+            case ast.Chain():
+                return self.chain(node)
+            case ast.Comparison():
+                return self.comparison(node)
+            case ast.Logical():
+                return self.logical(node)
+            case ast.Conditional():
+                return self.conditional(node)
+            case ast.Index():
+                return self.item(node)
+            case ast.Call():
+                return self.call(node)
+            case _:
+                raise NoValue(
+                    "this can't be worked out for all places at once",
+                    "arithmetic, comparisons, `if`, parts of lists and most functions can",
+                )
+
+    def at(self, node: ast.Expression, place: Sequence[int]) -> Value:
+        """Return the value of an expression at one place."""
+        frame, outer = self.frame, self.frame.names
+        try:
+            frame.names = Names(outer)
+            frame.names.given.update(zip(self.axes, place, strict=True))
+            return evaluate(node, frame, frame.most)
+        finally:
+            frame.names = outer
+
+    # --- what holds an index ----------------------------------------------------------------
+
+    def indices(self, node: ast.Expression) -> list[str]:
+        """Return the indices in an expression."""
+        found: dict[str, None] = {}
+        waiting: list[object] = [node]
+        while waiting:
+            one = waiting.pop()
+            if isinstance(one, ast.Name) and one.name in self.axes:
+                found[one.name] = None
+            elif isinstance(one, tuple):  # nodes are, too
+                waiting += one
+        return sorted(found, key=self.axes.__getitem__)
+
+    def value(self, value: Value) -> _Text:
+        value = bare(value)
+        if isinstance(value, Formula):
+            return _Text(self.size(value), "int", number=True)
+        if isinstance(value, bool):
+            return _Text(repr(value), "bool", number=True)
+        if isinstance(value, int | float):
+            self.fractions = self.fractions or isinstance(value, float)
+            kind: Dtype = "float" if isinstance(value, float) else "int"
+            return _Text(repr(value), kind, loose=value < 0, number=True)
+        raise NoValue(f"a tensor holds numbers, or true and false, and this is {kind_of(value)}")
+
+    def index(self, axis: int) -> _Text:
+        self.used.add(axis)
+        self.written += 1
+        given = [self.size(self.shape[axis])]
+        given += ["dtype=torch.float64"] * self.fractions + ["device={0}.device"] * self.free
+        after = ", None" * (len(self.shape) - 1 - axis)
+        return _Text(f"torch.arange({', '.join(given)})" + (f"[:{after}]" if after else ""), "int")
+
+    def unary(self, node: ast.Unary) -> _Text:
+        if node.operator == "not":
+            return _Text(f"~{self.truth(node.operand).tight}", "bool", loose=True)
+        found = self.number(node.operand)
+        return found if node.operator == "+" else _Text(f"-{found.tight}", found.kind, loose=True)
+
+    def chain(self, node: ast.Chain) -> _Text:
+        left = self.number(node.first)
+        head = left.text if left.number and node.rest[0][0] != "**" else left.tight
+        for operator, operand in node.rest:
+            right = self.number(operand)
+            if not _has_result(operator, left, right):
+                self.everywhere(node)
+            turned = operator == "**" and (not right.number or right.text.startswith("-"))
+            self.fractions = self.fractions or operator == "/" or turned
+            floats = operator == "/" or turned or "float" in (left.kind, right.kind)
+            both = left.number and right.number
+            head = f"{head} {operator} {right.tight}"
+            left = _Text(head, "float" if floats else "int", loose=True, number=both)
+        return left
+
+    def everywhere(self, node: ast.Expression) -> None:
+        """Work an expression out for each place, so that what has no result is found."""
+        names = self.indices(node)
+        sizes = [self.shape[self.axes[name]] for name in names]
+        if any(isinstance(size, Formula) for size in sizes):
+            raise NoValue(
+                "whether this has a result for all places depends on a free size",
+                "divide by, and take roots and logarithms of, what has no index in it",
+            )
+        known = [size for size in sizes if isinstance(size, int)]
+        self.frame.step(node.span, prod(known))
+        rows = [range(size) if name in names else range(1) for name, size in self.sizes()]
+        for place in product(*rows):
+            self.at(node, place)
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """Return the size of each axis by its index; of a free one 1."""
+        pairs = zip(self.axes, self.shape, strict=True)
+        return [(name, size if isinstance(size, int) else 1) for name, size in pairs]
+
+    def comparison(self, node: ast.Comparison) -> _Text:
+        texts: list[str] = []
+        before = node.first
+        for sign, operand in node.rest:
+            texts.append(self.compared(before, sign, operand))
+            before = operand
+        if len(texts) == 1:
+            return _Text(texts[0], "bool", loose=not texts[0].startswith("torch.isin"))
+        return _Text(" & ".join(f"({text})" for text in texts), "bool", loose=True)
+
+    def compared(self, left: ast.Expression, sign: str, right: ast.Expression) -> str:
+        if sign in SIGNS:
+            return f"{self.number(left).tight} {sign} {self.number(right).tight}"
+        if self.indices(right):
+            raise NoValue("what is looked for may hold an index, and the list may not")
+        found = f"torch.isin({self.number(left).text}, {self.table(right)})"
+        return f"~{found}" if sign == "not in" else found
+
+    def logical(self, node: ast.Logical) -> _Text:
+        operands = [self.truth(operand).tight for operand in node.operands]
+        sign = "&" if node.operator == "and" else "|"
+        return _Text(f" {sign} ".join(operands), "bool", loose=True)
+
+    def conditional(self, node: ast.Conditional) -> _Text:
+        if not self.indices(node.condition):
+            frame = self.frame
+            chosen = evaluate(node.condition, frame, frame.most)
+            if not isinstance(chosen, bool):
+                raise NoValue(f"the condition must be true or false, and is {kind_of(chosen)}")
+            return self.write(node.then if chosen else node.otherwise)
+        condition = self.truth(node.condition)
+        then, otherwise = self.write(node.then), self.write(node.otherwise)
+        if (then.kind == "bool") != (otherwise.kind == "bool"):
+            raise NoValue("a tensor holds numbers, or true and false, and not both")
+        kind: Dtype = "float" if "float" in (then.kind, otherwise.kind) else then.kind
+        text = f"torch.where({condition.text}, {then.text}, {otherwise.text})"
+        plain = then.number and otherwise.number and kind != "bool" and self.fractions
+        return _Text(f"{text}.double()" if plain else text, kind)
+
+    def item(self, node: ast.Index) -> _Text:
+        if self.indices(node.value):
+            raise NoValue("the place in a list may hold an index, and the list may not")
+        values = evaluate(node.value, self.frame, self.frame.most)
+        self.everywhere(node)  # no place beyond its ends
+        at = self.number(node.item)
+        place = f"{at.tight}.long()" if self.fractions else at.text
+        text = self.table(node.value)
+        kinds = {type(value) for value in values} if isinstance(values, tuple | range) else set()
+        kind: Dtype = "float" if float in kinds else "bool" if bool in kinds else "int"
+        return _Text(f"{text}[{place}]", kind)
+
+    def table(self, node: ast.Expression) -> str:
+        """Return the text of a list of numbers."""
+        values = bare(evaluate(node, self.frame, self.frame.most))
+        if not isinstance(values, tuple | range) or not values:
+            raise NoValue(f"a list of numbers stands here, and this is {kind_of(values)}")
+        self.frame.weigh(values, node.span)
+        if any(type(value) not in (int, float, bool) for value in values):
+            raise NoValue("this list holds something else than numbers")
+        mixed = {type(value) is bool for value in values}
+        if len(mixed) > 1:
+            raise NoValue("a tensor holds numbers, or true and false, and not both")
+        self.fractions = self.fractions or float in map(type, values)
+        precise = ", dtype=torch.float64" if self.fractions and mixed == {False} else ""
+        device = ", device={0}.device" if self.free else ""
+        return f"torch.tensor({list(values)}{precise}{device})"
+
+    def call(self, node: ast.Call) -> _Text:
+        name = node.name.name
+        known = {"min", "max", "abs"} | OF_FLOATS | WHOLE
+        hidden = self.frame.file.find(name) or self.frame.names.find(name)
+        if hidden or name not in known or any(argument.name for argument in node.arguments):
+            raise NoValue(
+                f"`{name}` can't be worked out for all places at once",
+                f"those that can are {', '.join(sorted(known))}",
+            )
+        numbers = [self.number(argument.value) for argument in node.arguments]
+        if name in PARTIAL:
+            self.everywhere(node)
+        kind: Dtype = "float" if "float" in [one.kind for one in numbers] else "int"
+        if name in ("min", "max"):
+            if len(numbers) < 2:
+                raise NoValue(f"`{name}` takes several numbers here")
+            return reduce(lambda left, right: _extreme(name, left, right, kind), numbers)
+        if len(numbers) != 1:
+            raise NoValue(f"`{name}` takes one number here")
+        if name in WHOLE and not self.fractions:
+            return numbers[0]
+        if name in OF_FLOATS:
+            self.fractions = True
+            kind = "float"
+        return _Text(f"torch.{name}({numbers[0].text})", "int" if name in WHOLE else kind)
+
+    def number(self, node: ast.Expression) -> _Text:
+        found = self.write(node)
+        if found.kind == "bool":
+            raise NoValue("this is true or false, and a number must stand here")
+        return found
+
+    def truth(self, node: ast.Expression) -> _Text:
+        found = self.write(node)
+        if found.kind != "bool":
+            raise NoValue("this is a number, and what is true or false must stand here")
+        return found
+
+
+def _has_result(operator: str, left: _Text, right: _Text) -> bool:
+    """Tell whether an operation surely has a result; what is free may be anything."""
+    if operator in ("/", "//", "%"):
+        return right.number and right.text not in ("0", "0.0") and "\0" not in right.text
+    if operator != "**":
+        return True
+    upright = right.number and not right.text.startswith("-")
+    return upright or (left.number and left.text not in ("0", "0.0") and left.text[0] != "-")
+
+
+def _extreme(name: str, left: _Text, right: _Text, kind: Dtype) -> _Text:
+    if left.number and right.number:
+        return _Text(f"{name}({left.text}, {right.text})", kind, number=True)
+    if not left.number and not right.number:
+        return _Text(f"torch.{name}imum({left.text}, {right.text})", kind)
+    tensor, number = (right, left) if left.number else (left, right)
+    bound = "max" if name == "min" else "min"
+    return _Text(f"torch.clamp({tensor.text}, {bound}={number.text})", kind)
