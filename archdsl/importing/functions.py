@@ -125,6 +125,42 @@ class Functions(Making):
 
     on_bmm = on_matmul
 
+    def on_scaled_dot_product_attention(
+        self,
+        call: Call,
+        query: Any,
+        key: Any,
+        value: Any,
+        attn_mask: Any = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> None:
+        """Say softmax(q k^T / sqrt(d)) v, which torch computes in one kernel."""
+        if attn_mask is not None or is_causal or enable_gqa:
+            raise Unsayable("attention with a mask")
+        result = self.whole(call.result)
+        query, key, value = map(self.batched, (query, key, value))
+        if len({len(one.shape) for one in (query, key, value)}) > 1:
+            raise Unsayable("attention of tensors of different rank")
+        factor = query.shape[-1] ** -0.5 if scale is None else scale
+        scaled = self.fresh(query.shape, query.dtype)
+        self.stage("mul", [query], scaled, factor=factor)
+        order = [*range(len(key.shape))]
+        order[-2:] = order[-1], order[-2]
+        turned = self.fresh([key.shape[axis] for axis in order], key.dtype)
+        self.stage("permute", [key], turned, dims=tuple(order))
+        shape = (*query.shape[:-1], key.shape[-2])
+        weights, shares = self.fresh(shape, query.dtype), self.fresh(shape, query.dtype)
+        self.stage("matmul", [scaled, turned], weights)
+        self.stage("softmax", [weights], shares, dim=-1)
+        if dropout_p:
+            kept = self.fresh(shape, query.dtype)
+            self.stage("dropout", [shares], kept, p=dropout_p)
+            shares = kept
+        self.stage("matmul", [shares, value], result)
+
     def on_cat(self, call: Call, values: Any, dim: int = 0, axis: int | None = None) -> None:
         dim = dim if axis is None else axis
         result = self.whole(call.result)

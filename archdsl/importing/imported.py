@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import re
 from collections import Counter
@@ -19,8 +18,8 @@ from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, No
 from archdsl.importing.hoisting import hoist
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.making import Unsayable
-from archdsl.importing.naming import label, valid
-from archdsl.importing.proof import Proof, load_text, prove
+from archdsl.importing.naming import label, register, valid
+from archdsl.importing.proof import Proof, load_text, prove, restore
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import HERE, TORCH, record
 from archdsl.importing.structure import Structure
@@ -147,6 +146,7 @@ def spec_of(
         names = input_names(module, inputs, wanted)
         statements = rooted(body, training, names)
         label(statements)
+        register(statements, module)
         blocks = extract(statements, {*names.values()})
     except Unsayable as error:
         text = f"1 time: {error}"
@@ -195,7 +195,8 @@ def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Body, 
         reason = "needs inputs that begin with one batch axis, of the same size"
         raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
     (batch,) = batches
-    was, kept = module.training, copy.deepcopy(module.state_dict())
+    was = module.training
+    kept = {key: tensor.clone() for key, tensor in module.state_dict().items()}
     passes: dict[bool, Lowering] = {}
     try:
         for training in (False, True):
@@ -204,8 +205,7 @@ def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Body, 
             passes[training] = Lowering(root, output, batch)
     finally:
         module.train(was)
-        if not any(tensor.is_meta for tensor in kept.values()):
-            module.load_state_dict(kept)
+        restore(module, kept)
     for one in passes.values():
         hoist(one.root)
     require_sayable(passes[False], passes[True], type(module).__name__)

@@ -7,6 +7,7 @@ very name it needs no label.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from archdsl.importing.layers import plain
 from archdsl.importing.tree import (
@@ -16,6 +17,7 @@ from archdsl.importing.tree import (
     Output,
     Own,
     Part,
+    Register,
     Residual,
     Stage,
     Statement,
@@ -45,8 +47,41 @@ def label(statements: list[Statement]) -> None:
             one.label = fresh(name, taken)
         if isinstance(one, Part):
             label(one.statements)
+            if one.body is not None:
+                register(one.statements, one.body.module)
         if isinstance(one, Output):
             one.name = valid(one.name)
+
+
+def register(statements: list[Statement], module: Any) -> None:
+    """Keep the order in which a module holds its modules, where they run in another one."""
+    held = [name for name, one in module.named_children() if len(one.state_dict())]
+    run = list(
+        dict.fromkeys(
+            one.path.split(".")[0]
+            for one in in_scope(statements)
+            if isinstance(one, Stage | Part) and one.label and one.path
+        )
+    )
+    run = [name for name in run if name in held]
+    wanted = [name for name in held if name in run]
+    last = max(
+        (n for n, pair in enumerate(zip(run, wanted, strict=True)) if len({*pair}) > 1), default=-1
+    )
+    first = min(
+        (n for n, pair in enumerate(zip(run, wanted, strict=True)) if len({*pair}) > 1), default=0
+    )
+    direct = {one.path for one in in_scope(statements) if isinstance(one, Stage | Part)}
+    if last < 0 or not set(wanted) <= direct:
+        return
+    place = sum(isinstance(one, Input) for one in statements)
+    # before the first that is out of order
+    for number, one in enumerate(statements):
+        names = {each.path for each in in_scope([one]) if isinstance(each, Stage | Part)}
+        if names & {run[first]}:
+            place = number
+            break
+    statements.insert(place, Register(labels=[written(n) for n in wanted[first:last]]))
 
 
 def _label_stage(one: Stage | Part, position: int, taken: set[str]) -> None:

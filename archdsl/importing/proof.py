@@ -94,19 +94,26 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
     distance: dict[str, float] = {}
     try:
         for mode in ("evaluation", "training"):
-            kept = {name: one.clone() for name, one in theirs.items()}
+            kept = {name: one.clone() for name, one in module.state_dict().items()}
             results = []
             for one in (module, made):
                 one.train(mode == "training")
                 torch.manual_seed(0)
                 with torch.no_grad():
                     results.append(one(*[tensor.clone() for tensor in inputs]))
-            module.load_state_dict(kept)
-            made.load_state_dict(kept)
+            restore(module, kept)
+            restore(made, kept)
             distance[mode] = _apart(*results)
     finally:
         module.train(was)
     return Proof(ordered=ordered, distance=distance)
+
+
+def restore(module: nn.Module, kept: Mapping[str, torch.Tensor]) -> None:
+    """Put back what a module held."""
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            tensor.copy_(kept[name])
 
 
 def _apart(theirs: Any, ours: Any) -> float:

@@ -14,6 +14,7 @@ from archdsl.importing.tree import (
     Output,
     Own,
     Part,
+    Register,
     Residual,
     Reuse,
     Stage,
@@ -55,6 +56,8 @@ def surface(one: Statement, labels: bool = True) -> tuple[Any, ...]:
         return (kind, one.head)
     if isinstance(one, If):
         return (kind, one.condition)
+    if isinstance(one, Register):
+        return (kind, *one.labels)
     if isinstance(one, Let):
         return (kind, one.name, one.expression)
     return (kind, name)

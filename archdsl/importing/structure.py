@@ -86,6 +86,9 @@ class Structure:
                     one = Input(name="", named=True)
                     self.head.append(one)
                     self.made[value] = Reference(one)
+        if self.root is not self:  # what flows at the end is what was made last
+            made = [value for item in body.items for value in gives(item)]
+            body.outputs.sort(key=made.index, reverse=True)
         main, *others = body.outputs
         spine = self.way(main)
         for value in others:
@@ -96,7 +99,7 @@ class Structure:
         found = self.compute(main, flow, top=True)
         for value in self.pending.pop(None, []):
             found.append(self.side(value, main))
-        name = body.names.get(main, "")
+        name = body.names.get(main, "main" if others else "")
         if name and self.root is self:
             found.append(Output(name=name))
         return [*self.head, *found]

@@ -152,6 +152,13 @@ class If(Statement):
 
 
 @dataclass(eq=False)
+class Register(Statement):
+    """Keeps places for stages that come later, in the order in which a module holds them."""
+
+    labels: list[str] = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class Let(Statement):
     """Gives a value a name."""
 

@@ -20,6 +20,7 @@ from archdsl.importing.tree import (
     Own,
     Part,
     Reference,
+    Register,
     Residual,
     Reuse,
     Stage,
@@ -67,6 +68,8 @@ def lines(one: Statement, indent: str) -> list[str]:
         return [f"{indent}from {', '.join(map(reference, one.references))}"]
     if isinstance(one, Let):
         return [f"{indent}let {one.name} = {one.expression}"]
+    if isinstance(one, Register):
+        return [f"{indent}register {', '.join(one.labels)}"]
     if isinstance(one, Flowing):
         return [f"{indent}{one.label}: in"]
     if isinstance(one, Input):
