@@ -25,13 +25,13 @@ SAME = {
 class Functions(Making):
     """Turns calls of functions into nodes: one method for what torch calls a thing."""
 
-    def of(self, call: Call) -> list[Node]:
+    def of(self, call: Call, sharing: bool = False) -> list[Node]:
         """Return the nodes that a call becomes.
 
         Raises:
             Unsayable: the language has no words for it.
         """
-        self.nodes, self.place = [], call.place
+        self.nodes, self.place, self.sharing = [], call.place, sharing
         name = call.name.strip("_")
         if call.name in ("__rsub__", "__rtruediv__", "__rpow__"):
             raise Unsayable(f"`{call.name}`: a number less, or divided by, a tensor")
@@ -66,6 +66,26 @@ class Functions(Making):
         self.become(result, arguments[0])
         return []
 
+    # --- noise ----------------------------------------------------------------------------------
+
+    def on_new_empty(self, call: Call, like: Any, size: Any, **how: Any) -> None:
+        self.blank.add(call.result)
+
+    def on_bernoulli(self, call: Call, value: Any, p: Any = 0.5, **how: Any) -> None:
+        whole = value in self.blank and isinstance(p, float)
+        if not whole or any(size != 1 for size in value.shape[1:]):
+            raise Unsayable("random numbers")
+        self.noise[call.result] = (p, False)
+
+    def depth(self, call: Call, value: Value, noise: Value) -> None:
+        """Say a product with noise of zeros and ones that is scaled up: stochastic depth."""
+        kept, scaled = self.noise[noise]
+        if not scaled:
+            raise Unsayable("a product with random numbers")
+        mode = "row" if noise.shape[0] == self.batch else "batch"
+        share = round(1 - kept, 12)
+        self.stage("stochasticdepth", [value], self.whole(call.result), p=share, mode=mode)
+
     # --- arithmetic -----------------------------------------------------------------------------
 
     def on_add(self, call: Call, left: Any, right: Any, alpha: Any = 1) -> None:
@@ -86,6 +106,9 @@ class Functions(Making):
     on_multiply = on_mul
 
     def on_truediv(self, call: Call, left: Any, right: Any, rounding_mode: Any = None) -> None:
+        if left in self.noise and right == self.noise[left][0]:
+            self.noise[call.result] = (right, True)
+            return
         if isinstance(right, Value) or not isinstance(left, Value) or rounding_mode:
             raise Unsayable("the quotient of two tensors")
         self.stage("mul", [left], self.whole(call.result), factor=1 / right)
@@ -104,6 +127,9 @@ class Functions(Making):
         """Say a sum, difference or product of two tensors, or of a tensor and a number."""
         result = call.result
         if isinstance(left, Value) and isinstance(right, Value):
+            if word == "mul" and right in self.noise:
+                self.depth(call, left, right)
+                return
             if result.dtype != left.dtype or result.dtype != right.dtype:
                 raise Unsayable(f"`{word}` of {left.dtype} and {right.dtype}")
             self.merge(word, [self.batched(left), self.batched(right)], self.whole(result))
@@ -192,8 +218,9 @@ class Functions(Making):
         if result.shape == value.shape:
             self.become(result, value)
             return
-        if value.own:
-            raise Unsayable("another shape of a parameter")
+        if self.sharing:
+            self.stage("reshape", [value], result, shape=tuple(result.shape))
+            return
         self.whole(result)
         self.reshaped(self.batched(value), result)
 
@@ -243,16 +270,16 @@ class Functions(Making):
     def permute(self, value: Value, result: Value, order: tuple[int, ...]) -> None:
         """Say another order of the axes; one that moves the batch waits for what undoes it."""
         order = tuple(axis % len(value.shape) for axis in order)
-        base, before = self.permuted.get(value, (value, tuple(range(len(value.shape)))))
+        here = (value, tuple(range(len(value.shape))))
+        base, before = self.permuted.get(value) or self.ordered.get(value) or here
         composed = tuple(before[axis] for axis in order)
         if composed == tuple(range(len(composed))):
             self.become(result, base)
-        elif composed[0] != 0:
-            if base.own:
-                raise Unsayable("axes of a parameter in another order")
+        elif composed[0] != 0 and not self.sharing:
             self.permuted[result] = (base, composed)
         else:
             self.stage("permute", [base], result, dims=composed)
+            self.ordered[result] = (base, composed)
 
     def on_squeeze(self, call: Call, value: Any, dim: Any = None) -> None:
         result = call.result
@@ -269,8 +296,8 @@ class Functions(Making):
 
     def on_unsqueeze(self, call: Call, value: Any, dim: int) -> None:
         result = call.result
-        if value.own and dim == 0:
-            self.become(result, value)
+        if self.sharing and dim == 0:
+            self.become(result, value)  # merges spread it all the same
             return
         self.whole(result)
         self.stage("unsqueeze", [self.batched(value)], result, dim=dim)
@@ -280,7 +307,9 @@ class Functions(Making):
         over_batch = (
             value.own and value.shape[:1] == (1,) and result.shape == (self.batch, *value.shape[1:])
         )
-        if over_batch or result.shape == value.shape:
+        # what is spread is multiplied with something next, and merges spread it themselves
+        spread = len(result.shape) == len(value.shape) and not value.own and call.name != "repeat"
+        if over_batch or result.shape == value.shape or (spread and value.shape[0] == self.batch):
             self.become(result, value)
         else:
             raise Unsayable("`expand` along another axis than the batch")
@@ -341,7 +370,7 @@ class Functions(Making):
             base, order = self.permuted.get(value, (value, tuple(range(len(value.shape)))))
             shape = [*value.shape]
             if what == "unsqueeze":
-                if value in self.permuted or axis == 0:
+                if value in self.permuted or (axis == 0 and not self.sharing):
                     raise Unsayable("an axis before the batch")
                 shape.insert(axis, 1)
                 made = result if last else self.fresh(shape, value.dtype)
@@ -349,7 +378,7 @@ class Functions(Making):
                 value = made
                 continue
             real = order[axis]
-            if real == 0 and not value.own:
+            if real == 0 and not self.sharing:
                 if what == "slice" and range(*given.indices(self.batch)) == range(self.batch):
                     if last:
                         self.become(result, value)
@@ -389,28 +418,39 @@ class Functions(Making):
     # --- everything else ------------------------------------------------------------------------
 
     def on_pad(
-        self,
-        call: Call,
-        value: Any,
-        pad: Any,
-        mode: str = "constant",
-        fill: Any = None,
-        **named: Any,
+        self, call: Call, tensor: Any, pad: Any, mode: str = "constant", value: Any = None
     ) -> None:
-        fill = named.get("value", fill) or 0
-        padding = tuple(pad)
-        while len(padding) < 2 * (len(value.shape) - 2):
-            padding += (0, 0)
-        if not any(padding):
-            self.become(call.result, value)
+        rank = len(tensor.shape)
+        # the list begins with the last axis
+        sides = {rank - 1 - at: (pad[2 * at], pad[2 * at + 1]) for at in range(len(pad) // 2)}
+        padded = [axis for axis, (before, after) in sorted(sides.items()) if before or after]
+        if not padded:
+            self.become(call.result, tensor)
             return
-        axes = len(padding) // 2
-        if axes != len(value.shape) - 2:
-            raise Unsayable("padding of the channels")
-        kind = {"constant": "constant" if fill else "zero", "reflect": "reflection",
+        result = self.whole(call.result)
+        first = min(padded)
+        # padding is of the axes after the channels, so another axis stands there for so long
+        kept = [axis for axis in range(1, rank) if axis not in padded]
+        front = next((axis for axis in kept), None)
+        if first == 0 or front is None or rank - 2 > 3:
+            raise Unsayable("padding of all axes")
+        axes = [axis for axis in range(1, rank) if axis != front] if first == 1 else None
+        order = (0, front, *axes) if axes else tuple(range(rank))
+        padding = [side for axis in reversed(order[2:]) for side in sides.get(axis, (0, 0))]
+        kind = {"constant": "constant" if value else "zero", "reflect": "reflection",
                 "replicate": "replication", "circular": "circular"}[mode]  # fmt: skip
-        more = {"value": fill} if fill else {}
-        self.stage(f"{kind}pad{axes}d", [value], self.whole(call.result), padding=padding, **more)
+        more = {"value": value} if value else {}
+        name = f"{kind}pad{rank - 2}d"
+        if not axes:
+            self.stage(name, [tensor], result, padding=tuple(padding), **more)
+            return
+        turned = self.fresh([tensor.shape[axis] for axis in order], tensor.dtype)
+        wide = self.fresh([result.shape[axis] for axis in order], tensor.dtype)
+        self.permute(tensor, turned, order)
+        turned = self.find(turned)
+        self.stage(name, [turned], wide, padding=tuple(padding), **more)
+        back = tuple(order.index(axis) for axis in range(rank))
+        self.permute(wide, result, back)
 
     def on_dropout(self, call: Call, value: Any, *rest: Any, **named: Any) -> None:
         given = dict(zip(("p", "training", "inplace"), rest, strict=False)) | named

@@ -41,6 +41,7 @@ class Lowering:
         self.seen: set[str] = set()  # modules that are layers, and others
         self.entered: set[str] = set()
         self.computed: set[Value] = set()  # of what follows from the inputs
+        self.shared: set[Value] = set()  # of what follows from parameters and buffers alone
         self.computed.update(value for value in root.values_in() if value.input is not None)
         self.root = self.body(root) if root.layer is None else self.alone(root)
         self.link(root)
@@ -104,7 +105,12 @@ class Lowering:
         node.again = call.path in self.seen
         self.seen.add(call.path)
         body.items.append(node)
-        self.computed.update(results)
+        if any(value in self.computed for value in inputs):
+            self.computed.update(results)
+            return
+        self.shared.update(results)
+        for value in inputs:
+            value.alone = bool(value.own)
 
     def function(self, body: Body, call: Call) -> None:
         """Add what a function becomes."""
@@ -117,20 +123,25 @@ class Lowering:
             if follows:
                 self.lost.append((f"reads the numbers of a tensor (`{call.name}`)", call.place))
             return
-        if not follows and not any(value.own for value in given):
+        sharing = not follows and any(value.own or value in self.shared for value in given)
+        if not follows and not sharing:
             for value in results:  # a tensor made of nothing that comes in
                 value.tensor = True
             return
-        self.computed.update(results)
+        (self.shared if sharing else self.computed).update(results)
         try:
-            loose = [v for v in given if v not in self.computed and not v.own]
+            known = self.computed | self.shared
+            loose = [v for v in given if v not in known and not v.own]
             if loose:
                 raise Unsayable("a tensor that the forward pass makes itself")
             if call.name in ("__setitem__",) or (
                 call.name.endswith("_") and not call.name.endswith("__") and given[0].own
             ):
                 raise Unsayable("a tensor that is written over in part or for good")
-            nodes = self.functions.of(call)
+            nodes = self.functions.of(call, sharing)
+            if nodes and sharing:
+                for value in given:
+                    value.alone = bool(value.own)
         except Unsayable as error:
             nodes = [self.missing(call, str(error), given, value) for value in results]
         except (TypeError, ValueError, IndexError, KeyError, AttributeError):
@@ -140,7 +151,7 @@ class Lowering:
             node.again = bool(node.path) and node.path in self.seen
             if node.path:
                 self.seen.add(node.path)
-            self.computed.add(node.output)
+            (self.shared if sharing else self.computed).add(node.output)
         body.items += nodes
 
     def missing(self, call: Call, text: str, given: list[Value], result: Value) -> Node:
@@ -179,7 +190,8 @@ class Lowering:
         read: dict[Value, None] = {}
         for node in body.nodes():
             for value in node.inputs:
-                if value not in made and not value.own:
+                outer = not value.own or not held_by(value.own, body.path)
+                if value not in made and outer:
                     read[value] = None
         order = [value for value in body.given if value in read]
         body.inputs = [*order, *(value for value in read if value not in order)]
@@ -196,6 +208,11 @@ class Lowering:
                         for node in nodes:
                             around.update(node.inputs)
                 self.io(item, around)
+
+
+def held_by(name: str, path: str) -> bool:
+    """Tell whether a parameter stands in a module."""
+    return not path or name.startswith(f"{path}.")
 
 
 def named_outputs(result: Any) -> list[tuple[str, Value]]:

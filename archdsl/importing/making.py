@@ -37,9 +37,14 @@ class Making:
         self.batch = batch
         self.alias: dict[Value, Value] = {}
         self.permuted: dict[Value, tuple[Value, tuple[int, ...]]] = {}
+        # for what has its axes in another order, but the batch first: the same
+        self.ordered: dict[Value, tuple[Value, tuple[int, ...]]] = {}
         self.number = 0
         self.nodes: list[Node] = []
         self.place = ""
+        self.blank: set[Value] = set()  # tensors that were made and hold nothing yet
+        self.noise: dict[Value, tuple[float, bool]] = {}  # the share of ones, and whether scaled
+        self.sharing = False  # whether nothing that comes in takes part
 
     def find(self, value: Value) -> Value:
         """Return the value that another name of it stands for."""
@@ -87,6 +92,8 @@ class Making:
         """Return a result that is one tensor with the batch as its first axis."""
         if not isinstance(result, Value):
             raise Unsayable("a function that gives several tensors")
+        if self.sharing:
+            return result  # of parameters alone: it has no batch
         if not result.shape or result.shape[0] != self.batch:
             raise Unsayable("what changes or drops the batch axis")
         return result
@@ -107,6 +114,9 @@ class Making:
         ]
         if not kinds:
             raise Unsayable(f"`{name}`")
+        if self.sharing:
+            self.of_parameters(name, kinds, given, result)
+            return
         shapes = tuple(tuple(self.batched(one).shape[1:]) for one in inputs)
         for kind in kinds:
             for fields in self.candidates(kind, given, own, inputs):
@@ -132,6 +142,24 @@ class Making:
                 self.nodes.append(node)
                 return
         raise Unsayable(f"`{name}` as it is used here")
+
+    def of_parameters(
+        self, name: str, kinds: Sequence[type[Layer]], given: Mapping[str, Any], result: Value
+    ) -> None:
+        """Say a function of parameters alone, which has no batch."""
+        inputs = [*tensors([*given.values()])]
+        shapes = tuple(one.shape for one in inputs)
+        for kind in kinds:
+            for fields in self.candidates(kind, given, {}, inputs):
+                try:
+                    facts = construct(kind, fields).infer_shared(shapes, [False] * len(inputs))
+                except ValueError:
+                    continue
+                if tuple(facts.output) == result.shape and not facts.params and not facts.batched:
+                    use = Use(kind.__name__, tidy(kind, fields))
+                    self.nodes.append(Node(use, inputs, result, place=self.place))
+                    return
+        raise Unsayable(f"`{name}` of parameters")
 
     def candidates(
         self, kind: type[Layer], given: Mapping[str, Any], own: Mapping[str, Value], inputs: Any

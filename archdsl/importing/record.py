@@ -14,16 +14,19 @@ class Value:
         shape: as torch counts it, batch included.
         own: the name in the state_dict of a parameter or buffer.
         tensor: of a tensor that the module holds or makes itself, and of nothing that was computed.
+        alone: whether a parameter or buffer is declared without a batch, since functions that
+            count its axes take it.
         input: which input of the module it is, from 0.
     """
 
-    __slots__ = ("dtype", "input", "number", "own", "shape", "tensor")
+    __slots__ = ("alone", "dtype", "input", "number", "own", "shape", "tensor")
 
     def __init__(self, number: int, shape: tuple[int, ...], dtype: str) -> None:
         self.number = number
         self.shape = shape
         self.dtype = dtype
         self.own = ""
+        self.alone = False
         self.tensor: Any = None
         self.input: int | None = None
 

@@ -49,7 +49,9 @@ def surface(one: Statement, labels: bool = True) -> tuple[Any, ...]:
     if isinstance(one, Input):
         return (kind, one.name)
     if isinstance(one, Own):
-        return (kind, one.label, one.learnable, one.batched, one.value, len(one.shape))
+        # what a parameter begins with is random, or else replaced by weights
+        first = "" if one.learnable else one.value
+        return (kind, one.label, one.learnable, one.batched, first, len(one.shape))
     if isinstance(one, Output):
         return (kind, one.name, one.training, one.statements is None)
     if isinstance(one, Loop):

@@ -50,11 +50,14 @@ class Structure:
 
     def dominators(self) -> None:
         """Find for each value the nearest one that all ways to it go through."""
-        self.above: dict[Value, Value | None] = dict.fromkeys(self.body.inputs)
-        self.depth: dict[Value | None, int] = {None: 0} | dict.fromkeys(self.body.inputs, 1)
+        inputs = [value for value in self.body.inputs if not value.own]
+        self.above: dict[Value, Value | None] = dict.fromkeys(inputs)
+        self.depth: dict[Value | None, int] = {None: 0} | dict.fromkeys(inputs, 1)
         for item in self.body.items:
             known = [value for value in reads(item) if value in self.depth]
-            joint = self.joint(known) if known else None
+            if not known:
+                continue  # of parameters alone: it is made where it is needed
+            joint = self.joint(known)
             for value in gives(item):
                 self.above[value] = joint
                 self.depth[value] = self.depth[joint] + 1
@@ -208,7 +211,7 @@ class Structure:
         prefix = f"{self.body.path}." if self.body.path else ""
         if not value.own.startswith(prefix):
             raise Unsayable(f"`{value.own}`, a parameter that another module holds")
-        batched = value.shape[:1] == (1,) and len(value.shape) > 1
+        batched = value.shape[:1] == (1,) and len(value.shape) > 1 and not value.alone
         one = Own(
             path=value.own[len(prefix) :],
             named=True,

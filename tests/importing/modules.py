@@ -149,6 +149,86 @@ class Own(nn.LayerNorm):
         return nn.functional.gelu(nn.functional.layer_norm(input, shape, weight, bias, self.eps))
 
 
+class Scaled(nn.Module):
+    """Parameters that go through functions before they meet what comes in; padding of a map whose
+    channels come last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+        self.scale = nn.Parameter(torch.rand(4))
+        self.mask = nn.Parameter(torch.rand(1, 4, 6, 6))
+        self.factors = nn.Parameter(torch.rand(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.conv(x).mul(self.scale.reshape(1, -1, 1, 1))
+        x = x + torch.sigmoid(self.mask) * self.factors[1]
+        x = nn.functional.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 1, 0, 1)).permute(0, 3, 1, 2)
+        return nn.functional.pad(x, (1, 1, 0, 2), value=-1.0)
+
+
+class Attends(nn.Module):
+    """Attention by functions, whose heads come of an axis before the batch; a shared token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
+        self.scale = nn.Parameter(torch.rand(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, length, width = x.shape
+        qkv = self.qkv(x).reshape(batch, length, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)
+        y = nn.functional.scaled_dot_product_attention(query, key, value)
+        return x + self.scale * self.proj(y.transpose(1, 2).reshape(batch, length, width))
+
+
+class Drops(nn.Module):
+    """Stochastic depth as many write it by themselves, which only training has."""
+
+    def __init__(self, share: float = 0.25) -> None:
+        super().__init__()
+        self.map, self.share = nn.Linear(4, 4), share
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.map(x)
+        if self.training:
+            kept = 1 - self.share
+            noise = y.new_empty((y.shape[0], 1)).bernoulli_(kept).div_(kept)
+            y = y * noise
+        return x + y
+
+
+class Branches(nn.Module):
+    """A part that gives two tensors, to one that takes two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.split, self.join = Splits(), Joins()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.join(*self.split(x))
+
+
+class Splits(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.a(x)
+        return x, self.b(x).relu()
+
+
+class Joins(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.second, self.first = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.first(x) - self.second(y)
+
+
 class Decides(nn.Module):
     """Its way depends on the numbers that come in."""
 

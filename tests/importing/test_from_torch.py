@@ -27,6 +27,9 @@ CASES: dict[str, tuple[nn.Module, tuple[tuple[int, ...], ...]]] = {
     "tokens": (modules.Tokens(), ((3, 8, 8),)),
     "twice": (modules.Twice(), ((4,),)),
     "own": (nn.Sequential(modules.Own(4), modules.Own(4)), ((3, 4),)),
+    "scaled": (modules.Scaled(), ((4, 6, 6),)),
+    "drops": (modules.Drops(), ((4,),)),
+    "branches": (modules.Branches(), ((4,),)),
     "sequential": (nn.Sequential(nn.Linear(4, 3), nn.Identity(), nn.Linear(3, 2)), ((4,),)),
 }
 
@@ -57,6 +60,21 @@ def test_bringing_in_what_was_compiled_gives_equal_outputs(name: str) -> None:
 
     assert second.proof.same
     assert [*second.weights] == [*first.weights]
+
+
+def test_attention_by_a_fused_function_is_written_out() -> None:
+    network = brought(nn.Sequential(modules.Attends(), modules.Attends()), (5, 8))
+
+    assert network.proof.same
+    assert max(network.proof.distance.values()) < 1e-6
+    assert network.spec.count("MatMul") == 2  # in one block
+
+
+def test_order_of_registration_is_kept() -> None:
+    network = brought(modules.Branches(), (4,))
+
+    assert network.proof.ordered
+    assert "register second" in network.spec
 
 
 def test_uses_of_a_class_are_one_block_with_loops_and_conditions() -> None:
