@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archdsl.analysis.report import Report, report
+from archdsl.analysis.roofline import Roofline
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import FormulaError
@@ -26,11 +27,14 @@ class IntricateCosts(Diagnostic):
 
 
 def count(
-    checked: CheckedGraph, depth: int | None = None, freeze: str | Sequence[str] = ()
+    checked: CheckedGraph,
+    depth: int | None = None,
+    freeze: str | Sequence[str] = (),
+    roofline: Roofline | None = None,
 ) -> Report:
     """Count a network; blocks `depth` scopes deep become one row (None: every layer).
 
-    `freeze` are patterns of parameters that are not to learn.
+    `freeze` are patterns of parameters that are not to learn, `roofline` the least times.
 
     Raises:
         ArchError: its totals depend on free sizes in too intricate a way to write them down, or
@@ -38,6 +42,6 @@ def count(
     """
     frozen = frozen_parameters(checked, freeze)
     try:
-        return report(checked, depth, frozen=frozen)
+        return report(checked, depth, frozen=frozen, roofline=roofline)
     except FormulaError:
         raise ArchError(IntricateCosts(checked.span, network=checked.name)) from None

@@ -10,6 +10,7 @@ from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import Parameters, Usage, cost
 from archdsl.analysis.memory import BYTES_PER_NUMBER, MemoryTable, memory
 from archdsl.analysis.receptive_field import fields_by_input
+from archdsl.analysis.roofline import Roofline
 from archdsl.analysis.rows import Parts, Row, rows_of
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
@@ -66,6 +67,7 @@ class Report(Record):
         assumptions: what the free sizes must be for the shapes to agree.
         registered: labels of scopes in the order of the state_dict, where `register` gives it.
         warnings: sentences on what is unusual.
+        roofline: the least times on a device, if one was asked for.
     """
 
     network: str
@@ -85,6 +87,7 @@ class Report(Record):
     assumptions: Assumptions
     registered: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...] = ()
+    roofline: Roofline | None = None
 
     def __repr__(self) -> str:
         return f"<Report of {totals_of(self)}, {len(self.rows):,} rows>"
@@ -104,6 +107,7 @@ def report(
     depth: int | None = None,
     bytes_per_number: int = BYTES_PER_NUMBER,
     frozen: Set[str] = frozenset(),
+    roofline: Roofline | None = None,
 ) -> Report:
     """Count a network; blocks `depth` scopes deep become one row (0 makes one row of all).
 
@@ -114,7 +118,10 @@ def report(
     """
     costs = cost(checked, frozen)
     table = memory(checked, costs, bytes_per_number)
-    rows = Rows(lambda: rows_of(Parts(checked, costs, table, fields_by_input(checked)), depth))
+    bounds = roofline.nodes if roofline else {}
+    rows = Rows(
+        lambda: rows_of(Parts(checked, costs, table, fields_by_input(checked), bounds), depth)
+    )
     if any(isinstance(size, Formula) for shape in checked.inputs.values() for size in shape):
         len(rows)  # sums of formulas may be too intricate, which is to be said here
     return Report(
@@ -138,6 +145,7 @@ def report(
         assumptions=assumptions(checked),
         warnings=tuple(each.sentence() for each in checked.warnings),
         registered=checked.registered,
+        roofline=roofline,
     )
 
 

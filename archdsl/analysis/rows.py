@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from archdsl.analysis.cost import Cost, CostTable
 from archdsl.analysis.memory import MemoryTable
 from archdsl.analysis.receptive_field import Fields
+from archdsl.analysis.roofline import Bound, together
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import Shape, by
 from archdsl.layers.sizes import Formula, Size, total
@@ -43,6 +44,7 @@ class Row(Record):
         frozen: how many of the parameters are kept from learning.
         tied: the parameters of others that its module has as its own, by their names in the
             state_dict; they are counted there.
+        bound: the least time on a device; None where none is asked for, or it doesn't run.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Row(Record):
     layers: int
     frozen: Size = 0
     tied: tuple[str, ...] = ()
+    bound: Bound | None = None
 
 
 def first_fields(row: Row) -> Fields:
@@ -75,6 +78,7 @@ class Parts(Record):
     costs: CostTable
     memory: MemoryTable
     fields: Mapping[str, Mapping[str, Fields]]
+    bounds: Mapping[str, Bound]
 
 
 def rows_of(parts: Parts, depth: int | None) -> Iterator[Row]:
@@ -137,6 +141,7 @@ def _layer_row(parts: Parts, node: Node) -> Row:
         layers=1,
         frozen=each.frozen,
         tied=tuple(tie.path for tie in node.ties),
+        bound=parts.bounds.get(node.name),
     )
 
 
@@ -161,6 +166,9 @@ def _block_row(parts: Parts, scope: Scope, names: Sequence[str], last: str) -> R
         shares="",
         layers=len(names),
         frozen=total(each.frozen for each in costs),
+        bound=together([parts.bounds[name] for name in names if name in parts.bounds])
+        if parts.bounds
+        else None,
     )
 
 

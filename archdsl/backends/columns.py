@@ -10,7 +10,7 @@ from archdsl.analysis.cost import Usage
 from archdsl.analysis.receptive_field import Extent
 from archdsl.analysis.report import Report
 from archdsl.analysis.rows import Row, first_fields
-from archdsl.backends.formulas import Formulas, in_bytes, separated
+from archdsl.backends.formulas import Formulas, in_bytes, in_seconds, separated
 from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula, Size, total
 from archdsl.records import Record
@@ -56,7 +56,7 @@ class Writer(Formulas):
         return "unknown" if size is None else in_bytes(size, self)
 
 
-def plain(extent: Extent) -> int | float | str | None:
+def plain(extent: Extent | float) -> int | float | str | None:
     """Return a size as JSON has it; a formula is a string."""
     if isinstance(extent, Formula):
         return str(extent)
@@ -112,6 +112,17 @@ BY_HEADING = Format(  # numbers by what they count, of which tables have the sum
     numeric=True,
 )
 
+BYTES_OR_NONE = BYTES._replace(text=lambda write, size: in_bytes(size) if size else NOTHING)
+INTENSITY = Format(
+    lambda write, value: NOTHING if value is None else f"{value:.1f}",
+    lambda value: "" if value is None else f"{value:.4g}",
+    lambda value: value,
+    numeric=True,
+)
+SECONDS = Format(
+    lambda write, value: in_seconds(value) if value else NOTHING, _blank, plain, numeric=True
+)
+WORD_OR_NONE = Format(lambda write, value: value or NOTHING, _blank, lambda value: value or None)
 SHARE = Format(  # in percent; None is what is not known
     lambda write, value: NOTHING if value is None else f"{value:.1f}",
     lambda value: "" if value is None else f"{value:.4f}",
@@ -210,6 +221,19 @@ def _offsets(row: Row) -> list[Extent]:
     return [field.start for field in first_fields(row)]
 
 
+def _of_bound(name: str) -> Callable[[Row], object]:
+    return lambda row: None if row.bound is None else getattr(row.bound, name)
+
+
+# On a device that is asked for; see `analysis/roofline.py`.
+OF_BOUNDS: Mapping[str, Column[Row]] = _by_name(
+    Column("bytes_moved", _of_bound("bytes"), BYTES_OR_NONE, "moved"),
+    Column("operations", _of_bound("operations"), COUNT),
+    Column("intensity", _of_bound("intensity"), INTENSITY, "op/byte"),
+    Column("least_seconds", _of_bound("seconds"), SECONDS, "least time"),
+    Column("bound_by", _of_bound("by"), WORD_OR_NONE, "bound by"),
+)
+
 # In the order of JSON, which has them all.
 OF_ROWS: Mapping[str, Column[Row]] = _by_name(
     Column("name", lambda row: row.name, TEXT, "layer", _name),
@@ -240,6 +264,7 @@ IN_CSV = (
 SHOWN = (
     "name", "type", "output", "parameters", "frozen", "macs", "other", "receptive_field", "stride"
 )  # fmt: skip
+SHOWN_BOUND = ("name", "type", "output", "parameters", "macs")  # before those of bounds
 SHOWN_FOLDED = (
     "name", "type", "inputs", "output", "parameters", "frozen", "macs", "receptive_field", "stride"
 )  # fmt: skip
@@ -257,6 +282,18 @@ def _other_inference(report: Report) -> Size:
 def _other_training(report: Report) -> Size:
     return _other(report).training
 
+
+def _bound(name: str) -> Callable[[Report], object]:
+    return lambda of: None if of.roofline is None else getattr(of.roofline.total, name)
+
+
+# Of networks on a device that is asked for.
+BOUNDS_OF_NETWORKS: Mapping[str, Column[Report]] = _by_name(
+    Column("bytes_moved", _bound("bytes"), BYTES_OR_NONE),
+    Column("operations", _bound("operations"), COUNT),
+    Column("least_seconds", _bound("seconds"), SECONDS, "least time"),
+    Column("bound_by", _bound("by"), WORD_OR_NONE, "bound by"),
+)
 
 # In the order of CSV, which has them all; people see those with a heading.
 OF_NETWORKS: Mapping[str, Column[Report]] = _by_name(

@@ -120,6 +120,16 @@ def in_bytes(size: Size, write: Formulas | None = None) -> str:
     return f"{float(value):,.1f} {UNITS[power]}"
 
 
+def in_seconds(seconds: float) -> str:
+    """Write a time in the largest unit that leaves a number above 1: `12.3 µs`."""
+    if seconds == 0:
+        return "0 s"
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:,.1f} {unit}"
+    return f"{seconds * 1e9:,.1f} ns"
+
+
 def rounded(size: Size) -> str:
     """Write a number of at least a million in words: `5.71 billion`."""
     if isinstance(size, Formula):

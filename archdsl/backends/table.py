@@ -15,14 +15,18 @@ from archdsl.analysis.agreement import without_rounding
 from archdsl.analysis.cost import Usage
 from archdsl.analysis.memory import MemoryTable
 from archdsl.analysis.report import Report
+from archdsl.analysis.roofline import Roofline
 from archdsl.analysis.rows import Row
 from archdsl.backends import grid
 from archdsl.backends.columns import (
     ALONG_AXES,
+    BOUNDS_OF_NETWORKS,
     IN_CSV,
+    OF_BOUNDS,
     OF_NETWORKS,
     OF_ROWS,
     SHOWN,
+    SHOWN_BOUND,
     SHOWN_EXPLAINED,
     SHOWN_FOLDED,
     TOO_LONG,
@@ -32,7 +36,7 @@ from archdsl.backends.columns import (
     listed,
     plain,
 )
-from archdsl.backends.formulas import in_bytes, rounded
+from archdsl.backends.formulas import in_bytes, in_seconds, rounded
 from archdsl.backends.grid import Grid, Heading
 from archdsl.diagnostics import printable
 from archdsl.layers.sizes import Formula, Size
@@ -68,8 +72,10 @@ def render(
         return _json(reports, compared)
     if form == "csv":
         if len(reports) == 1 and not compared:
-            return _csv(columns or [OF_ROWS[name] for name in IN_CSV], reports[0].rows)
-        return _csv(columns or [*OF_NETWORKS.values()], reports)
+            every = [*(OF_ROWS[name] for name in IN_CSV), *_bounds(reports, OF_BOUNDS)]
+            return _csv(columns or every, reports[0].rows)
+        networks = [*OF_NETWORKS.values(), *_bounds(reports, BOUNDS_OF_NETWORKS)]
+        return _csv(columns or networks, reports)
     if len(reports) != 1 or compared:
         return _compared(reports, form, columns)
     report, write = reports[0], writer(reports[0])
@@ -173,11 +179,19 @@ def _layers(
         totals = _totals(report, chosen, write) if chosen[0].total is None else []
         return _grid(chosen, report.rows, [write] * len(report.rows), totals)
     shown: Sequence[str] = SHOWN_FOLDED if report.folded is not None else SHOWN
+    if report.roofline:
+        shown = SHOWN_BOUND
     if explain:
         shown = SHOWN_EXPLAINED
     kept = [name for name in shown if name != "frozen" or report.frozen.training != 0]
     columns = [OF_ROWS[name] for name in kept]
+    columns += [one for one in _bounds([report], OF_BOUNDS) if one.heading]
     return _grid(columns, report.rows, [write] * len(report.rows), _totals(report, columns, write))
+
+
+def _bounds(reports: Sequence[Report], columns: Mapping[str, Column[Of]]) -> Sequence[Column[Of]]:
+    """Return the columns of least times, if a device was asked for."""
+    return [*columns.values()] if any(report.roofline for report in reports) else []
 
 
 def _totals(report: Report, columns: Sequence[Column[Row]], write: Writer) -> list[list[str]]:
@@ -204,7 +218,8 @@ def _compared(reports: Sequence[Report], form: str, chosen: Sequence[Column[Repo
         left_out.add("parameters_inference")
     if all(report.parameters.frozen == 0 for report in reports):
         left_out.add("parameters_trainable")
-    columns = [one for one in OF_NETWORKS.values() if one.heading and one.name not in left_out]
+    every = [*OF_NETWORKS.values(), *_bounds(reports, BOUNDS_OF_NETWORKS)]
+    columns = [one for one in every if one.heading and one.name not in left_out]
     text = _written(_grid(chosen or columns, reports, writers), form)
     if form == "latex":
         return text
@@ -265,12 +280,28 @@ def as_data(report: Report) -> dict[str, object]:
         "assumptions": list(report.assumptions.sentences()),
         "warnings": list(report.warnings),
         "registered": {name: list(labels) for name, labels in report.registered.items()},
+        **({"roofline": _roofline(report.roofline)} if report.roofline else {}),
         "layers": [_row(row) for row in report.rows],
+    }
+
+
+def _roofline(found: Roofline) -> dict[str, object]:
+    return {
+        "device": found.device.name,
+        "batch": found.batch,
+        "dtype": found.dtype,
+        "bytes_moved": found.total.bytes,
+        "operations": found.total.operations,
+        "least_seconds": found.total.seconds,
+        "bound_by": found.total.by or None,
+        "waiting_seconds": found.total.waiting,
     }
 
 
 def _row(row: Row) -> dict[str, object]:
     data = {name: _json_of(column, row) for name, column in OF_ROWS.items()}
+    if row.bound is not None:
+        data |= {name: _json_of(column, row) for name, column in OF_BOUNDS.items()}
     if len(row.fields) > 1:
         alone = {of: row._replace(fields={of: fields}) for of, fields in row.fields.items()}
         data["fields"] = {
@@ -365,6 +396,17 @@ def summary(report: Report, write: Writer, explain: bool = False) -> Iterator[Li
     yield from _parameters(report, explain, write)
     yield from _operations(report, write)
     yield from _memory(report.memory, write)
+    if report.roofline:
+        yield from _least_times(report.roofline)
+
+
+def _least_times(found: Roofline) -> Iterator[Line]:
+    what = f"{found.device.title}, batch of {found.batch:,}, {found.dtype}"
+    yield Line("Least time", in_seconds(found.total.seconds), f"a bound and no forecast: {what}")
+    if found.total.seconds:
+        part = found.total.waiting / found.total.seconds
+        yield Line("bound by memory", f"{100 * part:.1f} %", "of it; else by arithmetic", level=1)
+        yield Line("moved", in_bytes(found.total.bytes), level=1)
 
 
 def _parameters(report: Report, explain: bool, write: Writer) -> Iterator[Line]:

@@ -9,6 +9,7 @@ import click
 
 from archdsl.analysis.report import Report
 from archdsl.backends.table import FORMATS, render, tells_warnings
+from archdsl.cli.on_device import DTYPES, least_times
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
 from archdsl.counting import count
@@ -28,6 +29,11 @@ from archdsl.diagnostics import ArchError
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", help="Of the result."
 )
+@click.option(
+    "--device", metavar="NAME", help="Least times on it: h100-sxm, cpu:2e12:80e9, FILE.json."
+)
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Samples, for --device.")
+@click.option("--dtype", type=click.Choice(DTYPES), help="Of the numbers, for --device.")
 @click.option("--where", default="", metavar="CONDITION", help="Keep these: 'macs < 3e8'.")
 @click.option("--sort", metavar="NAMES", help="Sort by these; --sort=-macs has the most first.")
 @click.option(
@@ -42,6 +48,9 @@ def command(
     explain: bool,
     freeze: tuple[str, ...],
     form: str,
+    device: str | None,
+    batch: int | None,
+    dtype: str | None,
     where: str,
     sort: str | None,
     columns: str | None,
@@ -56,7 +65,10 @@ def command(
     a network computes stands under "other operations".
     """
     networks = [graph_of(reading.spec(name), parameters, inputs) for name in specs]
-    reports = [count(checked, depth, freeze) for checked in networks]
+    reports = [
+        count(checked, depth, freeze, least_times(checked, device, batch, dtype))
+        for checked in networks
+    ]
     text = _asked(reports, form, explain, where, sort, columns)
     if not tells_warnings(form, len(reports)):
         mention([one for checked in networks for one in checked.warnings])

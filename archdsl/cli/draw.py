@@ -9,7 +9,11 @@ import click
 from archdsl.cli.destination import destination
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, printable
+from archdsl.reading import read_regular, reason_of
+
+MOST_BYTES = 2**28  # of a file of times
+MOST_SECONDS = 1e9  # that a layer took
 
 
 @click.command("draw")
@@ -28,9 +32,10 @@ from archdsl.diagnostics import ArchError
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light")
 @click.option(
     "--heat",
-    type=click.Choice(["macs", "parameters", "memory"]),
+    type=click.Choice(["macs", "parameters", "memory", "time"]),
     help="Colour boxes by what they cost.",
 )
+@click.option("--times", metavar="FILE", help="What bench printed as JSON, for --heat time.")
 @click.option("--counts", is_flag=True, help="Write parameters and multiply-accumulates.")
 @click.option("--engine", metavar="NAME", help="graphviz-pure, dot or pygraphviz.")
 @click.option("--force", is_flag=True, help="Overwrite a file that archdsl did not write.")
@@ -46,6 +51,7 @@ def command(
     direction: str,
     theme: str,
     heat: str | None,
+    times: str | None,
     counts: bool,
     engine: str | None,
     force: bool,
@@ -73,6 +79,7 @@ def command(
             heat=heat,
             counts=counts,
             engine=engine,
+            times=_measured(times) if times is not None else None,
         )
     except ArchError as error:  # the spec is right: it is the options, or what is installed
         complain_of(error, is_colorful(sys.stderr))
@@ -80,3 +87,28 @@ def command(
     goes_to.write(picture.data)
     if not goes_to.is_standard_output:
         click.echo(f"wrote {goes_to}")
+
+
+def _measured(path: str) -> dict[str, float]:
+    """Read how many seconds layers took, from what `archdsl bench --format json` printed.
+
+    Raises:
+        click.BadParameter: the file can't be read, or is none of that form.
+    """
+    import json
+
+    try:
+        data = read_regular(path, MOST_BYTES)
+    except OSError as error:
+        reason = f"{printable(path)} {reason_of(error)}"
+        raise click.BadParameter(reason, param_hint="--times") from None
+    try:
+        layers = json.loads(data)["layers"]
+        found = {str(one["name"]): float(one["seconds"]) for one in layers}
+        right = all(0 <= seconds < MOST_SECONDS for seconds in found.values())
+    except (ValueError, TypeError, KeyError, RecursionError):
+        right = False
+    if not right:
+        reason = f"{printable(path)} is not what `archdsl bench --format json` prints"
+        raise click.BadParameter(reason, param_hint="--times")
+    return found

@@ -28,8 +28,10 @@ from archdsl.cli.terminal import (
 from archdsl.diagnostics import ArchError, printable
 
 # Each command lives in the module of its name and is imported when it is asked for.
-COMMANDS = ("check", "count", "draw", "compile", "see", "sweep", "import", "networks", "layers")
-WITH_LIBRARIES = ("draw", "compile", "see", "import")
+COMMANDS = (
+    "check", "count", "draw", "compile", "see", "bench", "sweep", "import", "networks", "layers"
+)  # fmt: skip
+WITH_LIBRARIES = ("draw", "compile", "see", "bench", "import")
 
 # How the system, and Python itself deep inside, say that memory ran out, in small letters.
 NO_MEMORY_SAID = (

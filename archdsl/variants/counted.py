@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archdsl.analysis.report import Report
-from archdsl.backends.columns import OF_NETWORKS, OF_ROWS, Column, share
+from archdsl.backends.columns import (
+    BOUNDS_OF_NETWORKS,
+    OF_BOUNDS,
+    OF_NETWORKS,
+    OF_ROWS,
+    Column,
+    share,
+)
 from archdsl.diagnostics import ArchError, printable
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.layers.sizes import Formula, Size, total
@@ -28,7 +35,7 @@ def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Repo
     if not where and sort is None:
         return list(reports)
     alone = len(reports) == 1
-    known: Mapping[str, Column[Any]] = OF_ROWS if alone else OF_NETWORKS
+    known = _known(reports)
     longer = {} if alone else NAMES_OF_NETWORKS
     rows = [_values(of, known) for of in (reports[0].rows if alone else reports)]
     names = [name for name in rows[0] if name != "of"] if rows else []
@@ -44,6 +51,14 @@ def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Repo
     ]
     found = [row["of"] for row in ordered(kept, by)]
     return [reports[0]._replace(rows=tuple(found))] if alone else found
+
+
+def _known(reports: Sequence[Report]) -> Mapping[str, Column[Any]]:
+    """Return all columns of a count, or of a comparison."""
+    timed = any(report.roofline for report in reports)
+    if len(reports) == 1:
+        return {**OF_ROWS, **(OF_BOUNDS if timed else {})}
+    return {**OF_NETWORKS, **(BOUNDS_OF_NETWORKS if timed else {})}
 
 
 def _values(of: Any, columns: Mapping[str, Column[Any]]) -> dict[str, Any]:
@@ -67,7 +82,7 @@ def columns(reports: Sequence[Report], text: str) -> list[Column[Any]]:
         ArchError: there is no such column.
     """
     alone = len(reports) == 1
-    known: Mapping[str, Column[Any]] = OF_ROWS if alone else OF_NETWORKS
+    known = _known(reports)
     longer = {} if alone else NAMES_OF_NETWORKS
     found: list[Column[Any]] = []
     for part in text.split(","):

@@ -140,6 +140,9 @@ def made() -> dict[str, Diagnostic]:
             what="`Net`",
             missing=("2 times: `cumsum`, at mypackage/nets.py:14: x = torch.cumsum(x, 1)",),
         ),
+        "E0711_times": drawing.WrongTimes(
+            span=None, reason="the times have a layer `C1`, and `net` has none of that name"
+        ),
         "E0706_choice": drawing.BadChoice(
             span=None, option="theme", value="pink", choices=("light", "dark")
         ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archdsl.backends.diagram.dot.digraph import to_dot
@@ -20,6 +21,7 @@ from archdsl.backends.diagram.errors import (
     TooLargePage,
     TooManyBoxes,
     UnknownPath,
+    WrongTimes,
 )
 from archdsl.backends.diagram.figures import HEATS, Figures, shares
 from archdsl.backends.diagram.mermaid import to_mermaid
@@ -31,7 +33,7 @@ from archdsl.backends.diagram.view.viewer import Viewer, foldable
 from archdsl.backends.escaping import html_text
 from archdsl.backends.marks import marked
 from archdsl.counting import IntricateCosts
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.diagnostics import ArchError, Diagnostic, printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import FormulaError
 
@@ -114,6 +116,7 @@ def draw(
     heat: str | None = None,
     counts: bool = False,
     engine: str | None = None,
+    times: Mapping[str, float] | None = None,
 ) -> Diagram:
     """Draw a network.
 
@@ -123,16 +126,17 @@ def draw(
         unfold: names of blocks to open beyond that; `name.*` opens all below as well.
         direction: "TB", from top to bottom, or "LR", from left to right.
         theme: "light" or "dark".
-        heat: "macs", "parameters" or "memory": colours the boxes by it, not by family.
+        heat: "macs", "parameters", "memory" or "time": colours the boxes by it, not by family.
         counts: whether boxes say their parameters and multiply-accumulates.
         engine: "graphviz-pure", "dot" or "pygraphviz"; by default the first that is there.
+        times: how many seconds layers took, by name, for `heat="time"`.
 
     Raises:
         ArchError: a choice is not one of these, there is nothing to draw with, or the picture
             would have more than 2,000 boxes; or it is to show costs that depend on free sizes in
             too intricate a way to write them down.
     """
-    choices = Choices(depth, tuple(unfold), direction, theme, heat, counts, engine)
+    choices = Choices(depth, tuple(unfold), direction, theme, heat, counts, engine, times or {})
     source, data = write(checked, format, choices)
     return Diagram(format, source, data)
 
@@ -147,6 +151,7 @@ class Choices(NamedTuple):
     heat: str | None = None
     counts: bool = False
     engine: str | None = None
+    times: Mapping[str, float] = MappingProxyType({})
 
 
 # From a view and the looks to the text of a format.
@@ -193,6 +198,12 @@ def check(checked: CheckedGraph, format: str, choices: Choices) -> None:
     for option, value, values in allowed:
         if value is not None and value not in values:
             wrong.append(BadChoice(option=option, value=str(value), choices=tuple(values)))
+    if choices.heat == "time" and not choices.times:
+        wrong.append(WrongTimes(reason="`time` colours by what was measured, and nothing is given"))
+    if strange := [name for name in choices.times if name not in checked.nodes]:
+        shown = printable(strange[0], 60)
+        reason = f"the times have a layer `{shown}`, and `{checked.name}` has none of that name"
+        wrong.append(WrongTimes(reason=reason))
     if format == "html" and choices.direction in DIRECTIONS[1:]:
         wrong.append(PageFromLeftToRight(direction=choices.direction))
     for path in choices.unfold:
@@ -231,7 +242,8 @@ def view_of(checked: CheckedGraph, choices: Choices) -> View:
 
 def style_of(view: View, choices: Choices) -> Style:
     """Return the looks of a view, with the figures that they need."""
-    figures = Figures(view.checked)
+    times = {name: round(seconds * 1e9) for name, seconds in choices.times.items()}
+    figures = Figures(view.checked, times)
     heat = next((heat for heat in HEATS if heat == choices.heat), None)
     return Style(
         theme=THEMES[choices.theme],

@@ -102,6 +102,19 @@ class BadChoice(Diagnostic):
     choices: tuple[str, ...]
 
 
+class WrongTimes(Diagnostic):
+    """Times that were measured are not those of the network that is drawn.
+
+    `archdsl bench SPEC --format json` measures them, with the same parameters.
+    """
+
+    code = "E0711"
+    text = "{reason}"
+    mend = "`archdsl bench SPEC --format json > times.json` measures them: `--times times.json`"
+
+    reason: str
+
+
 class TooLargePage(Diagnostic):
     """A page would hold more layers than a browser can show well.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -11,19 +11,25 @@ from archdsl.analysis.cost import CostTable, Totals, cost, totals
 from archdsl.analysis.memory import MemoryTable, memory
 from archdsl.backends.diagram.notation import Notation
 from archdsl.backends.diagram.view.view import Box, View
+from archdsl.backends.formulas import in_seconds
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import Formula, FormulaError, Size, total
 
-Heat = Literal["macs", "parameters", "memory"]
-HEATS: tuple[Heat, ...] = ("macs", "parameters", "memory")
+Heat = Literal["macs", "parameters", "memory", "time"]
+HEATS: tuple[Heat, ...] = ("macs", "parameters", "memory", "time")
 UNITS: Mapping[Heat, str] = {"macs": " MACs", "parameters": " params", "memory": " bytes"}
 
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """Parameters, multiply-accumulates and bytes of activations, node by node."""
+    """Parameters, multiply-accumulates and bytes of activations, node by node.
+
+    Attributes:
+        times: how long nodes took, in nanoseconds, where that was measured.
+    """
 
     checked: CheckedGraph
+    times: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def costs(self) -> CostTable:
@@ -41,11 +47,19 @@ class Figures:
     def of(self, box: Box, what: Heat) -> Size:
         """Return the sum over the nodes of a box."""
         names = [node.name for node in box.nodes]
+        if what == "time":
+            return total(self.times.get(name, 0) for name in names)
         if what == "memory":
             return total(self.memory.nodes[name] for name in names)
         if what == "macs":
             return total(self.costs.nodes[name].macs for name in names)
         return total(self.costs.nodes[name].parameters for name in names)
+
+    def quantity(self, size: Size, what: Heat, notation: Notation) -> str:
+        """Write how much something costs, with its unit."""
+        if what == "time" and isinstance(size, int):
+            return in_seconds(size / 1e9)
+        return f"{notation.quantity(size)}{UNITS[what]}"
 
     def written(self, box: Box, notation: Notation) -> str:
         """Write parameters and multiply-accumulates of a box, if it has any."""

@@ -8,7 +8,7 @@ from textwrap import wrap
 from archdsl.backends.diagram.box_rows import families_of
 from archdsl.backends.diagram.dot.html_labels import SMALL
 from archdsl.backends.diagram.dot.quoting import dot_html
-from archdsl.backends.diagram.figures import UNITS, totals_said
+from archdsl.backends.diagram.figures import totals_said
 from archdsl.backends.diagram.notation import visible
 from archdsl.backends.diagram.style import FAMILIES, Style
 from archdsl.backends.diagram.view.view import View
@@ -78,7 +78,7 @@ def _scale(view: View, style: Style) -> Iterator[str]:
     free = any(isinstance(value, Formula) for value in values)
     for step in range(0, STEPS, STEPS - 1):
         fill = style.theme.warm(step / (STEPS - 1))
-        text = f"{style.notation.quantity(most if step else 0)}{UNITS[what]}"
+        text = style.figures.quantity(most if step else 0, what, style.notation)
         text += ", or a formula" * (free and not step)
         yield _entry(f'BGCOLOR="{fill}" BORDER="1" COLOR="{style.theme.line}"', "", text, style)
 

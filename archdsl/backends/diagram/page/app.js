@@ -295,6 +295,7 @@ on("help", (event) => {
   event.currentTarget.setAttribute("aria-expanded", String(!keys.hidden));
 });
 const colour = document.getElementById("colour");
+if (!network.timed) colour.querySelector("[value=time]").remove();
 colour.addEventListener("change", () => {
   state.colour = colour.value;
   refold(() => {});

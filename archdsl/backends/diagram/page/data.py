@@ -45,6 +45,7 @@ def page_data(view: View, style: Style) -> Mapping[str, Json]:
         ],
         "open": [0, *sorted(scopes[scope.name] for scope in _open_scopes(view))],
         "colour": style.heated or "family",
+        "timed": bool(style.figures.times),
         "families": [f for f in families_of(checked.nodes.values()) if f != "tensor"],
         "themes": {theme.name: _theme(theme, checked) for theme in THEMES.values()},
     }
@@ -118,6 +119,7 @@ class _Describer:
             "place": _place(node.span),
             "source": _source_line(node.span),
             "training": node.name in self.tree.checked.training_only,
+            **({"time": times.get(node.name, 0)} if (times := self.figures.times) else {}),
         }
 
     def scope(self, scope: Scope) -> Json:

@@ -180,5 +180,5 @@ function fromFragment(text) {
   const at = numbers("at")[0];
   state.chosen = at !== undefined && at < nodes.length ? at : -1;
   const colour = given.get("colour");
-  state.colour = ["macs", "parameters", "memory"].includes(colour) ? colour : "family";
+  state.colour = ["macs", "parameters", "memory", ...network.timed ? ["time"] : []].includes(colour) ? colour : "family";
 }
