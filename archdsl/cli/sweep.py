@@ -120,12 +120,12 @@ class _Choice(Record):
     top: int | None
     pareto: list[Wish]
 
-    def of(self, sweep: Sweep) -> list[Row]:
-        rows = [*sweep.rows()]
+    def of(self, rows: list[Row], error: str) -> list[Row]:
+        """Return them, of rows whose errors stand in a column of that name."""
         if self.pareto:
             rows = front(rows, self.pareto)
         rows = ordered(rows, self.sort)
-        return [row for row in rows if not row[sweep.error]][: self.top] if self.top else rows
+        return [row for row in rows if not row[error]][: self.top] if self.top else rows
 
 
 def _asked(
@@ -190,8 +190,9 @@ def _run(sweep: Sweep, choose: _Choice, goes_to: Destination | None, force: bool
             f"{len(sweep.chosen):,} variants were found, and not {sweep.random:,}: of "
             f"{sweep.looked_at:,} that were drawn no others fulfil the conditions on parameters"
         )
-    failed = [row[sweep.error] for row in sweep.rows() if row[sweep.error]]
-    rows = choose.of(sweep)
+    every = [*sweep.rows()]
+    failed = [row[sweep.error] for row in every if row[sweep.error]]
+    rows = choose.of(every, sweep.error)
     if goes_to is None:
         click.echo(table(sweep, rows).removesuffix("\n"))
     else:
@@ -208,6 +209,11 @@ def _run(sweep: Sweep, choose: _Choice, goes_to: Destination | None, force: bool
 
 def _interrupted(sweep: Sweep, choose: _Choice, journal: Journal | None) -> None:
     """Say what is done, and where it is."""
+    if not sweep.begun:
+        if journal is not None:
+            journal.close()
+        complain("stopped while it was still deciding which variants to count")
+        return
     done, of = sweep.done, len(sweep.chosen)
     if journal is not None:
         journal.close()
@@ -216,7 +222,8 @@ def _interrupted(sweep: Sweep, choose: _Choice, journal: Journal | None) -> None
             f"command goes on"
         )
     else:
-        click.echo(table(sweep, choose.of(sweep)).removesuffix("\n"))
+        rows = choose.of([*sweep.rows()], sweep.error)
+        click.echo(table(sweep, rows).removesuffix("\n"))
         complain(f"stopped after {done:,} of {of:,} variants; with -o FILE the next one goes on")
 
 

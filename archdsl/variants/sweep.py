@@ -96,18 +96,24 @@ class Sweep:
     def run(self, tell: Callable[[int, int], None] = lambda done, of: None) -> None:
         """Count all variants; `tell` hears how many are done."""
         chosen = self.chosen
-        tell(self.done, len(chosen))
-        for _ in self._more():
-            tell(self.done, len(chosen))
+        done = self.done
+        tell(done, len(chosen))
+        for more in self._more():
+            done += more
+            tell(done, len(chosen))
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is known which variants are chosen."""
+        return self._chosen is not None
 
     @property
     def done(self) -> int:
-        """How many of the chosen variants are done."""
-        known = self._done.keys() | self._refused.keys()
-        return len(known) if len(known) <= len(self.chosen) else len(known & {*self.chosen})
+        """How many of the chosen variants are done; to find it takes a look at each."""
+        return sum(number in self._done or number in self._refused for number in self.chosen)
 
-    def _more(self) -> Iterator[None]:
-        """Count what is not counted yet, and keep it."""
+    def _more(self) -> Iterator[int]:
+        """Count what is not counted yet, and keep it; yield how many there are more."""
         missing = [
             number
             for number in self.chosen
@@ -120,7 +126,7 @@ class Sweep:
                 self.journal.append(map(_line, part))
             for outcome in part:
                 self._done[outcome.number] = outcome
-            yield
+            yield len(part)
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows of what is done so far, in order."""
@@ -208,8 +214,7 @@ class Sweep:
                     raise ArchError(OtherSweep(path=printable(journal.path), reason=reason))
                 self._done[outcome.number] = outcome
         self.journal = journal
-        chosen = {*self.chosen}
-        return len(chosen & self._done.keys())
+        return self.done - len(self._refused)
 
 
 DIFFERS = {
