@@ -188,19 +188,21 @@ def _wanted(graph: Graph) -> Mapping[int, tuple[Dtype, int]]:
     """Return the inputs that must hold something else than floats, with the node that says so."""
     layers, reads = graph.arrays.layers, graph.arrays.reads
     kinds: set[type[Layer]] = {*map(type, layers)}
-    if all(FLOAT in kind.takes for kind in kinds):
+    if all(FLOAT in kind.takes and not kind.wants for kind in kinds):
         return {}
     wanted: dict[int, tuple[Dtype, int]] = {}
     for number in range(len(layers) - 1, -1, -1):  # each comes after those that it reads
-        takes = layers[number].takes
+        takes, wants = layers[number].takes, layers[number].wants
+        wish: tuple[Dtype, int] | None = None
         if FLOAT not in takes:
             wish = next(iter(takes)), number
         elif number in wanted and _keeps(layers[number], len(reads[number]), wanted[number][0]):
             wish = wanted[number]
-        else:
-            continue
-        for read in reads[number]:
-            wanted[read] = wish
+        for at, read in enumerate(reads[number] if wish or wants else ()):
+            if at in wants:
+                wanted[read] = wants[at], number
+            elif wish:
+                wanted[read] = wish
     return {at: wish for at, wish in wanted.items() if isinstance(layers[at], InputTensor)}
 
 

@@ -40,8 +40,8 @@ NO_LAYERS = {
 # compiled where it is needed: it takes longer than all else of this file
 OF_ONES_OWN = r"""(?P<recurrent>conv(?:lstm|gru|rnn)(?:cell|[123]d)?|(?:lstm|gru|rnn)cell)
     | \w*deform\w* | einsum | roi\w+ | ps?roi\w+ | gridsample\w* | affinegrid | spatialtransformer
-    | i?r?fft\w* | i?stft | i?dct\w* | topk | gather\w* | scatter\w* | where | onehot | cumsum
-    | cumprod | arg?sort | argm(?:ax|in) | b?nms | batchednms | nonzero | unique\w* | masked\w*
+    | i?r?fft\w* | i?stft | i?dct\w* | topk | gather\w* | scatter\w* | onehot
+    | cumprod | arg?sort | b?nms | batchednms | nonzero | unique\w*
     | \w*wavelet\w* | correlation | costvolume | \w*graphconv\w* | g[ca][nt]conv | sageconv
     | mamba\w* | ssm | selectivescan | capsule\w* | kan\w* | spectralnorm | weightnorm
     | fractionalmaxpool\w* | maxunpool\w* | transformer

@@ -1,8 +1,8 @@
-"""Arithmetic without parameters: matrix products, sums over axes, functions of each number.
+"""Arithmetic without parameters: matrix products, sums over axes, norms.
 
 Multiply-accumulates are those of matrix products alone. Under `other` stand, as "pooling", one
-operation for each number that goes into a sum, mean or maximum, and, as "elementwise", one
-operation for each number of an element by element function (two where it scales and shifts).
+operation for each number that goes into a sum, mean or maximum and four for each of a variance;
+as "elementwise" one for each number of a running sum, and two where channels are scaled.
 """
 
 from __future__ import annotations
@@ -10,9 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from archdsl.layers.arguments import NUMBERS, Dims, Flag, Number, axes_of
+from archdsl.layers.arguments import (
+    NUMBERS,
+    AboveZero,
+    AtLeastZero,
+    Dim,
+    Dims,
+    Flag,
+    Natural,
+    axes_of,
+    axis_of,
+)
 from archdsl.layers.base import (
-    ANY,
     DTYPES,
     GLOBAL,
     POINTWISE,
@@ -36,7 +45,6 @@ from archdsl.layers.base import (
     numel,
     several,
     single,
-    widest,
     without_batch,
 )
 from archdsl.layers.merge import Mul, aligned
@@ -124,6 +132,7 @@ class Reduction(Layer):
     function: ClassVar[str]
     # For the gradient of a maximum torch looks for the places that equal the result.
     overwritable: ClassVar[bool] = False
+    operations: ClassVar[int] = 1  # for each number that comes in
     batchless = True
 
     dim: Dims
@@ -141,13 +150,17 @@ class Reduction(Layer):
         return Facts(
             output=output,
             torch=TorchFunction(
-                f"torch.{self.function}({{0}}, dim={self.dim}{keepdim})",
+                f"torch.{self.function}({{0}}, dim={self.dim}{self.more()}{keepdim})",
                 overwritable=self.overwritable,
             ),
-            other={"pooling": numel(shape)},
+            other={"pooling": self.operations * numel(shape)},
             windows=self.windows(shape, axes),
             apart=0 not in axes,
         )
+
+    def more(self) -> str:
+        """Write further arguments."""
+        return ""
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,), finds = inputs, not self.overwritable
@@ -201,94 +214,148 @@ class Min(Reduction):
     examples = (Example({"dim": 1}, inputs=((8, 7),), output=(7,)),)
 
 
-class Function(Layer):
-    """A function of each number by itself, without arguments."""
+class Spread(Reduction):
+    """How far numbers lie from their mean. `correction` is taken from their count."""
 
-    family = "arithmetic"
-    function: ClassVar[str]
-    overwritable: ClassVar[bool] = True  # its gradient follows from what came in
-    keeps = "input"
+    takes = dtypes(float="float", complex="float")
+    operations = 4  # two additions, for the mean and the variance, a difference and a square
+    overwritable = True
+
+    correction: Natural = 1
 
     def infer(self, inputs: Shapes) -> Facts:
-        return elementwise(inputs, f"torch.{self.function}({{0}})", self.overwritable)
+        facts = super().infer(inputs)
+        shape = inputs[0]
+        count = numel(tuple(shape[axis] for axis in axes_of(self.dim, shape)))
+        if isinstance(count, int) and count <= self.correction:
+            raise LayerError(
+                f"takes the variance of {count} numbers, which needs more than correction = "
+                f"{self.correction}",
+                help="`correction = 0` divides by their count",
+            )
+        return facts
+
+    def more(self) -> str:
+        return f", correction={self.correction}" if self.correction != 1 else ""
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.result(inputs, torch.output, saves=inputs, saves_result=not self.overwritable)
 
 
-def elementwise(inputs: Shapes, expression: str, overwritable: bool) -> Facts:
-    """Return the facts of what takes one operation for each number."""
-    shape = single(inputs)
-    function = TorchFunction(expression, overwritable=overwritable)
-    return Facts(output=shape, torch=function, other={"elementwise": numel(shape)}, apart=True)
+class Var(Spread):
+    """Variance along axes; with `correction = 0` the mean of the squared differences."""
+
+    function = "var"
+    elsewhere = (("variance", "Var(dim)"),)
+    examples = (
+        Example({"dim": (2, 3), "keepdim": True}, inputs=((8, 7, 7),), output=(8, 1, 1)),
+        Example({"dim": 1, "correction": 0}, inputs=((8, 7),), output=(7,)),
+    )
 
 
-class Abs(Function):
-    """Absolute value."""
+class Std(Spread):
+    """Standard deviation along axes: the root of the variance."""
 
-    takes = dtypes(int="int", float="float", complex="float")
-    function = "abs"
-    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+    function = "std"
+    overwritable = False  # its gradient is worked out from it
+    examples = (
+        Example({"dim": 1}, inputs=((8, 7),), output=(7,)),
+        Example({"dim": -1, "correction": 0, "keepdim": True}, inputs=((4, 9),), output=(4, 1)),
+    )
 
 
-class Square(Function):
-    """Square."""
+class Place(Reduction):
+    """The index of a number along one axis."""
 
+    takes = dtypes(int="int", float="int")
+    overwritable = True
+
+    dim: Dim
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        found = torch.result(inputs, torch.output, width=8)
+        found.needs_grad = False
+        return found
+
+
+class ArgMax(Place):
+    """The index of the largest number along an axis, as an integer."""
+
+    function = "argmax"
+    examples = (Example({"dim": 1}, inputs=((8, 7, 7),), output=(7, 7)),)
+
+
+class ArgMin(Place):
+    """The index of the smallest number along an axis, as an integer."""
+
+    function = "argmin"
+    examples = (Example({"dim": -1, "keepdim": True}, inputs=((8, 7),), output=(8, 1)),)
+
+
+class CumSum(Layer):
+    """Sums along an axis: at each place that of all places up to it."""
+
+    family = "arithmetic"
     takes = dtypes(bool="int", int="int", float="float", complex="complex")
-    function = "square"
-    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
+    batchless = True
+    examples = (Example({"dim": 1}, inputs=((5, 4),), output=(5, 4)),)
 
-
-class Sqrt(Function):
-    """Square root; of a negative number NaN."""
-
-    takes = TO_FLOATS
-    function = "sqrt"
-    overwritable = False  # its gradient is 1 / (2 y)
-    keeps = "output"
-    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
-
-
-class Exp(Function):
-    """The exponential function."""
-
-    takes = TO_FLOATS
-    function = "exp"
-    overwritable = False  # it is its own gradient
-    keeps = "output"
-    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
-
-
-class Log(Function):
-    """Natural logarithm; of a negative number NaN."""
-
-    takes = TO_FLOATS
-    function = "log"
-    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
-
-
-class Neg(Function):
-    """The number with its sign turned."""
-
-    takes = dtypes(int="int", float="float", complex="complex")
-    function = "neg"
-    keeps = ""
-    examples = (Example({}, inputs=((3, 4),), output=(3, 4)),)
-
-
-class Scale(Layer):
-    """Every number times a constant factor, as in the residual branches of Inception-ResNet."""
-
-    family = "arithmetic"
-    takes = ANY
-    examples = (Example({"factor": 0.17}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
-
-    factor: Number
-    keeps = ""
+    dim: Dim
 
     def infer(self, inputs: Shapes) -> Facts:
-        return elementwise(inputs, f"{{0}} * {self.factor}", overwritable=True)
+        shape = single(inputs)
+        axis = axis_of(self.dim, shape)
+        return Facts(
+            output=shape,
+            torch=TorchFunction(f"torch.cumsum({{0}}, dim={self.dim})", overwritable=True),
+            other={"elementwise": numel(shape)},
+            windows=GLOBAL,
+            apart=axis != 0,
+        )
 
-    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
-        # a number of Python makes floats of integers, and integers of booleans
-        return widest([*inputs, "int" if isinstance(self.factor, int) else "float"])
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        return torch.result(inputs, torch.output)
+
+
+class Normalize(Layer):
+    """Division by the norm along axes: vectors of length 1, but those shorter than `eps`.
+
+    For each number that is its square, or power `p`, an addition and a division.
+    """
+
+    family = "arithmetic"
+    batchless = True
+    elsewhere = (("l2norm", "Normalize"), ("unitnorm", "Normalize"))
+    examples = (
+        Example({}, inputs=((8, 3, 4),), output=(8, 3, 4)),
+        Example({"dim": -1, "eps": 1e-6}, inputs=((5, 8),), output=(5, 8)),
+    )
+
+    p: AboveZero = 2.0
+    dim: Dims = 1
+    eps: AtLeastZero = 1e-12
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        axes = axes_of(self.dim, shape)
+        given = "".join(f", {name}={value}" for name, value in self.for_torch().items())
+        return Facts(
+            output=shape,
+            torch=TorchFunction(f"F.normalize({{0}}{given})", overwritable=True),
+            other={"normalization": 3 * numel(shape)},
+            windows=POINTWISE if axes == (0,) else GLOBAL,
+            apart=0 not in axes,
+            # norms, and these brought to `eps`
+            inside=2 * numel(tuple(1 if at in axes else n for at, n in enumerate(shape))),
+        )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        dims = self.dim if isinstance(self.dim, tuple) else (self.dim,)
+        axes = {dim % len(x.shape) for dim in dims}
+        norms = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        norm = torch.result((x,), norms, saves=(x,), saves_result=True)
+        return torch.div(x, torch.expand(torch.function(norm, "input"), x.shape))
 
 
 class ChannelAffine(Layer):

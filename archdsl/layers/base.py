@@ -250,6 +250,9 @@ class Layer(ABC):
     # What its inputs may hold, each with what the output holds where that is the widest of them:
     # {"int": "float"} looks something up by its index.
     takes: ClassVar[Takes] = FLOATS
+    # What an input of a network holds that it reads, by position, if that isn't what it takes
+    # elsewhere: booleans, of a mask.
+    wants: ClassVar[Mapping[int, Dtype]] = MappingProxyType({})
     # The word of the language that stands for it, for what is no stage: "concat", "parameter".
     word: ClassVar[str] = ""
     # The kind of layer, by which pictures colour it and lists are ordered: "convolution".

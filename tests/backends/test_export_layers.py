@@ -146,7 +146,10 @@ def spec_of(chosen: Iterable[Use]) -> str:
         held = "float" if "float" in kind.takes else "int"
         if layer.infer(shapes).agreements:  # which would bind the sizes of other layers too
             listed = [text.replace("s", f"s{number}_") for text in listed]
-        names = [inputs.setdefault(f"{held} {text}", f"x{len(inputs)}") for text in listed]
+        names = [
+            inputs.setdefault(f"{kind.wants.get(at, held)} {text}", f"x{len(inputs)}")
+            for at, text in enumerate(listed)
+        ]
         given = ", ".join(
             f"{name} = {written(value)}"
             for name, value in vars(layer).items()

@@ -14,7 +14,7 @@ import torch
 from test_layers import KINDS, SMALL, inferred, options, resized
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch_facts import Built, is_lacking, tensors, usual
+from torch_facts import Built, is_lacking, learns, tensors, usual
 
 from archdsl.layers.base import (
     ArgumentErrors,
@@ -25,6 +25,7 @@ from archdsl.layers.base import (
     TorchFunction,
     TorchModule,
     TorchTensor,
+    construct,
     numel,
 )
 
@@ -39,7 +40,10 @@ pytestmark = [
 
 
 def uses(kind: type[Layer]) -> Iterator[tuple[Facts, Shapes]]:
-    """Yield what a layer is with many choices of arguments, and the shapes of its inputs."""
+    """Yield what a layer is with many choices of arguments, and the shapes of its inputs.
+
+    What gives no floats is left out: a ReLU takes none of it, and no gradient comes back.
+    """
     generator = random.Random(kind.__name__)
     for example in kind.examples:
         if sum(map(numel, example.inputs)) > 3 * SMALL:
@@ -50,14 +54,15 @@ def uses(kind: type[Layer]) -> Iterator[tuple[Facts, Shapes]]:
                 facts = inferred(kind, arguments, shapes)
             except (ArgumentErrors, LayerError):
                 continue
-            if not is_lacking(facts.torch):
+            if not is_lacking(facts.torch) and learns(construct(kind, arguments), shapes):
                 yield facts, shapes
 
 
 def gradients(module: Built, given: list[Tensor], rectify: nn.Module) -> list[Tensor]:
     """Return the output and all gradients; raise RuntimeError where torch can't go backward."""
     leaves = [one.clone().requires_grad_(one.is_floating_point()) for one in given]
-    inputs = [leaf * 1 for leaf in leaves]  # not leaves themselves, as inside a network
+    # not leaves themselves, as inside a network
+    inputs = [leaf * 1 if leaf.requires_grad else leaf for leaf in leaves]
     module.zero_grad()
     torch.manual_seed(0)
     output = rectify(module(*inputs))
@@ -91,7 +96,8 @@ def test_what_is_written_over_is_needed_by_no_gradient(kind: type[Layer]) -> Non
         for training in (True, False)
     ]
 
-    assert seen
+    if not seen:
+        pytest.skip("gives no floats")
     assert all(safe for declared, safe in seen if declared)
     # nor is anything left out that could be: of a layer that says it of no use, some use is unsafe
     if not any(declared for declared, _ in seen) and kind.__name__ not in ON_GPU_ONLY:

@@ -44,6 +44,12 @@ MAP = (4, 6, 6)  # 144 numbers
         ("LogSoftmax", {"dim": -1}, (5, 8), {"activation": 5 * 40}),
         ("Softmax2d", {}, MAP, {"activation": 5 * 144}),
         ("Mean", {"dim": 1}, MAP, {"pooling": 144}),
+        ("Var", {"dim": 1}, MAP, {"pooling": 4 * 144}),
+        ("ArgMax", {"dim": 1}, MAP, {"pooling": 144}),
+        ("CumSum", {"dim": 1}, MAP, {"elementwise": 144}),
+        ("Normalize", {}, MAP, {"normalization": 3 * 144}),
+        ("Clamp", {"min": 0.5}, MAP, {"elementwise": 144}),
+        ("Greater", {"number": 0}, MAP, {"elementwise": 144}),
         ("ChannelAffine", {"scale": (2,) * 4, "shift": (1,) * 4}, MAP, {"elementwise": 2 * 144}),
         # a difference, a square and an addition for each number of each code
         ("RBF", {"out_features": 3}, (5, 8), {"elementwise": 3 * 5 * 3 * 8}),
@@ -125,8 +131,22 @@ FORMULAS = {
     "Log": "log(x)",
     "Neg": "-x",
     "Scale": "factor * x",
+    "Shift": "x + amount",
+    "Pow": "pow(x, exponent)",
+    "Clamp": "min(max(x, minimum), maximum)",
+    "Rsqrt": "rsqrt(x)",
+    "Reciprocal": "reciprocal(x)",
+    "Sin": "sin(x)",
+    "Cos": "cos(x)",
 }
-NEEDED = {"Threshold": {"threshold": 0.3, "value": -2}, "Scale": {"factor": 0.5}}
+NEEDED = {
+    "Threshold": {"threshold": 0.3, "value": -2},
+    "Scale": {"factor": 0.5},
+    "Shift": {"amount": -0.5},
+    "Pow": {"exponent": 3},
+    "Clamp": {"min": -0.5, "max": 1.5},
+}
+POSITIVE = ("Log", "Sqrt", "Rsqrt", "Reciprocal")
 
 
 def operations(formula: ast.expr) -> int:
@@ -142,9 +162,16 @@ def operations(formula: ast.expr) -> int:
 @pytest.mark.parametrize("name", FORMULAS)
 def test_operations_are_those_of_the_formula(name: str) -> None:
     layer = construct(Registry()[name], NEEDED.get(name, {}))
-    numbers = [0.02, 0.3, 0.7, 3.5] + ([] if name in ("Log", "Sqrt") else [-0.2, -0.6, -4.0, 0.0])
+    numbers = [0.02, 0.3, 0.7, 3.5] + ([] if name in POSITIVE else [-0.2, -0.6, -4.0, 0.0])
     facts = layer.infer(((len(numbers),),))
-    known = {**vars(math), **{field: getattr(layer, field) for field in layer.model_fields}}
+    names = {"min": "minimum", "max": "maximum"}  # which would hide the functions
+    known = {
+        **vars(math),
+        "rsqrt": lambda x: x**-0.5,
+        "reciprocal": lambda x: 1 / x,
+        # a field of these names would hide the functions
+        **{names.get(field, field): getattr(layer, field) for field in layer.model_fields},
+    }
 
     module = Built(facts.torch).eval().double()
     found = module(torch.tensor([numbers], dtype=torch.float64))[0]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_facts import TORCH, Built, usual
+from torch_facts import Built, each_of, made, usual
 
 from archdsl.layers.base import Example, Facts, Layer, LayerError, Shapes, construct
 from archdsl.layers.registry import Registry
@@ -30,11 +30,7 @@ def shapes_of(kind: type[Layer], example: Example) -> Iterator[Shapes]:
 
 
 def computed(facts: Facts, shapes: Shapes, kind: type[Layer], training: bool) -> torch.Tensor:
-    held = TORCH[usual(kind)]
-    given = [
-        torch.randn(shape, dtype=held) if held.is_floating_point else torch.zeros(shape, dtype=held)
-        for shape in shapes
-    ]
+    given = [made(shape, held) for shape, held in each_of(shapes, usual(kind))]
     module = Built(facts.torch).train(training)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

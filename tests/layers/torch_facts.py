@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ TORCH: Mapping[Dtype, torch.dtype] = {
     "complex": torch.complex64,
 }
 # A layer that is accepted must run in each of these: batch size, training.
+MOST_INPUTS = 4  # of a layer, of which some hold other kinds of numbers than the rest
 MODES = ((2, False), (2, True), (1, False))
 
 
@@ -94,20 +95,36 @@ def find(target: str, names: Mapping[str, Any]) -> Any:
     return getattr(import_module(module), name)
 
 
-def usual(kind: type[Layer]) -> Dtype:
+def usual(kind: type[Layer]) -> Dtype | tuple[Dtype, ...]:
     """Return what the inputs of a layer hold, unless they are made to hold something else."""
-    return "float" if "float" in kind.takes else next(iter(kind.takes))
+    held: Dtype = "float" if "float" in kind.takes else next(iter(kind.takes))
+    if kind.wants:
+        return tuple(kind.wants.get(at, held) for at in range(MOST_INPUTS))
+    return held
+
+
+def learns(layer: Layer, shapes: Shapes) -> bool:
+    """Tell whether what a layer gives are floats, of which gradients are worked out."""
+    held = usual(type(layer))
+    each = (held,) * len(shapes) if isinstance(held, str) else held[: len(shapes)]
+    return layer.dtype(each) == "float"
 
 
 def tensors(shapes: Shapes, held: Dtype | Sequence[Dtype], batch: int = 2) -> list[Tensor]:
     """Return random inputs; integers are all 0, the one index that every table has."""
-    each = [held] * len(shapes) if isinstance(held, str) else held
-    return [
-        torch.randn((batch, *shape), dtype=TORCH[one])
-        if one in ("float", "complex")
-        else torch.zeros((batch, *shape), dtype=TORCH[one])
-        for shape, one in zip(shapes, each, strict=True)
-    ]
+    return [made((batch, *shape), one) for shape, one in each_of(shapes, held)]
+
+
+def each_of(shapes: Shapes, held: Dtype | Sequence[Dtype]) -> Iterator[tuple[Shape, Dtype]]:
+    """Yield the shapes of inputs with what each holds."""
+    return zip(shapes, [held] * len(shapes) if isinstance(held, str) else held, strict=False)
+
+
+def made(shape: Iterable[Any], held: Dtype) -> Tensor:
+    """Return random floats, integers that are 0, or booleans that are true."""
+    if held in ("float", "complex"):
+        return torch.randn(tuple(shape), dtype=TORCH[held])
+    return torch.full(tuple(shape), held == "bool", dtype=TORCH[held])
 
 
 def outputs(
@@ -121,7 +138,7 @@ def outputs(
             yield batch, module(*tensors(shapes, held, batch))
 
 
-def difference(facts: Facts, shapes: Shapes, held: Dtype) -> str:
+def difference(facts: Facts, shapes: Shapes, held: Dtype | Sequence[Dtype]) -> str:
     """Say in which way torch disagrees with the facts; nothing if it agrees."""
     try:
         module = Built(facts.torch)
