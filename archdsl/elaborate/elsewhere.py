@@ -39,14 +39,14 @@ NO_LAYERS = {
 }
 # compiled where it is needed: it takes longer than all else of this file
 OF_ONES_OWN = r"""(?P<recurrent>conv(?:lstm|gru|rnn)(?:cell|[123]d)?|(?:lstm|gru|rnn)cell)
-    | \w*deform\w* | einsum | roi\w+ | ps?roi\w+ | gridsample\w* | affinegrid | spatialtransformer
+    | \w*deform\w* | roi\w+ | ps?roi\w+ | gridsample\w* | affinegrid | spatialtransformer
     | i?r?fft\w* | i?stft | i?dct\w* | topk | gather\w* | scatter\w* | onehot
     | cumprod | arg?sort | b?nms | batchednms | nonzero | unique\w*
     | \w*wavelet\w* | correlation | costvolume | \w*graphconv\w* | g[ca][nt]conv | sageconv
     | mamba\w* | ssm | selectivescan | capsule\w* | kan\w* | spectralnorm | weightnorm
     | fractionalmaxpool\w* | maxunpool\w* | transformer
     | dynamicconv\w* | condconv\w* | involution\w* | vectorquantiz\w* | searchsorted | histc
-    | interpolate1d | cdist | pdist | det | inverse | svd | eig\w* | solve | lu | qr | cholesky
+    | interpolate1d | pdist | det | inverse | svd | eig\w* | solve | lu | qr | cholesky
     """
 MODULES = {"nn", "torch", "F", "tf", "keras", "layers", "timm", "torchvision"}
 VALUES = {

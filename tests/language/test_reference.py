@@ -60,7 +60,7 @@ def test_examples_of_layers_are_written_as_the_language_takes_them(
     kind: type[Layer], example: Example, tmp_path: Path
 ) -> None:
     use = written(kind, example.arguments)
-    names = "abc"[: len(example.inputs)]
+    names = "abcd"[: len(example.inputs)]
     inputs = [f"input {name}: {list(s)}" for name, s in zip(names, example.inputs, strict=True)]
     path = tmp_path / "example.arch"
     path.write_text("\n".join(["network example {", *inputs, f"last: {use}", "}"]))
