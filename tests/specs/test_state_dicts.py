@@ -18,9 +18,14 @@ from archdsl.analysis.state import state_dict
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
-# Copied from packages that can't be installed beside today's torch: pretrainedmodels 0.7.4 and
-# facenet-pytorch 2.6.0, each `name<tab>shape`, in order.
-LISTS = {"bn_inception": "bn_inception.arch", "inception_resnet_v1": "inception_resnet.arch"}
+# Copied from packages that can't be installed beside today's torch, pretrainedmodels 0.7.4 and
+# facenet-pytorch 2.6.0, and from transformers 5.24.0, which is large: `name<tab>shape`, in order.
+LISTS = {
+    "bert_base": "bert.arch",
+    "bn_inception": "bn_inception.arch",
+    "gpt2": "gpt2.arch",
+    "inception_resnet_v1": "inception_resnet.arch",
+}
 
 
 def listed(name: str) -> list[tuple[str, tuple[int, ...]]]:

@@ -30,9 +30,8 @@ def of_moderate_size(spec: Spec, name: str) -> CheckedGraph:
     if isinstance(macs, int) and macs <= MOST_MACS:
         return checked
     shapes = {
-        name: (channels, min(SMALLER, height), min(SMALLER, width))
-        for name, (channels, height, width) in checked.inputs.items()
-        if isinstance(height, int) and isinstance(width, int)
+        name: (*shape[:-2], *(min(SMALLER, size) for size in shape[-2:] if isinstance(size, int)))
+        for name, shape in checked.inputs.items()
     }
     try:
         return spec.graph(name, None, shapes)
