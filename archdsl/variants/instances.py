@@ -11,6 +11,7 @@ and the rules are those of `analysis`, which tests and every hundredth variant c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from archdsl.analysis.memory import BYTES_PER_NUMBER
 from archdsl.dtypes import FLOAT, dtype_of
@@ -134,11 +135,7 @@ class Instances:
 
 def _node(layer: Layer, facts: Facts, inputs: int) -> _Node | None:
     """Return what a node comes to, or None if that is unusual."""
-    try:
-        floats = FLOAT in layer.takes and dtype_of(layer, (FLOAT,) * inputs) == FLOAT
-    except LayerError:
-        return None
-    if not floats or facts.agreements:
+    if facts.agreements or not (_plainly(type(layer)) or _gives_floats(layer, inputs)):
         return None
     held = not facts.view and not isinstance(layer, OwnTensor)
     size = numel(facts.output) * BYTES_PER_NUMBER if held else 0
@@ -153,6 +150,19 @@ def _node(layer: Layer, facts: Facts, inputs: int) -> _Node | None:
     if not all(isinstance(number, int) for number in (*numbers, numel(facts.output), inside)):
         return None
     return _Node(Sums(*numbers), size, inside, facts.view)  # type: ignore[arg-type]
+
+
+@cache
+def _plainly(kind: type[Layer]) -> bool:
+    """Tell whether layers of a kind give floats for floats, whatever their arguments."""
+    return kind.dtype is Layer.dtype and kind.takes.get(FLOAT) == FLOAT
+
+
+def _gives_floats(layer: Layer, inputs: int) -> bool:
+    try:
+        return FLOAT in layer.takes and dtype_of(layer, (FLOAT,) * inputs) == FLOAT
+    except LayerError:
+        return False
 
 
 class _Walk:
