@@ -380,6 +380,7 @@ class Network:
         occlude: int | None = None,
         step: int = 8,
         checkpoints: Sequence[str | PathLike[str]] = (),
+        rule: str = "deconvnet",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         size: int | Sequence[int] | None = None,
@@ -405,6 +406,7 @@ class Network:
                 class that is looked for, else the likeliest of each image.
             occlude: the side of a grey square, in pixels, that is moved over each image by `step`.
             checkpoints: files of weights from the same training, first to last.
+            rule: by which activations are led back to pixels, as `deconvnet` takes it.
             mean, std: of each channel, of pixels between 0 and 1; those of ImageNet for RGB, 0 and
                 1 for grey.
             size: of the image, where the network takes any: one number, or height and width.
@@ -451,6 +453,9 @@ class Network:
             batch=batch,
         )
 
+        def deconvnet(name: str) -> torch.nn.Module:
+            return network.deconvnet(name, rule=rule, device=device)
+
         def load(module: torch.nn.Module, path: str) -> object:
             return backend.load_weights(module, path, allow_mismatch=allow_mismatch, rename=rename)
 
@@ -462,6 +467,7 @@ class Network:
             wishes,
             origin=self._origin(weights, paths),
             load=load,
+            deconvnet=deconvnet,
             progress=progress,
         )
 

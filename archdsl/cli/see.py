@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli.destination import destination
 from archdsl.cli.options import Reading, graph_of, network, reading, renames_of
 from archdsl.cli.terminal import WRONG_USAGE, complain, mention
@@ -85,6 +86,12 @@ def size_of(context: click.Context, option: click.Parameter, text: str | None) -
 @click.option("--occlude", type=int, metavar="N", help="Move a grey square of N pixels over it.")
 @click.option("--step", default=8, metavar="N", help="By so many pixels each time.")
 @click.option("--checkpoints", multiple=True, metavar="FILE...", help="Weights in training.")
+@click.option(
+    "--rule",
+    type=click.Choice(RULES),
+    default=RULES[0],
+    help="By which activations are led back to pixels.",
+)
 @click.option("--mean", callback=numbers, metavar="R,G,B", help="Of the channels, 0 to 1.")
 @click.option("--std", callback=numbers, metavar="R,G,B", help="By which they are divided.")
 @click.option("--size", callback=size_of, metavar="N", help="Of images, if the network takes any.")

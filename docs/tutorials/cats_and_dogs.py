@@ -114,6 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--output", type=Path, default=Path("cats_and_dogs.pt"))
+    parser.add_argument("--look", type=Path, help="picture in which to see what it has learned")
     options = parser.parse_args(arguments)
 
     network = two_classes(options.weights).to(options.device)
@@ -128,6 +129,11 @@ def main(arguments: list[str] | None = None) -> None:
         train(network, learned_from, optimizer)
         print(f"epoch {epoch + 1}: {accuracy(network, held_out):.1%} recognized")
     torch.save(network.state_dict(), options.output)
+    if options.look:
+        seen = archdsl.load("inception_v3", classes=2, transform_input=True).see(
+            options.look, weights=network.state_dict(), classes=held_out.dataset.classes
+        )
+        seen.save(options.output.with_suffix(".html"))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def test_cats_and_dogs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     given = ["--weights", str(tmp_path / "weights.pt"), "--epochs", "1", "--batch", "4"]
     output = tmp_path / "trained.pt"
 
-    tutorial.main([str(tmp_path), *given, "--device", "cpu", "--output", str(output)])
+    look = ["--look", str(tmp_path / "val" / "cats" / "0.png")]
+    tutorial.main([str(tmp_path), *given, "--device", "cpu", "--output", str(output), *look])
 
     said = capsys.readouterr().out
     assert "5,636 parameters of 24,348,900 learn" in said
@@ -69,3 +70,23 @@ def test_cats_and_dogs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     same = {name for name in start if torch.equal(start[name], trained[name])}
     heads = {name for name in start if name.startswith(tutorial.HEADS)}
     assert same == set(start) - heads
+    page = output.with_suffix(".html").read_text()
+    assert "Grad-CAM at layer Mixed_7c.concat" in page
+    assert "0.png: cats" in page or "0.png: dogs" in page
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_it_sees(tmp_path: Path) -> None:
+    tutorial = script("what_it_sees")
+    given = ["--epochs", "2", "--digits", "40", "--output", str(tmp_path / "seen")]
+
+    tutorial.main([*given, "--pictures", str(tmp_path / "pictures")])
+
+    shown = TUTORIALS.parent / "images" / "seeing"
+    page = (TUTORIALS / "what_it_sees.md").read_text(encoding="utf-8")
+    assert sorted(path.name for path in shown.iterdir()) == sorted(tutorial.PICTURES)
+    for name in tutorial.PICTURES:
+        assert f"../images/seeing/{name}" in page
+        assert Image.open(tmp_path / "pictures" / name).width == Image.open(shown / name).width
+    assert sum(path.stat().st_size for path in shown.iterdir()) < 300_000
+    assert (tmp_path / "seen" / "small_zfnet.html").exists()

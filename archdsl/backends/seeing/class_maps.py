@@ -23,7 +23,7 @@ from archdsl.backends.seeing.lens import Lens, over_places
 from archdsl.records import Record
 
 STEPS = 20  # of the curves
-COARSE = 8  # places along each side that a blurred image has left
+COARSE = 4  # places along each side that a blurred image has left
 
 
 class MeanHead(Record):

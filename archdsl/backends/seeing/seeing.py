@@ -29,7 +29,7 @@ from archdsl.backends.seeing.lens import Lens
 from archdsl.backends.seeing.occlusion import Occlusion, occlude, starts
 from archdsl.backends.seeing.preparing import CROP, Preparation, preparation
 from archdsl.backends.seeing.seen import Seen
-from archdsl.backends.seeing.showing import ClassMap, Excitement, Projected, Shown
+from archdsl.backends.seeing.showing import Activation, ClassMap, Excitement, Shown
 from archdsl.backends.seeing.top import Top, top
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
@@ -39,6 +39,7 @@ MOST_IMAGES = 16  # that are shown one by one
 MOST_CHANNELS = 64
 MOST_SQUARES = 100_000  # places of the square that covers a part of an image
 Loads = Callable[[nn.Module, str], object]  # puts the weights of a file into a module
+Projects = Callable[[str], nn.Module]  # makes the deconvnet of a node
 
 
 class Wishes(Record):
@@ -67,7 +68,8 @@ def see(
     wishes: Wishes,
     *,
     origin: str = "",
-    load: Loads | None = None,
+    load: Loads,
+    deconvnet: Projects,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Seen:
     """Show images to a network whose input has all its sizes, and return what is seen.
@@ -78,6 +80,7 @@ def see(
         images: a path, an image of Pillow, a prepared tensor, or several of these.
         origin: says where the weights come from.
         load: puts the weights of a checkpoint into the module.
+        deconvnet: makes the deconvnet of a node, with the names of the network's weights.
         progress: called with how many images of the folder are done, and how many there are.
 
     Raises:
@@ -92,13 +95,13 @@ def see(
         what, hint = "there is no image to show", "name one with `--image FILE`, or a folder"
         raise ArchError(NoImages(what=what, hint=f"{hint} with `--images DIR`"))
     asked = list(dict.fromkeys(lens.sights.find(label) for label in wishes.layers))
-    gathering = _Gathering(lens, wishes, names, tensors, asked)
+    gathering = _Gathering(lens, wishes, names, tensors, asked, deconvnet)
     gathering.require_classes()
     if names:
         gathering.see_images()
     if paths:
         gathering.see_folder(paths, lambda done: progress(done, len(paths)))
-    if wishes.checkpoints and load:
+    if wishes.checkpoints:
         gathering.see_development(wishes.checkpoints, load)
     return gathering.seen(origin)
 
@@ -174,12 +177,15 @@ class _Gathering:
         names: Sequence[str],
         images: torch.Tensor,
         asked: Sequence[str],
+        deconvnet: Projects,
     ) -> None:
         self.lens = lens
         self.wishes = wishes
         self.names = names
         self.images = images
         self.asked = asked
+        self.deconvnet = deconvnet
+        self.deconvnets: dict[str, nn.Module] = {}
         self.figures: list[Figure] = []
         self.results: dict[str, Any] = {}
         self.shown = (
@@ -262,27 +268,58 @@ class _Gathering:
         found = self.lens.tensors(self.images, layers) if layers else {}
         self.results["features"] = found
         for name, maps in found.items():
-            projected = [
+            strongest = [
                 one
                 for image in range(len(maps))
                 for one in self._strongest(name, image, maps[image])
             ]
+            projections = self._projections(
+                name, self.images[[one.image for one in strongest]], strongest
+            )
+            projected = [
+                one._replace(projection=projection)
+                for one, projection in zip(strongest, projections, strict=True)
+            ]
+            self.results.setdefault("projections", {})[name] = tuple(projected)
             self.figures.append(
                 showing.features_figure(self.lens.checked, name, self.shown, maps, projected)
             )
 
-    def _strongest(self, name: str, image: int, maps: torch.Tensor) -> list[Projected]:
+    def _strongest(self, name: str, image: int, maps: torch.Tensor) -> list[Activation]:
         """Return the strongest activation of each of the strongest channels of an image."""
         values, places = maps.flatten(1).max(1)
-        found = []
-        for channel in values.argsort(descending=True, stable=True)[
-            : self.wishes.channels
-        ].tolist():
-            row, column = divmod(int(places[channel]), maps.shape[2])
-            box = self.lens.sights.box(name, row, column)
-            value = float(values[channel])
-            found.append(Projected(image, channel, row, column, value, box, None))
-        return found
+        order = values.argsort(descending=True, stable=True)[: self.wishes.channels]
+        return [
+            self._activation(name, image, channel, int(places[channel]), maps)
+            for channel in order.tolist()
+        ]
+
+    def _activation(
+        self, name: str, image: int, channel: int, place: int, maps: torch.Tensor
+    ) -> Activation:
+        row, column = divmod(place, maps.shape[2])
+        box = self.lens.sights.box(name, row, column)
+        value = float(maps[channel, row, column])
+        return Activation(image, channel, row, column, value, box)
+
+    def _projections(
+        self, name: str, images: torch.Tensor, activations: Sequence[Activation]
+    ) -> torch.Tensor:
+        """Lead activations of a layer back to the pixels, each of its own image."""
+        if name not in self.deconvnets:
+            self.deconvnets[name] = self.deconvnet(name)
+        module = self.deconvnets[name]
+        # the tensors themselves, and no copies of them
+        module.load_state_dict(self.lens.module.state_dict(), assign=True)
+        channels = torch.tensor([one.channel for one in activations])
+        places = torch.tensor([(one.row, one.column) for one in activations])
+        found, start = [], 0
+        for part in self.lens.parts(images):
+            now = slice(start, start + len(part))
+            given = (each[now].to(part.device) for each in (channels, places))
+            found.append(module(part, *given).detach().cpu())
+            start += len(part)
+        return torch.cat(found)
 
     def _class_maps(self, last: str) -> None:
         lens, images, targets = self.lens, self.images, self.targets
@@ -348,16 +385,23 @@ class _Gathering:
         self, name: str, found: Top, channel: int, read: Callable[[int], torch.Tensor]
     ) -> Excitement:
         images = torch.stack([read(int(number)) for number in found.images[channel]])
-        boxes = [
-            self.lens.sights.box(name, int(row), int(column))
-            for row, column in zip(found.rows[channel], found.columns[channel], strict=True)
+        activations = [
+            Activation(number, channel, row, column, value, self.lens.sights.box(name, row, column))
+            for number, row, column, value in zip(
+                *(each[channel].tolist() for each in found), strict=True
+            )
         ]
+        projections = self._projections(name, images, activations)
         pixels = self.lens.preparation.pixels(images)
         patches = [
-            pictures.cut(pictures.of_images(each), box)
-            for each, box in zip(pixels, boxes, strict=True)
+            pictures.cut(pictures.of_images(each), one.box)
+            for each, one in zip(pixels, activations, strict=True)
         ]
-        return Excitement(channel, float(found.values[channel, 0]), patches, [])
+        projected = [
+            showing.of_projection(one.box, each)
+            for one, each in zip(activations, projections, strict=True)
+        ]
+        return Excitement(channel, float(found.values[channel, 0]), patches, projected)
 
     def see_development(self, checkpoints: Sequence[str], load: Loads) -> None:
         """See how channels develop from one checkpoint to the next, for the first image."""
@@ -366,22 +410,35 @@ class _Gathering:
             what = "`--checkpoints` shows how the network comes to see an image"
             raise ArchError(NoImages(what=what, hint="name one with `--image FILE`"))
         image = self.images[:1]
-        steps: list[dict[str, torch.Tensor]] = []
         before = {name: tensor.clone() for name, tensor in lens.module.state_dict().items()}
+        # the channels that are strong in the end
+        load(lens.module, checkpoints[-1])
+        last = lens.tensors(image, layers)
+        channels = {
+            name: [one.channel for one in self._strongest(name, 0, maps[0])]
+            for name, maps in last.items()
+        }
+        steps: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
+        cells: dict[str, list[list[pictures.Pixels]]] = {
+            name: [[] for _ in channels[name]] for name in layers
+        }
         for path in checkpoints:
             load(lens.module, path)
-            steps.append(lens.tensors(image, layers))
+            for name, maps in lens.tensors(image, layers).items():
+                steps[name].append(maps[0])
+                own = [
+                    self._activation(name, 0, channel, int(maps[0, channel].argmax()), maps[0])
+                    for channel in channels[name]
+                ]
+                projections = self._projections(name, image.expand(len(own), -1, -1, -1), own)
+                for row, one, projection in zip(cells[name], own, projections, strict=True):
+                    row.append(showing.grown(self.shown[0], maps[0, one.channel], one, projection))
         lens.module.load_state_dict(before)
-        self.results["development"] = {
-            name: torch.stack([step[name][0] for step in steps]) for name in layers
-        }
+        self.results["development"] = {name: torch.stack(each) for name, each in steps.items()}
         columns = [printable(path.rpartition("/")[2], 40) for path in checkpoints]
-        for name, maps in self.results["development"].items():
-            strengths = maps[-1].flatten(1).max(1).values
-            channels = strengths.argsort(descending=True, stable=True)[: self.wishes.channels]
-            cells = [[pictures.of_map(step[channel]) for step in maps] for channel in channels]
+        for name in layers:
             self.figures.append(
-                showing.development_figure(lens.checked, name, columns, channels.tolist(), cells)
+                showing.development_figure(lens.checked, name, columns, channels[name], cells[name])
             )
 
     def seen(self, origin: str) -> Seen:

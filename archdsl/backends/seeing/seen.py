@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath, path
 
 import torch
@@ -14,7 +14,7 @@ from archdsl.backends.seeing.occlusion import Occlusion
 from archdsl.backends.seeing.page import Page, in_notebook, marked_page, to_html
 from archdsl.backends.seeing.preparing import Preparation
 from archdsl.backends.seeing.sheets import to_png
-from archdsl.backends.seeing.showing import ClassMap
+from archdsl.backends.seeing.showing import Activation, ClassMap
 from archdsl.backends.seeing.top import Top
 from archdsl.diagnostics import ArchError
 from archdsl.output import write_whole
@@ -39,6 +39,8 @@ class Seen:
         shares: of each class for each image, [images, classes].
         filters: of the first convolution, [filters, 1 or 3, height, width].
         features: the maps of each layer that is shown, [images, channels, height, width].
+        projections: of each layer that is shown the strongest activations, with what they are led
+            back to.
         class_maps: CAM and Grad-CAM of the class of each image.
         occlusions: one for each image, where `occlude` was asked for.
         top: by layer what excites its channels most, of the images of the folder; `paths` are
@@ -57,6 +59,7 @@ class Seen:
     shares: torch.Tensor | None = None
     filters: torch.Tensor | None = None
     features: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    projections: Mapping[str, Sequence[Activation]] = field(default_factory=dict)
     class_maps: tuple[ClassMap, ...] = ()
     occlusions: tuple[Occlusion, ...] = ()
     top: Mapping[str, Top] = field(default_factory=dict)
@@ -88,16 +91,22 @@ class Seen:
             return {file: marked_page(self._page)}
         return {f"{stem}-{_in_a_name(each.name)}{ending}": to_png(each) for each in self.figures}
 
-    def save(self, file: str | PathLike[str]) -> Sequence[str]:
+    def save(
+        self, file: str | PathLike[str], figures: Sequence[str] | None = None
+    ) -> Sequence[str]:
         """Write the page (`.html`), or a picture for each figure (`.png`), and return the paths.
 
         Pictures are called as the file with the figure's name behind it: `cat-filters.png`.
+
+        Args:
+            figures: names of those that are meant, as `repr` lists them; else all.
 
         Raises:
             ArchError: the ending is another.
             OSError: a file can't be written.
         """
-        found = self.files(fspath(file))
+        wanted = self.figures if figures is None else [e for e in self.figures if e.name in figures]
+        found = replace(self, figures=tuple(wanted)).files(fspath(file))
         for each, content in found.items():
             write_whole(each, content)
         return list(found)

@@ -16,14 +16,16 @@ from archdsl.graph import CheckedGraph
 
 MOST_BARS = 5
 MOST_FILTERS = 256
-FILTER = 56  # pixels of its longer side, or less
+FILTER, EDGE = 56, 4  # pixels of the longer side of one, or less, and around it
 
 
-class Projected(NamedTuple):
-    """One activation: its place, the part of the image that it sees, and its projection.
+class Activation(NamedTuple):
+    """One activation: its place in its layer, and the part of the image that it sees.
 
     Attributes:
-        image: number of the image; projection: in the size of the image.
+        image: number of the image.
+        value: how strong it is.
+        projection: what it is led back to, in the size of the image.
     """
 
     image: int
@@ -32,7 +34,7 @@ class Projected(NamedTuple):
     column: int
     value: float
     box: Box
-    projection: torch.Tensor | None
+    projection: torch.Tensor | None = None
 
 
 class ClassMap(NamedTuple):
@@ -101,7 +103,9 @@ def filters_figure(checked: CheckedGraph, name: str, filters: torch.Tensor) -> F
     """Show the filters of the first convolution as images."""
     height, width = filters.shape[2:]
     squares = (pictures.of_filter(each) for each in filters[:MOST_FILTERS])
-    shown = [pictures.enlarged(each, FILTER // max(height, width, 1)) for each in squares]
+    times = FILTER // max(height, width)
+    side = max(height, width) * max(times, 1) + 2 * EDGE
+    shown = [pictures.padded(pictures.enlarged(each, times), side) for each in squares]
     more = len(filters) - len(shown)
     text = (
         f"Each square is one filter of {height} x {width} weights, shown as the piece of image "
@@ -122,32 +126,25 @@ def features_figure(
     name: str,
     images: Sequence[Shown],
     maps: torch.Tensor,
-    projected: Sequence[Projected],
+    projected: Sequence[Activation],
 ) -> Figure:
     """Show the strongest feature maps of a layer for each image, with what excites them."""
     rows = []
-    with_projections = any(one.projection is not None for one in projected)
     for image, shown in enumerate(images):
         parts: list[Part] = []
         for one in (each for each in projected if each.image == image):
             values = maps[image, one.channel]
             label = f"channel {one.channel}"
-            patch = pictures.cut(shown.picture, one.box)
-            tiles = [pictures.of_map(values), patch]
-            if one.projection is not None:
-                tiles.append(of_projection(one))
-            parts.append(Tile(triptych(tiles), label, f"up to {number(one.value)}", size="middle"))
+            assert one.projection is not None
+            tiles = grown(shown, values, one, one.projection)
+            parts.append(Tile(tiles, label, f"up to {number(one.value)}", True, "wide"))
         rows.append(Row(parts, shown.name if len(images) > 1 else ""))
     seen = (
         "Left: one channel of this layer, bright where it is excited (blue where it is below "
-        "zero). Next to it: the part of the image that its most excited place sees, which is its "
-        "receptive field."
+        "zero). In the middle: the part of the image that its most excited place sees, which is "
+        "its receptive field. Right: that activation led back to the pixels by a deconvnet; what "
+        "stands out is what excited it, and grey is what it doesn't look at."
     )
-    if with_projections:
-        seen += (
-            " Right: that activation led back to the pixels; what stands out is what excited it, "
-            "and grey is what it doesn't look at."
-        )
     text = f"{seen} The strongest channels come first; each has a scale of its own."
     return Figure(f"features-{name}", f"Feature maps of {described(checked, name)}", text, rows)
 
@@ -158,12 +155,17 @@ def triptych(tiles: Sequence[pictures.Pixels]) -> pictures.Pixels:
     return pictures.mosaic([pictures.squared(tile, side) for tile in tiles], len(tiles))
 
 
-def of_projection(one: Projected) -> pictures.Pixels:
+def grown(
+    shown: Shown, values: torch.Tensor, one: Activation, projection: torch.Tensor
+) -> pictures.Pixels:
+    """Return a map, the part of the image that its activation sees, and its projection."""
+    patch = pictures.cut(shown.picture, one.box)
+    return triptych([pictures.of_map(values), patch, of_projection(one.box, projection)])
+
+
+def of_projection(box: Box, projection: torch.Tensor) -> pictures.Pixels:
     """Return a projection where its receptive field is, with zero as middle grey."""
-    assert one.projection is not None
-    box = one.box
-    part = one.projection[:, box.top : box.bottom, box.left : box.right]
-    return pictures.of_filter(part)
+    return pictures.of_filter(projection[:, box.top : box.bottom, box.left : box.right])
 
 
 def class_maps_figure(
@@ -257,13 +259,13 @@ def occlusion_figure(
                 "by the place of the square",
                 size="middle",
             ),
-            Key(key),
             Tile(
                 pictures.of_map(one.strengths),
                 "Strength of one feature map",
                 f"{strongest}: sum over its places; {number(one.strength)} with nothing covered",
                 size="middle",
             ),
+            Key(key),
         ]
         rows.append(Row(parts, f"{shown.name}: {name}"))
     size = found[0].size if found else 0
@@ -334,11 +336,13 @@ def development_figure(
     """Show how channels of a layer change from one checkpoint to the next."""
     rows = []
     for channel, own in zip(channels, cells, strict=True):
-        tiles = [Tile(cell, column) for cell, column in zip(own, columns, strict=True)]
+        pairs = zip(own, columns, strict=True)
+        tiles = [Tile(cell, column, "", True, "wide") for cell, column in pairs]
         rows.append(Row(tiles, f"channel {channel}"))
     text = (
         "The same channels after each of the checkpoints, in the order in which they were given: "
-        "what they answer to in the first image. Channels that are strong at the end are shown. "
+        "the map for the first image, the part of it that excites the channel most, and what that "
+        "activation is led back to. Channels that are strong at the end are shown. "
         "Low layers settle early; what high layers answer to changes for long."
     )
     return Figure(
