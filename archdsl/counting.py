@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from archdsl.analysis.report import Report, report
 from archdsl.analysis.roofline import Roofline
+from archdsl.analysis.training import Options
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.graph import CheckedGraph
 from archdsl.layers.sizes import FormulaError
-from archdsl.patterns import frozen_parameters
+from archdsl.patterns import checkpointed, frozen_parameters
 
 
 class IntricateCosts(Diagnostic):
@@ -26,15 +28,30 @@ class IntricateCosts(Diagnostic):
     network: str
 
 
+LARGEST_BATCH = 2**31 - 1
+
+
+def options_of(checked: CheckedGraph, given: Mapping[str, Any]) -> Options:
+    """Return how a network is trained, of the options that were given.
+
+    Raises:
+        ArchError: a pattern of what is computed again means no block.
+    """
+    scopes = checkpointed(checked, given.get("checkpoint", ()))
+    return Options(**{**given, "checkpoint": scopes})
+
+
 def count(
     checked: CheckedGraph,
     depth: int | None = None,
     freeze: str | Sequence[str] = (),
     roofline: Roofline | None = None,
+    options: Options | None = None,
 ) -> Report:
     """Count a network; blocks `depth` scopes deep become one row (None: every layer).
 
-    `freeze` are patterns of parameters that are not to learn, `roofline` the least times.
+    `freeze` are patterns of parameters that are not to learn, `roofline` the least times;
+    `options` ask for a training step.
 
     Raises:
         ArchError: its totals depend on free sizes in too intricate a way to write them down, or
@@ -42,6 +59,6 @@ def count(
     """
     frozen = frozen_parameters(checked, freeze)
     try:
-        return report(checked, depth, frozen=frozen, roofline=roofline)
+        return report(checked, depth, frozen=frozen, roofline=roofline, options=options)
     except FormulaError:
         raise ArchError(IntricateCosts(checked.span, network=checked.name)) from None

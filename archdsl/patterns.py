@@ -201,6 +201,33 @@ def _nothing(
     return NoSuchParameter(pattern=pattern, known=shown, what=what)
 
 
+def checkpointed(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozenset[str]:
+    """Return the names of the blocks that patterns mean: the outermost where they are nested.
+
+    Raises:
+        ArchError: a pattern means none of them.
+        TypeError: one is no string.
+    """
+    names = [name for name in checked.scopes if name]
+    found: set[str] = set()
+    for pattern in listed(patterns):
+        whole, _ = _forms(pattern)
+        meant = {name for name in names if whole.fullmatch(name)}
+        if not meant:
+            raise ArchError(_nothing(pattern, names, "no block") if names else _no_blocks(pattern))
+        found |= meant
+    return frozenset(name for name in found if not _inside(name, found))
+
+
+def _inside(name: str, others: set[str]) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[:end]) in others for end in range(1, len(parts)))
+
+
+def _no_blocks(pattern: str) -> NoSuchParameter:
+    return NoSuchParameter(pattern=pattern, known=(), what="the network has no blocks, and so none")
+
+
 def frozen_parameters(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozenset[str]:
     """Return the names in a network's state_dict that patterns mean.
 

@@ -354,3 +354,34 @@ def test_an_argument_is_not_called_like_what_every_layer_has(name: str) -> None:
     """It would have that for its default."""
     with pytest.raises(TypeError, match=f"every layer has a `{name}`"):
         archdsl.layer(type("Odd", (archdsl.Layer,), {"__annotations__": {name: int}}))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("says nothing", None), ("says it", 4 * (4 + 5 + 5)), ("says nonsense", None)],
+)
+def test_what_a_layer_of_ones_own_keeps_is_known_if_it_says_so(
+    tmp_path: Path, given: str, kept: int | None
+) -> None:
+    """Swish of the documents keeps its input and the sigmoid."""
+
+    @archdsl.layer
+    class Vague(archdsl.Layer):
+        """x times its sigmoid."""
+
+        def infer(self, inputs: Shapes) -> Facts:
+            text = "{0} * torch.sigmoid({0})"
+            return Facts(output=single(inputs), torch=TorchFunction(text))
+
+    if given == "says it":
+        Vague.trained = lambda self, torch, *inputs: torch.mul(  # type: ignore[method-assign]
+            inputs[0], torch.function(inputs[0], "output")
+        )
+    elif given == "says nonsense":
+        Vague.trained = lambda self, torch, *inputs: None  # type: ignore[assignment, method-assign]
+    file = tmp_path / "kept.arch"
+    file.write_text("network n { input x: [4]; Linear(5); Vague }\n")
+
+    training = archdsl.load(file).count().report.training
+    assert training.kept == kept
+    assert ("Vague" in training.unknown) == (kept is None)

@@ -12,6 +12,7 @@ from archdsl.analysis.memory import BYTES_PER_NUMBER, MemoryTable, memory
 from archdsl.analysis.receptive_field import fields_by_input
 from archdsl.analysis.roofline import Roofline
 from archdsl.analysis.rows import Parts, Row, rows_of
+from archdsl.analysis.training import Options, Training
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula
@@ -62,6 +63,7 @@ class Report(Record):
     Attributes:
         arguments: the values of the network's parameters.
         frozen: parameters that are kept from learning.
+        training: a training step; of one sample in single precision, unless it was asked for.
         depth: how many layers with multiply-accumulates lie on the longest path at inference.
         folded: the depth at which blocks are folded, or None.
         assumptions: what the free sizes must be for the shapes to agree.
@@ -82,6 +84,7 @@ class Report(Record):
     macs: Usage
     other: Mapping[str, Usage]
     memory: MemoryTable
+    training: Training
     depth: int
     folded: int | None
     assumptions: Assumptions
@@ -108,19 +111,23 @@ def report(
     bytes_per_number: int = BYTES_PER_NUMBER,
     frozen: Set[str] = frozenset(),
     roofline: Roofline | None = None,
+    options: Options | None = None,
 ) -> Report:
     """Count a network; blocks `depth` scopes deep become one row (0 makes one row of all).
 
-    `frozen` are the names of parameters that are kept from learning.
+    `frozen` are the names of parameters that are kept from learning; `options` ask for a training
+    step row by row.
 
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
     costs = cost(checked, frozen)
     table = memory(checked, costs, bytes_per_number)
+    training = Training(checked, options or Options(), frozen, shown=options is not None)
+    step = training if training.shown and not training.unknown else None
     bounds = roofline.nodes if roofline else {}
     rows = Rows(
-        lambda: rows_of(Parts(checked, costs, table, fields_by_input(checked), bounds), depth)
+        lambda: rows_of(Parts(checked, costs, table, fields_by_input(checked), bounds, step), depth)
     )
     if any(isinstance(size, Formula) for shape in checked.inputs.values() for size in shape):
         len(rows)  # sums of formulas may be too intricate, which is to be said here
@@ -140,6 +147,7 @@ def report(
         macs=costs.macs,
         other=costs.other,
         memory=table,
+        training=training,
         depth=_longest(checked),
         folded=depth,
         assumptions=assumptions(checked),

@@ -18,6 +18,7 @@ from archdsl.analysis.cost import Cost, CostTable
 from archdsl.analysis.memory import MemoryTable
 from archdsl.analysis.receptive_field import Fields
 from archdsl.analysis.roofline import Bound, together
+from archdsl.analysis.training import Step, Training
 from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.base import Shape, by
 from archdsl.layers.sizes import Formula, Size, total
@@ -42,6 +43,7 @@ class Row(Record):
         shares: name of the row's node whose module is applied again, or "".
         layers: how many nodes it stands for.
         frozen: how many of the parameters are kept from learning.
+        step: what it takes in a training step, if that is counted.
         tied: the parameters of others that its module has as its own, by their names in the
             state_dict; they are counted there.
         bound: the least time on a device; None where none is asked for, or it doesn't run.
@@ -64,6 +66,7 @@ class Row(Record):
     frozen: Size = 0
     tied: tuple[str, ...] = ()
     bound: Bound | None = None
+    step: Step | None = None
 
 
 def first_fields(row: Row) -> Fields:
@@ -79,6 +82,11 @@ class Parts(Record):
     memory: MemoryTable
     fields: Mapping[str, Mapping[str, Fields]]
     bounds: Mapping[str, Bound]
+    training: Training | None = None
+
+    def step(self, *names: str) -> Step | None:
+        """Return what nodes take together in a training step."""
+        return None if self.training is None else self.training.of(names)
 
 
 def rows_of(parts: Parts, depth: int | None) -> Iterator[Row]:
@@ -140,6 +148,7 @@ def _layer_row(parts: Parts, node: Node) -> Row:
         shares=node.shares,
         layers=1,
         frozen=each.frozen,
+        step=parts.step(node.name),
         tied=tuple(tie.path for tie in node.ties),
         bound=parts.bounds.get(node.name),
     )
@@ -169,6 +178,7 @@ def _block_row(parts: Parts, scope: Scope, names: Sequence[str], last: str) -> R
         bound=together([parts.bounds[name] for name in names if name in parts.bounds])
         if parts.bounds
         else None,
+        step=parts.step(*names),
     )
 
 

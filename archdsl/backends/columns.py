@@ -272,11 +272,41 @@ ALONG_AXES = ("receptive_field", "stride", "offset")  # of the first input that 
 SHOWN_EXPLAINED = ("name", "type", "output", "arithmetic", "frozen", "macs")
 
 
+# --- of a training step ---------------------------------------------------------------------
+
+
+def _column(name: str, of: str, format: Format, heading: str) -> Column[Row]:
+    return Column(
+        name,
+        lambda row: getattr(row.step, of),
+        format,
+        heading,
+        total=lambda report: Usage(*[getattr(report.training.sums, of)] * 2),
+    )
+
+
+# Beside those of rows, where a training step is counted.
+OF_STEPS: Mapping[str, Column[Row]] = _by_name(
+    _column("parameter_bytes", "parameters", BYTES, "parameters"),
+    _column("gradients", "gradients", BYTES, "gradients"),
+    _column("optimizer", "optimizer", BYTES, "optimizer"),
+    _column("kept", "kept", BYTES, "kept"),
+    _column("again", "again", NUMBER, "macs again"),
+)
+SHOWN_STEPS = ("name", "type", "output")  # before those of the step
+
+
 # --- of a comparison, whose rows are networks -----------------------------------------------
 
 
 def _other_inference(report: Report) -> Size:
     return _other(report).inference
+
+
+def _step(report: Report) -> Size | None:
+    """Return the peak of a training step; None if it isn't known, or wasn't asked for."""
+    training = report.training
+    return training.peak.size if training.shown and training.peak else None
 
 
 def _other_training(report: Report) -> Size:
@@ -310,6 +340,8 @@ OF_NETWORKS: Mapping[str, Column[Report]] = _by_name(
     Column("other_inference", _other_inference, NUMBER),
     Column("other_training", _other_training, NUMBER),
     Column("memory_parameters", lambda of: of.memory.parameters, BYTES),
-    Column("memory_activations", lambda of: of.memory.training, BYTES, "activations"),
+    Column("memory_activations", lambda of: of.memory.training, BYTES),
+    Column("memory_kept", lambda of: of.training.kept, BYTES, "kept"),
     Column("memory_peak", lambda of: of.memory.peak, BYTES, "peak"),
+    Column("memory_step", _step, BYTES, "training step"),
 )

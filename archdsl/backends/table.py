@@ -13,22 +13,25 @@ from typing import Any
 
 from archdsl.analysis.agreement import without_rounding
 from archdsl.analysis.cost import Usage
-from archdsl.analysis.memory import MemoryTable
 from archdsl.analysis.report import Report
 from archdsl.analysis.roofline import Roofline
 from archdsl.analysis.rows import Row
+from archdsl.analysis.training import Training
 from archdsl.backends import grid
 from archdsl.backends.columns import (
     ALONG_AXES,
     BOUNDS_OF_NETWORKS,
+    BYTES,
     IN_CSV,
     OF_BOUNDS,
     OF_NETWORKS,
     OF_ROWS,
+    OF_STEPS,
     SHOWN,
     SHOWN_BOUND,
     SHOWN_EXPLAINED,
     SHOWN_FOLDED,
+    SHOWN_STEPS,
     TOO_LONG,
     Column,
     Of,
@@ -72,8 +75,8 @@ def render(
         return _json(reports, compared)
     if form == "csv":
         if len(reports) == 1 and not compared:
-            every = [*(OF_ROWS[name] for name in IN_CSV), *_bounds(reports, OF_BOUNDS)]
-            return _csv(columns or every, reports[0].rows)
+            usual = [*(OF_ROWS[name] for name in IN_CSV), *_steps(reports[0])]
+            return _csv(columns or [*usual, *_bounds(reports, OF_BOUNDS)], reports[0].rows)
         networks = [*OF_NETWORKS.values(), *_bounds(reports, BOUNDS_OF_NETWORKS)]
         return _csv(columns or networks, reports)
     if len(reports) != 1 or compared:
@@ -185,6 +188,8 @@ def _layers(
         shown = SHOWN_EXPLAINED
     kept = [name for name in shown if name != "frozen" or report.frozen.training != 0]
     columns = [OF_ROWS[name] for name in kept]
+    if steps := _steps(report):
+        columns = [*(OF_ROWS[name] for name in SHOWN_STEPS), *steps]
     columns += [one for one in _bounds([report], OF_BOUNDS) if one.heading]
     return _grid(columns, report.rows, [write] * len(report.rows), _totals(report, columns, write))
 
@@ -192,6 +197,15 @@ def _layers(
 def _bounds(reports: Sequence[Report], columns: Mapping[str, Column[Of]]) -> Sequence[Column[Of]]:
     """Return the columns of least times, if a device was asked for."""
     return [*columns.values()] if any(report.roofline for report in reports) else []
+
+
+def _steps(report: Report) -> list[Column[Row]]:
+    """Return the columns of a training step, if one is counted: what is 0 for all is left out."""
+    training = report.training
+    if not training.shown or training.unknown:
+        return []
+    again = training.options.checkpoint
+    return [column for name, column in OF_STEPS.items() if name != "again" or again]
 
 
 def _totals(report: Report, columns: Sequence[Column[Row]], write: Writer) -> list[list[str]]:
@@ -203,11 +217,15 @@ def _totals(report: Report, columns: Sequence[Column[Row]], write: Writer) -> li
         rows = [("total at inference", 0), ("total in training", 1)]
     return [
         [
-            label if at == 0 else "" if usage is None else write.number(usage[which])
-            for at, usage in enumerate(usages)
+            label if at == 0 else "" if usage is None else _sum_of(column, write, usage[which])
+            for at, (column, usage) in enumerate(zip(columns, usages, strict=True))
         ]
         for label, which in rows
     ]
+
+
+def _sum_of(column: Column[Row], write: Writer, size: Size) -> str:
+    return write.bytes(size) if column.format is BYTES else write.number(size)
 
 
 def _compared(reports: Sequence[Report], form: str, chosen: Sequence[Column[Report]] = ()) -> str:
@@ -218,6 +236,8 @@ def _compared(reports: Sequence[Report], form: str, chosen: Sequence[Column[Repo
         left_out.add("parameters_inference")
     if all(report.parameters.frozen == 0 for report in reports):
         left_out.add("parameters_trainable")
+    if not any(report.training.shown for report in reports):
+        left_out.add("memory_step")
     every = [*OF_NETWORKS.values(), *_bounds(reports, BOUNDS_OF_NETWORKS)]
     columns = [one for one in every if one.heading and one.name not in left_out]
     text = _written(_grid(chosen or columns, reports, writers), form)
@@ -273,15 +293,17 @@ def as_data(report: Report) -> dict[str, object]:
             "buffers": plain(report.memory.buffers),
             "inputs": plain(report.memory.inputs),
             "activations": plain(report.memory.training),
+            "kept": None if report.training.kept is None else plain(report.training.kept),
             "peak": plain(report.memory.peak),
             "bytes_per_number": report.memory.bytes_per_number,
         },
+        **({"training": _training(report.training)} if report.training.shown else {}),
         "depth": report.depth,
         "assumptions": list(report.assumptions.sentences()),
         "warnings": list(report.warnings),
         "registered": {name: list(labels) for name, labels in report.registered.items()},
         **({"roofline": _roofline(report.roofline)} if report.roofline else {}),
-        "layers": [_row(row) for row in report.rows],
+        "layers": [_row(row, _steps(report)) for row in report.rows],
     }
 
 
@@ -298,8 +320,30 @@ def _roofline(found: Roofline) -> dict[str, object]:
     }
 
 
-def _row(row: Row) -> dict[str, object]:
+def _training(training: Training) -> dict[str, object]:
+    """Return what a training step takes as JSON has it."""
+    batch, dtype, optimizer, checkpoint = training.options
+    data: dict[str, object] = {"batch": batch, "dtype": dtype, "optimizer": optimizer}
+    data["checkpoint"] = sorted(checkpoint)
+    if training.unknown:
+        return data | {"unknown": training.unknown}
+    sums, peak, plainly = training.sums, training.peak, training.kept_unfused
+    return data | {
+        "parameters": plain(sums.parameters),
+        "gradients": plain(sums.gradients),
+        "optimizer_state": plain(sums.optimizer),
+        "kept": plain(sums.kept),
+        "kept_without_fused_attention": None if plainly is None else plain(plainly),
+        "macs_again": plain(sums.again),
+        "peak": None if peak is None else peak.size,
+        "peak_phase": None if peak is None else peak.phase,
+        "peak_layer": training.peak_layer,
+    }
+
+
+def _row(row: Row, steps: Sequence[Column[Row]]) -> dict[str, object]:
     data = {name: _json_of(column, row) for name, column in OF_ROWS.items()}
+    data |= {column.name: _json_of(column, row) for column in steps}
     if row.bound is not None:
         data |= {name: _json_of(column, row) for name, column in OF_BOUNDS.items()}
     if len(row.fields) > 1:
@@ -356,7 +400,7 @@ class Line(Record):
 
 def writer(report: Report) -> Writer:
     """Return what writes the sizes of a network for people: without rounding, if possible."""
-    totals = [report.macs.training, report.memory.training]
+    totals = [report.macs.training, report.memory.training, report.training.kept or 0]
     rows = [size for row in report.rows for size in row.output]
     return Writer(without_rounding(report.assumptions, [*totals, *rows]))
 
@@ -395,7 +439,9 @@ def summary(report: Report, write: Writer, explain: bool = False) -> Iterator[Li
             yield Line(sentence, level=1)
     yield from _parameters(report, explain, write)
     yield from _operations(report, write)
-    yield from _memory(report.memory, write)
+    yield from _memory(report, write)
+    if report.training.shown:
+        yield from _step(report.training, write)
     if report.roofline:
         yield from _least_times(report.roofline)
 
@@ -452,16 +498,45 @@ def _operations(report: Report, write: Writer) -> Iterator[Line]:
         yield _line(write, heading, usage.inference, note, level=1)
 
 
-def _memory(memory: MemoryTable, write: Writer) -> Iterator[Line]:
+def _memory(report: Report, write: Writer) -> Iterator[Line]:
+    memory, training = report.memory, report.training
     yield Line("Memory", note=f"{memory.bytes_per_number} bytes a number, batch of one")
     stored = memory.parameters + memory.buffers
     yield _bytes(write, "parameters and buffers", stored)
-    yield _bytes(write, "activations, all kept for training", memory.training)
+    if training.shown:
+        pass  # it stands with the training step
+    elif training.kept is None:
+        yield Line("kept for the backward pass", "unknown", training.unknown, level=1)
+    else:
+        yield _bytes(write, "kept for the backward pass", training.kept)
     if memory.peak is None:
         yield Line("activations, peak at inference", "unknown", memory.unknown, level=1)
     else:
         at = f"while `{memory.peak_at}` runs" if memory.peak_at else ""
         yield _bytes(write, "activations, peak at inference", memory.peak, at)
+
+
+def _step(training: Training, write: Writer) -> Iterator[Line]:
+    """Yield what a training step takes."""
+    batch, dtype, optimizer, checkpoint = training.options
+    yield Line("Training step", note=f"batch of {batch:,}, {dtype}, {optimizer}")
+    if training.unknown:
+        yield Line("all of it", "unknown", training.unknown, level=1)
+        return
+    sums = training.sums
+    yield _bytes(write, "parameters and buffers", sums.parameters)
+    yield _bytes(write, "gradients", sums.gradients)
+    yield _bytes(write, "optimizer state", sums.optimizer)
+    yield _bytes(write, "kept for the backward pass", sums.kept)
+    if training.kept_unfused is not None:
+        yield _bytes(write, "without fused attention", training.kept_unfused)
+    if checkpoint:
+        note = f"of {write.size(batch * training.forward)} multiply-accumulates"
+        yield _line(write, "computed again", sums.again, note, level=1)
+    if training.peak is None:
+        yield Line("peak", "unknown", "it depends on the free sizes", level=1)
+    else:
+        yield _bytes(write, "peak", training.peak.size, training.peak_at)
 
 
 def _bytes(write: Writer, label: str, size: Size, note: str = "") -> Line:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from archdsl.analysis.report import Report
+from archdsl.analysis.training import DTYPES as WIDTHS
 from archdsl.backends.table import FORMATS, render, tells_warnings
 from archdsl.cli.on_device import DTYPES, least_times
-from archdsl.cli.options import Reading, graph_of, network, reading
+from archdsl.cli.options import Reading, graph_of, network, one_of, reading
+from archdsl.cli.options import training as training_options
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
-from archdsl.counting import count
+from archdsl.counting import LARGEST_BATCH, count, options_of
 from archdsl.diagnostics import ArchError
 
 
@@ -32,8 +35,17 @@ from archdsl.diagnostics import ArchError
 @click.option(
     "--device", metavar="NAME", help="Least times on it: h100-sxm, cpu:2e12:80e9, FILE.json."
 )
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Samples, for --device.")
-@click.option("--dtype", type=click.Choice(DTYPES), help="Of the numbers, for --device.")
+@click.option(
+    "--training", is_flag=True, help="Show what a training step takes in memory, block by block."
+)
+@training_options
+@click.option(
+    "--batch",
+    type=click.IntRange(1, LARGEST_BATCH),
+    metavar="N",
+    help="Samples, for --device and --training.",
+)
+@click.option("--dtype", type=click.Choice(DTYPES), help="Of the numbers, for both as well.")
 @click.option("--where", default="", metavar="CONDITION", help="Keep these: 'macs < 3e8'.")
 @click.option("--sort", metavar="NAMES", help="Sort by these; --sort=-macs has the most first.")
 @click.option(
@@ -49,6 +61,8 @@ def command(
     freeze: tuple[str, ...],
     form: str,
     device: str | None,
+    training: bool,
+    step: dict[str, Any],
     batch: int | None,
     dtype: str | None,
     where: str,
@@ -65,8 +79,20 @@ def command(
     a network computes stands under "other operations".
     """
     networks = [graph_of(reading.spec(name), parameters, inputs) for name in specs]
+    if step and not training:
+        raise click.UsageError(f"--{next(iter(step))} is of --training, which is not given")
+    if training:
+        depth = 1 if depth is None else depth
+        step |= {"batch": batch or 1, "dtype": dtype or "float32"}
+        one_of(step["dtype"], tuple(WIDTHS), "--dtype")
     reports = [
-        count(checked, depth, freeze, least_times(checked, device, batch, dtype))
+        count(
+            checked,
+            depth,
+            freeze,
+            None if training and not device else least_times(checked, device, batch, dtype),
+            options_of(checked, step) if training else None,
+        )
         for checked in networks
     ]
     text = _asked(reports, form, explain, where, sort, columns)

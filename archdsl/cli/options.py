@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from archdsl.analysis.peak import OPTIMIZERS
 from archdsl.diagnostics import printable
 from archdsl.graph import CheckedGraph
 from archdsl.limits import Limits
@@ -108,6 +109,40 @@ def network(command: Command) -> Command:
             help="Value of a parameter: classes=10.",
         ),
     )
+
+
+def training(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how a network is trained; the command gets them as a mapping."""
+
+    @wraps(command)
+    def called(*args: Any, optimizer: str | None, checkpoint: tuple[str, ...], **kw: Any) -> Any:
+        if optimizer is not None:
+            one_of(optimizer, tuple(OPTIMIZERS), "--optimizer")
+        step = {"optimizer": optimizer, "checkpoint": checkpoint}
+        return command(*args, step={name: one for name, one in step.items() if one}, **kw)
+
+    return _with(
+        called,
+        click.option(
+            "--checkpoint",
+            multiple=True,
+            metavar="PATTERN",
+            help="Compute these blocks again in the backward pass: 'layer*'.",
+        ),
+        click.option("--optimizer", metavar="NAME", help=f"One of {', '.join(OPTIMIZERS)}."),
+    )
+
+
+def one_of(given: str, known: Sequence[str], option: str) -> None:
+    """Refuse what is none of the names known, and say which is the nearest."""
+    if given in known:
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(given, known, n=1)
+    hint = f" (did you mean `{near[0]}`?)" if near else ""
+    reason = f"`{printable(given, 100)}` is none of {', '.join(known)}{hint}"
+    raise click.BadParameter(reason, param_hint=option)
 
 
 def _with(command: Command, *options: Callable[[Command], Command]) -> Command:

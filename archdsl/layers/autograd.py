@@ -84,19 +84,24 @@ class Op:
     Attributes:
         node: the number of the node of the graph that it belongs to.
         saved: what its backward pass needs.
+        made: what it makes besides its result, also where nothing needs that.
         passes: the gradient of its result goes on to its inputs as it is, or as a view of it.
+        sums: what it spreads gets a gradient that is summed up of one as large as its result.
     """
 
-    __slots__ = ("inputs", "node", "output", "passes", "saved")
+    __slots__ = ("inputs", "made", "node", "output", "passes", "saved", "sums")
 
     def __init__(
         self,
         node: int,
         inputs: tuple[Tensor, ...],
         output: Tensor,
+        made: tuple[Storage, ...],
         saved: tuple[Storage, ...],
         passes: bool,
     ) -> None:
+        self.sums = False
+        self.made = made
         self.node = node
         self.inputs = inputs
         self.output = output
@@ -113,7 +118,8 @@ class Autograd:
         fused: attention runs in a kernel of its own where torch has one that is apt.
         ops: all that was done, in order.
         asked: attention came by for which there is a fused kernel.
-        ends: what the network gives.
+        inputs, ends: what comes into the network, and what it gives.
+        owned: its parameters and buffers, by the number of the node whose they are.
         node: the number of the node whose layer is in hand; and of that layer:
         own: its parameters and buffers, by name.
         output: the shape that it gives.
@@ -126,6 +132,8 @@ class Autograd:
         self.fused = fused
         self.ops: list[Op] = []
         self.asked = False
+        self.inputs: list[Tensor] = []
+        self.owned: dict[int, list[Tensor]] = {}
         self.ends: list[Tensor] = []
         self.node = 0
         self.own: Mapping[str, Tensor] = {}
@@ -197,11 +205,11 @@ class Autograd:
         given = tuple([one for one in inputs if one is not None])
         needs_grad = any(one.needs_grad for one in given)
         output = Tensor(shape, strides, storage, width, needs_grad)
+        made = tuple([one.storage for one in saves if one is not None])
         saved: tuple[Storage, ...] = ()
         if needs_grad:
-            saved = tuple([one.storage for one in saves if one is not None])
-            saved += (storage,) if saves_result else ()
-        self.ops.append(Op(self.node, given, output, saved, passes))
+            saved = (*made, storage) if saves_result else made
+        self.ops.append(Op(self.node, given, output, made, saved, passes))
         return output
 
     def view(self, x: Tensor, shape: Shape, strides: Strides) -> Tensor:
@@ -308,9 +316,12 @@ class Autograd:
         width = max(x.width for x in inputs) if width is None else width
         # what is spread has a gradient that is a sum
         passes = passes and all(x.shape == shape for x in inputs)
-        return self.result(
+        output = self.result(
             inputs, shape, strides, saves, saves_result=saves_result, passes=passes, width=width
         )
+        # a product, which has to be worked out before it is summed up
+        self.ops[-1].sums = bool(self.ops[-1].saved) and len(inputs) > 1
+        return output
 
     def function(self, x: Tensor, keeps: str = "") -> Tensor:
         """Compute a function of each number, whose gradient needs "input", "output" or nothing."""
