@@ -119,6 +119,9 @@ class Walk:
         self.regions = regions
         self.held = 0
         self.node: int | None = None  # whose gradients are worked out
+        self.at = 0  # the operation that runs
+        self.most: dict[int, int] = {}  # the most that is held while each runs, forward or backward
+        self.after: dict[int, int] = {}  # what is held after each, forward
         self.best = Peak(0, "forward", None)
         self.alive: set[Storage] = set()
         self.pinned = {one.storage for one in (*inputs, *tape.ends)}
@@ -174,6 +177,8 @@ class Walk:
             self.held -= _int(storage.size)
 
     def _look(self, phase: Phase, node: int | None, more: int = 0) -> None:
+        if self.held + more > self.most.get(self.at, 0):
+            self.most[self.at] = self.held + more
         if self.held + more > self.best.size:
             self.best = Peak(self.held + more, phase, node)
 
@@ -183,11 +188,13 @@ class Walk:
             if storage not in self.first_saver and storage not in self.pinned:
                 ends[index].append(storage)
         for index, op in enumerate(self.ops):
+            self.at = index
             for storage in _touched(op):
                 self._take(storage)
             self._look("forward", op.node)
             for storage in ends[index]:
                 self._free(storage)
+            self.after[index] = self.held
 
     def _backward(self) -> None:
         frees: list[list[Storage]] = [[] for _ in self.ops]
@@ -201,6 +208,7 @@ class Walk:
         learned: set[Storage] = set()
         again: dict[int, dict[int, list[int]]] = {}
         for index in range(len(self.ops) - 1, -1, -1):
+            self.at = index
             op, number = self.ops[index], self.inside[index]
             if number >= 0 and op.saved and number not in again:
                 again[number] = self._recompute(self.regions[number])

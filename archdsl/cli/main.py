@@ -29,7 +29,8 @@ from archdsl.diagnostics import ArchError, printable
 
 # Each command lives in the module of its name and is imported when it is asked for.
 COMMANDS = (
-    "check", "count", "draw", "compile", "see", "bench", "sweep", "import", "networks", "layers"
+    "check", "count", "fit", "draw", "compile", "see", "bench", "sweep", "import", "networks",
+    "layers",
 )  # fmt: skip
 WITH_LIBRARIES = ("draw", "compile", "see", "bench", "import")
 
