@@ -1,4 +1,4 @@
-"""Brings concatenations of long lists to one tensor that grows.
+"""Brings together what joins several tensors: long sums, and concatenations of growing lists.
 
 DenseNet's layers take a list of all tensors before them and begin by concatenating it. Out of the
 layer, each such concatenation is that of the layer before with one tensor more, which is one merge
@@ -7,8 +7,26 @@ a layer.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from archdsl.importing.bodies import Body, Node
 from archdsl.importing.record import Value
+
+
+def flatten(body: Body) -> None:
+    """Make one merge of a sum of a sum, or a product of a product, as `a + b + c` is computed."""
+    uses: Counter[Value] = Counter(value for node in body.nodes() for value in node.inputs)
+    uses.update(body.outputs)
+    made: dict[Value, Node] = {}
+    for item in [*body.items]:
+        if isinstance(item, Body):
+            flatten(item)
+        elif item.merges and item.use.layer in ("add", "mul"):
+            before = made.get(item.inputs[0])
+            if before is not None and before.use == item.use and uses[before.output] == 1:
+                item.inputs = [*before.inputs, *item.inputs[1:]]
+                body.items.remove(before)
+            made[item.output] = item
 
 
 def hoist(body: Body) -> None:

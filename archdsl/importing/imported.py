@@ -15,7 +15,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.importing.blocks import extract
 from archdsl.importing.bodies import Body
 from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, NotSayable
-from archdsl.importing.hoisting import hoist
+from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.making import Unsayable
 from archdsl.importing.naming import label, register, valid
@@ -207,6 +207,7 @@ def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Body, 
         module.train(was)
         restore(module, kept)
     for one in passes.values():
+        flatten(one.root)
         hoist(one.root)
     require_sayable(passes[False], passes[True], type(module).__name__)
     return joined(passes[False], passes[True], type(module).__name__)
@@ -272,7 +273,8 @@ def joined(evaluation: Lowering, training: Lowering, name: str) -> tuple[Body, s
     plain, full = evaluation.root, training.root
     alike = [n.signature() for n in plain.nodes()] == [n.signature() for n in full.nodes()]
     if alike and len(plain.outputs) == len(full.outputs):
-        return plain, set()
+        # in evaluation a dropout gives the very tensor that came in, so that the two are one there
+        return full, set()
     pairs: dict[Value, Value] = {}
     rest = iter(full.nodes())
     for node in plain.nodes():

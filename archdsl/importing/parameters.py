@@ -191,6 +191,9 @@ class Parameters:
             value is ABSENT or (isinstance(value, int) and not isinstance(value, bool))
             for value in given
         )
+        for size, values in self.sizes.items():
+            if agrees(values, given) and self.lets.setdefault("width", size) == size:
+                return "width"
         for asked, values in self.asked.items():
             if agrees(values, given) and len({*map(repr, values)}) > 1:
                 return self.parameter(asked, values, name)

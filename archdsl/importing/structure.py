@@ -26,6 +26,7 @@ from archdsl.importing.tree import (
     Reuse,
     Stage,
     Statement,
+    everything,
 )
 
 
@@ -227,7 +228,7 @@ class Structure:
     def item(self, item: Node | Body, flow: Value | None) -> list[Statement]:
         """Return the statements of one item, all of whose inputs come of what flows."""
         if isinstance(item, Node) and item.merges:
-            return [self.merge(item, flow)]
+            return self.merge(item, flow)
         found: list[Statement] = []
         inputs = list(reads(item))
         if inputs != [flow]:
@@ -281,21 +282,34 @@ class Structure:
             raise Unsayable(f"`{path}`, a module that another module holds")
         return path[len(prefix) :]
 
-    def merge(self, node: Node, flow: Value | None) -> Statement:
-        """Return a merge with its branches."""
+    def merge(self, node: Node, flow: Value | None) -> list[Statement]:
+        """Return a merge with its branches, after the parameters that these only read."""
         branches = [self.compute(value, flow) for value in node.inputs]
+        declared = [one for branch in branches for one in branch if isinstance(one, Own)]
+        branches = [[one for one in branch if one not in declared] for branch in branches]
         one: Statement
         lengths = [weight(branch) for branch in branches]
         computes = any(isinstance(one, Stage | Part) for branch in branches for one in branch)
         uneven = len(branches) == 2 and min(lengths) * 2 <= max(lengths)
-        if node.use.layer == "add" and computes and uneven:
-            main = lengths.index(max(lengths))
+        main = lengths.index(max(lengths))
+        # what is written first can't refer to what comes after it
+        ahead = main == 1 and refers(branches[1], branches[0])
+        if node.use.layer == "add" and computes and uneven and not ahead:
             one = Residual(statements=branches[main], shortcut=branches[1 - main], node=node)
         else:
             one = Merge(word=node.use.layer, arguments=dict(node.use.arguments), node=node)
             one.branches = branches
         self.made[node.output] = Reference(one)
-        return one
+        return [*declared, one]
+
+
+def refers(statements: list[Statement], to: list[Statement]) -> bool:
+    """Tell whether statements go on from something that others make."""
+    there = set(everything(to))
+    return any(
+        isinstance(one, From) and any(reference.to in there for reference in one.references)
+        for one in everything(statements)
+    )
 
 
 def weight(statements: list[Statement]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from textwrap import wrap
 from typing import Any
 
 from archdsl.importing.naming import written
@@ -30,6 +31,7 @@ from archdsl.importing.tree import (
 from archdsl.layers.registry import Registry
 
 WIDTH = 100
+LONGEST = 150  # characters of a line with a list, before it is broken
 INDENT = "  "
 
 
@@ -85,7 +87,8 @@ def lines(one: Statement, indent: str) -> list[str]:
             return [f"{indent}output {one.name}{when}"]
         return braces(f"{indent}output {one.name}{when} ", one.statements, indent)
     if isinstance(one, Loop):
-        return braces(f"{indent}{one.head} ", one.statements, indent)
+        *before, head = wrapped(one.head, indent)
+        return [*before, *braces(f"{head} ", one.statements, indent)]
     if isinstance(one, If):
         return braces(f"{indent}if {one.condition} ", one.statements, indent)
     if isinstance(one, Residual):
@@ -94,13 +97,31 @@ def lines(one: Statement, indent: str) -> list[str]:
     return merge(one, indent)
 
 
+def wrapped(head: str, indent: str) -> list[str]:
+    """Return the lines of what stands before the body of a loop, whose list may be long."""
+    if len(indent) + len(head) + 2 <= LONGEST or not head.endswith("]"):
+        return [f"{indent}{head}"]
+    start, _, listed = head.partition("[")
+    items = listed[:-1].replace("), (", "),\n(").splitlines()
+    if len(items) == 1:
+        width = WIDTH - len(indent) - len(INDENT)
+        items = wrap(listed[:-1], width, break_long_words=False, break_on_hyphens=False)
+    inner = [f"{indent}{INDENT}{item}" for item in items]
+    return [f"{indent}{start}[", *inner, f"{indent}]"]
+
+
 def merge(one: Merge, indent: str) -> list[str]:
     """Return the lines of a merge."""
     name = f" as {one.label}" if one.label else ""
     inner = indent + INDENT
     parts = [braces(f"{inner}branch ", branch, inner) for branch in one.branches]
+    head = call(one.word, one.arguments, 0)
+    if all(len(part) == 1 for part in parts):
+        short = f"{indent}{head} {{ {' '.join(part[0].strip() for part in parts)} }}{name}"
+        if len(short) <= 80:
+            return [short]
     return [
-        f"{indent}{call(one.word, one.arguments)} {{",
+        f"{indent}{head} {{",
         *(line for part in parts for line in part),
         f"{indent}}}{name}",
     ]
@@ -147,7 +168,8 @@ def call(name: str, arguments: Mapping[str, Any], by_position: int = -1) -> str:
         required = kind is not None and kind.model_fields[key].is_required()
         text = value(held)
         fits = kind is None or number == list(kind.model_fields).index(key)
-        said = number == 0 or text == key  # what is meant is clear without its name
+        # what is meant is clear without its name
+        said = text == key or (kind is not None and len(kind.model_fields) == 1)
         positional = number < by_position if by_position >= 0 else required or said
         straight = straight and positional and fits
         parts.append(text if straight else f"{key} = {text}")

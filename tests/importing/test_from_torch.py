@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import modules
 import pytest
 import torch
@@ -10,6 +13,9 @@ from torch import nn
 import archdsl
 from archdsl.importing.errors import ImportingError
 from archdsl.importing.imported import Imported
+from archdsl.importing.made import noted
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "imported"
 
 
 def brought(module: nn.Module, *shapes: tuple[int, ...]) -> Imported:
@@ -155,22 +161,49 @@ def test_bad_modules_and_inputs_are_said(
         archdsl.from_torch(module, inputs)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "ours"),
-    [
-        pytest.param("resnet50", 64, 79, marks=pytest.mark.slow),
-        pytest.param("densenet121", 64, 72, marks=pytest.mark.slow),
-        pytest.param("googlenet", 64, 80, marks=pytest.mark.slow),
-        ("mobilenet_v2", 64, 56),
-        pytest.param("inception_v3", 299, 142, marks=pytest.mark.slow),
-    ],
-)
-def test_networks_of_torchvision_come_back_short(name: str, size: int, ours: int) -> None:
+# By size of the image, with the lines of the spec that comes with the package.
+NETWORKS = {
+    "resnet50": (224, 79),
+    "densenet121": (224, 72),
+    "googlenet": (224, 80),
+    "inception_v3": (299, 142),
+    "mobilenet_v2": (224, 56),
+    "efficientnet_b0": (224, 79),
+    "vit_b_16": (224, 37),
+    "convnext_tiny": (224, 37),
+    "swin_t": (224, 60),
+}
+
+
+def torchvision_model(name: str) -> nn.Module:
     models = pytest.importorskip("torchvision.models")
     options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    with noted():
+        model: nn.Module = models.get_model(name, weights=None, **options)
+    return model
 
-    network = brought(models.get_model(name, weights=None, **options), (3, size, size))
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_torchvision_read_as_if_written_by_hand(
+    name: str, golden: Callable[[Path, str], None]
+) -> None:
+    size, ours = NETWORKS[name]
+    with torch.device("meta"):
+        module = torchvision_model(name)
+
+    network = archdsl.from_torch(module, torch.empty(2, 3, size, size, device="meta"), name=name)
+
+    assert network.proof.same
+    assert len(network.spec.splitlines()) <= 1.5 * ours
+    golden(GOLDEN / f"{name}.arch", network.spec)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_torchvision_are_equal_bit_by_bit(name: str) -> None:
+    size = 299 if name == "inception_v3" else 224
+
+    network = brought(torchvision_model(name), (3, size, size))
 
     assert network.proof.same
     assert network.proof.distance == {"evaluation": 0.0, "training": 0.0}
-    assert len(network.spec.splitlines()) <= 1.5 * ours
