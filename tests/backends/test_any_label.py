@@ -26,12 +26,13 @@ import networkx
 import onnx
 import pytest
 import torch
-from compiled import load, verified
+from compiled import load, require_success, verified
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from archdsl.analysis.report import report
 from archdsl.analysis.state import state_dict
+from archdsl.backends.deconvnet.source import deconvnet
 from archdsl.backends.diagram import draw
 from archdsl.backends.escaping import LATEX
 from archdsl.backends.export import export_onnx, export_pt2, save_weights
@@ -141,6 +142,37 @@ def test_state_dict_and_forward_pass(tmp_path: Path, labels: list[str]) -> None:
     assert {name for name in names if name.endswith(("weight", "bias"))} | {labels[7]} == {
         *named(labels)
     }
+
+
+@settings(FORMATTED, max_examples=10)
+@given(LABELS)
+def test_deconvnets(tmp_path: Path, labels: list[str]) -> None:
+    checked = load(tmp_path, network(labels))
+
+    lead_back(checked)
+
+
+def test_deconvnets_with_hard_labels(hard: list[CheckedGraph], tmp_path: Path) -> None:
+    for number, checked in enumerate(hard):
+        (tmp_path / f"deconvnet{number}.py").write_text(lead_back(checked))
+    for command in (["check"], ["format", "--check"]):
+        require_success("ruff", *command, "--isolated", "--no-cache", str(tmp_path))
+
+
+def lead_back(checked: CheckedGraph) -> str:
+    """Hold the deconvnet of the last node to the network, and return its source."""
+    end = checked.outputs[0].node
+    made = deconvnet(checked, end, "gradient").source
+    assert made.text.isascii()
+    network = torch_module(checked).eval()
+    module = torch_module(checked, made)
+    assert [*module.state_dict()] == [*network.state_dict()]
+    module.load_state_dict(network.state_dict())
+    image = torch.randn(2, 4, 8, 8, requires_grad=True)
+    expected = network(image)
+    (gradient,) = torch.autograd.grad(expected[:, 1, 2, 3].sum(), image)
+    assert torch.allclose(module(image, 1, (2, 3)), gradient, atol=1e-6)
+    return deconvnet(checked, end).source.text
 
 
 @FORMATTED

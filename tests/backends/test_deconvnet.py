@@ -212,8 +212,10 @@ def network_of(name: str, folder: Path) -> CheckedGraph:
     return archdsl.load(name, inputs={"image": [3, size, size]}, parameters=without).checked
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "unet")) for name in NETWORKS],
+)
 def test_networks(name: str, tmp_path: Path) -> None:
     checked = network_of(name, tmp_path)
     names = [each for each in checked.nodes if each not in checked.training_only]
