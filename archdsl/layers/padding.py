@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from archdsl.layers.arguments import Number, spread
+from archdsl.layers.arguments import INTEGERS, Number, spread
 from archdsl.layers.base import (
     ANY,
+    GLOBAL,
     SAMPLE_AXES,
     Dtype,
     Example,
@@ -27,6 +28,7 @@ from archdsl.layers.base import (
     TorchModule,
     Window,
     WrongDtype,
+    single,
     squeeze,
     unpack,
 )
@@ -46,7 +48,7 @@ def sides(axes: int) -> Kind:
     return Kind(kind.expected, kind.convert, samples)
 
 
-class Pad(Layer):
+class Padding(Layer):
     """Padding; its subclasses say with what, and over how many axes."""
 
     family = "padding"
@@ -90,7 +92,7 @@ class Pad(Layer):
             raise LayerError(f"cuts all of the {size} places of an axis off")
 
 
-class Filled(Pad):
+class Filled(Padding):
     """Padding with a number."""
 
     takes = ANY
@@ -108,14 +110,10 @@ class Constant(Filled):
     value: Number
 
     def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
-        given = super().dtype(inputs)
-        held = {"bool": self.value in (0, 1), "int": self.value == int(self.value)}
-        if not held.get(given, True):  # torch rounds it without a word
-            raise WrongDtype(0, f"pads with {self.value}, so it takes floats")
-        return given
+        return fits(self.value, super().dtype(inputs))
 
 
-class Reflection(Pad):
+class Reflection(Padding):
     """Padding with a mirror image, without the place at the edge."""
 
     mode = "reflect"
@@ -126,7 +124,7 @@ class Reflection(Pad):
             raise LayerError(f"can mirror at most {size - 1} of {size} places, and pads by {most}")
 
 
-class Circular(Pad):
+class Circular(Padding):
     """Padding with the places from the other end."""
 
     takes = ANY
@@ -231,7 +229,7 @@ class ReflectionPad3d(Reflection):
     padding: Annotated[tuple[int, ...], sides(3)]
 
 
-class ReplicationPad1d(Pad):
+class ReplicationPad1d(Padding):
     """The first and last place of a sequence, again and again."""
 
     axes = 1
@@ -240,7 +238,7 @@ class ReplicationPad1d(Pad):
     padding: Annotated[tuple[int, ...], sides(1)]
 
 
-class ReplicationPad2d(Pad):
+class ReplicationPad2d(Padding):
     """The edge of an image, again and again."""
 
     axes = 2
@@ -249,7 +247,7 @@ class ReplicationPad2d(Pad):
     padding: Annotated[tuple[int, ...], sides(2)]
 
 
-class ReplicationPad3d(Pad):
+class ReplicationPad3d(Padding):
     """The surface of a volume, again and again."""
 
     axes = 3
@@ -283,3 +281,70 @@ class CircularPad3d(Circular):
     examples = (Example({"padding": 1}, inputs=((1, 2, 3, 4),), output=(1, 4, 5, 6)),)
 
     padding: Annotated[tuple[int, ...], sides(3)]
+
+
+class Pad(Layer):
+    """A number around any axes, the last one first: `Pad([1, 2, 0, 1])` widens the last two.
+
+    The list has two numbers for each axis, before and behind it, as that of torch's `F.pad`; what
+    is negative is cut off. Mirrors and repetitions are layers of their own (`ReflectionPad2d`).
+    """
+
+    family = "padding"
+    takes = ANY
+    batchless = True
+    examples = (
+        Example({"padding": (0, 0, 1, 2)}, inputs=((3, 4, 5),), output=(3, 7, 5)),
+        Example(
+            {"padding": (0, 1, 0, 0, -1, 2), "value": 0.5}, inputs=((3, 4, 5),), output=(4, 4, 6)
+        ),
+    )
+
+    padding: Annotated[tuple[int, ...], INTEGERS]
+    value: Number = 0
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        if not self.padding or len(self.padding) % 2 or len(self.padding) > 2 * len(shape):
+            raise LayerError(
+                f"is given {len(self.padding)} numbers, and takes two for each of up to "
+                f"{len(shape)} axes",
+                help="the last axis comes first: `[left, right, top, bottom]`",
+            )
+        sizes, windows = list(shape), [Window(1)] * len(shape)
+        for at in range(len(self.padding) // 2):
+            first, last = self.padding[2 * at : 2 * at + 2]
+            size = sizes[-1 - at]
+            if isinstance(size, int):
+                if size + first + last < 1:
+                    raise LayerError(f"cuts all of the {size} places of an axis off")
+                if (cut := -min(first, 0) - min(last, 0)) > size:
+                    raise LayerError(f"cuts {cut} places off an axis of {size}")
+            sizes[-1 - at] = size + first + last
+            windows[-1 - at] = Window(1, 1, -first)
+        value = f", value={self.value}" if self.value else ""
+        moved = windows[0] != Window(1)
+        return Facts(
+            output=tuple(sizes),
+            torch=TorchFunction(f"F.pad({{0}}, {list(self.padding)}{value})", overwritable=True),
+            windows=GLOBAL if moved else tuple(windows[1:]),
+            apart=not moved,
+        )
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        return fits(self.value, super().dtype(inputs))
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        grows = any(side > 0 for side in self.padding)
+        return torch.padded(inputs[0], torch.output, grows=grows)
+
+
+def fits(value: float, held: Dtype) -> Dtype:
+    """Refuse a number that a tensor of that kind can't be padded with.
+
+    Raises:
+        WrongDtype: torch would round it without a word.
+    """
+    if not {"bool": value in (0, 1), "int": value == int(value)}.get(held, True):
+        raise WrongDtype(0, f"pads with {value}, so it takes floats")
+    return held

@@ -46,7 +46,7 @@ STRICTER = {
     r"(LPPool\dd|LocalResponseNorm|Subsampling) of (int|bool)": ROUNDS,
     r"(Hardtanh|Threshold) of int": "torch rounds the bounds without a word",
     r"MaskedFill of (int|bool), bool": "torch rounds the value without a word",
-    r"ConstantPad\dd of (int|bool)": "torch rounds the value without a word",
+    r"(ConstantPad\dd|Pad) of (int|bool)": "torch rounds the value without a word",
     # layers of one's own alone make complex numbers, so what takes them is up to what needs it
     r".* of .*complex.*": "complex numbers are taken where a rule says so",
 }

@@ -33,7 +33,7 @@ from archdsl.layers.registry import Registry
 EITHER = ("Conv3d", "ConvTranspose3d")
 # Layers that don't say what they keep: kernels for whole sequences keep what they like, and which
 # one runs hangs on masks; sums of products are taken apart in many ways.
-UNSAID = {"LSTM", "GRU", "RNN", "ScaledDotProductAttention", "Einsum"}
+UNSAID = {"LSTM", "GRU", "RNN", "ScaledDotProductAttention", "Einsum", "IndexSelect"}
 SAYING = [kind for kind in KINDS if kind.__name__ not in UNSAID]
 MOST = 60  # choices of arguments for each example
 WIDTHS = {torch.float32: 4, torch.bfloat16: 2}
