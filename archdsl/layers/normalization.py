@@ -35,6 +35,7 @@ from archdsl.layers.base import (
     Shapes,
     TorchModule,
     by,
+    dtypes,
     numel,
     single,
     unpack,
@@ -56,6 +57,32 @@ class LayerNorm2d(nn.LayerNorm):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+'''
+
+
+# The same steps as in torchvision.ops.misc, so that the same weights give the same numbers. What is
+# stored are buffers, and files of other batch normalizations may hold a counter besides.
+FROZEN_BATCH_NORM = '''\
+class FrozenBatchNorm2d(nn.Module):
+    """Batch normalization of an image with statistics, a scale and a shift that never change."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(num_features))
+        self.register_buffer("bias", torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return input * scale.reshape(1, -1, 1, 1) + shift.reshape(1, -1, 1, 1)
 '''
 
 
@@ -152,6 +179,42 @@ class BatchNorm3d(BatchNorm):
 
     axes = 3
     examples = (Example({}, inputs=((4, 2, 3, 3),), output=(4, 2, 3, 3), params=8),)
+
+
+class FrozenBatchNorm2d(Layer):
+    """Batch normalization of an image whose statistics, scale and shift are stored and never learn.
+
+    It is that of torchvision's detection models. A product and a sum remain for each number.
+    """
+
+    family = "normalization"
+    takes = dtypes(bool="float", int="float", float="float")
+    buffers_move = False
+    examples = (Example({}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
+
+    eps: Annotated[float, EPSILON] = 1e-5
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = unpack(inputs, SAMPLE_AXES[2])
+        names = ("weight", "bias", "running_mean", "running_var")
+        return Facts(
+            output=shape,
+            torch=TorchModule(
+                "FrozenBatchNorm2d",
+                (shape[0],),
+                self.for_torch(),
+                FROZEN_BATCH_NORM,
+                overwritable=True,
+            ),
+            buffers=dict.fromkeys(names, shape[:1]),
+            other={"normalization": 2 * numel(shape)},
+            apart=True,
+            inside=shape[0],  # the scale, which is worked out of what is stored
+        )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,), one = inputs, torch.new((1, inputs[0].shape[1], 1, 1))
+        return torch.add(torch.mul(x, one), torch.new(one.shape))
 
 
 class InstanceNorm(Layer):

@@ -41,6 +41,7 @@ ROUNDS = "the averages inside, and with them the result, would be rounded"
 STRICTER = {
     r"(Max|Avg)Pool\dd of int": ON_CPU_ONLY,
     r"MatMul of int, int": ON_CPU_ONLY,
+    r"Fold of bool": "sums of booleans are no booleans",
     r"Einsum of (int|bool)(, .*)?|Einsum of float, (int|bool)": ON_CPU_ONLY,
     r"Re(flection|plication)Pad\dd of (int|complex)": ON_CPU_ONLY,
     r"(LPPool\dd|LocalResponseNorm|Subsampling) of (int|bool)": ROUNDS,

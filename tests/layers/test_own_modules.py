@@ -10,7 +10,7 @@ from torchvision.models.convnext import LayerNorm2d as TheirLayerNorm2d
 
 from archdsl.layers.activation import ScaledTanh
 from archdsl.layers.dropout import StochasticDepth
-from archdsl.layers.normalization import LayerNorm2d
+from archdsl.layers.normalization import FrozenBatchNorm2d, LayerNorm2d
 
 
 @pytest.mark.parametrize("mode", ["row", "batch"])
@@ -43,3 +43,14 @@ def test_scaled_tanh_is_1_at_1() -> None:
     output = module(torch.tensor([[1.0, -1.0]]))
 
     assert torch.allclose(output, torch.tensor([[1.0, -1.0]]), atol=1e-4)
+
+
+def test_frozen_batch_norm() -> None:
+    image = torch.randn(2, 8, 3, 5)
+    ours = Built(FrozenBatchNorm2d(eps=1e-3).infer(((8, 3, 5),)).torch)
+    theirs = torchvision.ops.misc.FrozenBatchNorm2d(8, eps=1e-3)
+    theirs.load_state_dict({name: torch.rand(8) for name in theirs.state_dict()})
+
+    ours.own.load_state_dict(theirs.state_dict())
+    assert list(ours.own.state_dict()) == list(theirs.state_dict())
+    assert torch.equal(ours.train()(image), theirs(image))
