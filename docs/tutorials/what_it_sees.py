@@ -96,7 +96,8 @@ def show(output: Path, pictures: Path) -> None:
     """Write the pictures that the page shows, in fewer colours."""
     pictures.mkdir(parents=True, exist_ok=True)
     for name in PICTURES:
-        Image.open(output / name).quantize(64).save(pictures / name, optimize=True)
+        with Image.open(output / name) as picture:
+            picture.quantize(64).save(pictures / name, optimize=True)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -113,7 +113,8 @@ def test_the_same_input_gives_the_same_bytes(archdsl: Command) -> None:
     ]  # fmt: skip
     for name in pictures:
         assert Path(name).read_bytes() == Path(f"y{name[1:]}").read_bytes()
-        Image.open(name).load()
+        with Image.open(name) as picture:
+            picture.load()
 
 
 @pytest.mark.usefixtures("folder")

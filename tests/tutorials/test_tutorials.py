@@ -87,6 +87,7 @@ def test_what_it_sees(tmp_path: Path) -> None:
     assert sorted(path.name for path in shown.iterdir()) == sorted(tutorial.PICTURES)
     for name in tutorial.PICTURES:
         assert f"../images/seeing/{name}" in page
-        assert Image.open(tmp_path / "pictures" / name).width == Image.open(shown / name).width
+        with Image.open(tmp_path / "pictures" / name) as made, Image.open(shown / name) as kept:
+            assert made.width == kept.width
     assert sum(path.stat().st_size for path in shown.iterdir()) < 300_000
     assert (tmp_path / "seen" / "small_zfnet.html").exists()
