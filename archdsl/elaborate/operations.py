@@ -19,7 +19,7 @@ from archdsl.elaborate.values import (
     sequence,
     weight,
 )
-from archdsl.layers.sizes import MOST_TERMS, Formula, FormulaError, with_fraction
+from archdsl.layers.sizes import MOST_TERMS, Formula, FormulaError, unsaid
 from archdsl.layers.traced import MOST_POWER, Traced, depends
 from archdsl.limits import LARGEST
 
@@ -86,7 +86,7 @@ def arithmetic(sign: str, left: Value, right: Value) -> Value:
     )
     try:
         if isinstance(first, Formula) or isinstance(second, Formula):
-            found = with_fraction(sign, first, second)
+            found = unsaid(sign, first, second)
             if found is not None:
                 return found
         value = bounded(calculate(sign, first, second))

@@ -289,14 +289,16 @@ class Formula:
 Size = int | Formula
 
 
-def with_fraction(sign: str, left: Any, right: Any) -> Formula | None:
-    """Return `left sign right` where one is a number with a fraction, or None if none is.
+def unsaid(sign: str, left: Any, right: Any) -> Formula | None:
+    """Return `left sign right` where no polynomial says it, or None where one does.
 
-    That is for parameters that only what compiles leaves open, whose names have a `#`: what a free
-    size is where it is no integer, analyses don't know.
+    That is so for numbers with a fraction, and for the division by what isn't known. It is for
+    parameters that only what compiles leaves open, whose names have a `#`: of free sizes, analyses
+    know polynomials and floors alone.
     """
     formulas = [each for each in (left, right) if isinstance(each, Formula)]
-    if sign != "/" and all(map(is_whole, (left, right))):
+    unknown = sign in ("//", "%") and isinstance(right, Formula) and left != right
+    if sign != "/" and not unknown and all(map(is_whole, (left, right))):
         return None
     if any("#" not in name for each in formulas for name in each.names):
         return None

@@ -94,6 +94,8 @@ TAKEN = [
     ("n: list = [4, 6]", "for w in n { Conv2d(w, 1) }", {"n": (4, 6)}),
     ("n: list = [4, 6]", "a: Both(n[0], 2 * n[1]) -> b: Both(n[1], n[0])", {"n": (4, 6)}),
     ("n: list = [4, 6]", "a: Listed(n) -> b: Listed([1, 2])", {"n": (4, 6)}),
+    ("n = 12, m = 4", "Conv2d(n * m // m + n % m + 1, 1)", {"n": 12, "m": 4}),
+    ("n = 12, m = 4", "a: Both(n // (m + 1) + 1, n + m // 2)", {"n": 12, "m": 4}),
     ("n = 5, m = 4", "Conv2d(n if m > 3 else m, 1)", {"n": 5}),
     ("n = 1", "repeat 4 { Conv2d(n, 1) -> BatchNorm2d }", {"n": 1}),
     ("n = 4", 'for i in range(5) { "c{i}": Both(n + 2 * i, n * i + 1) }', {"n": 4}),
