@@ -12,6 +12,9 @@ from archdsl.backends.python_source.names import VARIABLE_WORDS, unique
 
 CALL = re.compile(r"(?<![\w.])(?:math\.)?[a-z]\w*\(")
 SIGN = re.compile(r" (?:[-+*/%]|//|\*\*) |\*\*")
+# A power of names and numbers has no blanks, as the formatter has it.
+SIMPLE = r"(?:<\d+>|[A-Za-z_]\w*|\d[\w.]*)(?![\w.(\[])"
+POWER = re.compile(rf"(?<![\w.<])({SIMPLE}) \*\* (-?{SIMPLE})")
 FEWEST_SIGNS = 2  # in what is no call
 
 
@@ -80,7 +83,7 @@ def _replaced(text: str, part: str, mark: str) -> str:
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:
-    return re.sub(r"<\d+>", lambda mark: names[mark[0]], text)
+    return re.sub(r"<\d+>", lambda mark: names[mark[0]], POWER.sub(r"\1**\2", text))
 
 
 def _stems(

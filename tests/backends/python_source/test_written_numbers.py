@@ -154,3 +154,15 @@ def test_what_is_worked_out_twice_is_a_variable_called_as_in_the_spec(tmp_path: 
     assert "inner = max(4, math.floor(ratio * in_channels))\n" in text
     assert "self.fc1 = nn.Conv2d(in_channels, inner, kernel_size=1)" in text
     assert "self.fc2 = nn.Conv2d(inner, in_channels, kernel_size=1)" in text
+
+
+def test_a_power_of_a_variable_has_no_blanks(tmp_path: Path) -> None:
+    block = """block Unit(width) { let more = max(width, 4)
+      c: Conv2d(more, 1) -> a: Conv2d(more ** 2 + 1, 1)
+      b: Conv2d((width + 1) * more ** width, 1) }"""
+    uses = "network net { input x: [3, 8, 8]; a: Unit(3) -> b: Unit(2) }"
+    text = python_source(load(tmp_path, f"{block}\n{uses}"))
+
+    assert "more = max(width, 4)\n" in text
+    assert "more**2 + 1" in text
+    assert "* more**width" in text
