@@ -80,6 +80,7 @@ FACTS: dict[str, list[Any]] = {
     "shape_only": [1, ("0",)],
     "arithmetic": [None, 3],
     "agreements": [None, (3,), ((3, "x"),)],
+    "wraps": [None, 1],
     "back": [None, "unknown", 1],
 }
 

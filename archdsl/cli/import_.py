@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -52,9 +53,7 @@ def command(
     MODULE:NAME is a module, its class, or a function that makes one, in an importable place:
     torchvision.models:resnet50. Naming it runs its code.
     """
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
+    if find_spec("torch") is None:
         complain("torch is not installed: pip install 'archdsl[torch]'")
         return 2
     from archdsl.importing.made import made, random_inputs

@@ -127,6 +127,7 @@ FACTS: Mapping[str, Wanted] = {
     "other": Wanted(_by_name(is_count), "integers by heading, such as {'activation': 64}"),
     "windows": Wanted(_are_windows, '"pointwise", "global" or a tuple of Window, one for an axis'),
     "apart": TRUTH,
+    "wraps": TRUTH,
     "moves": INTEGERS,
     "view": TRUTH,
     "inside": COUNT,
