@@ -89,7 +89,6 @@ def _number(found: object, what: str) -> float:
     """Return a number that stands alone, or with its source: {"value": 2e12, "source": "..."}."""
     if isinstance(found, dict):
         found = found.get("value")
-    right = isinstance(found, int | float) and not isinstance(found, bool)
-    if not right or not 0 < found < math.inf:  # type: ignore[operator]
-        raise BadDevice(f"`{what}` is not a positive number")
-    return float(found)  # type: ignore[arg-type]
+    if isinstance(found, int | float) and found is not True and 0 < found < math.inf:
+        return float(found)
+    raise BadDevice(f"`{what}` is not a positive number")

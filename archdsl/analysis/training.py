@@ -21,7 +21,7 @@ from archdsl.analysis.peak import (
     regions_of,
     updated,
 )
-from archdsl.graph import CheckedGraph, Node
+from archdsl.graph import CheckedGraph, Node, Scope
 from archdsl.layers.autograd import INDEX, Autograd, Tensor, own_tensors
 from archdsl.layers.base import LayerError
 from archdsl.layers.homes import is_own
@@ -306,9 +306,10 @@ def groups(checked: CheckedGraph, scopes: Set[str]) -> list[list[int]]:
 
 
 def _scope_among(node: Node, scopes: Set[str]) -> str:
-    scope, around = node.scope, ""
+    scope: Scope | None = node.scope
+    around = ""
     while scope is not None:
         if scope.name in scopes:
             around = scope.name
-        scope = scope.parent  # type: ignore[assignment]
+        scope = scope.parent
     return around

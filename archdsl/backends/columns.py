@@ -170,8 +170,9 @@ def share(column: Column[Of], whole: Size) -> Column[Of]:
         part = column.value(of)
         if isinstance(part, Mapping):
             part = total(part.values())
-        known = isinstance(part, int) and isinstance(whole, int) and whole
-        return 100 * part / whole if known else None  # type: ignore[operator]
+        if isinstance(part, int) and isinstance(whole, int) and whole:
+            return 100 * part / whole
+        return None
 
     return Column(f"{column.name} %", value, SHARE, f"{column.heading} %")
 

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import torch
@@ -93,7 +94,7 @@ def noted() -> Iterator[None]:
 
     def init(module: nn.Module, *args: Any, **kwargs: Any) -> None:
         original(module, *args, **kwargs)
-        frame = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(1)
         given: dict[str, Any] = {}
         # the outermost `__init__` of this module is that of its class
         while frame is not None and frame.f_code.co_name == "__init__":
@@ -102,7 +103,7 @@ def noted() -> Iterator[None]:
             if not names or frame.f_locals.get(names[0]) is not module:
                 break
             given = {name: frame.f_locals.get(name) for name in names[1:]}
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         object.__setattr__(module, MADE_WITH, given)
 
     nn.Module.__init__ = init  # type: ignore[method-assign, assignment]

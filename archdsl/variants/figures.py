@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from archdsl.analysis.report import Report
 from archdsl.backends.columns import OF_NETWORKS, Column
@@ -22,9 +23,9 @@ NAMES = (
 SHOWN = ("parameters", "macs", "memory", "peak", "depth")  # what people see first
 OF: Mapping[str, Column[Report]] = {name: OF_NETWORKS[SHORT.get(name, name)] for name in NAMES}
 BYTES = frozenset({"memory_parameters", "memory", "peak"})
-GETTERS: tuple[Callable[[Report], object], ...] = tuple(column.value for column in OF.values())
+GETTERS: tuple[Callable[[Report], Any], ...] = tuple(column.value for column in OF.values())
 
 
 def figures_of(report: Report) -> tuple[Size | None, ...]:
     """Return the figures of a network, in the order of `NAMES`; None is what is not known."""
-    return tuple([get(report) for get in GETTERS])  # type: ignore[misc]
+    return tuple([get(report) for get in GETTERS])

@@ -147,9 +147,11 @@ def _node(layer: Layer, facts: Facts, inputs: int) -> _Node | None:
         sum(facts.other.values()),
         size + inside + facts.inside_training * BYTES_PER_NUMBER,
     ]
-    if not all(isinstance(number, int) for number in (*numbers, numel(facts.output), inside)):
+    output = numel(facts.output)
+    known = [number for number in numbers if isinstance(number, int)]
+    if len(known) < len(numbers) or not isinstance(output, int) or not isinstance(inside, int):
         return None
-    return _Node(Sums(*numbers), size, inside, facts.view)  # type: ignore[arg-type]
+    return _Node(Sums(*known), size, inside, facts.view)
 
 
 @cache
@@ -176,7 +178,7 @@ class _Walk:
         number = 0
         for item, numbers in _items(body.items, body.items, ()):
             self.steps.append((item, number, numbers))
-            number += 1 if type(item) is Made else item.body.size  # type: ignore[union-attr]
+            number += item.body.size if isinstance(item, Instance) else 1
 
     def summary(self) -> Summary:
         storage = {~at: ~at for at in range(self.inputs)}  # whose memory a tensor lies in

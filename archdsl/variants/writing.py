@@ -118,12 +118,13 @@ def _json(sweep: Sweep, rows: Sequence[Row]) -> bytes:
 
 def about(sweep: Sweep) -> dict[str, Any]:
     """Return what a sweep was of, as what JSON has."""
+    values: Any = sweep.facts["values"]
     sample = {} if sweep.random is None else {"random": sweep.random, "seed": sweep.seed}
     return {
         "network": sweep.plan.network,
         "parameters": list(sweep.parameters),
         "figures": list(sweep.figures),
-        "values": dict(sweep.facts["values"]),  # type: ignore[call-overload]
+        "values": dict(values),
         "inputs": sweep.facts["inputs"],
         **sample,
     }

@@ -107,7 +107,7 @@ def library() -> Iterator[tuple[Path, str]]:
 
 def _sampled() -> Iterator[Any]:
     for path, name in library():
-        marks = () if name in SAMPLE else pytest.mark.slow
+        marks = () if name in SAMPLE else pytest.mark.whole
         yield pytest.param(path, name, marks=marks, id=name)
 
 
