@@ -10,7 +10,7 @@ from typing import Any
 from archdsl.importing.bodies import Node
 from archdsl.importing.layers import Use, kinds_of, squeezed
 from archdsl.importing.record import Call, Value, tensors
-from archdsl.layers.base import Layer, construct
+from archdsl.layers.base import ArgumentErrors, Layer, construct
 
 # Arguments that say how torch is to compute, and not what.
 HOW = {
@@ -72,6 +72,10 @@ class Making:
                 name in arguments or not one.is_required()
                 for name, one in kind.model_fields.items()
             ):
+                try:
+                    construct(kind, arguments)
+                except ArgumentErrors:  # another layer of that function takes such arguments
+                    continue
                 use = Use(kind.__name__, tidy(kind, arguments))
                 self.nodes.append(Node(use, [*inputs], output, place=self.place))
                 return

@@ -255,7 +255,9 @@ def uses(kind: type[Layer], example: Example) -> Iterator[CheckedGraph]:
         read = [builder.input(f"x{place}", *shape) for place, shape in enumerate(example.inputs)]
         if "float" in kind.takes:
             read = [
-                builder.put(f"before{place}", construct(LAYERS["Tanh"], {}), name)
+                name
+                if place in kind.wants
+                else builder.put(f"before{place}", construct(LAYERS["Tanh"], {}), name)
                 for place, name in enumerate(read)
             ]
         try:

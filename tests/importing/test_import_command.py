@@ -69,7 +69,7 @@ def test_files_of_others_are_left_alone(archdsl: Command, tmp_path: Path) -> Non
         ("modules:broken", (), "fails with ZeroDivisionError: by design"),
         ("modules:ready", ("--input", "5"), "the forward pass of `Sequential` fails"),
         ("modules:Fails", ("--input", "4"), 'raise KeyError("nothing there")'),
-        ("modules:Sorts", ("--input", "4"), "2 times: `cumsum`"),
+        ("modules:Sorts", ("--input", "4"), "2 times: `logcumsumexp`"),
         ("modules:ready", ("--weights", "none.pt"), "`none.pt` can't be loaded"),
     ],
 )

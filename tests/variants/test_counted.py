@@ -38,7 +38,7 @@ def test_columns_of_networks(archdsl: Command) -> None:
 
     assert lines[0].split("  ")[0] == "network"
     assert lines[0].split() == [
-        "network", "parameters", "macs", "activations", "parameters", "%"
+        "network", "parameters", "macs", "memory", "parameters", "%"
     ]  # fmt: skip
     assert [line.split()[0] for line in lines[2:]] == ["mobilenet_v2", "resnet18", "resnet50"]
     # of the first that is named, whichever come first in the end
