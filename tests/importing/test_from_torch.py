@@ -199,7 +199,10 @@ def test_networks_of_torchvision_read_as_if_written_by_hand(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [n if n == "mobilenet_v2" else pytest.param(n, marks=pytest.mark.whole) for n in NETWORKS],
+)
 def test_networks_of_torchvision_are_equal_bit_by_bit(name: str) -> None:
     size = 299 if name == "inception_v3" else 224
 
