@@ -16,6 +16,7 @@ from itertools import pairwise
 WIDTH = 88  # what ruff's formatter takes without configuration
 STEP = 4
 OPENING, CLOSING = "([{", ")]}"
+EXPONENT = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?<=[0-9.])e\+(?=[0-9])""")
 # Outside all brackets of an item: where a comprehension is broken, else a comparison, else `|` and
 # `&`, else a sum, a product, a power.
 OPERATORS = (
@@ -31,6 +32,8 @@ OPERATORS = (
 
 def statement(text: str, depth: int) -> list[str]:
     """Return the lines of a statement, indented `depth` times."""
+    if "e+" in text:  # `repr` writes 1e+20 where the formatter has 1e20
+        text = EXPONENT.sub(lambda found: found[1] or "e", text)
     indent = depth * STEP
     if _fits(text, indent):
         return [" " * indent + text]

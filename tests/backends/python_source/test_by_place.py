@@ -48,6 +48,8 @@ FORMULAS = [
     "i if width > 4 else j",
     "width * i + width // 3",
     "0.5",
+    "3.4e38 * i",
+    "1e30 if i > j else -2.5e20",
     "7",
     "true",
     "i + 1e-3 * j",
