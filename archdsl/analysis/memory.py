@@ -137,15 +137,25 @@ def _inputs(checked: CheckedGraph) -> list[int]:
 
 
 def _more(checked: CheckedGraph, bytes_per_number: int) -> Size:
-    """Return how many bytes buffers that hold no floats take beyond as many floats."""
+    """Return what the module's own tensors take beyond its parameters and buffers as floats.
+
+    That is more for buffers that hold no floats, and all of constants, which aren't stored.
+    """
     layers, facts = checked.arrays.layers, checked.arrays.facts
-    return total(
-        [
-            numel(facts[number].buffers[""]) * (BYTES[dtype] - bytes_per_number)
-            for number, dtype in checked.held.items()
-            if isinstance(layers[number], OwnTensor) and dtype in BYTES and facts[number].buffers
-        ]
-    )
+    each = dict(BYTES) | {"float": bytes_per_number}
+    constants = [
+        numel(facts[number].output) * each[checked.held.get(number, "float")]
+        for number, layer in enumerate(layers)
+        if isinstance(layer, OwnTensor)
+        and not layer.stored
+        and isinstance(facts[number].torch, TorchTensor)
+    ]
+    wider = [
+        numel(facts[number].buffers[""]) * (BYTES[dtype] - bytes_per_number)
+        for number, dtype in checked.held.items()
+        if isinstance(layers[number], OwnTensor) and dtype in BYTES and facts[number].buffers
+    ]
+    return total([*constants, *wider])
 
 
 def _peak(

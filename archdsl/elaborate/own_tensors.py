@@ -53,6 +53,9 @@ def own_tensor(statement: ast.OwnTensor, frame: Frame) -> tuple[Layer, tuple[int
             value: object = by_place_of(statement.value, shape, learnable, frame)
         else:
             value = _first_values(statement.value, frame, learnable)
+            if isinstance(value, Distribution) and not stored:
+                reason = "a constant holds the same in every module, and these numbers are drawn"
+                raise NoValue(reason, "a `buffer` is stored")
         if isinstance(value, tuple):
             _check_values(value, sizes)
             value = _without_ranges(value)

@@ -157,6 +157,8 @@ def spec_of(
 
 def rooted(body: Body, training: set[Value], names: Mapping[int, str]) -> Any:
     """Return the statements of the whole network, whose inputs have names already."""
+    if not body.outputs or any(value in body.inputs for value in body.outputs):
+        raise Unsayable("a module that gives what came in, or nothing that it computes")
     structure = Structure(body, training=training)
     return structure.network(names)
 

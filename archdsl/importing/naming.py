@@ -115,7 +115,10 @@ def _one(part: str) -> str:
     if re.fullmatch(r"[0-9]+", part):
         return part if part == str(int(part)) else f'"{part}"'
     plain_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) and part not in RESERVED
-    return part if plain_name else '"' + part.replace("{", "{{").replace("}", "}}") + '"'
+    if plain_name:
+        return part
+    text = part.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + text.replace("{", "{{").replace("}", "}}") + '"'
 
 
 def fresh(name: str, taken: set[str]) -> str:

@@ -213,14 +213,15 @@ class Structure:
         if not value.own.startswith(prefix):
             raise Unsayable(f"`{value.own}`, a parameter that another module holds")
         batched = value.shape[:1] == (1,) and len(value.shape) > 1 and not value.alone
+        learned = bool(getattr(value.tensor, "requires_grad", False))
+        learned = learned or type(value.tensor).__name__ == "Parameter"
         one = Own(
             path=value.own[len(prefix) :],
             named=True,
-            learnable=bool(getattr(value.tensor, "requires_grad", False))
-            or type(value.tensor).__name__ == "Parameter",
+            learnable=learned,
             shape=tuple(value.shape[1:] if batched else value.shape),
             batched=batched,
-            value=first_values(value.tensor),
+            value=first_values(value.tensor, learned),
         )
         self.made[value] = Reference(one)
         return one
@@ -320,8 +321,14 @@ def weight(statements: list[Statement]) -> int:
     )
 
 
-def first_values(tensor: Any) -> str:
-    """Say what a parameter holds at first: a number, or how it is spread."""
+MOST_VALUES = 256  # of a buffer that are written; of a larger one its spread
+
+
+def first_values(tensor: Any, learned: bool) -> str:
+    """Say what a tensor holds at first: a number, its numbers, or how they are spread.
+
+    A buffer is not learned, so its numbers count; weights bring those of a large one.
+    """
     if tensor is None or tensor.is_meta or tensor.numel() == 0:
         return ""
     tensor = tensor.detach()
@@ -330,6 +337,8 @@ def first_values(tensor: Any) -> str:
     first = float(tensor.flatten()[0])
     if bool((tensor == first).all()):
         return "" if first == 0 else _short(first)
+    if not learned and tensor.numel() <= MOST_VALUES and bool(tensor.isfinite().all()):
+        return repr(tensor.flatten().tolist())
     return f"normal(std = {_short(round(float(tensor.std()), 2) or float(tensor.std()))})"
 
 

@@ -46,7 +46,8 @@ def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Repo
         row
         for row in rows
         if conditions.hold(
-            conditions.late, row | {short: row[name] for short, name in shorter.items()}
+            [*conditions.early, *conditions.late],
+            row | {short: row[name] for short, name in shorter.items()},
         )
     ]
     found = [row["of"] for row in ordered(kept, by)]

@@ -147,9 +147,10 @@ def _node(layer: Layer, facts: Facts, inputs: int) -> _Node | None:
         sum(facts.other.values()),
         size + inside + facts.inside_training * BYTES_PER_NUMBER,
     ]
-    output = numel(facts.output)
     known = [number for number in numbers if isinstance(number, int)]
-    if len(known) < len(numbers) or not isinstance(output, int) or not isinstance(inside, int):
+    if len(known) < len(numbers) or not isinstance(size, int) or not isinstance(inside, int):
+        return None
+    if not isinstance(numel(facts.output), int):
         return None
     return _Node(Sums(*known), size, inside, facts.view)
 

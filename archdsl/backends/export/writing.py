@@ -88,7 +88,13 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
     _require_numbers(module, "safetensors")
     from safetensors.torch import save
 
-    tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    seen: set[int] = set()
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        # the format has no two names for one tensor: what is tied is written under each
+        tied = tensor.untyped_storage().data_ptr() in seen
+        seen.add(tensor.untyped_storage().data_ptr())
+        tensors[name] = tensor.clone() if tied else tensor.contiguous()
     write_whole(path, save(tensors, metadata={"format": "pt"}))
 
 

@@ -9,10 +9,12 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from archdsl.backends.seeing.errors import BadView
 from archdsl.backends.seeing.nodes import Sights
 from archdsl.backends.seeing.preparing import Preparation
 from archdsl.backends.torch_module.devices import check_room_to_run
 from archdsl.backends.torch_module.stepping import Steps, out_of_place
+from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 
 FAR = 100.0  # from zero: what a layer gives for such numbers is no probability by chance
@@ -45,6 +47,9 @@ class Lens:
         self.batch = batch
         held = next(self.module.parameters(), torch.zeros(()))
         self.device, self.dtype = held.device, held.dtype
+        if held.is_meta:
+            reason = "can't be meta, where tensors hold no numbers to look at"
+            raise ArchError(BadView(option="--device", reason=reason))
         check_room_to_run(checked, self.device, self.dtype, {}, batch, training=False)
 
     def parts(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
