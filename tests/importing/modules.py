@@ -276,3 +276,21 @@ def broken() -> nn.Module:
 
 
 ready = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+
+
+class OfBatch(nn.Module):
+    """Multiplies by the number of samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.map(x) * x.shape[0]
+
+
+class Same(nn.Module):
+    """Gives what came in."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x

@@ -210,3 +210,18 @@ def test_networks_of_torchvision_are_equal_bit_by_bit(name: str) -> None:
 
     assert network.proof.same
     assert network.proof.distance == {"evaluation": 0.0, "training": 0.0}
+
+
+def test_a_number_that_is_that_of_the_batch_is_a_difference() -> None:
+    assert not brought(modules.OfBatch(), (4,)).proof.same
+
+
+def test_outputs_without_a_number_prove_nothing() -> None:
+    module = modules.OfBatch()
+    module.map.weight.data.fill_(float("nan"))
+    assert not brought(module, (4,)).proof.same
+
+
+def test_a_module_that_gives_what_came_in_is_refused() -> None:
+    with pytest.raises(ImportingError, match="gives what came in"):
+        brought(modules.Same(), (4,))

@@ -29,8 +29,9 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.registry import Registry
 
-# Which of two kernels runs hangs on the number of threads, and they lay their result out otherwise.
-EITHER = ("Conv3d", "ConvTranspose3d")
+# Which of two kernels runs hangs on the number of threads, and they lay their result out otherwise;
+# so does RMSNorm along axes of one place.
+EITHER = ("Conv3d", "ConvTranspose3d", "RMSNorm")
 # Layers that don't say what they keep: kernels for whole sequences keep what they like, and which
 # one runs hangs on masks; sums of products are taken apart in many ways.
 UNSAID = {"LSTM", "GRU", "RNN", "ScaledDotProductAttention", "Einsum", "IndexSelect"}

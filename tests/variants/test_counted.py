@@ -105,3 +105,11 @@ def test_nonsense_is_refused(options: tuple[str, ...], said: str, archdsl: Comma
     assert result.status == 2, result
     assert said in result.error
     assert result.out == ""
+
+
+@pytest.mark.parametrize("where", ["false", "1 > 2", "not true", "macs > 1 and false"])
+def test_conditions_that_name_no_figure_count_as_well(archdsl: Command, where: str) -> None:
+    text = archdsl.printed(
+        "count", "lenet5", "--where", where, "--columns", "name", "--format", "csv"
+    )
+    assert text.split() == ["name"]

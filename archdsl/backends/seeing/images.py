@@ -56,7 +56,8 @@ def _decoded(path: str, data: bytes) -> Image.Image:
     try:
         image: Any = Image.open(io.BytesIO(data), formats=FORMATS)
         require_size(path, image.size)
-        if getattr(image, "is_animated", False):
+        # a phone puts a second picture, of depths or brightness, into the file of a photograph
+        if getattr(image, "is_animated", False) and image.format != "MPO":
             reason = f"is animated: it holds {image.n_frames:,} pictures"
             raise _bad(path, reason, "save the one that is meant as an image of its own")
         image.load()

@@ -187,6 +187,7 @@ WRONG = [
     ),
     ("constant t: [T] = [1 / i for i]", "depends on a free size"),
     ("constant t: [3]", "a constant needs a value"),
+    ("constant t: [3] = normal()", "a constant holds the same in every module"),
     ("constant t: [T] = 1", "depends on a free size"),
     ("buffer t: [T] = [i for i]", "depends on a free size"),
     ("let n = [i for i]", "runs over the axes of a tensor, and this is none"),

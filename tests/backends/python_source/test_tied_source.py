@@ -10,6 +10,7 @@ from compiled import load, require_success, verified
 from torch import nn
 
 from archdsl.analysis.state import state_dict
+from archdsl.backends.export.writing import save_weights
 from archdsl.backends.python_source import generate
 from archdsl.backends.torch_module import load_weights, torch_module
 from archdsl.diagnostics import ArchError
@@ -123,3 +124,13 @@ def test_weights_with_other_numbers_under_either_name_are_refused(tmp_path: Path
     with pytest.raises(ArchError, match=r"head.weight holds other numbers than wte.weight"):
         load_weights(module, state)
     assert torch.equal(module.get_parameter("wte.weight"), before)
+
+
+def test_tied_weights_are_written_under_both_names(tmp_path: Path) -> None:
+    checked = load(tmp_path, spec(CASES["head"]))
+    module = torch_module(checked, generate(checked))
+    save_weights(module, tmp_path / "net.safetensors")
+
+    other = torch_module(checked, generate(checked))
+    assert not load_weights(other, tmp_path / "net.safetensors").filled
+    assert torch.equal(other.get_parameter("head.weight"), module.get_parameter("wte.weight"))

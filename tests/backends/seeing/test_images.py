@@ -194,3 +194,15 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(ArchError, match=reason):
             images_in(str(folder))
+
+
+def test_a_photograph_with_a_second_picture_is_that_photograph(tmp_path: Path) -> None:
+    path = tmp_path / "phone.jpg"
+    second = Image.new("RGB", (8, 8), (0, 0, 255))
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(
+        path, format="MPO", save_all=True, append_images=[second]
+    )
+
+    red, _, blue = read_image(str(path)).getpixel((4, 4))
+    assert red > 200
+    assert blue < 50
