@@ -214,7 +214,14 @@ def network_of(name: str, folder: Path) -> CheckedGraph:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name != "unet")) for name in NETWORKS],
+    [
+        name
+        if name == "unet"
+        else pytest.param(
+            name, marks=pytest.mark.slow if name == "mobilenet_v2" else pytest.mark.whole
+        )
+        for name in NETWORKS
+    ],
 )
 def test_networks(name: str, tmp_path: Path) -> None:
     checked = network_of(name, tmp_path)
@@ -323,7 +330,9 @@ def test_a_random_network_in_all_constructs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize(
+    "seed", [2, *(pytest.param(seed, marks=pytest.mark.whole) for seed in range(3, 12))]
+)
 def test_random_networks_in_all_constructs(seed: int, tmp_path: Path) -> None:
     sources = check_everything(load(tmp_path, Writer(seed).network()))
 
