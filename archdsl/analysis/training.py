@@ -138,6 +138,16 @@ class Training:
         self.frozen = frozen
         self.shown = shown
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Training):
+            return NotImplemented
+        return (self.options, self.frozen, self.unknown, self.kept) == (
+            other.options, other.frozen, other.unknown, other.kept
+        )  # fmt: skip
+
+    def __hash__(self) -> int:
+        return hash((self.options, frozenset(self.frozen)))
+
     @property
     def width(self) -> int:
         """Bytes of a float."""
