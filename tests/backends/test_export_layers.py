@@ -101,6 +101,16 @@ def uses(kind: type[Layer]) -> Iterator[Use]:
                     continue
 
 
+def writable(kind: type[Layer], ending: str) -> Iterator[Use]:
+    """Yield the uses of a layer that can be written: ONNX's operators for sequences don't project.
+
+    That these are refused is tested beside the layers.
+    """
+    for layer, shapes in uses(kind):
+        if ending != "onnx" or not getattr(layer, "proj_size", 0):
+            yield layer, shapes
+
+
 def can_be_solved(facts: Facts) -> bool:
     """Tell whether what free sizes must be concerns one of them at a time."""
     names = [(left - right).names for left, right in facts.agreements]  # type: ignore[union-attr]
@@ -224,7 +234,7 @@ def test_layers_that_are_followed_in_different_ways(tmp_path: Path) -> None:
 def test_one_use_of_every_layer(ending: str, tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if kind.family not in FIXED_ONLY[ending]]
 
-    check((use for kind in kinds for use in [*uses(kind)][-1:]), ending, tmp_path)
+    check((use for kind in kinds for use in [*writable(kind, ending)][-1:]), ending, tmp_path)
 
 
 @pytest.mark.slow
@@ -235,4 +245,4 @@ def test_every_layer_at_other_sizes(family: str, ending: str, tmp_path: Path) ->
     if family in FIXED_ONLY[ending]:
         pytest.skip("can be written with fixed sizes only")
 
-    check((use for kind in kinds for use in uses(kind)), ending, tmp_path)
+    check((use for kind in kinds for use in writable(kind, ending)), ending, tmp_path)
