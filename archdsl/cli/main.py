@@ -162,15 +162,22 @@ def _outcome(arguments: Sequence[str], program: click.Command) -> int:
         return INTERNAL
 
 
+ROOM = 16 * 2**20  # bytes: with less than that nothing goes as it should
+
+
 def _is_out_of_memory(error: Exception) -> bool:
     """Tell whether memory ran out, which the system says in its own ways where it loads a file."""
     if isinstance(error, OSError):
         return error.errno == ENOMEM
     text = str(error).lower()
     loading = isinstance(error, ImportError | RuntimeError | SystemError)
-    return isinstance(error, MemoryError) or (
-        loading and any(said in text for said in NO_MEMORY_SAID)
-    )
+    if isinstance(error, MemoryError) or (loading and any(said in text for said in NO_MEMORY_SAID)):
+        return True
+    try:  # Python itself fails in many ways then, where it compiles or loads a module
+        bytearray(ROOM)
+    except MemoryError:
+        return True
+    return False
 
 
 def _said_by_system(error: OSError) -> str:
