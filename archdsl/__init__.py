@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from archdsl.network import Count, Network, load
     from archdsl.own_layers import layer
     from archdsl.variants.request import sweep
-
-__version__ = "0.1.0"
+    from archdsl.version import __version__ as __version__
 
 _HOMES = {
     "archdsl.diagnostics": ("ArchError", "Diagnostic"),
@@ -46,6 +45,7 @@ _HOMES = {
     "archdsl.network": ("Count", "Network", "load"),
     "archdsl.own_layers": ("layer",),
     "archdsl.variants.request": ("sweep",),
+    "archdsl.version": ("__version__",),
 }
 
 __all__ = [

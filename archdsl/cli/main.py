@@ -13,7 +13,6 @@ from keyword import iskeyword
 
 import click
 
-from archdsl import __version__
 from archdsl.cli.terminal import (
     INTERNAL,
     INTERRUPTED,
@@ -26,6 +25,7 @@ from archdsl.cli.terminal import (
     is_colorful,
 )
 from archdsl.diagnostics import ArchError, printable
+from archdsl.version import __version__
 
 # Each command lives in the module of its name and is imported when it is asked for.
 COMMANDS = (

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from archdsl.importing.errors import ImportingError, NoModule
+from archdsl.importing.recorder import replaced
 
 MADE_WITH = "_archdsl_made_with"
 
@@ -106,11 +107,8 @@ def noted() -> Iterator[None]:
             frame = frame.f_back
         object.__setattr__(module, MADE_WITH, given)
 
-    nn.Module.__init__ = init  # type: ignore[method-assign, assignment]
-    try:
+    with replaced("__init__", init):
         yield
-    finally:
-        nn.Module.__init__ = original  # type: ignore[method-assign]
 
 
 def load(module: nn.Module, path: str) -> None:

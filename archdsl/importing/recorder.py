@@ -169,11 +169,19 @@ def intercepted(recorder: Recorder) -> Iterator[None]:
     def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         return recorder.called(module, args, kwargs, original)
 
-    nn.Module.__call__ = called  # type: ignore[method-assign]
+    with replaced("__call__", called):
+        yield
+
+
+@contextmanager
+def replaced(name: str, method: Callable[..., Any]) -> Iterator[None]:
+    """Put a method into the place of one of `nn.Module`, and that one back afterwards."""
+    original = getattr(nn.Module, name)
+    setattr(nn.Module, name, method)
     try:
         yield
     finally:
-        nn.Module.__call__ = original  # type: ignore[method-assign]
+        setattr(nn.Module, name, original)
 
 
 def record(

@@ -41,14 +41,34 @@ ATTENTION_SOURCE = '''\
 class ScaledDotProductAttention(nn.Module):
     """Attention of queries to keys and values, which drops weights while training."""
 
-    def __init__(self, dropout: float, **given: float) -> None:
+    def __init__(
+        self,
+        dropout: float,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> None:
         super().__init__()
-        self.dropout, self.given = dropout, given
+        self.dropout, self.is_causal = dropout, is_causal
+        self.scale, self.enable_gqa = scale, enable_gqa
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        dropout = self.dropout if self.training else 0.0
-        attend = F.scaled_dot_product_attention
-        return attend(*inputs, dropout_p=dropout, **self.given)  # type: ignore[arg-type]
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            mask,
+            self.dropout if self.training else 0.0,
+            self.is_causal,
+            scale=self.scale,
+            enable_gqa=self.enable_gqa,
+        )
 '''
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from archdsl import __version__
 from archdsl.check import check
 from archdsl.counting import count
 from archdsl.diagnostics import ArchError, Diagnostic, printable
@@ -19,6 +18,7 @@ from archdsl.syntax.spec_file import SpecFile
 from archdsl.variants.figures import figures_of
 from archdsl.variants.instances import Instances
 from archdsl.variants.space import Space
+from archdsl.version import __version__
 
 MOST_KEPT = 200_000  # facts and items of bodies that are kept for the next variants
 WHOLE = 100  # every so many variants are counted node by node as well, and compared

@@ -8,7 +8,6 @@ from hashlib import sha256
 from json import dumps
 from os import PathLike, fspath
 
-from archdsl import __version__
 from archdsl.diagnostics import ArchError, printable
 from archdsl.elaborate.errors import BadNetwork
 from archdsl.elaborate.values import BlockValue
@@ -26,6 +25,7 @@ from archdsl.variants.figures import NAMES, SHORT
 from archdsl.variants.plan import Plan
 from archdsl.variants.space import Space, require_finite
 from archdsl.variants.sweep import HIDDEN, Sweep
+from archdsl.version import __version__
 
 MOST_JOBS = 1_024
 

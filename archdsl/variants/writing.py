@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
-from archdsl import __version__
 from archdsl.backends import grid
 from archdsl.backends.formulas import in_bytes
 from archdsl.backends.grid import Grid, Heading
@@ -17,6 +16,7 @@ from archdsl.records import Record
 from archdsl.variants.errors import BadSweep
 from archdsl.variants.figures import BYTES, SHOWN
 from archdsl.variants.sweep import HIDDEN, Row, Sweep
+from archdsl.version import __version__
 
 NOTHING = "-"
 MOST_SHOWN = 100  # rows that a terminal gets, if nobody says how many
