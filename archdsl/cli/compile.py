@@ -12,7 +12,7 @@ import click
 
 from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import Reading, graph_of, network, reading, renames_of
+from archdsl.cli.options import Reading, graph_of, network, reading, renames_of, stored
 from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
@@ -65,16 +65,7 @@ class Wishes:
 @click.option(
     "--rule", type=click.Choice(RULES), help="What rectifies on that way; else deconvnet."
 )
-@click.option("--weights", metavar="FILE", help="Load these: safetensors, or a file of torch.")
-@click.option(
-    "--allow-mismatch", multiple=True, metavar="PATTERN", help="Weights that need not fit: 'fc.*'."
-)
-@click.option(
-    "--rename",
-    multiple=True,
-    metavar="OLD=NEW",
-    help="Other names for stored weights: 'module.*=*'.",
-)
+@stored
 @click.option(
     "--freeze", multiple=True, metavar="PATTERN", help="Keep these as they are in training."
 )

@@ -242,3 +242,25 @@ def graph_of(
     }
     shapes = {key: shape_of(text) for key, text in pairs(inputs, "--input").items()}
     return spec.graph(network, values, shapes)
+
+
+def stored(command: Command) -> Command:
+    """Add the options that say which weights are loaded, and what of them need not fit."""
+    return _with(
+        command,
+        click.option(
+            "--weights", metavar="FILE", help="Load these: safetensors, or a file of torch."
+        ),
+        click.option(
+            "--allow-mismatch",
+            multiple=True,
+            metavar="PATTERN",
+            help="Weights that need not fit: 'fc.*'.",
+        ),
+        click.option(
+            "--rename",
+            multiple=True,
+            metavar="OLD=NEW",
+            help="Other names for stored weights: 'module.*=*'.",
+        ),
+    )

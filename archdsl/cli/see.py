@@ -11,7 +11,7 @@ import click
 
 from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli.destination import destination
-from archdsl.cli.options import Reading, graph_of, network, reading, renames_of
+from archdsl.cli.options import Reading, graph_of, network, reading, renames_of, stored
 from archdsl.cli.terminal import WRONG_USAGE, complain, mention
 from archdsl.diagnostics import printable
 from archdsl.network import SEEING, Network
@@ -64,16 +64,7 @@ def size_of(context: click.Context, option: click.Parameter, text: str | None) -
 @click.command("see", cls=TakesMany)
 @click.argument("name", metavar="SPEC")
 @network
-@click.option("--weights", metavar="FILE", help="Load these: safetensors, or a file of torch.")
-@click.option(
-    "--allow-mismatch", multiple=True, metavar="PATTERN", help="Weights that need not fit: 'fc.*'."
-)
-@click.option(
-    "--rename",
-    multiple=True,
-    metavar="OLD=NEW",
-    help="Other names for stored weights: 'module.*=*'.",
-)
+@stored
 @click.option("--image", "images", multiple=True, metavar="FILE...", help="Images to look at.")
 @click.option("--images", "folder", metavar="DIR", help="Find what excites channels most in here.")
 @click.option("--top", default=9, metavar="N", help="How many images of the folder for a channel.")

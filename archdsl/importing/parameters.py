@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from archdsl.importing.aligning import Alignment
+from archdsl.importing.made import MADE_WITH
 from archdsl.importing.naming import fresh, valid
 from archdsl.importing.skeleton import arguments_of, set_arguments
 from archdsl.importing.tree import (
@@ -23,6 +24,7 @@ from archdsl.importing.tree import (
     Written,
     everything,
 )
+from archdsl.layers.registry import Registry
 
 ABSENT = object()  # in the place of a value, in a use that lacks the statement
 FACTORS = (2, 3, 4, 6, 8, 16)
@@ -171,8 +173,6 @@ class Parameters:
     def in_order(self, one: Stage | Part, names: list[str]) -> list[str]:
         """Sort arguments as the layer or block declares them."""
         if isinstance(one, Stage):
-            from archdsl.layers.registry import Registry
-
             declared = [*Registry()[one.layer].model_fields]
             return sorted(names, key=declared.index)
         return names
@@ -202,11 +202,9 @@ class Parameters:
                 if text := scaled(parameter, values, given):
                     return text
             for size, values in self.sizes.items():
-                for text in [scaled("width", values, given)]:
-                    if text:
-                        self.lets.setdefault("width", size)
-                        if self.lets["width"] == size:
-                            return text
+                text = scaled("width", values, given)
+                if text and self.lets.setdefault("width", size) == size:
+                    return text
         if any(value is ABSENT for value in given):
             most = Counter(repr(v) for v in given if v is not ABSENT).most_common(1)[0][0]
             fill = next(v for v in given if repr(v) == most)
@@ -389,5 +387,5 @@ def constructor_arguments(modules: Sequence[Any]) -> dict[str, Vector]:
 
 def given(module: Any, name: str) -> Any:
     """Return what a module was made with, as far as it is known."""
-    kept = getattr(module, "_archdsl_made_with", {})
+    kept = getattr(module, MADE_WITH, {})
     return kept.get(name, getattr(module, name, None))

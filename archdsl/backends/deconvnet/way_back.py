@@ -15,9 +15,9 @@ from archdsl.records import Record
 
 Rule = Literal["deconvnet", "guided", "gradient"]
 
-RECTIFIED = '''\
+BESIDE = """\
 class {name}(torch.autograd.Function):
-    """A layer on whose way back what is above zero goes on, whatever came in."""
+    \"\"\"A layer on whose way back %s.\"\"\"
 
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
@@ -25,21 +25,10 @@ class {name}(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, back: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return back.clamp(min=0), None
-'''
-
-UNCHANGED = '''\
-class {name}(torch.autograd.Function):
-    """A layer on whose way back everything goes on as it is."""
-
-    @staticmethod
-    def forward(ctx: Any, input: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, back: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return back, None
-'''
+        return %s, None
+"""
+RECTIFIED = BESIDE % ("what is above zero goes on, whatever came in", "back.clamp(min=0)")
+UNCHANGED = BESIDE % ("everything goes on as it is", "back")
 
 GUIDED = '''\
 class {name}(torch.autograd.Function):
