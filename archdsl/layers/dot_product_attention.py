@@ -19,6 +19,7 @@ from archdsl.layers.base import (
     Dtype,
     Example,
     Facts,
+    Form,
     Layer,
     LayerError,
     Shape,
@@ -186,7 +187,19 @@ class ScaledDotProductAttention(Layer):
                 pairs += [(one, other)] if one != other else []
         return pairs
 
-    def attending(self, count: int) -> Torch:
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Let a query that sees nothing give zeros in ONNX, as torch's kernels do."""
+        if form != "ONNX" or len(inputs) < 4:
+            return None
+        plain = self.attending(len(inputs), drops=False)
+        assert isinstance(plain, TorchFunction)
+        seen = "{3}.any(dim=-1, keepdim=True)"
+        text = plain.expression
+        return TorchFunction(
+            f"torch.where({seen}, {text}, 0.0) if {{3}}.dtype == torch.bool else {text}"
+        )
+
+    def attending(self, count: int, drops: bool = True) -> Torch:
         """Return how it is called with so many tensors."""
         given: dict[str, object] = {}
         if self.causal:
@@ -195,7 +208,7 @@ class ScaledDotProductAttention(Layer):
             given["scale"] = self.scale
         if self.grouped:
             given["enable_gqa"] = True
-        if self.dropout:
+        if self.dropout and drops:
             name = type(self).torch_name()
             return TorchModule(name, (self.dropout,), given, ATTENTION_SOURCE)
         texts = ["{0}", "{1}", "{2}"] + ["attn_mask={3}"] * (count > 3)

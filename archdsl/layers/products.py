@@ -20,11 +20,13 @@ from archdsl.layers.base import (
     Dtype,
     Example,
     Facts,
+    Form,
     Kind,
     Layer,
     LayerError,
     Shape,
     Shapes,
+    Torch,
     TorchFunction,
     WrongDtype,
     agree,
@@ -76,6 +78,13 @@ class CDist(Layer):
             agreements=spread.agreements
             + (((left[-1], right[-1]),) if left[-1] != right[-1] else ()),
         )
+
+    def exported(self, inputs: Shapes, form: Form) -> Torch | None:
+        """Take the norm of all differences in ONNX, which torch writes for Euclidean ones alone."""
+        if form != "ONNX" or self.p == 2:
+            return None
+        apart = "{0}.unsqueeze(-2) - {1}.unsqueeze(-3)"
+        return TorchFunction(f"torch.linalg.vector_norm({apart}, {self.p}, dim=-1)")
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         return torch.result(inputs, torch.output, saves=inputs, saves_result=True)

@@ -229,7 +229,7 @@ def test_layers_that_are_followed_in_different_ways(tmp_path: Path) -> None:
     assert {1, 2, 3} == {shapes["image"][0] for shapes in found.compared}
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", WRITERS)
 def test_one_use_of_every_layer(ending: str, tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if kind.family not in FIXED_ONLY[ending]]
@@ -237,7 +237,7 @@ def test_one_use_of_every_layer(ending: str, tmp_path: Path) -> None:
     check((use for kind in kinds for use in [*writable(kind, ending)][-1:]), ending, tmp_path)
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", WRITERS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_layer_at_other_sizes(family: str, ending: str, tmp_path: Path) -> None:
