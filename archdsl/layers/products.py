@@ -80,8 +80,8 @@ class CDist(Layer):
         )
 
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
-        """Take the norm of all differences in ONNX, which torch writes for Euclidean ones alone."""
-        if form != "ONNX" or self.p == 2:
+        """Take the norm of all differences in ONNX, for which torch can't write it."""
+        if form != "ONNX":
             return None
         apart = "{0}.unsqueeze(-2) - {1}.unsqueeze(-3)"
         return TorchFunction(f"torch.linalg.vector_norm({apart}, {self.p}, dim=-1)")
