@@ -56,7 +56,7 @@ def command(
     if find_spec("torch") is None:
         complain("torch is not installed: pip install 'archdsl[torch]'")
         return 2
-    from archdsl.importing.made import made, random_inputs
+    from archdsl.importing.made import from_here, made, random_inputs
 
     values = {name: _literal(name, text) for name, text in _named(arguments, "--arg")}
     shapes: list[tuple[str, tuple[int, ...]]] = []
@@ -67,6 +67,7 @@ def command(
             reason = f"`{text}` has free sizes; a module is run on sizes that are numbers"
             raise click.BadParameter(reason, param_hint="--input")
         shapes.append((name.strip(), tuple(sizes)))
+    click.get_current_context().with_resource(from_here())
     module, title = made(what, values, weights)
     goes_to = _destination(output, title, force)
     from archdsl.importing.imported import Unproven, from_torch

@@ -34,8 +34,6 @@ def made(what: str, arguments: Mapping[str, object], weights: str | None) -> tup
     if not colon or not home or not name:
         reason = "is not MODULE:NAME, as in torchvision.models:resnet50"
         raise ImportingError(NoModule(what=f"`{what}`", reason=reason))
-    if os.curdir not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.curdir)
     try:
         found: Any = importlib.import_module(home)
     except Exception as error:
@@ -55,6 +53,21 @@ def made(what: str, arguments: Mapping[str, object], weights: str | None) -> tup
     if weights is not None:
         load(module, weights)
     return module, name.split(".")[-1]
+
+
+@contextmanager
+def from_here() -> Iterator[None]:
+    """Let imports find modules of the present folder, as `python -m` does, and no longer than that.
+
+    A module may import others while it runs, so this encloses all that is done with it.
+    """
+    before = [*sys.path]
+    if os.curdir not in before and "" not in before:
+        sys.path.insert(0, os.curdir)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def timm_models(timm: Any) -> Any:
