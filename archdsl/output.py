@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+
+from archdsl.records import Record
 
 
 def write_whole(path: os.PathLike[str] | str, content: bytes) -> None:
@@ -22,7 +24,48 @@ def write_whole(path: os.PathLike[str] | str, content: bytes) -> None:
         OSError: it can't be written; what was there before is untouched, and `filename` is the
             path as it was given.
     """
-    given = os.fspath(path)
+    write_all({os.fspath(path): content})
+
+
+def write_all(files: Mapping[str, bytes]) -> None:
+    """Write several files as `write_whole` writes one: all of them, or none.
+
+    None takes its name before all lie beside their places on the disk.
+
+    Raises:
+        OSError: one can't be written; what was there before is untouched.
+    """
+    waiting: list[_Waiting] = []
+    try:
+        for path, content in files.items():
+            if (each := _beside(path, content)) is not None:
+                waiting.append(each)
+        while waiting:
+            _renamed(waiting[0])
+            del waiting[0]
+    finally:
+        for each in waiting:
+            with suppress(OSError):
+                os.unlink(each.temporary)
+
+
+class _Waiting(Record):
+    """A file that is written whole, and waits for its name."""
+
+    temporary: str
+    target: str
+    given: str
+
+
+def _renamed(each: _Waiting) -> None:
+    try:
+        os.replace(each.temporary, each.target)
+    except OSError as error:
+        raise _error(error.errno or errno.EIO, each.given) from None
+
+
+def _beside(given: str, content: bytes) -> _Waiting | None:
+    """Write a new file beside the place where it is to be; None for what is no regular file."""
     if "\0" in given:
         raise _error(errno.EINVAL, given.replace("\0", "\\0"))
     if not given:  # which would stand for the present folder further down
@@ -42,7 +85,7 @@ def write_whole(path: os.PathLike[str] | str, content: bytes) -> None:
             if error.errno == errno.ENXIO and stat.S_ISFIFO(there.st_mode):
                 raise OSError(errno.ENXIO, "nobody reads this pipe", given) from None
             raise _error(error.errno or errno.EIO, given) from None
-        return
+        return None
     target = os.path.realpath(given)  # a link stays a link
     folder = os.path.dirname(target)
     if not os.access(folder, os.F_OK):  # else a name would be reported that nobody gave
@@ -53,13 +96,13 @@ def write_whole(path: os.PathLike[str] | str, content: bytes) -> None:
     temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:
         _write_new(temporary, content, old)
-        os.replace(temporary, target)
     except BaseException as error:
         with suppress(OSError):  # where it could not even be made
             os.unlink(temporary)
         if isinstance(error, OSError):
             raise _error(error.errno or errno.EIO, given) from None
         raise
+    return _Waiting(temporary, target, given)
 
 
 def _write_new(path: str, content: bytes, mode: int | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archdsl.output import write_whole
+from archdsl.output import write_all, write_whole
 
 
 def test_a_new_file_and_one_that_is_replaced(tmp_path: Path) -> None:
@@ -60,6 +60,25 @@ def test_a_failure_leaves_what_was_there(
 
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["out.txt"]
+
+
+@pytest.mark.parametrize("wrong", ["no/folder/b", "folder", "closed/b"])
+def test_several_files_are_written_all_or_none(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("closed").write_bytes(b"")
+    Path("a").write_bytes(b"old")
+
+    with pytest.raises(OSError, match=wrong):
+        write_all({"a": b"new", wrong: b"new", "c": b"new"})
+
+    assert Path("a").read_bytes() == b"old"
+    assert sorted(os.listdir()) == ["a", "closed", "folder"]
+    write_all({"a": b"new", "c": b"new"})
+    assert Path("a").read_bytes() == Path("c").read_bytes() == b"new"
+    assert sorted(os.listdir()) == ["a", "c", "closed", "folder"]
 
 
 def test_a_folder_is_refused_and_a_device_written(tmp_path: Path) -> None:

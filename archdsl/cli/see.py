@@ -15,7 +15,7 @@ from archdsl.cli.options import Reading, graph_of, network, reading, renames_of,
 from archdsl.cli.terminal import WRONG_USAGE, complain, mention
 from archdsl.diagnostics import printable
 from archdsl.network import SEEING, Network
-from archdsl.output import write_whole
+from archdsl.output import write_all
 
 if TYPE_CHECKING:
     from archdsl.backends.seeing import Seen
@@ -151,8 +151,8 @@ def command(
     files = seen.files(goes_to.path)
     for path in files:
         destination(path, "", "", force, is_drawn)
-    for path, content in files.items():
-        write_whole(path, content)
+    write_all(files)
+    for path in files:
         click.echo(f"wrote {printable(path)}")
     return 0
 

@@ -35,6 +35,16 @@ network two { input a: [3, 32, 32]
   from a, b
   add { branch { from a } branch { from b } } -> Flatten -> Linear(2)
 }
+network turned { input image: [3, 32, 32]
+  c1: Conv2d(6, 3, padding = 1)
+  across: Permute((0, 1, 3, 2))
+  Permute((0, 1, 3, 2))
+  flipped: Flip(2)
+  late: Conv2d(6, 3)
+  Sigmoid
+  AdaptiveAvgPool2d(1) -> Flatten
+  Linear(2)
+}
 network five { input image: [5, 32, 32]
   Conv2d(4, 3) -> ReLU -> Flatten -> Linear(2)
 }
@@ -130,6 +140,43 @@ def test_what_it_wrote_may_be_written_again_and_nothing_else(archdsl: Command) -
     assert "x-filters.png is there" in result.error
     assert Path("x-filters.png").read_bytes() == b"mine"
     assert [path.name for path in Path().glob("x-*")] == ["x-filters.png"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_layer_whose_places_lie_otherwise_is_shown_with_a_word_of_warning(
+    archdsl: Command,
+) -> None:
+    given = ["see", "net.arch:turned", "--image", "cat.png", "-o", "x.html", "--layer"]
+    archdsl.printed(*given, "c1")
+    assert "Layer c1 is behind" not in Path("x.html").read_text()
+
+    archdsl.printed(*given, "late")
+    note = "Layer late is behind flipped, which moves places: its maps are shown as they lie there."
+    assert Path("x.html").read_text().count(note) == 2  # feature maps and Grad-CAM
+
+    lies = "`across` (Permute) can't be shown: it gives 6 x 32 x 32, which lies as channels x width"
+    assert lies + " x height" in archdsl(*given, "across").error
+
+
+@pytest.mark.parametrize(
+    ("where", "images", "node"),
+    [("c1.weight", "--image", "fc"), ("fc.bias", "--image", "fc"),
+     ("c1.weight", "--images", "body.1")],
+)  # fmt: skip
+def test_weights_without_numbers_are_refused(
+    where: str, images: str, node: str, folder: Path, archdsl: Command
+) -> None:
+    weights = torch.load(folder / "a.pt")
+    weights[where][0] = float("nan")
+    torch.save(weights, folder / "nan.pt")
+    given = [images, {"--image": "cat.png", "--images": "photos"}[images], "--weights", "nan.pt"]
+
+    result = archdsl("see", "net.arch:tiny", *given, "-o", "x.html")
+
+    assert result.status == 1
+    assert f"gives NaN or infinity at `{node}`, of which nothing can be shown" in result.error
+    assert f"`{where}` of its weights holds some" in result.error
+    assert not Path("x.html").exists()
 
 
 @pytest.mark.usefixtures("folder")

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from archdsl.backends.seeing.errors import BadView
+from archdsl.backends.seeing.errors import BadView, NotForImages
 from archdsl.backends.seeing.nodes import Sights
 from archdsl.backends.seeing.preparing import Preparation
 from archdsl.backends.torch_module.devices import check_room_to_run
@@ -64,7 +64,20 @@ class Lens:
         for part in self.parts(images):
             for name, tensor in self.steps.run({self.sights.image: part}, wanted).items():
                 found[name].append(tensor.cpu())
-        return {name: torch.cat(tensors) for name, tensors in found.items()}
+        whole = {name: torch.cat(tensors) for name, tensors in found.items()}
+        for name, tensor in whole.items():
+            self.require_numbers(name, tensor)
+        return whole
+
+    def require_numbers(self, name: str, tensor: torch.Tensor) -> None:
+        """Raise ArchError where a node gives NaN or infinity, of which nothing can be shown."""
+        if tensor.isfinite().all():
+            return
+        held = self.module.state_dict()
+        wrong = [each for each, one in held.items() if not one.isfinite().all()]
+        why = f"`{wrong[0]}` of its weights holds some" if wrong else "its weights hold none"
+        reason = f"gives NaN or infinity at `{name}`, of which nothing can be shown; {why}"
+        raise ArchError(NotForImages(network=self.checked.name, reason=reason))
 
     @property
     def scores(self) -> str:

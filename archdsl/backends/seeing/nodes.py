@@ -11,7 +11,7 @@ from archdsl.backends.seeing.errors import BadLayer
 from archdsl.backends.seeing.preparing import image_input
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import TorchModule
+from archdsl.layers.base import GLOBAL, TorchModule
 from archdsl.layers.sizes import Size
 from archdsl.node_names import find_node
 from archdsl.records import Record
@@ -134,15 +134,53 @@ class Sights:
         if node.name == self.image:
             what = f"`{node.name}` is the image itself, and no layer"
         elif not self.has_places(node.name):
-            shape = " x ".join(map(str, node.shape)) or "one number"
-            what = (
-                f"`{printable(label, 100)}` ({node.type}) has no places to show: it gives {shape}, "
-                "and maps are channels x height x width"
-            )
+            what = f"`{printable(label, 100)}` ({node.type}) {self._no_places(node)}"
         else:
             return node.name
         hint = f"`{self.last}` is the last one with places" if self.last else ""
         raise ArchError(BadLayer(what=what, hint=hint))
+
+    def _no_places(self, node: Node) -> str:
+        """Say why a node is no stack of maps."""
+        if node.name in self.checked.training_only:
+            return "is there in training only, and images are looked at in evaluation"
+        if not self.sees_image(node.name) or not node.facts.batched:
+            return "doesn't depend on the image"
+        shape = " x ".join(map(str, node.shape)) or "one number"
+        if len(node.shape) != 3:
+            maps = "maps are channels x height x width"
+            return f"has no places to show: it gives {shape}, and {maps}"
+        if (dtype := self.checked.dtype(node.name)) != "float":
+            return f"can't be shown: it gives numbers of the kind {dtype}"
+        axes = ["channels", "channels", "channels"]
+        for at, axis in enumerate(self._axes[node.name]):
+            axes[axis] = ("height", "width")[at]
+        lies = f"it gives {shape}, which lies as {' x '.join(axes)}"
+        return f"can't be shown: {lies}, and maps are channels x height x width"
+
+    def moved(self, name: str) -> str:
+        """Name the first node that moves places, among those that a node depends on; "" if none.
+
+        Behind it a place of a map need not lie where it does in the image.
+        """
+        return self._moved.get(name, "")
+
+    @cached_property
+    def _moved(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for name, node in self.checked.nodes.items():
+            before = (found[read] for read in node.inputs if read in found)
+            places = (self.checked.nodes[read].shape[1:] for read in node.inputs)
+            moves = (
+                node.layer.family == "reshape"
+                and node.facts.windows == GLOBAL
+                and not node.facts.moves  # axes are followed
+                and self.sees_image(name)
+                and any(size != 1 for shape in places for size in shape)
+            )
+            if first := next(before, name if moves else ""):
+                found[name] = first
+        return found
 
     def box(self, name: str, row: int, column: int) -> Box:
         """Return the part of the image that one place of a node sees, clipped to the image.

@@ -281,9 +281,8 @@ class _Gathering:
                 for one, projection in zip(strongest, projections, strict=True)
             ]
             self.results.setdefault("projections", {})[name] = tuple(projected)
-            self.figures.append(
-                showing.features_figure(self.lens.checked, name, self.shown, maps, projected)
-            )
+            figure = showing.features_figure(self.lens.checked, name, self.shown, maps, projected)
+            self._add(figure, [name])
 
     def _strongest(self, name: str, image: int, maps: torch.Tensor) -> list[Activation]:
         """Return the strongest activation of each of the strongest channels of an image."""
@@ -341,9 +340,16 @@ class _Gathering:
             at_random(lens, image, cls) for image, cls in zip(images, targets, strict=True)
         ]
         self.results["class_maps"] = tuple(found)
-        self.figures.append(
-            showing.class_maps_figure(lens.checked, self.shown, found, random, self.classes)
-        )
+        figure = showing.class_maps_figure(lens.checked, self.shown, found, random, self.classes)
+        self._add(figure, [name for _, name, _ in maps])
+
+    def _add(self, figure: Figure, layers: Sequence[str]) -> None:
+        """Add a figure of layers, with a word of warning where their places may lie otherwise."""
+        for name in dict.fromkeys(layers):
+            if moved := self.lens.sights.moved(name):
+                note = f"Layer {name} is behind {moved}, which moves places: its maps are shown as"
+                figure = figure._replace(text=f"{figure.text} {note} they lie there.")
+        self.figures.append(figure)
 
     def _occlusion(self, size: int) -> None:
         layer = self.asked[0] if self.asked else None
@@ -379,7 +385,8 @@ class _Gathering:
             channels = one.strongest(self.wishes.channels)
             excited = [self._excitement(name, one, channel, read) for channel in channels]
             most = one.images.shape[1]
-            self.figures.append(showing.top_figure(lens.checked, name, excited, len(paths), most))
+            figure = showing.top_figure(lens.checked, name, excited, len(paths), most)
+            self._add(figure, [name])
 
     def _excitement(
         self, name: str, found: Top, channel: int, read: Callable[[int], torch.Tensor]
@@ -437,9 +444,10 @@ class _Gathering:
         self.results["development"] = {name: torch.stack(each) for name, each in steps.items()}
         columns = [printable(path.rpartition("/")[2], 40) for path in checkpoints]
         for name in layers:
-            self.figures.append(
-                showing.development_figure(lens.checked, name, columns, channels[name], cells[name])
+            figure = showing.development_figure(
+                lens.checked, name, columns, channels[name], cells[name]
             )
+            self._add(figure, [name])
 
     def seen(self, origin: str) -> Seen:
         """Return all of it."""

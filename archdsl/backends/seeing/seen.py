@@ -17,7 +17,7 @@ from archdsl.backends.seeing.sheets import to_png
 from archdsl.backends.seeing.showing import Activation, ClassMap
 from archdsl.backends.seeing.top import Top
 from archdsl.diagnostics import ArchError
-from archdsl.output import write_whole
+from archdsl.output import write_all
 
 FORMATS = (".html", ".png")
 
@@ -103,12 +103,11 @@ class Seen:
 
         Raises:
             ArchError: the ending is another.
-            OSError: a file can't be written.
+            OSError: a file can't be written; then none is.
         """
         wanted = self.figures if figures is None else [e for e in self.figures if e.name in figures]
         found = replace(self, figures=tuple(wanted)).files(fspath(file))
-        for each, content in found.items():
-            write_whole(each, content)
+        write_all(found)
         return list(found)
 
     def _repr_html_(self) -> str:

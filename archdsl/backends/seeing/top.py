@@ -61,6 +61,7 @@ def top(
         given = {lens.sights.image: images.to(lens.device, lens.dtype)}
         for name, maps in lens.steps.run(given, layers).items():
             values, places = maps.flatten(2).max(2)
+            lens.require_numbers(name, values)
             numbers = torch.arange(done, done + len(images), device=maps.device)
             width = maps.shape[3]
             found = Top(
