@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from archdsl.elaborate.network import open_parameters
 from archdsl.pipeline import Spec
@@ -15,4 +19,35 @@ def complete(spec: Spec) -> list[str]:
         name
         for name in spec.networks
         if all(parameter.default is not None for parameter in open_parameters(spec.file, name))
+    ]
+
+
+FILES = {path.stem: Spec(str(path)) for path in sorted(SPECS.glob("*.arch"))}
+NETWORKS = {name: spec for spec in FILES.values() for name in complete(spec)}
+# Built otherwise than the first network of their file
+OTHERWISE = {
+    "alexnet_2012", "inception_resnet_v2", "lenet5_dense", "lenet5_rbf", "plain20", "resnet18",
+    "resnet18_a", "resnet20_b", "resnet34_c", "resnet50", "vgg11_bn", "vgg11_lrn",
+}  # fmt: skip
+
+
+def _sample() -> Iterator[str]:
+    for stem, spec in FILES.items():
+        names = complete(spec)
+        yield from names if stem == "blocks" else names[:1]
+    yield from OTHERWISE
+
+
+# What costs seconds for each network is done for these in each run, and for all by hand.
+SAMPLE = frozenset(_sample())
+
+
+def sampled(names: Iterable[str] = NETWORKS) -> list[Any]:
+    """Return names of networks for `parametrize`: what is not in the sample is `whole`.
+
+    A variant of one has its name and a comma first: "googlenet, recentred".
+    """
+    return [
+        name if name.partition(",")[0] in SAMPLE else pytest.param(name, marks=pytest.mark.whole)
+        for name in names
     ]

@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 import torch
+from library import sampled
 from torch import nn
 from twins import TWINS, Twin
 
@@ -23,29 +24,6 @@ SIZES = {
     "inception_v4.arch": 111,
     "inception_resnet.arch": 111,
 }
-SLOW = {
-    "convnext_base",
-    "convnext_large",
-    "convnext_small",
-    *(f"efficientnet_b{number}" for number in range(2, 8)),
-    "vit_b_32",
-    "vit_l_16",
-    "vit_l_32",
-    "deeplabv3_resnet101",
-    "densenet161",
-    "densenet169",
-    "densenet201",
-    "inception_v3, recentred",
-    "resnet152",
-    "resnext101_32x8d",
-    "resnext101_64x4d",
-    "vgg13",
-    "vgg13_bn",
-    "vgg16",
-    "vgg19",
-    "vgg19_bn",
-}
-NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in TWINS]
 # Names that torchvision gives to outputs, by ours
 AUXILIARY = {"aux1": "aux_logits1", "aux2": "aux_logits2", "aux": "aux_logits"}
 
@@ -77,7 +55,7 @@ def fill(name: str, tensor: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sampled(TWINS))
 def test_same_outputs(name: str) -> None:
     ours, other, images = pair(TWINS[name], SIZES.get(TWINS[name].file, 64))
 
