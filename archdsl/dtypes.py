@@ -23,7 +23,7 @@ from archdsl.layers.base import (
     shown_shape,
 )
 from archdsl.layers.own import Given, T, asked
-from archdsl.layers.tensor import InputTensor, OwnTensor, numbers
+from archdsl.layers.tensor import Formulas, InputTensor, OwnTensor, numbers
 
 FLOAT: Dtype = "float"
 
@@ -63,12 +63,12 @@ class WrongNumbers(Diagnostic):
 class NoSuchIndex(Diagnostic):
     """An index that is looked up in a table which is not that long.
 
-    A table of `n` vectors has the indices 0 to n - 1. What a `buffer` holds is known; what inputs
-    hold is not, and is up to whoever runs the network.
+    A table of `n` vectors has the indices 0 to n - 1. What a `buffer` or `constant` holds is known;
+    what inputs hold is not, and is up to whoever runs the network.
     """
 
     code = "E0307"
-    text = "`{layer}` has indices 0 to {most:,}, and {index} comes in"
+    text = "`{layer}` has indices 0 to {most:,}, and {index:,} comes in"
 
     layer: str
     most: int
@@ -123,17 +123,19 @@ def _node(graph: Graph, number: int) -> Node:
 
 def _outside(graph: Graph, node: Node, count: int) -> Iterator[tuple[Span, Diagnostic]]:
     """Yield what is wrong with the indices that come in, of `count`, where they are known."""
-    source = graph.nodes[node.inputs[0]]
-    while source.facts.view and source.inputs:
-        before = graph.nodes[source.inputs[0]]
-        if numel(before.shape) != numel(source.shape):
-            return  # a part, and nobody knows which
-        source = before
-    if not isinstance(source.layer, OwnTensor):
+    source = graph.looked_up(node)
+    if source is None:
         return
-    values = numbers(source.layer.value)
+    values = numbers(vars(source.layer)["value"])
     for index in (min(values, default=0), max(values, default=0)):
         if not 0 <= index < count:
+            hint = ""
+            by_place = isinstance(vars(source.layer)["value"], Formulas)
+            if by_place and index > 0 and isinstance(numel(source.shape), int):
+                hint = (
+                    f"its shape is {shown_shape(source.shape)} here: make that shorter, as an "
+                    f"input of another size may, or the table longer"
+                )
             yield (
                 node.span,
                 NoSuchIndex(
@@ -142,7 +144,8 @@ def _outside(graph: Graph, node: Node, count: int) -> Iterator[tuple[Span, Diagn
                     layer=node.type,
                     most=count - 1,
                     index=index,
-                    origin=Label(source.span, f"it holds {index}"),
+                    origin=Label(source.span, f"it holds {index:,}"),
+                    hint=hint,
                 ),
             )
 

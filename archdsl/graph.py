@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from archdsl.diagnostics import Diagnostic, Span, Use
 from archdsl.layers.base import NOTHING, Dtype, Facts, Layer, Shape, TorchModule, TorchTensor
-from archdsl.layers.sizes import Size
+from archdsl.layers.sizes import Size, numel
 from archdsl.layers.tensor import OwnTensor
 from archdsl.layers.traced import Trace
 from archdsl.records import Record
@@ -110,6 +110,14 @@ class Node:
     def shape(self) -> Shape:
         """Shape of the output, without batch."""
         return self.facts.output
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the nodes that its numbers come of.
+
+        A constant of a free size has none: it reads the shape of a tensor, and nothing else.
+        """
+        return () if len(self.facts.shape_only) == len(self.inputs) else self.inputs
 
     @property
     def type(self) -> str:
@@ -349,6 +357,16 @@ class Graph:
         if all(output.number >= 0 for output in self.outputs):
             return tuple(output.number for output in self.outputs)
         return tuple(self.numbers[output.node] for output in self.outputs)
+
+    def looked_up(self, node: Node) -> Node | None:
+        """Return the tensor of the network's own whose numbers, all of them, a node looks up."""
+        source = self.nodes[node.inputs[0]]
+        while source.facts.view and source.inputs:
+            before = self.nodes[source.inputs[0]]
+            if numel(before.shape) != numel(source.shape):
+                return None  # a part, and nobody knows which
+            source = before
+        return source if isinstance(source.layer, OwnTensor) else None
 
     @cached_property
     def digest(self) -> str:

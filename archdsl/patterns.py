@@ -231,18 +231,18 @@ def _no_blocks(pattern: str) -> NoSuchParameter:
 def frozen_parameters(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozenset[str]:
     """Return the names in a network's state_dict that patterns mean.
 
+    A parameter that is tied has several, of which each means it; its first is among those returned.
+
     Raises:
         ArchError: a pattern means none of them.
         TypeError: one is no string.
     """
     if not patterns:
         return frozenset()
-    nodes = checked.nodes.values()
-    return matching(
-        [
-            name
-            for node in nodes
-            for name in in_state(node, {**node.facts.params, **node.facts.buffers})
-        ],
-        patterns,
-    )
+    firsts: dict[str, str] = {}
+    for node in checked.nodes.values():
+        held = in_state(node, {**node.facts.params, **node.facts.buffers})
+        firsts |= dict(zip(held, held, strict=True))
+        if not node.shares:
+            firsts |= {f"{node.name}.{tie.name}": tie.path for tie in node.ties}
+    return frozenset(firsts[name] for name in matching([*firsts], patterns))

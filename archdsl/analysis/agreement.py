@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from math import lcm, prod
@@ -11,6 +11,7 @@ from archdsl.analysis.solving import Requirement, degree, period_of, solve
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import ArgumentErrors, Layer, LayerError, Shapes
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute
+from archdsl.layers.tensor import Formulas
 from archdsl.records import Record
 
 # every remainder is tried, so beyond this the equation is said as it is
@@ -65,8 +66,15 @@ def assumptions(checked: CheckedGraph) -> Assumptions:
         else:
             solvable[name].append(difference)
             periods[name] = period
-    least = _least(checked, names)
+    looked_up = list(_looked_up(checked))
+    # none of the indices is below 0
+    least = _least(checked, names, [index + 1 for index, _ in looked_up])
     known = {name: solve(name, solvable[name], least[name]) for name in names}
+    for index, count in looked_up:
+        (name,) = index.names
+        most = _most(index, count, known[name].smallest)
+        if most is not None:
+            known[name] = known[name].up_to(most)
     return Assumptions(_taken(checked, known), tuple(equations))
 
 
@@ -122,9 +130,39 @@ def _free_names(shapes: Iterable[Sequence[Size]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for size in sizes for name in sorted(size.names)))
 
 
-def _least(checked: CheckedGraph, names: Sequence[str]) -> Mapping[str, int]:
+def _looked_up(checked: CheckedGraph) -> Iterator[tuple[Formula, int]]:
+    """Yield indices that depend on one free name, with how many their table has."""
+    for node in checked.nodes.values():
+        count = node.layer.indices()
+        if count is None or (source := checked.looked_up(node)) is None:
+            continue
+        value = vars(source.layer).get("value")
+        for index in value.reached if isinstance(value, Formulas) else ():
+            if isinstance(index, Formula) and len(index.names) == 1:
+                yield index, count
+
+
+def _most(index: Formula, count: int, start: int) -> int | None:
+    """Return up to which value of its name an index is in its table; None where it always is."""
+    (name,) = index.names
+
+    def beyond(value: int) -> bool:
+        found = index.evaluate({name: value})
+        return isinstance(found, int) and found >= count
+
+    high = start
+    while not beyond(high):
+        high *= 2
+        if high > max(LARGEST_LEAST, 2 * count):
+            return None
+    return _first(beyond, high // 2, high) - 1 if high > start else start - 1
+
+
+def _least(
+    checked: CheckedGraph, names: Sequence[str], further: Sequence[Size]
+) -> Mapping[str, int]:
     """Find the smallest value of each name for which every size of it alone is at least 1."""
-    seen = {size for node in checked.nodes.values() for size in node.shape}
+    seen = {size for node in checked.nodes.values() for size in node.shape} | {*further}
     formulas = [size for size in seen if isinstance(size, Formula) and len(size.names) == 1]
     return {name: _least_of(name, [f for f in formulas if name in f.names]) for name in names}
 

@@ -135,7 +135,7 @@ def _layer_row(parts: Parts, node: Node) -> Row:
     return Row(
         name=node.name,
         type=node.type,
-        inputs=tuple(parts.checked.nodes[read].shape for read in node.inputs),
+        inputs=tuple(parts.checked.nodes[read].shape for read in node.sources),
         output=node.shape,
         parameters=each.parameters,
         buffers=each.buffers,
@@ -157,7 +157,7 @@ def _layer_row(parts: Parts, node: Node) -> Row:
 def _block_row(parts: Parts, scope: Scope, names: Sequence[str], last: str) -> Row:
     nodes = parts.checked.nodes
     inside = set(names)
-    read = dict.fromkeys(read for name in names for read in nodes[name].inputs)
+    read = dict.fromkeys(read for name in names for read in nodes[name].sources)
     costs = [parts.costs.nodes[name] for name in names]
     return Row(
         name=scope.name or parts.checked.name,

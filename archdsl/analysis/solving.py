@@ -21,6 +21,7 @@ class Requirement(Record):
 
     Attributes:
         least: the smallest value that may do; no layer is left without a place from there on.
+        most: the largest value that may do, where an index reaches the end of a table.
         modulus, remainders: the remainders by `modulus` that do; (1, (0,)) if all do.
         only: the values that do, where there are only so many; then the others don't count.
         possible: False if no value does.
@@ -32,6 +33,13 @@ class Requirement(Record):
     remainders: tuple[int, ...] = (0,)
     only: tuple[int, ...] = ()
     possible: bool = True
+    most: int | None = None
+
+    def up_to(self, most: int) -> Requirement:
+        """Return the same for values that are no larger than that."""
+        only = tuple(value for value in self.only if value <= most)
+        possible = self.possible and bool(only if self.only else self.smallest <= most)
+        return self._replace(most=most, only=only, possible=possible)
 
     @property
     def smallest(self) -> int:
@@ -39,15 +47,19 @@ class Requirement(Record):
         return self.value(1)
 
     def value(self, start: int) -> int:
-        """Return the first value from `start` on that does, or the last of a few."""
+        """Return the first value from `start` on that does, or the last if there is none."""
         if self.only:
             return next((value for value in self.only if value >= start), self.only[-1])
         start = max(start, self.least)
-        return min(start + (rest - start) % self.modulus for rest in self.remainders)
+        found = min(start + (rest - start) % self.modulus for rest in self.remainders)
+        if self.most is None or found <= self.most:
+            return found
+        return max(self.most - (self.most - rest) % self.modulus for rest in self.remainders)
 
     def __str__(self) -> str:
         if not self.possible:
-            return f"no {self.name} makes all shapes agree"
+            table = " and keeps indices in their tables" if self.most is not None else ""
+            return f"no {self.name} makes all shapes agree{table}"
         if self.only:
             return f"{self.name} must be {_listed(list(map(str, self.only)))}"
         parts: list[str] = []
@@ -58,6 +70,8 @@ class Requirement(Record):
             parts.append(f"a number that leaves {rests} when divided by {self.modulus}")
         if self.smallest > max(1, self.modulus if self.remainders == (0,) else 1):
             parts.append(f"at least {self.smallest}")
+        if self.most is not None:
+            parts.append(f"at most {self.most:,}")
         return f"{self.name} must be {' and '.join(parts)}" if parts else ""
 
 

@@ -8,11 +8,15 @@ and takes no time here. What holds no index is a value, and stands in it as a nu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import reduce
 from itertools import product
-from math import prod
+from math import isfinite, prod
+from typing import Any
 
+from archdsl.diagnostics import ArchError
+from archdsl.elaborate.bounds import NONE, Bounds, around, bounds_of, bounds_of_call
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.values import NoValue, Value, kind_of
@@ -20,6 +24,7 @@ from archdsl.layers.base import Dtype
 from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.tensor import Formulas
 from archdsl.layers.traced import bare
+from archdsl.limits import LARGEST
 from archdsl.records import Record
 from archdsl.syntax import ast
 
@@ -28,6 +33,9 @@ OF_FLOATS = {"sqrt", "log", "exp", "sin", "cos"}  # they make floats of what has
 WHOLE = {"floor", "ceil", "round"}
 HOLE = re.compile("\0(\\d+)\0")  # stands for a free size, by its number
 PARTIAL = {"sqrt", "log", "exp"}  # they have no result for some numbers
+LARGEST_OF_DOUBLES = 1 << 53  # up to which doubles hold every integer
+LARGEST_FREE = 1 << 20  # no network needs longer axes
+MOST_LOOKED_AT = 256  # places of which the numbers are worked out, to know what is looked up
 
 
 class _Text(Record):
@@ -37,12 +45,14 @@ class _Text(Record):
         kind: what it gives.
         loose: whether it stands in brackets where it is an operand.
         number: whether it is a number, and no tensor.
+        bounds: between which numbers it surely is.
     """
 
     text: str
     kind: Dtype
     loose: bool = False
     number: bool = False
+    bounds: Bounds = NONE
 
     @property
     def tight(self) -> str:
@@ -110,7 +120,30 @@ class _Writer:
                 parts.append(self.holes[int(part)])
             elif part:
                 parts.append(part)
-        return Formulas(tuple(parts), kind)
+        return Formulas(tuple(parts), kind, self.reached() if kind == "int" else ())
+
+    def reached(self) -> tuple[Size, ...]:
+        """Return integers that it surely holds: those at its corners, or all where they are few.
+
+        They are what formulas that only grow or fall along each axis reach to.
+        """
+        corners = [dict.fromkeys((0, size - 1)) for size in self.shape]
+        if prod(map(len, corners)) > MOST_LOOKED_AT:
+            return ()
+        known = [size for size in self.shape if isinstance(size, int)]
+        rows: list[Iterable[Size]] = [*corners]
+        if len(known) == len(self.shape) and prod(known) <= MOST_LOOKED_AT:
+            rows = [range(size) for size in known]
+        found: dict[Size, None] = {}
+        for place in product(*rows):
+            # where it depends on what is free, nothing is known
+            with suppress(ArchError):
+                value = bare(self.at(self.node.item, place))
+                if isinstance(value, int | Formula):
+                    found[value] = None
+        numbers = [value for value in found if isinstance(value, int)]
+        ends = dict.fromkeys((min(numbers), max(numbers))) if numbers else ()
+        return (*ends, *(value for value in found if isinstance(value, Formula)))
 
     def size(self, size: Size) -> str:
         """Return the text of a size; a hole for one that is free."""
@@ -134,6 +167,7 @@ class _Writer:
             found = self.of_place(node)
             if self.written == before:  # an `if` has left out what holds an index
                 return self.value(self.at(node, [0] * len(self.axes)))
+            self.require_exact(node, found)
             return found
         except NoValue as error:
             raise error.at(node.span, frame.trail) from None
@@ -162,7 +196,7 @@ class _Writer:
                     "arithmetic, comparisons, `if`, parts of lists and most functions can",
                 )
 
-    def at(self, node: ast.Expression, place: Sequence[int]) -> Value:
+    def at(self, node: ast.Expression, place: Sequence[Size]) -> Value:
         """Return the value of an expression at one place."""
         frame, outer = self.frame, self.frame.names
         try:
@@ -171,6 +205,19 @@ class _Writer:
             return evaluate(node, frame, frame.most)
         finally:
             frame.names = outer
+
+    def require_exact(self, node: ast.Expression, found: _Text) -> None:
+        """Refuse integers that torch would wrap around, or round where they are doubles."""
+        most = LARGEST_OF_DOUBLES if self.fractions else LARGEST
+        if found.kind != "int" or (-most <= found.bounds[0] and found.bounds[1] <= most):
+            return
+        values = self.everywhere(node)  # which refuses what is beyond `LARGEST`
+        if any(abs(value) > most for value in values):
+            raise NoValue(
+                f"this reaches {max(values, key=abs)}: beside numbers with fractions, which are "
+                f"doubles here, integers are exact up to 2^53",
+                "write it as a float, such as `1e16`, where it need not be exact",
+            )
 
     # --- what holds an index ----------------------------------------------------------------
 
@@ -189,13 +236,13 @@ class _Writer:
     def value(self, value: Value) -> _Text:
         value = bare(value)
         if isinstance(value, Formula):
-            return _Text(self.size(value), "int", number=True)
+            return _Text(self.size(value), "int", number=True, bounds=(0, LARGEST_FREE))
         if isinstance(value, bool):
             return _Text(repr(value), "bool", number=True)
         if isinstance(value, int | float):
             self.fractions = self.fractions or isinstance(value, float)
             kind: Dtype = "float" if isinstance(value, float) else "int"
-            return _Text(repr(value), kind, loose=value < 0, number=True)
+            return _Text(repr(value), kind, value < 0, number=True, bounds=(value, value))
         raise NoValue(f"a tensor holds numbers, or true and false, and this is {kind_of(value)}")
 
     def index(self, axis: int) -> _Text:
@@ -204,43 +251,51 @@ class _Writer:
         given = [self.size(self.shape[axis])]
         given += ["dtype=torch.float64"] * self.fractions + ["device={0}.device"] * self.free
         after = ", None" * (len(self.shape) - 1 - axis)
-        return _Text(f"torch.arange({', '.join(given)})" + (f"[:{after}]" if after else ""), "int")
+        size = self.shape[axis]
+        bounds = 0, LARGEST_FREE if isinstance(size, Formula) else size - 1
+        text = f"torch.arange({', '.join(given)})" + (f"[:{after}]" if after else "")
+        return _Text(text, "int", bounds=bounds)
 
     def unary(self, node: ast.Unary) -> _Text:
         if node.operator == "not":
             return _Text(f"~{self.truth(node.operand).tight}", "bool", loose=True)
         found = self.number(node.operand)
-        return found if node.operator == "+" else _Text(f"-{found.tight}", found.kind, loose=True)
+        if node.operator == "+":
+            return found
+        low, high = found.bounds
+        return _Text(f"-{found.tight}", found.kind, loose=True, bounds=(-high, -low))
 
     def chain(self, node: ast.Chain) -> _Text:
         left = self.number(node.first)
         head = left.text if left.number and node.rest[0][0] != "**" else left.tight
-        for operator, operand in node.rest:
+        for at, (operator, operand) in enumerate(node.rest):
             right = self.number(operand)
-            if not _has_result(operator, left, right):
-                self.everywhere(node)
-            turned = operator == "**" and (not right.number or right.text.startswith("-"))
+            before = node._replace(rest=node.rest[: at + 1])
+            bounds = bounds_of(operator, left.bounds, right.bounds)
+            if not _has_result(operator, left, right, bounds):
+                self.everywhere(before)
+            turned = operator == "**" and right.bounds[0] < 0
             self.fractions = self.fractions or operator == "/" or turned
             floats = operator == "/" or turned or "float" in (left.kind, right.kind)
             both = left.number and right.number
             head = f"{head} {operator} {right.tight}"
-            left = _Text(head, "float" if floats else "int", loose=True, number=both)
+            left = _Text(head, "float" if floats else "int", True, number=both, bounds=bounds)
+            self.require_exact(before, left)
         return left
 
-    def everywhere(self, node: ast.Expression) -> None:
+    def everywhere(self, node: ast.Expression) -> list[Any]:
         """Work an expression out for each place, so that what has no result is found."""
         names = self.indices(node)
         sizes = [self.shape[self.axes[name]] for name in names]
         if any(isinstance(size, Formula) for size in sizes):
             raise NoValue(
                 "whether this has a result for all places depends on a free size",
-                "divide by, and take roots and logarithms of, what has no index in it",
+                "divide by, and take powers, roots and logarithms of, what has no index in it",
             )
         known = [size for size in sizes if isinstance(size, int)]
         self.frame.step(node.span, prod(known))
         rows = [range(size) if name in names else range(1) for name, size in self.sizes()]
-        for place in product(*rows):
-            self.at(node, place)
+        return [self.at(node, place) for place in product(*rows)]
 
     def sizes(self) -> list[tuple[str, int]]:
         """Return the size of each axis by its index; of a free one 1."""
@@ -284,19 +339,21 @@ class _Writer:
         kind: Dtype = "float" if "float" in (then.kind, otherwise.kind) else then.kind
         text = f"torch.where({condition.text}, {then.text}, {otherwise.text})"
         plain = then.number and otherwise.number and kind != "bool" and self.fractions
-        return _Text(f"{text}.double()" if plain else text, kind)
+        bounds = around(then.bounds, otherwise.bounds)
+        return _Text(f"{text}.double()" if plain else text, kind, bounds=bounds)
 
     def item(self, node: ast.Index) -> _Text:
         if self.indices(node.value):
             raise NoValue("the place in a list may hold an index, and the list may not")
         values = evaluate(node.value, self.frame, self.frame.most)
-        self.everywhere(node)  # no place beyond its ends
+        found = self.everywhere(node)  # no place beyond its ends
         at = self.number(node.item)
         place = f"{at.tight}.long()" if self.fractions else at.text
         text = self.table(node.value)
         kinds = {type(value) for value in values} if isinstance(values, tuple | range) else set()
         kind: Dtype = "float" if float in kinds else "bool" if bool in kinds else "int"
-        return _Text(f"{text}[{place}]", kind)
+        bounds = NONE if kind == "bool" else (min(found), max(found))
+        return _Text(f"{text}[{place}]", kind, bounds=bounds)
 
     def table(self, node: ast.Expression) -> str:
         """Return the text of a list of numbers."""
@@ -324,21 +381,25 @@ class _Writer:
                 f"those that can are {', '.join(sorted(known))}",
             )
         numbers = [self.number(argument.value) for argument in node.arguments]
-        if name in PARTIAL:
-            self.everywhere(node)
         kind: Dtype = "float" if "float" in [one.kind for one in numbers] else "int"
-        if name in ("min", "max"):
-            if len(numbers) < 2:
-                raise NoValue(f"`{name}` takes several numbers here")
-            return reduce(lambda left, right: _extreme(name, left, right, kind), numbers)
-        if len(numbers) != 1:
+        several = name in ("min", "max")
+        if several and len(numbers) < 2:
+            raise NoValue(f"`{name}` takes several numbers here")
+        if not several and len(numbers) != 1:
             raise NoValue(f"`{name}` takes one number here")
+        bounds = bounds_of_call(name, [one.bounds for one in numbers])
+        if several:
+            found = reduce(lambda left, right: _extreme(name, left, right, kind), numbers)
+            return found._replace(bounds=bounds)
+        if name in PARTIAL and bounds == NONE:
+            self.everywhere(node)
         if name in WHOLE and not self.fractions:
             return numbers[0]
         if name in OF_FLOATS:
             self.fractions = True
             kind = "float"
-        return _Text(f"torch.{name}({numbers[0].text})", "int" if name in WHOLE else kind)
+        kind = "int" if name in WHOLE else kind
+        return _Text(f"torch.{name}({numbers[0].text})", kind, bounds=bounds)
 
     def number(self, node: ast.Expression) -> _Text:
         found = self.write(node)
@@ -353,14 +414,14 @@ class _Writer:
         return found
 
 
-def _has_result(operator: str, left: _Text, right: _Text) -> bool:
-    """Tell whether an operation surely has a result; what is free may be anything."""
+def _has_result(operator: str, left: _Text, right: _Text, bounds: Bounds) -> bool:
+    """Tell whether an operation surely has a result, which is within those bounds."""
     if operator in ("/", "//", "%"):
-        return right.number and right.text not in ("0", "0.0") and "\0" not in right.text
+        return not right.bounds[0] <= 0 <= right.bounds[1]
     if operator != "**":
         return True
-    upright = right.number and not right.text.startswith("-")
-    return upright or (left.number and left.text not in ("0", "0.0") and left.text[0] != "-")
+    whole = right.kind == "int" and right.bounds[0] >= 0
+    return whole or (left.bounds[0] >= 0 and isfinite(bounds[1]))
 
 
 def _extreme(name: str, left: _Text, right: _Text, kind: Dtype) -> _Text:

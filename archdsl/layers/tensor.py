@@ -66,10 +66,12 @@ class Formulas:
     Attributes:
         parts: the text, and the sizes that stand in it.
         dtype: what it holds.
+        reached: integers that are surely among them, the smallest and largest that are known.
     """
 
     parts: tuple[str | Formula, ...]
     dtype: Dtype
+    reached: tuple[Size, ...] = ()
 
 
 class OwnTensor(Layer):
@@ -165,7 +167,12 @@ def held(value: object) -> Dtype:
 
 
 def numbers(value: object) -> list[int]:
-    """Return the integers among first values, in lists nested as a tensor is."""
+    """Return the integers among first values, in lists nested as a tensor is.
+
+    Of numbers by a formula they are those that it is known to reach.
+    """
+    if isinstance(value, Formulas):
+        return [number for number in value.reached if isinstance(number, int)]
     if isinstance(value, tuple):
         return [number for item in value for number in numbers(item)]
     return [value] if isinstance(value, int) else []

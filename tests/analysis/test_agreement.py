@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from building import Builder, H, W
@@ -17,10 +19,20 @@ from archdsl.analysis.agreement import (
     without_rounding,
 )
 from archdsl.analysis.solving import Requirement, period_of, solve
+from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Layer, LayerError, Shape, construct
 from archdsl.layers.merge import Add, Concat
 from archdsl.layers.registry import Registry
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute
+from archdsl.pipeline import Spec
+
+
+def graph_of(text: str) -> CheckedGraph:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "spec.arch"
+        path.write_text(text)
+        spec = Spec(str(path))
+        return spec.graph(spec.network)
 
 
 @pytest.mark.parametrize(("levels", "multiple"), [(1, 2), (3, 8), (4, 16), (5, 32)])
@@ -56,6 +68,52 @@ def test_sizes_of_several_names_are_told_as_equations() -> None:
     net.put("sum", Add(), "x", "y")
 
     assert assumptions(net.checked()).sentences() == ("H must be equal to W",)
+
+
+def lookup(context: int, formula: str) -> Assumptions:
+    text = f"""network n {{ input tokens: [T]; wte: Embedding(50, 8)
+      constant places: [in.shape[0]] = [{formula} for i]
+      from places -> wpe: Embedding({context}, 8)
+      output o }}"""
+    return assumptions(graph_of(text))
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        ("i", "T must be at most 32"),
+        ("i + 2", "T must be at most 30"),
+        ("3 * i", "T must be at most 11"),
+        ("i + 31", "T must be at most 1"),
+        ("min(i, 31)", ""),
+        ("in.shape[0] - 1 - i", "T must be at most 32"),
+        (
+            "in.shape[0] + 31 - 0 * i",
+            "no T makes all shapes agree and keeps indices in their tables",
+        ),
+        ("in.shape[0] - 4 - 0 * i", "T must be at least 4 and at most 35"),
+    ],
+)
+def test_indices_that_grow_with_a_size_bound_it(formula: str, said: str) -> None:
+    found = lookup(32, formula)
+
+    assert "".join(found.sentences()) == said
+    assert found.possible == (not said.startswith("no "))
+
+
+@given(
+    st.integers(1, 6), st.sets(st.integers(0, 5), min_size=1), st.integers(1, 9), st.integers(1, 40)
+)
+def test_the_value_of_a_bounded_size_does(
+    modulus: int, rests: set[int], least: int, most: int
+) -> None:
+    rests = {rest % modulus for rest in rests}
+    known = Requirement("n", least, modulus, tuple(sorted(rests))).up_to(most)
+    allowed = [n for n in range(least, most + 1) if n % modulus in rests]
+
+    assert known.possible == bool(allowed)
+    for start in range(1, most + 5) if allowed else ():
+        assert known.value(start) == next((n for n in allowed if n >= start), allowed[-1])
 
 
 def test_shapes_that_never_agree() -> None:

@@ -205,6 +205,41 @@ def test_indices_that_are_known_must_be_in_their_table(
     assert error.message() == f"`Embedding` has indices 0 to 3, and {index} comes in"
 
 
+@pytest.mark.parametrize(
+    ("formula", "index"),
+    [
+        ("i", None),
+        ("3 - i", None),
+        ("2 * i", 6),
+        ("i - 1", -1),
+        ("i if i < 2 else 3 * i", 9),
+        ("(i - 2) ** 2", 4),
+        ("min(i * i, 3)", None),
+    ],
+)
+def test_indices_by_a_formula_must_be_in_their_table(
+    arch: Arch, wrong: Wrong, formula: str, index: int | None
+) -> None:
+    text = f"""network n {{ input x: [4, 8]; constant i: [4] = [{formula} for i]
+      from x; add {{ branch {{}} branch {{ from i -> Embedding(4, 8) }} }} }}"""
+    if index is None:
+        assert arch(text)
+        return
+    error = wrong(text)[-1]
+    assert error.message() == f"`Embedding` has indices 0 to 3, and {index} comes in"
+    assert "its shape is 4 here" in error.help() or index < 0
+
+
+def test_numbers_of_many_places_are_known_at_their_corners(arch: Arch, wrong: Wrong) -> None:
+    text = """network n(most: int = 5000) { input x: [4, 3000]
+      constant i: [3000, 5] = [i + 500 * j for i, j]
+      output o { from i -> Embedding(most, 8) }
+      from x -> ReLU }"""
+    assert arch(text)
+    (error,) = wrong(text, most=4999)
+    assert error.message() == "`Embedding` has indices 0 to 4,998, and 4,999 comes in"
+
+
 def test_a_part_of_a_buffer_is_not_taken_for_all_of_it(arch: Arch) -> None:
     assert arch("""network n { input x: [2, 8]; buffer i: [batch, 4] = [0, 3, 4, 5]
       from x; add { branch {} branch { from i -> Slice(0, 2) -> Embedding(4, 8) } } }""")

@@ -9,6 +9,7 @@ from shown import Arch, Wrong
 
 from archdsl.analysis.state import state_dict
 from archdsl.graph import CheckedGraph
+from archdsl.patterns import frozen_parameters
 
 GPT = """
 network lm(layers = 2) {
@@ -86,6 +87,13 @@ def test_names_stand_in_the_state_in_the_order_of_torch(arch: Arch) -> None:
     assert list(state_dict(graph)) == [
         *("a.weight", "a.bias"), *("b.weight", "b.bias"), *("c.weight", "c.bias"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["wte.*", "head", "*.weight"])
+def test_each_name_of_a_tied_parameter_freezes_it(arch: Arch, pattern: str) -> None:
+    frozen = frozen_parameters(arch(GPT), pattern)
+    assert "wte.weight" in frozen
+    assert "head.weight" not in frozen  # it is counted under its first name
 
 
 def test_a_tied_layer_may_be_applied_again(arch: Arch) -> None:

@@ -78,7 +78,7 @@ def _families(kinds: Sequence[type[Layer]]) -> tuple[str, ...]:
 def run_shapes(view: View, box: Box) -> str:
     """Write what goes into a run and what comes out: "64 x 56 x 56 → 256 x 56 x 56"."""
     inside = {node.name for node in box.nodes}
-    reads = (name for node in box.nodes for name in node.inputs if name not in inside)
+    reads = (name for node in box.nodes for name in node.sources if name not in inside)
     came = next(reads, None)
     shape = view.notation.shape
     went = visible(shape(box.nodes[-1].shape))

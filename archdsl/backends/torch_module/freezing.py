@@ -36,9 +36,10 @@ def freeze(module: nn.Module, checked: CheckedGraph, patterns: str | Iterable[st
     Raises:
         ArchError: a pattern matches no parameter and no buffer.
     """
-    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
-    meant = matching(names, patterns)
-    for name, parameter in module.named_parameters():
+    # each name of a parameter that is tied means it
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    meant = matching([*parameters, *(name for name, _ in module.named_buffers())], patterns)
+    for name, parameter in parameters.items():
         if name in meant:
             parameter.requires_grad_(False)
     moving = _moving(checked)

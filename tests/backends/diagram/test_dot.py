@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from archdsl.backends.diagram import draw
 from archdsl.backends.diagram.dot.engines import render
+from archdsl.counting import count
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
@@ -161,3 +162,18 @@ def test_the_same_bytes_for_any_hash_seed() -> None:
         for seed in ("1", "2")
     ]
     assert made[0] == made[1]
+
+
+def test_no_arrow_leads_to_a_constant(tmp_path: Path) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text("""network net { input x: [T, 8]
+      constant wave: [T, 8] = [sin(i + j) for i, j]
+      add { branch { from x } branch {} } }""")
+    checked = Spec(str(path)).graph()
+    source = draw(checked, format="dot").source
+    arrows = [line.split(" [")[0].strip() for line in source.splitlines() if " -> " in line]
+
+    assert arrows == ['"x" -> "add"', '"wave" -> "add"', '"add" -> "output.output"']
+    rows = {row.name: row.inputs for row in count(checked).rows}
+    assert rows["wave"] == ()
+    assert len(rows["add"]) == 2

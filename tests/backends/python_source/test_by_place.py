@@ -57,6 +57,10 @@ FORMULAS = [
     "(i + j) // (k + 1)",
     "5 - 2 - i - j",
     "abs(-3) * i",
+    "2 ** i",
+    "3 ** (j % 3) - 2 ** -i",
+    "i * 4611686018427387903 - i",
+    "9223372036854775807 - i - j - k",
 ]
 
 
@@ -186,13 +190,26 @@ WRONG = [
         "a free size of a constant is that of a tensor",
     ),
     ("constant t: [T] = [1 / i for i]", "depends on a free size"),
+    ("constant t: [T] = [sqrt(i - 1) for i]", "depends on a free size"),
+    ("constant t: [T] = [i ** 4 for i]", "depends on a free size"),
+    ("constant t: [3] = [(i - 1) ** 0.5 for i]", "a negative number has no such power"),
+    ("constant t: [4] = [i * 4611686018427387904 for i]", "integers go up to 9223372036854775807"),
+    ("constant t: [3] = [2 ** (i + 62) for i]", "integers go up to 9223372036854775807"),
+    ("buffer t: [3] = [i + 9223372036854775807 for i]", "integers go up to 9223372036854775807"),
+    ("constant t: [3] = [-i - 9223372036854775806 for i]", "integers go up to"),
+    ("constant t: [3] = [i * 9223372036854775807 // 3 for i]", "integers go up to"),
+    ("constant t: [3] = [floor(i * 1e300) for i]", "integers go up to"),
+    ("constant t: [3] = [i + 9007199254740993 if i > 0.5 else 3 for i]", "exact up to 2^53"),
+    ("constant t: [9] = [i * 1152921504606846976 % 7 + 0.5 for i]", "integers go up to"),
+    ("constant t: [3] = [i * 1152921504606846976 % 7 + 0.5 for i]", "exact up to 2^53"),
+    ("constant t: [3] = [sqrt(i, 2) for i]", "`sqrt` takes one number here"),
     ("constant t: [3]", "a constant needs a value"),
     ("constant t: [3] = normal()", "a constant holds the same in every module"),
     ("constant t: [T] = 1", "depends on a free size"),
     ("buffer t: [T] = [i for i]", "depends on a free size"),
     ("let n = [i for i]", "runs over the axes of a tensor, and this is none"),
     ("Linear([i for i])", "runs over the axes of a tensor, and this is none"),
-    ("constant t: [1000000, 1000000] = [1 / (i + j + 1) for i, j]", "steps"),
+    ("constant t: [1000000, 1000000] = [1 / (i - j + 0.5) for i, j]", "steps"),
 ]
 
 

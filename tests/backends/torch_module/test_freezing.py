@@ -257,3 +257,21 @@ def test_freezing_twice_adds_up(network: archdsl.Network) -> None:
 
     assert both.kept == ("body.bn", "seen")
     assert moved(module.train()) == {"plain"}
+
+
+@pytest.mark.parametrize("pattern", ["table.weight", "head.*"])
+def test_each_name_of_a_tied_parameter_freezes_it(pattern: str, tmp_path: Path) -> None:
+    path = tmp_path / "tied.arch"
+    path.write_text("""network tied { input tokens: [T]
+      table: Embedding(9, 4); Linear(4)
+      head: Linear(9, weight = from table.weight) }""")
+    network = archdsl.load(path)
+    module: Any = network.compile(freeze=[pattern])
+
+    assert not module.table.weight.requires_grad
+    assert module.head.bias.requires_grad == (pattern == "table.weight")
+    learning = sum(each.numel() for each in module.parameters() if each.requires_grad)
+    counted: Any = network.count(freeze=[pattern]).to_dict()
+    frozen = counted["parameters"]
+    assert frozen["trainable"] == learning
+    assert frozen["frozen"] == 36 + 9 * (pattern == "head.*")

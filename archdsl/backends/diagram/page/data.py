@@ -109,7 +109,7 @@ class _Describer:
             "kind": kind_of_node(node),
             "sign": sign_of(node),
             "shape": visible(self.notation.shape(node.shape)),
-            "inputs": [self.nodes[name] for name in node.inputs],
+            "inputs": [self.nodes[name] for name in node.sources],
             "scope": self.scopes[node.scope.name],
             "parameters": self.number(costs.parameters),
             "macs": self.number(costs.macs),

@@ -70,7 +70,7 @@ class ScopeTree:
         self._levels: dict[str, Level] = {}
         self.places = {node.name: place for place, node in enumerate(nodes)}
         place_of = self.places.__getitem__
-        self.sources = [tuple(map(place_of, node.inputs)) for node in nodes]
+        self.sources = [tuple(map(place_of, node.sources)) for node in nodes]
         self.reads = [0] * len(nodes)
         for source in chain.from_iterable(self.sources):
             self.reads[source] += 1

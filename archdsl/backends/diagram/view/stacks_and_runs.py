@@ -28,7 +28,7 @@ def goes_on(tree: ScopeTree, last: NodeOrScope, node: NodeOrScope) -> bool:
         and node.facts.windows == POINTWISE
         and node.facts.macs == 0  # a 1x1 convolution is pointwise too, and a step of its own
         and isinstance(last, Node)
-        and node.inputs == (last.name,)
+        and node.sources == (last.name,)
         and tree.reads[tree.places[last.name]] == 1
         and node.shape == last.shape
         and _kind_of_layer(type(last.layer)) == _kind_of_layer(type(node.layer)) == "layers"
