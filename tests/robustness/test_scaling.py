@@ -26,7 +26,7 @@ FORMS = {
     "groups": 'network n {{\n  input x: [3, 8, 8]\n  for i in range({n} // 2) {{\n'
     '    "g{{i}}": {{ a: ReLU; b: {{ ReLU }} }}\n  }}\n}}\n',
 }  # fmt: skip
-Clock = Callable[[Callable[[], object]], float]  # the fixture in tests/conftest.py
+Clock = Callable[..., float]  # the fixture in tests/conftest.py
 
 FEW, MANY = 5_000, 100_000
 MOST = 30  # times as long, for 20 times as many layers: a square would make it 400
@@ -37,9 +37,7 @@ MOST = 30  # times as long, for 20 times as many layers: a square would make it 
 def test_a_hundred_thousand_layers(tmp_path: Path, form: str) -> None:
     small = min(seconds_of_process(tmp_path, form, FEW) for _ in range(3))
 
-    large = min(seconds_of_process(tmp_path, form, MANY) for _ in range(2))
-
-    assert large < MOST * small
+    assert any(seconds_of_process(tmp_path, form, MANY) < MOST * small for _ in range(2))
 
 
 def seconds_of_process(folder: Path, form: str, layers: int) -> float:

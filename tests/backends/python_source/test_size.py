@@ -83,9 +83,9 @@ FORMS = {
     "dense": DENSE,
     "held": HELD,
 }
-Clock = Callable[[Callable[[], object]], float]  # the fixture in tests/conftest.py
+Clock = Callable[..., float]  # the fixture in tests/conftest.py
 
-FEW, MANY = 2_500, 20_000
+FEW, MANY = 1_250, 10_000
 MOST = 8 * 2.6  # times as long for eight times as many nodes, which a square makes 64
 
 
@@ -109,19 +109,20 @@ def test_twice_the_network_takes_about_twice_the_time(
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_the_time_is_in_proportion_to_the_nodes(form: str, tmp_path: Path, clocked: Clock) -> None:
-    def seconds(nodes: int) -> float:
+    def seconds(nodes: int, tries: int = 3) -> float:
         checked = graph(tmp_path, FORMS[form].format(n=nodes))
         assert nodes * 0.9 <= len(checked.nodes) <= nodes * 1.4
-        return clocked(lambda: python_source(checked))
+        return clocked(lambda: python_source(checked), tries)
 
-    assert seconds(MANY) < MOST * seconds(FEW)
+    most = MOST * seconds(FEW)
+    assert seconds(MANY, 1) < most or seconds(MANY) < most
 
 
 @pytest.mark.slow
 def test_a_random_row_of_layers(tmp_path: Path, clocked: Clock) -> None:
     """Nothing in it repeats for long, and much of it nearly does."""
 
-    def seconds(nodes: int) -> float:
+    def seconds(nodes: int, tries: int = 3) -> float:
         chance = random.Random(nodes)
         kinds = ["BatchNorm2d", "ReLU", "Tanh", "Dropout(0.5)", "GroupNorm(1)"]
         kinds += [f"Conv2d({width}, 1)" for width in range(1, 6)]
@@ -131,9 +132,10 @@ def test_a_random_row_of_layers(tmp_path: Path, clocked: Clock) -> None:
         ]
         text = "\n".join(["network net { input x: [3, 4, 4]", *lines, "}"])
         checked = graph(tmp_path, text)
-        return clocked(lambda: python_source(checked))
+        return clocked(lambda: python_source(checked), tries)
 
-    assert seconds(MANY) < MOST * seconds(FEW)
+    most = MOST * seconds(FEW)
+    assert seconds(MANY, 1) < most or seconds(MANY) < most
 
 
 def test_what_repeats_is_written_once(tmp_path: Path) -> None:
