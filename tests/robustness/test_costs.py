@@ -7,7 +7,9 @@ measured; with a bound on its address space, so that a fault can't take the mach
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile import MOST_MEMORY, body, measured
@@ -185,6 +187,14 @@ QUICK = ("texts", "copies", "zip", "enumerate", "formulas", "long names", "long 
          "doubled", "text", "list")  # fmt: skip
 
 
+def every_third(names: Iterable[str]) -> list[Any]:
+    """Return names for `parametrize` of which each run takes a third: all together take minutes."""
+    return [
+        name if at % 3 == 0 else pytest.param(name, marks=pytest.mark.whole)
+        for at, name in enumerate(names)
+    ]
+
+
 def require_cheap(*arguments: str | Path, refused: bool = True) -> str:
     status, error, memory, seconds = measured(*arguments, address_space=ADDRESS_SPACE)
 
@@ -198,7 +208,7 @@ def require_cheap(*arguments: str | Path, refused: bool = True) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("construct", ENDLESS)
+@pytest.mark.parametrize("construct", every_third(ENDLESS))
 def test_what_is_made_again_and_again(tmp_path: Path, construct: str) -> None:
     path = tmp_path / "n.arch"
     path.write_text(many(ENDLESS[construct]), encoding="utf-8")
@@ -209,7 +219,7 @@ def test_what_is_made_again_and_again(tmp_path: Path, construct: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("claim", [claim for claim in LARGE if claim not in QUICK])
+@pytest.mark.parametrize("claim", every_third(claim for claim in LARGE if claim not in QUICK))
 def test_what_is_large_at_once(tmp_path: Path, claim: str) -> None:
     path = tmp_path / "n.arch"
     path.write_text(LARGE[claim], encoding="utf-8")
