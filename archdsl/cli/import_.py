@@ -90,6 +90,8 @@ def _report(found: Imported, goes_to: Destination) -> int:
         lines = len(found.spec.splitlines())
         click.echo(f"network     {found.name}")
         click.echo(f"compared    {found.proof.sentence()}")
+        for note in found.notes:
+            click.echo(f"not said    {note}")
         click.echo(f"wrote       {goes_to}, {lines} lines")
     else:
         print(found.proof.sentence(), file=sys.stderr)

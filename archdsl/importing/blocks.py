@@ -45,6 +45,8 @@ class Blocks:
         """Return what an argument is that a statement leaves out."""
         if isinstance(one, Stage):
             kind = Registry()[one.layer]
+            if name not in kind.model_fields:
+                return None  # a tie
             default = kind.model_fields[name].default
             return squeezed(kind, {name: default})[name]
         if isinstance(one, Part) and one.block:

@@ -31,10 +31,11 @@ class Node:
     place: str = ""
     again: bool = False
     owns: bool = False  # parameters or buffers
+    ties: dict[str, str] = field(default_factory=dict)  # its parameters that are another module's
 
     def signature(self) -> tuple[Any, ...]:
         """Return what it does, to compare it with another."""
-        return (self.path, self.use.layer, repr(self.use.arguments), self.missing)
+        return (self.path, self.use.layer, repr(self.use.arguments), repr(self.ties), self.missing)
 
 
 @dataclass(eq=False)

@@ -7,22 +7,23 @@ that function, so none is named here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import prod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from archdsl.importing.bodies import Node
-from archdsl.importing.making import Making, Unsayable
+from archdsl.importing.forms import Form
+from archdsl.importing.making import MOVED, Unsayable, numbers_of
 from archdsl.importing.record import Call, Value
+from archdsl.importing.reshaping import Reshaping
 
 # What a tensor goes through unchanged.
 SAME = {
-    "contiguous", "clone", "detach", "to", "float", "type", "type_as", "requires_grad",
-    "detach_", "alias", "positive", "checkpoint", "_to_copy",
+    "contiguous", "clone", "detach", "to", "float", "int", "long", "bool", "type", "type_as",
+    "requires_grad", "alias", "positive", "checkpoint", "_to_copy", "data",
 }  # fmt: skip
 
 
-class Functions(Making):
+class Functions(Reshaping):
     """Turns calls of functions into nodes: one method for what torch calls a thing."""
 
     def of(self, call: Call, sharing: bool = False) -> list[Node]:
@@ -33,9 +34,7 @@ class Functions(Making):
         """
         self.nodes, self.place, self.sharing = [], call.place, sharing
         name = call.name.strip("_")
-        if call.name in ("__rsub__", "__rtruediv__", "__rpow__"):
-            raise Unsayable(f"`{call.name}`: a number less, or divided by, a tensor")
-        if call.name.startswith(("__r", "__i")) and hasattr(self, f"on_{name[1:]}"):
+        if call.name.startswith(("__r", "__i")) and not hasattr(self, f"on_{name}"):
             name = name[1:]
         arguments = [self.resolved(one) for one in call.arguments]
         named = {key: self.resolved(one) for key, one in call.named.items()}
@@ -51,7 +50,10 @@ class Functions(Making):
     def resolved(self, held: Any) -> Any:
         """Return the same with values in the place of their other names."""
         if isinstance(held, Value):
-            return self.find(held)
+            held = self.find(held)
+            if held.fixed and not held.shape:
+                return numbers_of(held).item()
+            return held
         if isinstance(held, list | tuple):
             return [self.resolved(one) for one in held]
         return held
@@ -61,9 +63,13 @@ class Functions(Making):
         result = call.result
         if not isinstance(result, Value) or not isinstance(arguments[0], Value):
             raise Unsayable(f"`{call.name}`")
-        if result.dtype != arguments[0].dtype:
+        before, after = kind_of(arguments[0].dtype), kind_of(result.dtype)
+        if before != after and {before, after} <= {"int", "float", "bool"}:
+            self.each("to", [arguments[0]], result, kind=after)
+        elif result.dtype != arguments[0].dtype and "float" in (before, after):
             raise Unsayable(f"`{call.name}` from {arguments[0].dtype} to {result.dtype}")
-        self.become(result, arguments[0])
+        else:
+            self.become(result, arguments[0])
         return []
 
     # --- noise ----------------------------------------------------------------------------------
@@ -89,39 +95,61 @@ class Functions(Making):
     # --- arithmetic -----------------------------------------------------------------------------
 
     def on_add(self, call: Call, left: Any, right: Any, alpha: Any = 1) -> None:
-        if alpha != 1:
-            raise Unsayable("`add` with alpha")
-        self.arithmetic("add", call, left, right)
+        self.arithmetic("add", call, left, self.times(right, alpha))
 
     def on_sub(self, call: Call, left: Any, right: Any, alpha: Any = 1) -> None:
-        if alpha != 1:
-            raise Unsayable("`sub` with alpha")
-        self.arithmetic("sub", call, left, right)
+        self.arithmetic("sub", call, left, self.times(right, alpha))
 
     on_subtract = on_sub
+
+    def on_rsub(self, call: Call, left: Any, right: Any, alpha: Any = 1) -> None:
+        self.arithmetic("sub", call, right, self.times(left, alpha))
 
     def on_mul(self, call: Call, left: Any, right: Any) -> None:
         self.arithmetic("mul", call, left, right)
 
     on_multiply = on_mul
 
+    def times(self, value: Any, factor: Any) -> Any:
+        """Return a value times a factor that `add` and `sub` take."""
+        if factor == 1 or not isinstance(value, Value):
+            return value if factor == 1 else value * factor
+        made = self.fresh(value.shape, value.dtype)
+        self.each("mul", [value], made, factor=factor)
+        return made
+
     def on_truediv(self, call: Call, left: Any, right: Any, rounding_mode: Any = None) -> None:
         if left in self.noise and right == self.noise[left][0]:
             self.noise[call.result] = (right, True)
             return
-        if isinstance(right, Value) or not isinstance(left, Value) or rounding_mode:
-            raise Unsayable("the quotient of two tensors")
-        self.stage("mul", [left], self.whole(call.result), factor=1 / right)
+        if rounding_mode or not call.result.dtype.startswith("float"):
+            raise Unsayable("a quotient that is rounded")
+        if not isinstance(left, Value):
+            made = call.result if left == 1 else self.fresh(call.result.shape, right.dtype)
+            self.each("reciprocal", [right], made)
+            if left != 1:
+                self.each("mul", [made], call.result, factor=left)
+        elif isinstance(right, Value):
+            self.each("div", self.unspread(left, right), call.result)
+        else:
+            self.each("mul", [left], call.result, factor=1 / right)
 
-    on_div = on_true_divide = on_truediv
+    on_div = on_true_divide = on_divide = on_truediv
+
+    def on_rtruediv(self, call: Call, right: Any, left: Any) -> None:
+        self.on_truediv(call, left, right)
+
+    on_rdiv = on_rtruediv
 
     def on_pow(self, call: Call, value: Any, exponent: Any) -> None:
+        if not isinstance(value, Value) or isinstance(exponent, Value):
+            raise Unsayable("a power whose exponent is a tensor")
         if exponent == 2:
-            self.stage("square", [value], self.whole(call.result))
+            self.each("square", [value], call.result)
         elif exponent == 0.5:
-            self.stage("sqrt", [value], self.whole(call.result))
+            self.each("sqrt", [value], call.result)
         else:
-            raise Unsayable(f"`pow` with {exponent}")
+            self.each("pow", [value], call.result, exponent=exponent)
 
     def arithmetic(self, word: str, call: Call, left: Any, right: Any) -> None:
         """Say a sum, difference or product of two tensors, or of a tensor and a number."""
@@ -130,26 +158,208 @@ class Functions(Making):
             if word == "mul" and right in self.noise:
                 self.depth(call, left, right)
                 return
-            if result.dtype != left.dtype or result.dtype != right.dtype:
+            floats = {one.dtype for one in (left, right, result) if is_float(one)}
+            if len(floats) > 1:
                 raise Unsayable(f"`{word}` of {left.dtype} and {right.dtype}")
-            self.merge(word, [self.batched(left), self.batched(right)], self.whole(result))
+            bases, made = self.alike(self.unspread(left, right), result)
+            self.merge(word, bases, made)
             return
         value, number = (left, right) if isinstance(left, Value) else (right, left)
-        if not isinstance(number, int | float) or isinstance(number, bool):
+        if isinstance(number, bool):
+            number = int(number)
+        if not isinstance(number, int | float):
             raise Unsayable(f"`{word}` of a tensor and {type(number).__name__}")
-        if number == (1 if word == "mul" else 0):
+        if word == "sub" and value is right:  # a number less a tensor
+            turned = result if number == 0 else self.fresh(value.shape, value.dtype)
+            self.each("neg", [value], turned)
+            if number != 0:
+                self.each("shift", [turned], result, amount=number)
+        elif number == (1 if word == "mul" else 0) and value.dtype == result.dtype:
             self.become(result, value)
         elif word == "mul":
-            self.stage("mul", [self.batched(value)], self.whole(result), factor=number)
+            self.each("mul", [value], result, factor=number)
         else:
-            raise Unsayable(f"`{word}` of a tensor and a number")
+            self.each("shift", [value], result, amount=-number if word == "sub" else number)
+
+    def unspread(self, *values: Value) -> list[Value]:
+        """Return what was spread before it was spread: arithmetic does that by itself."""
+        whole = [self.spread.get(value, value) for value in values]
+        if len({len(one.shape) for one in whole}) == 1:
+            rank = len(whole[0].shape)
+            shape = tuple(max(one.shape[axis] for one in whole) for axis in range(rank))
+            wide = tuple(max(one.shape[axis] for one in values) for axis in range(rank))
+            if shape == wide:
+                return whole
+        return [*values]
+
+    # --- comparisons and choices ----------------------------------------------------------------
+
+    def compared(self, call: Call, left: Any, right: Any) -> None:
+        """Say a comparison of two tensors, or of a tensor and a number."""
+        name = call.name.strip("_")
+        if isinstance(right, Value) and isinstance(left, Value):
+            self.each(name, self.unspread(left, right), call.result)
+            return
+        if not isinstance(left, Value):
+            left, right = right, left
+            name = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge"}.get(name, name)
+        if not isinstance(right, int | float):
+            raise Unsayable(f"a comparison with {type(right).__name__}")
+        self.each(name, [left], call.result, number=right)
+
+    on_gt = on_lt = on_ge = on_le = on_eq = on_ne = compared
+    on_greater = on_less = on_greater_equal = on_less_equal = on_not_equal = compared
+
+    def on_logical_not(self, call: Call, value: Any) -> None:
+        if call.name.startswith(("bitwise", "__inv")) and value.dtype != "bool":
+            raise Unsayable(f"`{call.name}` of integers")
+        self.each("eq", [value], call.result, number=0)
+
+    on_bitwise_not = on_invert = on_logical_not
+
+    def on_logical_and(self, call: Call, left: Any, right: Any) -> None:
+        self.of_booleans("minimum", call, left, right)
+
+    def on_logical_or(self, call: Call, left: Any, right: Any) -> None:
+        self.of_booleans("maximum", call, left, right)
+
+    on_bitwise_and = on_and = on_logical_and
+    on_bitwise_or = on_or = on_logical_or
+
+    def of_booleans(self, word: str, call: Call, left: Any, right: Any) -> None:
+        """Say `and` and `or` of two tensors."""
+        if not isinstance(left, Value) or not isinstance(right, Value):
+            raise Unsayable(f"`{call.name}` of a tensor and a number")
+        if {left.dtype, right.dtype} != {"bool"}:
+            raise Unsayable(f"`{call.name}` of what isn't true or false")
+        self.each(word, self.unspread(left, right), call.result)
+
+    def on_maximum(self, call: Call, left: Any, right: Any) -> None:
+        self.each(call.name, self.unspread(left, right), call.result)
+
+    on_minimum = on_maximum
+
+    def on_max(self, call: Call, value: Any, dim: Any = None, keepdim: bool = False) -> None:
+        """Say a maximum along an axis, of which the indices are another layer's."""
+        if isinstance(dim, Value):
+            self.each(f"{call.name}imum", self.unspread(value, dim), call.result)
+            return
+        values = call.values_out()
+        if dim is None or len(values) != 2:
+            raise Unsayable(f"`{call.name}` of a whole batch")
+        for result, name in zip(values, (call.name, f"arg{call.name}"), strict=True):
+            given = Call(call.path, name, None, None, (value,), {"dim": dim, "keepdim": keepdim})
+            given.result = result
+            self.as_layer(given, name, [value], given.named)
+
+    on_min = on_max
+
+    def on_where(self, call: Call, condition: Any, left: Any = None, right: Any = None) -> None:
+        if not isinstance(condition, Value) or left is None or right is None:
+            raise Unsayable("`where` without both choices")
+        if isinstance(left, Value) and isinstance(right, Value):
+            self.each("where", [condition, left, right], call.result)
+            return
+        if not isinstance(left, Value) and not isinstance(right, Value):
+            raise Unsayable("`where` of two numbers")
+        if isinstance(left, Value):
+            turned = self.fresh(condition.shape, "bool")
+            self.each("eq", [condition], turned, number=0)
+            self.each("masked_fill", [left, turned], call.result, value=right)
+        else:
+            self.each("masked_fill", [right, condition], call.result, value=left)
+
+    def on_masked_fill(self, call: Call, tensor: Any, mask: Any, value: Any) -> None:
+        if isinstance(value, Value):
+            raise Unsayable("`masked_fill` with a tensor of values")
+        self.each("masked_fill", [tensor, mask], call.result, value=value)
+
+    # --- sums -----------------------------------------------------------------------------------
+
+    def on_var(self, call: Call, value: Any, dim: Any = None, unbiased: Any = True,
+               keepdim: bool = False, correction: Any = None) -> None:  # fmt: skip
+        given = {"dim": dim, "keepdim": keepdim}
+        given["correction"] = int(unbiased) if correction is None else correction
+        self.as_layer(call, call.name, [value], given)
+
+    on_std = on_var
+
+    def on_norm(self, call: Call, value: Any, ord: Any = 2, dim: Any = None,
+                keepdim: bool = False, p: Any = None, **how: Any) -> None:  # fmt: skip
+        order = ord if p is None else p
+        if order not in (2, "fro") or dim is None:
+            raise Unsayable("a norm of another order than 2, or of a whole batch")
+        squares = self.fresh(value.shape, value.dtype)
+        sums = self.fresh(call.result.shape, value.dtype)
+        self.each("square", [value], squares)
+        given = Call(call.path, "sum", None, None, (squares,), {})
+        given.result = sums
+        self.as_layer(given, "sum", [squares], {"dim": dim, "keepdim": keepdim})
+        self.each("sqrt", [sums], call.result)
+
+    on_linalg_vector_norm = on_vector_norm = on_linalg_norm = on_norm
+
+    # --- products -------------------------------------------------------------------------------
 
     def on_matmul(self, call: Call, left: Any, right: Any) -> None:
-        if len(left.shape) != len(right.shape):
+        if len(left.shape) < 2 or len(right.shape) < 2:
+            raise Unsayable("`matmul` of vectors")
+        if len(left.shape) != len(right.shape) and not any(map(self.is_shared, (left, right))):
             raise Unsayable("`matmul` of tensors of different rank")
-        self.stage("matmul", [self.batched(left), self.batched(right)], self.whole(call.result))
+        self.each("matmul", [left, right], call.result)
 
-    on_bmm = on_matmul
+    on_bmm = on_mm = on_matmul
+
+    def on_rmatmul(self, call: Call, left: Any, right: Any) -> None:
+        self.on_matmul(call, right, left)
+
+    def on_addmm(self, call: Call, start: Any, left: Any, right: Any, beta: Any = 1,
+                 alpha: Any = 1) -> None:  # fmt: skip
+        made = self.fresh(call.result.shape, call.result.dtype)
+        inner = Call(call.path, "matmul", None, None, (left, right), {})
+        inner.result = made
+        self.on_matmul(inner, left, right)
+        self.arithmetic("add", call, self.times(start, beta), self.times(made, alpha))
+
+    on_baddbmm = on_addbmm = on_addmm
+
+    def on_addcmul(self, call: Call, start: Any, left: Any, right: Any, value: Any = 1) -> None:
+        made = self.fresh(call.result.shape, call.result.dtype)
+        inner = Call(call.path, "mul", None, None, (left, right), {})
+        inner.result = made
+        self.arithmetic("mul", inner, left, right)
+        self.arithmetic("add", call, start, self.times(made, value))
+
+    def on_einsum(self, call: Call, equation: str, *operands: Any) -> None:
+        listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list) else operands
+        if any(one in self.forms for one in listed):
+            raise Unsayable("`einsum` of what has its batch on another axis than the first")
+        text = equation.replace(" ", "")
+        if "->" not in text or "." in text:
+            text = written_out(text, [len(one.shape) for one in listed])
+        self.each("einsum", [*listed], call.result, equation=text)
+
+    def on_linear(self, call: Call, input: Any, weight: Any, bias: Any = None) -> None:
+        """Say a linear map whose weights are a module's; what isn't is added or multiplied."""
+        home = weight.own.rpartition(".")[0]
+        alone = bias is None or (bool(bias.own) and bias.own == f"{home}.bias")
+        if not home or alone:
+            if home:
+                self.as_layer(call, "linear", [input, weight], {"bias": bias})
+                return
+            turned = self.fresh(weight.shape[::-1], weight.dtype)
+            self.stage("permute", [weight], turned, dims=(1, 0))
+            made = call.result if bias is None else self.fresh(call.result.shape, input.dtype)
+            self.alone.add(turned)
+            self.each("matmul", [input, turned], made)
+        else:
+            made = call.result if bias is None else self.fresh(call.result.shape, input.dtype)
+            inner = Call(call.path, "linear", None, call.function, (input, weight), {})
+            inner.result = made
+            self.as_layer(inner, "linear", [input, weight], {})
+        if bias is not None:
+            bases, whole = self.alike([made, bias], call.result)
+            self.merge("add", bases, whole)
 
     def on_scaled_dot_product_attention(
         self,
@@ -163,257 +373,42 @@ class Functions(Making):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> None:
-        """Say softmax(q k^T / sqrt(d)) v, which torch computes in one kernel."""
-        if attn_mask is not None or is_causal or enable_gqa:
-            raise Unsayable("attention with a mask")
-        result = self.whole(call.result)
-        query, key, value = map(self.batched, (query, key, value))
-        if len({len(one.shape) for one in (query, key, value)}) > 1:
-            raise Unsayable("attention of tensors of different rank")
-        factor = query.shape[-1] ** -0.5 if scale is None else scale
-        scaled = self.fresh(query.shape, query.dtype)
-        self.stage("mul", [query], scaled, factor=factor)
-        order = [*range(len(key.shape))]
-        order[-2:] = order[-1], order[-2]
-        turned = self.fresh([key.shape[axis] for axis in order], key.dtype)
-        self.stage("permute", [key], turned, dims=tuple(order))
-        shape = (*query.shape[:-1], key.shape[-2])
-        weights, shares = self.fresh(shape, query.dtype), self.fresh(shape, query.dtype)
-        self.stage("matmul", [scaled, turned], weights)
-        self.stage("softmax", [weights], shares, dim=-1)
-        if dropout_p:
-            kept = self.fresh(shape, query.dtype)
-            self.stage("dropout", [shares], kept, p=dropout_p)
-            shares = kept
-        self.stage("matmul", [shares, value], result)
+        given = [query, key, value] + ([] if attn_mask is None else [attn_mask])
+        how: dict[str, Any] = {"dropout": dropout_p, "causal": is_causal, "grouped": enable_gqa}
+        if scale is not None and abs(scale - query.shape[-1] ** -0.5) > 1e-12:
+            how["scale"] = scale
+        self.each("scaled_dot_product_attention", given, call.result, **how)
 
     def on_cat(self, call: Call, values: Any, dim: int = 0, axis: int | None = None) -> None:
         dim = dim if axis is None else axis
-        result = self.whole(call.result)
+        result = call.result
+        values = [one for one in values if 0 not in one.shape]
         if len(values) == 1:
             self.become(result, values[0])
             return
-        self.merge(
-            "concat", list(map(self.batched, values)), result, **axis_of(dim, result, self.batch)
-        )
+        if any(value in self.forms for value in values):
+            bases, made = self.alike(values, result)
+            group = self.forms[result].groups[dim % len(result.shape)]
+            if len(group) != 1 or group == (0,):
+                raise Unsayable(MOVED)
+            self.merge("concat", bases, made, **axis_of(group[0], made, self.batch))
+            return
+        self.whole(result)
+        self.merge("concat", values, result, **axis_of(dim, result, self.batch, self.sharing))
 
     on_concat = on_concatenate = on_cat
 
     def on_stack(self, call: Call, values: Any, dim: int = 0) -> None:
-        result = self.whole(call.result)
+        result = call.result
         axis = dim % len(result.shape)
-        parts = []
-        for value in values:
-            shape = [*value.shape]
-            shape.insert(axis, 1)
-            part = self.fresh(shape, value.dtype)
-            self.stage("unsqueeze", [self.batched(value)], part, dim=axis)
-            parts.append(part)
-        self.merge("concat", parts, result, **axis_of(axis, result, self.batch))
-
-    # --- shapes ---------------------------------------------------------------------------------
-
-    def on_reshape(self, call: Call, value: Any, *sizes: Any, shape: Any = None) -> None:
-        result = call.result
-        if result.shape == value.shape:
-            self.become(result, value)
+        if self.sharing or axis > 0:
+            self.stage("stack", list(map(self.batched, values)), self.whole(result), dim=axis)
             return
-        if self.sharing:
-            self.stage("reshape", [value], result, shape=tuple(result.shape))
-            return
-        self.whole(result)
-        self.reshaped(self.batched(value), result)
-
-    on_view = on_reshape_as = on_view_as = on_unsafe_view = on_reshape
-
-    def on_flatten(self, call: Call, value: Any, start_dim: int = 0, end_dim: int = -1) -> None:
-        self.on_reshape(call, value)
-
-    def on_unflatten(self, call: Call, value: Any, dim: int, sizes: Any) -> None:
-        self.on_reshape(call, value)
-
-    def reshaped(self, value: Value, result: Value) -> None:
-        """Say a change of shape: as a flattening where it is one."""
-        before, after = value.shape, result.shape
-        for start in range(1, len(before)):
-            for end in range(len(before) - 1, start, -1):
-                flat = (*before[:start], prod(before[start : end + 1]), *before[end + 1 :])
-                if flat == after:
-                    last = {} if end == len(before) - 1 else {"end_dim": end}
-                    self.stage("flatten", [value], result, start_dim=start, **last)
-                    return
-        self.stage("reshape", [value], result, shape=tuple(after[1:]))
-
-    def on_permute(self, call: Call, value: Any, *dims: Any, **named: Any) -> None:
-        listed = named.get("dims", dims)
-        order = tuple(listed[0] if len(listed) == 1 and not isinstance(listed[0], int) else listed)
-        self.permute(value, call.result, order)
-
-    def on_transpose(self, call: Call, value: Any, dim0: int, dim1: int) -> None:
-        order = [*range(len(value.shape))]
-        order[dim0], order[dim1] = order[dim1], order[dim0]
-        self.permute(value, call.result, tuple(order))
-
-    on_swapaxes = on_swapdims = on_transpose
-
-    def on_movedim(self, call: Call, value: Any, source: int, destination: int) -> None:
-        order = [*range(len(value.shape))]
-        axis = order.pop(source % len(order))
-        order.insert(destination % (len(order) + 1), axis)
-        self.permute(value, call.result, tuple(order))
-
-    on_moveaxis = on_movedim
-
-    def on_t(self, call: Call, value: Any) -> None:
-        self.on_transpose(call, value, 0, 1)
-
-    def permute(self, value: Value, result: Value, order: tuple[int, ...]) -> None:
-        """Say another order of the axes; one that moves the batch waits for what undoes it."""
-        order = tuple(axis % len(value.shape) for axis in order)
-        here = (value, tuple(range(len(value.shape))))
-        base, before = self.permuted.get(value) or self.ordered.get(value) or here
-        composed = tuple(before[axis] for axis in order)
-        if composed == tuple(range(len(composed))):
-            self.become(result, base)
-        elif composed[0] != 0 and not self.sharing:
-            self.permuted[result] = (base, composed)
-        else:
-            self.stage("permute", [base], result, dims=composed)
-            self.ordered[result] = (base, composed)
-
-    def on_squeeze(self, call: Call, value: Any, dim: Any = None) -> None:
-        result = call.result
-        if result.shape == value.shape:
-            self.become(result, value)
-            return
-        dims = [one for one, size in enumerate(value.shape) if size == 1] if dim is None else dim
-        listed = dims if isinstance(dims, list) else [dims]
-        gone = [one % len(value.shape) for one in listed if value.shape[one] == 1]
-        self.whole(result)
-        self.stage(
-            "squeeze", [self.batched(value)], result, dim=gone[0] if len(gone) == 1 else tuple(gone)
-        )
-
-    def on_unsqueeze(self, call: Call, value: Any, dim: int) -> None:
-        result = call.result
-        if self.sharing and dim == 0:
-            self.become(result, value)  # merges spread it all the same
-            return
-        self.whole(result)
-        self.stage("unsqueeze", [self.batched(value)], result, dim=dim)
-
-    def on_expand(self, call: Call, value: Any, *sizes: Any) -> None:
-        result = call.result
-        over_batch = (
-            value.own and value.shape[:1] == (1,) and result.shape == (self.batch, *value.shape[1:])
-        )
-        # what is spread is multiplied with something next, and merges spread it themselves
-        spread = len(result.shape) == len(value.shape) and not value.own and call.name != "repeat"
-        if over_batch or result.shape == value.shape or (spread and value.shape[0] == self.batch):
-            self.become(result, value)
-        else:
-            raise Unsayable("`expand` along another axis than the batch")
-
-    on_expand_as = on_repeat = on_broadcast_to = on_expand
-
-    # --- parts ----------------------------------------------------------------------------------
-
-    def on_getitem(self, call: Call, value: Any, index: Any) -> None:
-        listed = [*index] if isinstance(index, list | tuple) else [index]
-        if any(isinstance(one, Value | list) for one in listed):
-            raise Unsayable("an index that is a tensor")
-        rest = len(value.shape) - sum(one is not None and one is not ... for one in listed)
-        full: list[Any] = []
-        for one in listed:
-            full += [slice(None)] * rest if one is ... else [one]
-        steps: list[tuple[str, int, Any]] = []
-        axis = 0
-        for one in full:
-            if one is None:
-                steps.append(("unsqueeze", axis, None))
-                axis += 1
-            elif isinstance(one, int):
-                steps.append(("select", axis, one))
-            else:
-                if one != slice(None):
-                    steps.append(("slice", axis, one))
-                axis += 1
-        self.parts(value, steps, call.result)
-
-    def on_select(self, call: Call, value: Any, dim: int, index: int) -> None:
-        self.parts(value, [("select", dim % len(value.shape), index)], call.result)
-
-    def on_narrow(self, call: Call, value: Any, dim: int, start: int, length: int) -> None:
-        part = slice(start, start + length)
-        self.parts(value, [("slice", dim % len(value.shape), part)], call.result)
-
-    def on_unbind(self, call: Call, value: Any, dim: int = 0) -> None:
-        for number, result in enumerate(call.values_out()):
-            self.parts(value, [("select", dim % len(value.shape), number)], result)
-
-    def on_chunk(self, call: Call, value: Any, chunks: Any, dim: int = 0) -> None:
-        axis, start = dim % len(value.shape), 0
-        for result in call.values_out():
-            stop = start + result.shape[axis]
-            self.parts(value, [("slice", axis, slice(start, stop))], result)
-            start = stop
-
-    on_split = on_tensor_split = on_split_with_sizes = on_chunk
-
-    def parts(self, value: Value, steps: list[tuple[str, int, Any]], result: Value) -> None:
-        """Say places and slices along axes, one after the other."""
-        if not steps:
-            self.become(result, value)
-            return
-        for number, (what, axis, given) in enumerate(steps):
-            last = number == len(steps) - 1
-            base, order = self.permuted.get(value, (value, tuple(range(len(value.shape)))))
-            shape = [*value.shape]
-            if what == "unsqueeze":
-                if value in self.permuted or (axis == 0 and not self.sharing):
-                    raise Unsayable("an axis before the batch")
-                shape.insert(axis, 1)
-                made = result if last else self.fresh(shape, value.dtype)
-                self.stage("unsqueeze", [base], made, dim=axis)
-                value = made
-                continue
-            real = order[axis]
-            if real == 0 and not self.sharing:
-                if what == "slice" and range(*given.indices(self.batch)) == range(self.batch):
-                    if last:
-                        self.become(result, value)
-                    continue
-                raise Unsayable("single samples of the batch")
-            if what == "select":
-                del shape[axis]
-                rest = tuple(one - (one > real) for one in order if one != real)
-                straight = rest == tuple(range(len(rest)))
-                inner = [size for one, size in enumerate(base.shape) if one != real]
-                made = result if last and straight else self.fresh(inner, value.dtype)
-                index = given
-                self.stage("getitem", [base], made, index=index, dim=real)
-                if not straight:
-                    turned = result if last else self.fresh(shape, value.dtype)
-                    if rest[0] == 0:
-                        self.stage("permute", [made], turned, dims=rest)
-                    else:
-                        self.permuted[turned] = (made, rest)
-                    made = turned
-                value = made
-                continue
-            if value in self.permuted:
-                raise Unsayable("a slice of what has its batch on another axis")
-            start, stop, step = given.indices(shape[axis])
-            shape[axis] = len(range(start, stop, step))
-            if shape[axis] == value.shape[axis]:
-                if last:
-                    self.become(result, value)
-                continue
-            made = result if last else self.fresh(shape, value.dtype)
-            end = None if stop == value.shape[axis] else stop
-            more = {"step": step} if step != 1 else {}
-            self.stage("getitem", [base], made, start=start, stop=end, dim=real, **more)
-            value = made
+        shape = (values[0].shape[0], len(values), *values[0].shape[1:])
+        made = self.fresh(shape, result.dtype)
+        self.stage("stack", list(map(self.batched, values)), made, dim=1)
+        rest = tuple((one,) for one in range(2, len(shape)))
+        self.become_form(result, Form(made, ((1,), (0,), *rest)))
 
     # --- everything else ------------------------------------------------------------------------
 
@@ -459,16 +454,44 @@ class Functions(Making):
                 raise Unsayable("dropout in evaluation mode")
             self.become(call.result, value)
             return
-        self.stage("dropout", [value], self.whole(call.result), p=given.get("p", 0.5))
+        self.each("dropout", [value], call.result, p=given.get("p", 0.5))
 
     def on_adaptive_avg_pool2d(self, call: Call, value: Any, output_size: Any) -> None:
         size = tuple(output_size) if isinstance(output_size, list) else output_size
         self.stage("adaptiveavgpool2d", [value], self.whole(call.result), output_size=size)
 
 
-def axis_of(dim: int, result: Value, batch: int) -> dict[str, int]:
+def kind_of(dtype: str) -> str:
+    """Return what a type of torch is in the language, which has one of each kind."""
+    return {"float32": "float", "int64": "int", "int32": "int", "bool": "bool"}.get(dtype, dtype)
+
+
+def is_float(value: Value) -> bool:
+    """Tell whether a tensor of one axis or more holds floats."""
+    return bool(value.shape) and "float" in value.dtype
+
+
+def written_out(equation: str, ranks: Sequence[int]) -> str:
+    """Return an equation of einsum with letters for `...`, and with its right side."""
+    left, arrow, right = equation.partition("->")
+    parts = left.split(",")
+    free = [one for one in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if one not in equation]
+    most = max(rank - len(p.replace(".", "")) for p, rank in zip(parts, ranks, strict=True))
+    names = "".join(free[: max(most, 0)])
+    found: list[str] = []
+    for part, rank in zip(parts, ranks, strict=True):
+        count = rank - len(part.replace(".", ""))
+        found.append(part.replace("...", names[len(names) - count :] if count else ""))
+    if not arrow:
+        letters = left.replace(",", "").replace(".", "")
+        once = sorted(one for one in {*letters} if letters.count(one) == 1)
+        right = "..." + "".join(once)
+    return f"{','.join(found)}->{right.replace('...', names)}"
+
+
+def axis_of(dim: int, result: Value, batch: int, sharing: bool = False) -> dict[str, int]:
     """Return the argument of a concatenation along an axis; the channels go without saying."""
     axis = dim % len(result.shape)
-    if axis == 0:
+    if axis == 0 and not sharing:
         raise Unsayable("`cat` along the batch")
     return {} if axis == 1 else {"dim": axis}

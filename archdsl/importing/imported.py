@@ -23,6 +23,7 @@ from archdsl.importing.proof import Proof, load_text, prove, restore
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import HERE, TORCH, record
 from archdsl.importing.structure import Structure
+from archdsl.importing.tree import Definition, Own, Statement, everything
 from archdsl.importing.writing import network
 from archdsl.layers.registry import Registry
 from archdsl.network import Network
@@ -37,9 +38,12 @@ class Imported(Network):
         spec: its text.
         weights: the module's parameters and buffers by name, with which `compile` begins.
         proof: how it was compared with the module.
+        notes: what the module does and the text doesn't say, one sentence each; they stand at its
+            head.
     """
 
     spec: str
+    notes: tuple[str, ...]
     weights: Mapping[str, torch.Tensor]
     proof: Proof
 
@@ -102,7 +106,7 @@ def from_torch(
     if title in Registry():
         title += "Net"  # a network would hide the layer
     description = f"Written by archdsl import from {source or qualified(module)}"
-    text = spec_of(module, given, title, description, inputs)
+    text, notes = spec_of(module, given, title, description, inputs)
     try:
         loaded = load_text(text, title)
         proof = prove(loaded, module, given)
@@ -112,7 +116,7 @@ def from_torch(
         raise Unproven(text, sentence, error) from error
     found = Imported(loaded.checked, loaded._read)
     found.spec = text if proof.same else marked(text, proof.sentence())
-    found.weights, found.proof = dict(module.state_dict()), proof
+    found.weights, found.proof, found.notes = dict(module.state_dict()), proof, notes
     if proof.same and proof.distance:
         found.load_weights(found.weights)
     return found
@@ -135,16 +139,16 @@ def spec_of(
     name: str,
     description: str = "",
     wanted: Sequence[str] = (),
-) -> str:
-    """Return the text of a module.
+) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a module, and what it doesn't say.
 
     Raises:
         ImportingError: the module doesn't run, or can't be said.
     """
-    body, training = body_of(module, inputs)
+    body, training, cut = body_of(module, inputs)
     try:
         names = input_names(module, inputs, wanted)
-        statements = rooted(body, training, names)
+        statements = rooted(body, training, names, inputs[0].shape[0])
         label(statements)
         register(statements, module)
         blocks = extract(statements, {*names.values()})
@@ -152,14 +156,52 @@ def spec_of(
         text = f"1 time: {error}"
         raise ImportingError(NotSayable(what=f"`{name}`", missing=(text,))) from None
     shapes = {names[number]: tuple(one.shape[1:]) for number, one in enumerate(inputs)}
-    return network(name, description, shapes, statements, blocks)
+    notes = unsaid(module, statements, blocks, cut)
+    head = "".join(f"# {note}\n" for note in notes)
+    return head + network(name, description, shapes, statements, blocks), notes
 
 
-def rooted(body: Body, training: set[Value], names: Mapping[int, str]) -> Any:
+def unsaid(
+    module: nn.Module,
+    statements: Sequence[Statement],
+    blocks: Sequence[Definition],
+    cut: Sequence[str],
+) -> tuple[str, ...]:
+    """Say what a module does and its text doesn't, in one sentence each."""
+    notes: list[str] = []
+    frozen = [name for name, one in module.named_parameters() if not one.requires_grad]
+    if frozen:
+        notes.append(f"frozen in the module (requires_grad = False), and not here: {few(frozen)}")
+    if cut:
+        places = [shown_place(place) for place in cut]
+        notes.append(f"gradients stop in the module, and not here: {few(places)}")
+    bodies = [statements, *(one.statements for one in blocks)]
+    drawn = [
+        one.label
+        for body in bodies
+        for one in everything([*body])
+        if isinstance(one, Own) and one.word == "buffer" and one.value.startswith("normal(")
+    ]
+    if drawn:
+        notes.append(
+            f"first values of large buffers are drawn here, and the module's own are those of its "
+            f"weights: {few(drawn)}"
+        )
+    return tuple(notes)
+
+
+def few(names: Sequence[str]) -> str:
+    """List the first of some names, and say how many more there are."""
+    listed = list(dict.fromkeys(names))
+    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+    return ", ".join(listed[:4]) + more
+
+
+def rooted(body: Body, training: set[Value], names: Mapping[int, str], batch: int) -> Any:
     """Return the statements of the whole network, whose inputs have names already."""
     if not body.outputs or any(value in body.inputs for value in body.outputs):
         raise Unsayable("a module that gives what came in, or nothing that it computes")
-    structure = Structure(body, training=training)
+    structure = Structure(body, training=training, batch=batch)
     return structure.network(names)
 
 
@@ -186,8 +228,12 @@ def input_names(
     return found
 
 
-def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Body, set[Value]]:
+def body_of(
+    module: nn.Module, inputs: tuple[torch.Tensor, ...]
+) -> tuple[Body, set[Value], tuple[str, ...]]:
     """Record a module in both modes and return what it computes, with what only training gives.
+
+    The third is where gradients stop.
 
     Raises:
         ImportingError: it doesn't run, or can't be said.
@@ -212,7 +258,8 @@ def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Body, 
         flatten(one.root)
         hoist(one.root)
     require_sayable(passes[False], passes[True], type(module).__name__)
-    return joined(passes[False], passes[True], type(module).__name__)
+    body, besides = joined(passes[False], passes[True], type(module).__name__)
+    return body, besides, tuple(passes[True].cut)
 
 
 def run(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Any, Any]:

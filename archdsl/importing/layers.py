@@ -30,7 +30,7 @@ from archdsl.layers.base import (
 from archdsl.layers.registry import Registry
 
 # Of these a module shows nothing that a call depends on, or they are the compiler's choice.
-HIDDEN = {"training", "inplace", "return_indices", "device", "dtype", "name"}
+HIDDEN = {"training", "inplace", "return_indices", "device", "dtype", "name", "batch_first"}
 MOST_TRIALS = 300
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from torch import nn
 
 from archdsl.importing.bodies import Body, Node
+from archdsl.importing.forms import Form
 from archdsl.importing.functions import Functions
 from archdsl.importing.layers import Use, layer_of_module
-from archdsl.importing.making import Unsayable
+from archdsl.importing.making import COUNTER, Unsayable
 from archdsl.importing.record import Call, Value, tensors
-
-COUNTER = "num_batches_tracked"  # which batch normalization counts by itself
+from archdsl.layers.registry import Registry
 
 
 def as_layer(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Use | None:
@@ -33,15 +33,19 @@ class Lowering:
 
     Attributes:
         lost: what was asked of tensors that nobody can follow, as pairs of text and place.
+        cut: places where gradients stop, which a spec doesn't say.
     """
 
     def __init__(self, root: Call, output: Any, batch: int) -> None:
         self.functions = Functions(batch)
         self.lost: list[tuple[str, str]] = []
+        self.cut: dict[str, None] = {}
         self.seen: set[str] = set()  # modules that are layers, and others
         self.entered: set[str] = set()
+        self.owners: dict[int, str] = {}  # by the numbers of parameters: their first names
+        self.drawn: set[Value] = set()  # at random
         self.computed: set[Value] = set()  # of what follows from the inputs
-        self.shared: set[Value] = set()  # of what follows from parameters and buffers alone
+        self.shared = self.functions.alone  # of what follows from parameters and buffers alone
         self.computed.update(value for value in root.values_in() if value.input is not None)
         self.root = self.body(root) if root.layer is None else self.alone(root)
         self.link(root)
@@ -99,18 +103,63 @@ class Lowering:
             self.functions.become(results[0], inputs[0])
             return
         owns = bool(call.module.state_dict())
-        node = Node(call.layer, inputs, results[0], call.path, place=call.place, owns=owns)
-        if any(one in self.functions.permuted for one in inputs):
-            node.missing = f"`{call.name}` on what has its batch on another axis than the first"
-        node.again = call.path in self.seen
+        self.functions.nodes, self.functions.place = [], call.place
+        missing, made, first = "", results[0], results[0]
+        try:
+            self.require_order(call, inputs)
+            inputs, made = self.functions.of_module(call.layer, inputs, first)
+        except Unsayable as error:
+            missing = str(error)
+        nodes = [Node(call.layer, inputs, made, call.path, place=call.place, owns=owns)]
+        nodes += [self.further(call, inputs, number) for number in range(1, len(results))]
+        for node in nodes:
+            node.missing = node.missing or missing
+            node.again = call.path in self.seen
+            node.ties = self.ties(call)
         self.seen.add(call.path)
-        body.items.append(node)
-        if any(value in self.computed for value in inputs):
+        added = [*self.functions.nodes, *nodes]
+        body.items += added
+        if any(find(value) in self.computed for value in call.values_in()):
             self.computed.update(results)
+            self.computed.update(one.output for one in added)
             return
         self.shared.update(results)
         for value in inputs:
             value.alone = bool(value.own)
+
+    def require_order(self, call: Call, inputs: list[Value]) -> None:
+        """Refuse sequences whose batch isn't where a module takes it to be."""
+        first = getattr(call.module, "batch_first", None)
+        for value in inputs:
+            form = self.functions.form(value)
+            if first is not None and form.leads is not first:
+                where = "first" if first else "second"
+                raise Unsayable(f"`{call.name}`, which takes the batch to be the {where} axis")
+
+    def further(self, call: Call, inputs: list[Value], number: int) -> Node:
+        """Return a node for another result of a module: the last states of a recurrent one."""
+        result = call.values_out()[number]
+        kind = Registry()[call.layer.layer]
+        if "gives" not in kind.model_fields:
+            return Node(
+                call.layer, inputs, result, missing=f"what `{call.name}` gives besides",
+                place=call.place,
+            )  # fmt: skip
+        use = Use(call.layer.layer, {**call.layer.arguments, "gives": ("h_n", "c_n")[number - 1]})
+        layers, batch, *rest = result.shape
+        made = self.functions.fresh((batch, layers, *rest), result.dtype)
+        self.functions.forms[result] = Form(made, ((1,), (0,), (2,)))
+        return Node(use, inputs, made, call.path, place=call.place, owns=True)
+
+    def ties(self, call: Call) -> dict[str, str]:
+        """Return which parameters of a layer are those of one that was called before."""
+        found: dict[str, str] = {}
+        for name, one in call.module.named_parameters():
+            path = f"{call.path}.{name}"
+            before = self.owners.setdefault(id(one), path)
+            if before != path:
+                found[name] = before
+        return found
 
     def function(self, body: Body, call: Call) -> None:
         """Add what a function becomes."""
@@ -124,16 +173,20 @@ class Lowering:
                 self.lost.append((f"reads the numbers of a tensor (`{call.name}`)", call.place))
             return
         sharing = not follows and any(value.own or value in self.shared for value in given)
+        if call.name.strip("_") in ("detach", "data") and (follows or sharing):
+            self.cut[call.place] = None
         if not follows and not sharing:
-            for value in results:  # a tensor made of nothing that comes in
-                value.tensor = True
+            self.drawn.update(results)
             return
         (self.shared if sharing else self.computed).update(results)
         try:
             known = self.computed | self.shared
-            loose = [v for v in given if v not in known and not v.own]
+            loose = [v for v in given if v not in known and not v.held]
             if loose:
-                raise Unsayable("a tensor that the forward pass makes itself")
+                drawn = any(value in self.drawn for value in loose)
+                raise Unsayable(
+                    "random numbers" if drawn else "a tensor of which nobody saw whence"
+                )
             if call.name in ("__setitem__",) or (
                 call.name.endswith("_") and not call.name.endswith("__") and given[0].own
             ):
@@ -163,8 +216,19 @@ class Lowering:
         """Leave out what no output needs, and say of each body what comes in and goes out."""
         find = self.functions.find
         outputs = [find(value) for _, value in named_outputs(root.result)]
+        for value in outputs:
+            if value in self.functions.forms:
+                self.lost.append(("an output whose first axis isn't the batch", root.place))
         needed = set(outputs)
         self.prune(self.root, needed)
+        given: dict[str, str] = {}
+        for node in self.root.nodes():
+            if "gives" in node.use.arguments or node.path in given:
+                what = node.use.arguments.get("gives", "output")
+                if given.setdefault(node.path, what) != what:
+                    node.missing = f"`{node.use.layer}` of which several results are used"
+            elif node.path and node.owns:
+                given[node.path] = "output"
         self.io(self.root, set(outputs))
 
     def prune(self, body: Body, needed: set[Value]) -> None:
@@ -190,7 +254,7 @@ class Lowering:
         read: dict[Value, None] = {}
         for node in body.nodes():
             for value in node.inputs:
-                outer = not value.own or not held_by(value.own, body.path)
+                outer = not value.fixed and not (value.own and held_by(value.own, body.path))
                 if value not in made and outer:
                     read[value] = None
         order = [value for value in body.given if value in read]

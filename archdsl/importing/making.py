@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 from archdsl.importing.bodies import Node
+from archdsl.importing.forms import Form, Groups, canonical, cut, plain
 from archdsl.importing.layers import Use, kinds_of, squeezed
 from archdsl.importing.record import Call, Value, tensors
 from archdsl.layers.base import ArgumentErrors, Layer, construct
+from archdsl.layers.registry import Registry
 
 # Arguments that say how torch is to compute, and not what.
 HOW = {
@@ -18,10 +21,25 @@ HOW = {
     "use_input_stats", "half_to_float",
 }  # fmt: skip
 MOST_TRIALS = 400
+COUNTER = "num_batches_tracked"  # which batch normalization counts by itself
+
+
+MOVED = "what moves the batch from the first axis to another, or joins it with others"
 
 
 class Unsayable(Exception):
     """The language has no words for something; the text says for what."""
+
+
+def numbers_of(value: Value) -> Any:
+    """Return the tensor of what is always the same.
+
+    Raises:
+        Unsayable: it holds no numbers.
+    """
+    if value.tensor is None or value.tensor.is_meta:
+        raise Unsayable("a constant of which the meta device holds no numbers")
+    return value.tensor
 
 
 class Making:
@@ -30,21 +48,23 @@ class Making:
     Attributes:
         batch: how many samples were given.
         alias: for a value that is another one: which.
-        permuted: for a value whose batch is not its first axis: of which value it is, and how.
+        forms: of values whose first axis isn't the batch alone.
     """
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
         self.alias: dict[Value, Value] = {}
-        self.permuted: dict[Value, tuple[Value, tuple[int, ...]]] = {}
-        # for what has its axes in another order, but the batch first: the same
-        self.ordered: dict[Value, tuple[Value, tuple[int, ...]]] = {}
+        self.forms: dict[Value, Form] = {}
+        self.steady: set[Value] = set()  # whose form has its axes in order
+        # of what has its axes in another order, but the batch first
+        self.ordered: dict[Value, Form] = {}
         self.number = 0
         self.nodes: list[Node] = []
         self.place = ""
         self.blank: set[Value] = set()  # tensors that were made and hold nothing yet
         self.noise: dict[Value, tuple[float, bool]] = {}  # the share of ones, and whether scaled
         self.sharing = False  # whether nothing that comes in takes part
+        self.alone: set[Value] = set()  # what follows from parameters alone, and has no batch
 
     def find(self, value: Value) -> Value:
         """Return the value that another name of it stands for."""
@@ -60,8 +80,6 @@ class Making:
     def become(self, result: Value, value: Value) -> None:
         """Let a result be a value that is there already."""
         self.alias[result] = value
-        if value in self.permuted:
-            self.permuted[result] = self.permuted[value]
 
     def stage(
         self, function: str, inputs: Sequence[Value], output: Value, /, **arguments: Any
@@ -81,15 +99,26 @@ class Making:
                 return
         raise Unsayable(f"`{function}`")
 
+    def each(self, function: str, inputs: Sequence[Value], result: Value, /, **how: Any) -> None:
+        """Add a layer that does the same to each number, wherever the batch is."""
+        bases, made = self.alike(inputs, result)
+        for one in bases:
+            one.alone = one.alone or (bool(one.own) and len(bases) > 1)
+        self.stage(function, bases, made, **how)
+
     def merge(self, word: str, inputs: Sequence[Value], output: Value, **arguments: Any) -> None:
         """Add a merge."""
         use = Use(word, arguments)
         self.nodes.append(Node(use, [*inputs], output, merges=True, place=self.place))
 
+    def is_shared(self, value: Value) -> bool:
+        """Tell whether a tensor is the same for all samples."""
+        return value.held or value in self.alone
+
     def batched(self, value: Value) -> Value:
         """Return a value whose first axis is the batch, or refuse it."""
-        if value in self.permuted:
-            raise Unsayable("what moves the batch from the first axis to another")
+        if value in self.forms:
+            raise Unsayable(MOVED)
         return value
 
     def whole(self, result: Any) -> Value:
@@ -102,50 +131,254 @@ class Making:
             raise Unsayable("what changes or drops the batch axis")
         return result
 
+    # --- tensors whose first axis isn't the batch -----------------------------------------------
+
+    def form(self, value: Value) -> Form:
+        """Return how a value follows from one whose first axis is the batch."""
+        return self.forms.get(value) or plain(value)
+
+    def become_form(self, result: Value, form: Form) -> None:
+        """Say a result by its form: by stages where the batch leads, else what uses it does."""
+        base, groups = form
+        straight = tuple(axis for group in groups for axis in group)
+        single = all(len(group) == 1 for group in groups)
+        if not form.leads:
+            self.forms[result] = form
+            return
+        if straight == tuple(range(len(base.shape))):
+            if single:
+                self.become(result, base)
+            else:
+                self.reshape_stage(base, result)
+            return
+        order = (*straight, *(a for a in range(len(base.shape)) if a not in straight))
+        turned = result if single else self.fresh([base.shape[a] for a in order], base.dtype)
+        self.stage("permute", [base], turned, dims=order)
+        self.ordered[turned] = Form(base, tuple((axis,) for axis in order))
+        if not single:
+            self.reshape_stage(turned, result)
+
+    def reshape_stage(self, value: Value, result: Value) -> None:
+        """Say a change of shape: as a flattening where it is one."""
+        before, after = value.shape, result.shape
+        for start in range(1, len(before)):
+            for end in range(len(before) - 1, start, -1):
+                flat = (*before[:start], prod(before[start : end + 1]), *before[end + 1 :])
+                if flat == after:
+                    last = {} if end == len(before) - 1 else {"end_dim": end}
+                    self.stage("flatten", [value], result, start_dim=start, **last)
+                    return
+        self.stage("reshape", [value], result, shape=tuple(after[1:]))
+
+    def recut(self, result: Value, form: Form) -> None:
+        """Say the numbers of a form in another shape."""
+        found = cut(form, result.shape)
+        if found is None:
+            raise Unsayable("what changes or drops the batch axis")
+        shape, groups = found
+        base = form.base
+        if shape != base.shape:
+            whole = Form(base, groups)
+            if whole.leads and whole.flat == tuple(range(len(shape))):
+                self.reshape_stage(base, result)
+                return
+            base = self.fresh(shape, base.dtype)
+            self.reshape_stage(form.base, base)
+        self.become_form(result, Form(base, groups))
+
+    def settled(self, value: Value) -> Form:
+        """Return a form whose base has the axes in the tensor's own order, but the batch first."""
+        form = self.form(value)
+        if value in self.steady:
+            return form
+        order, shape, groups = canonical(form)
+        base = form.base
+        if order != tuple(range(len(order))):
+            turned = self.fresh([base.shape[axis] for axis in order], base.dtype)
+            self.stage("permute", [base], turned, dims=order)
+            base = turned
+        if shape != base.shape:
+            made = self.fresh(shape, base.dtype)
+            self.reshape_stage(base, made)
+            base = made
+        if value in self.forms:
+            self.forms[value] = Form(base, groups)
+            self.steady.add(value)
+        return Form(base, groups)
+
+    def alike(self, values: Sequence[Value], result: Value) -> tuple[list[Value], Value]:
+        """Return tensors, and what becomes of them, in which the batch leads.
+
+        What does the same to each place of the leading axes, or to each number, does it to these.
+
+        Raises:
+            Unsayable: their batches lie apart.
+        """
+        if self.sharing or not any(value in self.forms for value in values):
+            return [*values], self.whole(result)
+        forms = [None if self.is_shared(v) else self.settled(v) for v in values]
+        known = [form for form in forms if form is not None]
+        rank = max(len(form.groups) for form in known)
+        groups = next(form.groups for form in known if len(form.groups) == rank)
+        if any(form.groups != groups for form in known) or len(result.shape) != rank:
+            raise Unsayable(MOVED)
+        place = next(axis for axis, group in enumerate(groups) if 0 in group)
+        for value, form in zip(values, forms, strict=True):
+            if (
+                form is None
+                and len(value.shape) >= rank - place
+                and max(value.shape[: len(value.shape) - (rank - place) + 1], default=1) > 1
+            ):
+                raise Unsayable(MOVED)  # numbers of its own for each sample
+        whole = known[0].base.shape
+        inner = [*whole]
+        for axis, group in enumerate(groups):
+            if len(group) == 1 and group != (0,):
+                inner[group[0]] = result.shape[axis]
+            elif prod(whole[one] for one in group) != result.shape[axis]:
+                raise Unsayable(MOVED)
+        made = self.fresh(inner, result.dtype)
+        self.forms[result] = Form(made, groups)
+        bases = [v if f is None else f.base for v, f in zip(values, forms, strict=True)]
+        return bases, made
+
+    # --- layers ---------------------------------------------------------------------------------
+
     def as_layer(
         self, call: Call, name: str, arguments: list[Any], named: Mapping[str, Any]
     ) -> None:
         """Find the layer that does what a function does, with the parameters that it is given."""
         given = bound(call.function, arguments, named)
-        inputs = [one for one in tensors([*given.values()]) if not one.own]
-        own = {key: one for key, one in given.items() if isinstance(one, Value) and one.own}
         result = call.result
         if isinstance(result, dict | list | tuple):
             result = next(tensors(result), None)
-        self.whole(result)
         kinds = kinds_of(name) or [
             kind for axes in (1, 2, 3) for kind in kinds_of(f"{name}{axes}d")
         ]
         if not kinds:
             raise Unsayable(f"`{name}`")
         if self.sharing:
-            self.of_parameters(name, kinds, given, result)
+            self.of_parameters(name, kinds, given, self.whole(result))
             return
-        shapes = tuple(tuple(self.batched(one).shape[1:]) for one in inputs)
-        for kind in kinds:
-            for fields in self.candidates(kind, given, own, inputs):
-                try:
-                    facts = construct(kind, fields).infer(shapes)
-                except ValueError:
-                    continue
-                if tuple(facts.output) != result.shape[1:]:
-                    continue
-                if not own and (facts.params or facts.buffers):
-                    continue
-                prefixes = {one.own.rpartition(".")[0] for one in own.values()}
-                if own and len(prefixes) > 1:
-                    raise Unsayable(f"`{name}` with parameters of several modules")
-                prefix = next(iter(prefixes), "")
-                names = {one.own.rpartition(".")[2]: one.shape for one in own.values()}
-                ours = {**facts.params, **facts.buffers}
-                counter = "num_batches_tracked"
-                if {k: tuple(v) for k, v in ours.items() if k != counter} != names:
-                    continue
-                use = Use(kind.__name__, tidy(kind, fields))
-                node = Node(use, inputs, result, prefix, place=self.place, owns=bool(own))
-                self.nodes.append(node)
-                return
+        inputs = [*tensors([*given.values()])]
+        owned = {key: one for key, one in given.items() if isinstance(one, Value) and one.own}
+        if any(one in self.forms for one in inputs):
+            given, moved, made = self.moved(given, [one for one in inputs if not one.own], result)
+        else:
+            moved, made = [one for one in inputs if not one.own], self.whole(result)
+        # what the network itself holds belongs to no layer of it
+        of_layer = bool(owned) and all("." in one.own for one in owned.values())
+        ways = [(owned, moved)] if of_layer else []
+        for own, taken in [*ways, ({}, inputs if owned else moved)]:
+            batched = [not self.is_shared(one) for one in taken]
+            shapes = tuple(
+                tuple(one.shape[1:] if has else one.shape)
+                for one, has in zip(taken, batched, strict=True)
+            )
+            for kind in kinds:
+                if self.is_layer(kind, given, own, taken, shapes, batched, made):
+                    return
         raise Unsayable(f"`{name}` as it is used here")
+
+    def is_layer(
+        self,
+        kind: type[Layer],
+        given: Mapping[str, Any],
+        own: Mapping[str, Value],
+        inputs: Sequence[Value],
+        shapes: Sequence[tuple[int, ...]],
+        batched: Sequence[bool],
+        result: Value,
+    ) -> bool:
+        """Add a layer if it does with some arguments what a function does, and tell whether."""
+        prefixes = {one.own.rpartition(".")[0] for one in own.values()}
+        if len(prefixes) > 1:
+            raise Unsayable("a function with parameters of several modules")
+        names = {one.own.rpartition(".")[2]: one.shape for one in own.values()}
+        for fields in self.candidates(kind, given, own, inputs):
+            try:
+                layer = construct(kind, fields)
+                if all(batched):
+                    facts = layer.infer(tuple(shapes))
+                else:
+                    facts = layer.infer_shared(tuple(shapes), batched)
+            except ValueError:
+                continue
+            if tuple(facts.output) != result.shape[1:] or not facts.batched:
+                continue
+            ours = {**facts.params, **facts.buffers}
+            if {k: tuple(v) for k, v in ours.items() if k != COUNTER} != names:
+                continue
+            use = Use(kind.__name__, tidy(kind, fields))
+            prefix = next(iter(prefixes), "")
+            for one, has in zip(inputs, batched, strict=True):
+                one.alone = one.alone or (bool(one.own) and not has)
+            node = Node(use, [*inputs], result, prefix, place=self.place, owns=bool(own))
+            self.nodes.append(node)
+            return True
+        return False
+
+    def moved(
+        self, given: Mapping[str, Any], inputs: Sequence[Value], result: Any
+    ) -> tuple[dict[str, Any], list[Value], Value]:
+        """Return arguments, inputs and result of a function where the batch leads in all of them.
+
+        Axes that are named are those of what leads then.
+        """
+        if not isinstance(result, Value):
+            raise Unsayable("a function that gives several tensors")
+        rank, listed = len(inputs[0].shape), given.get("dim")
+        many = isinstance(listed, list | tuple)
+        dims: list[int] = [] if listed is None else [*listed] if many else [listed]
+        dims = [one % rank for one in dims]
+        if rank == len(result.shape):
+            bases, made = self.alike(inputs, result)
+            groups = self.forms[result].groups
+        elif len(inputs) == 1 and len(result.shape) == rank - len(dims):
+            form = self.settled(inputs[0])
+            bases, groups = [form.base], form.groups
+            gone = {axis for dim in dims for axis in groups[dim]}
+            made = self.fresh(
+                [size for at, size in enumerate(form.base.shape) if at not in gone], result.dtype
+            )
+            left = without(tuple(g for at, g in enumerate(groups) if at not in dims), gone)
+            self.become_form(result, Form(made, left))
+        else:
+            raise Unsayable(MOVED)
+        if any(len(groups[dim]) != 1 or groups[dim] == (0,) for dim in dims):
+            raise Unsayable(MOVED)
+        axes = [groups[dim][0] for dim in dims]
+        if listed is None:
+            return dict(given), bases, made
+        return {**given, "dim": axes if many else axes[0]}, bases, made
+
+    def of_module(
+        self, use: Use, inputs: Sequence[Value], result: Value
+    ) -> tuple[list[Value], Value]:
+        """Return what goes into a module that is a layer, and comes out, where the batch leads."""
+        if not any(value in self.forms for value in inputs):
+            return [*inputs], result
+        kind = Registry()[use.layer]
+        layer = construct(kind, use.arguments)
+        stored = layer.infer(tuple(value.shape[1:] for value in inputs)).params
+        if len(inputs) == 1 and len(result.shape) == 2:  # rows of channels: a sequence is as well
+            form = self.settled(inputs[0])
+            base = form.base
+            if form.groups == ((0, 1), (2,)) and not same_facts(layer, base, base.shape, stored):
+                turned = self.fresh([base.shape[at] for at in (0, 2, 1)], base.dtype)
+                made = self.fresh(turned.shape, result.dtype)
+                if same_facts(layer, turned, made.shape, stored):
+                    self.stage("permute", [base], turned, dims=(0, 2, 1))
+                    self.forms[result] = Form(made, ((0, 2), (1,)))
+                    return [turned], made
+        bases, made = self.alike(inputs, result)
+        try:
+            facts = layer.infer(tuple(one.shape[1:] for one in bases))
+        except ValueError:
+            facts = None
+        if facts is None or facts.params != stored or tuple(facts.output) != made.shape[1:]:
+            raise Unsayable(f"`{use.layer}` on what has other axes joined with the batch")
+        return bases, made
 
     def of_parameters(
         self, name: str, kinds: Sequence[type[Layer]], given: Mapping[str, Any], result: Value
@@ -218,6 +451,23 @@ class Making:
             if number > MOST_TRIALS:
                 return
             yield fields | dict(zip(unknown, values, strict=True))
+
+
+def same_facts(layer: Layer, value: Value, shape: Sequence[int], params: Mapping[str, Any]) -> bool:
+    """Tell whether a layer gives a shape, with parameters of some shapes."""
+    try:
+        facts = layer.infer((value.shape[1:],))
+    except ValueError:
+        return False
+    return (1, *facts.output)[1:] == tuple(shape[1:]) and facts.params == params
+
+
+def without(groups: Groups, gone: Collection[int]) -> Groups:
+    """Return groups of axes of which some are gone."""
+    return tuple(
+        tuple(axis - sum(one < axis for one in gone) for axis in group if axis not in gone)
+        for group in groups
+    )
 
 
 def tidy(kind: type[Layer], arguments: Mapping[str, Any]) -> dict[str, Any]:

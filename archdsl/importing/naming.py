@@ -38,7 +38,7 @@ def label(statements: list[Statement]) -> None:
             _label_stage(one, position, taken)
             position += 1
         elif isinstance(one, Own):
-            one.label = written(one.path)
+            one.label = written(one.path) if one.path else fresh("table", taken)
         elif isinstance(one, Input):
             one.name = one.name or fresh("x", taken)
         elif one.named and isinstance(one, Merge | Residual | Flowing):

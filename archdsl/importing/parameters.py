@@ -28,6 +28,7 @@ from archdsl.layers.registry import Registry
 
 ABSENT = object()  # in the place of a value, in a use that lacks the statement
 FACTORS = (2, 3, 4, 6, 8, 16)
+MOST_PARTS = 64  # of a condition, that are joined in pairs
 LEAST_SIZE = 4  # what is smaller is a stride or a kernel, and no size
 Vector = tuple[Any, ...]
 
@@ -174,7 +175,8 @@ class Parameters:
         """Sort arguments as the layer or block declares them."""
         if isinstance(one, Stage):
             declared = [*Registry()[one.layer].model_fields]
-            return sorted(names, key=declared.index)
+            places = {each: at for at, each in enumerate(declared)}
+            return sorted(names, key=lambda each: places.get(each, len(places)))
         return names
 
     def expression(
@@ -244,7 +246,7 @@ class Parameters:
         for size, values in self.sizes.items():
             for name, others in self.values.items():
                 for factor in (1, *FACTORS):
-                    if not all(isinstance(other, int) for other in others):
+                    if not all(type(other) is int for other in others):
                         continue
                     text = name if factor == 1 else f"{factor} * {name}"
                     equal = tuple(a == factor * b for a, b in zip(values, others, strict=True))
@@ -261,21 +263,27 @@ class Parameters:
                         true = tuple((hashable(v) == value) is test for v in values)
                         atoms.append((f"{name} {sign} {written_value(value)}", true))
         wanted = tuple(present)
-
-        def fits(true: Sequence[bool]) -> bool:
-            return all(w is None or w is h for w, h in zip(wanted, true, strict=True))
-
+        # bits of the uses of which something is to be said
+        asked = [at for at, has in enumerate(wanted) if has is not None]
+        target = bits(wanted, asked)
+        whole = (1 << len(asked)) - 1
+        first: dict[int, str] = {}  # of the atoms that hold in the same uses one is enough
         for text, true in atoms:
-            if fits(true):
-                return self.with_width(text)
-        for word, joins in (("or", any), ("and", all)):
-            for first, one in atoms:
-                for second, other in atoms:
-                    if first < second:
-                        continue
-                    joint = tuple(joins(pair) for pair in zip(one, other, strict=True))
-                    if fits(joint):
-                        return f"{self.with_width(second)} {word} {self.with_width(first)}"
+            first.setdefault(bits(true, asked), text)
+        if target in first:
+            return self.with_width(first[target])
+        # what holds in few of the uses that are wanted needs more than another atom, so the
+        # largest are tried; an `and` is an `or` of what doesn't hold
+        for word, flip in (("or", 0), ("and", whole)):
+            goal = target ^ flip
+            parts = [(mask ^ flip, text) for mask, text in first.items()]
+            parts = [(mask, text) for mask, text in parts if mask and mask & ~goal == 0]
+            parts = sorted(parts, key=lambda part: -part[0].bit_count())[:MOST_PARTS]
+            for number, (one, text) in enumerate(parts):
+                for other, more in parts[:number]:
+                    if one | other == goal:
+                        low, high = sorted((text, more))
+                        return f"{self.with_width(low)} {word} {self.with_width(high)}"
         name = self.parameter(label.strip('"').split(".")[-1].lower(), tuple(map(bool, wanted)))
         self.flags.add(name)
         return name
@@ -313,6 +321,11 @@ class Parameters:
             for number in range(count)
         ]
         return parameters, given
+
+
+def bits(true: Sequence[bool | None], asked: Sequence[int]) -> int:
+    """Return as the bits of a number in which of some uses something holds."""
+    return sum(1 << place for place, at in enumerate(asked) if true[at])
 
 
 def held(present: Sequence[bool | None]) -> list[bool]:

@@ -114,8 +114,11 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
 
 
 def _with_more(module: nn.Module, made: nn.Module, inputs: Sequence[torch.Tensor]) -> float:
-    """Compare on twice as many samples: a number in the text may be that of the batch."""
-    twice = [torch.cat([one, one.flip(0)]) if one.dim() else one for one in inputs]
+    """Compare on twice as many samples, and on other numbers.
+
+    A number in the text may be that of the batch, and a constant follow from what came in.
+    """
+    twice = [torch.cat([one, other(one)]) if one.dim() else one for one in inputs]
     results = []
     for one in (module.eval(), made.eval()):
         with torch.no_grad(), Reseeded():
@@ -126,6 +129,12 @@ def _with_more(module: nn.Module, made: nn.Module, inputs: Sequence[torch.Tensor
                     return 0.0  # it is for so many samples alone
                 return float("inf")
     return _apart(*results)
+
+
+def other(tensor: torch.Tensor) -> torch.Tensor:
+    """Return other numbers of the same kind and range."""
+    turned = tensor.flip([*range(tensor.dim())])
+    return turned * 0.75 if tensor.is_floating_point() else turned
 
 
 class Reseeded(TorchFunctionMode):

@@ -17,9 +17,11 @@ class Value:
         alone: whether a parameter or buffer is declared without a batch, since functions that
             count its axes take it.
         input: which input of the module it is, from 0.
+        fixed: whether it is the same in every forward pass: it was made of nothing that comes in
+            and of no parameter, and `tensor` holds its numbers.
     """
 
-    __slots__ = ("alone", "dtype", "input", "number", "own", "shape", "tensor")
+    __slots__ = ("alone", "dtype", "fixed", "input", "number", "own", "shape", "tensor")
 
     def __init__(self, number: int, shape: tuple[int, ...], dtype: str) -> None:
         self.number = number
@@ -27,8 +29,14 @@ class Value:
         self.dtype = dtype
         self.own = ""
         self.alone = False
+        self.fixed = False
         self.tensor: Any = None
         self.input: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether no layer computes it: a parameter, a buffer, or what is always the same."""
+        return bool(self.own) or self.fixed
 
     def __repr__(self) -> str:
         return f"v{self.number}{list(self.shape)}{self.own and ' ' + self.own}"

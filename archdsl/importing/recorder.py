@@ -18,10 +18,19 @@ from archdsl.importing.record import Call, Value
 
 # Of what these functions give nothing is computed.
 QUESTIONS = {
-    "__get__", "size", "dim", "ndimension", "numel", "is_floating_point", "is_contiguous",
+    "size", "dim", "ndimension", "numel", "is_floating_point", "is_contiguous",
     "stride", "storage_offset", "get_device", "element_size", "__len__", "is_complex", "__repr__",
     "__hash__", "data_ptr", "requires_grad_", "nelement",
 }  # fmt: skip
+
+ATTRIBUTES = {"T", "mT", "data", "real", "imag", "H", "mH"}  # that are tensors
+
+# These take of a tensor nothing but its shape, type and device.
+LIKE = {
+    "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full",
+    "new_tensor",
+}  # fmt: skip
+RANDOM = ("rand", "bernoulli", "normal", "uniform", "dropout", "multinomial", "empty")
 
 TORCH = os.path.dirname(torch.__file__) + os.sep
 HERE = os.path.dirname(__file__) + os.sep
@@ -53,10 +62,18 @@ class Recorder(TorchFunctionMode):
         # tensors are not kept alive for this: a new one may have the number of one that is gone
         self.known: dict[int, tuple[Any, Value]] = {}
         self.held: list[Any] = []  # but those that weak references don't reach
+        for one in module.modules():  # tensors that are no buffers, but there before
+            for held in vars(one).values():
+                for tensor in flat(held):
+                    value = self.value(tensor)
+                    value.fixed = True
+        stored = module.state_dict()
         for kind in (module.named_parameters(), module.named_buffers()):
             for name, tensor in kind:
                 value = self.value(tensor)
-                value.own, value.tensor = name, tensor
+                value.tensor = tensor
+                value.fixed = name not in stored
+                value.own = name if name in stored else ""
 
     def value(self, tensor: torch.Tensor, fresh: bool = False) -> Value:
         """Return what stands for a tensor; a new one if it was just computed."""
@@ -65,7 +82,7 @@ class Recorder(TorchFunctionMode):
         self.count += 1
         value = Value(self.count, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         if not fresh:
-            value.tensor = tensor  # made where nobody saw it
+            value.tensor = tensor  # there before, or made where nobody saw it
         self.known[id(tensor)] = (weakref.ref(tensor), value)
         return value
 
@@ -89,6 +106,10 @@ class Recorder(TorchFunctionMode):
         if self.silent:
             return function(*args, **kwargs)
         name = getattr(function, "__name__", str(function))
+        if name == "__get__":
+            name = getattr(getattr(function, "__self__", None), "__name__", "")
+            if name not in ATTRIBUTES:
+                return function(*args, **kwargs)
         if name in QUESTIONS:
             return function(*args, **kwargs)
         above = self.stack[-1]
@@ -96,12 +117,31 @@ class Recorder(TorchFunctionMode):
         call.place = user_place()
         call.training = above.training
         result = function(*args, **kwargs)
+        if self.is_fixed(call):
+            self.keep(call, args, result)
+            return result
         if name == "__set__" or has_tensor(result) or not has_tensor((args, kwargs)):
             call.result = self.values(result, fresh=True)
         else:
             call.result = result  # a number, say: whoever uses it can't be followed
         above.inside.append(call)
         return result
+
+    def is_fixed(self, call: Call) -> bool:
+        """Tell whether a function gives the same in every forward pass."""
+        if any(word in call.name for word in RANDOM):
+            return False
+        given = call.values_in()
+        if call.name in LIKE:
+            given = given[1:]
+        return all(value.fixed for value in given)
+
+    def keep(self, call: Call, args: tuple[Any, ...], result: Any) -> None:
+        """Keep the numbers of what is always the same."""
+        changed = args[:1] if call.name in ("__setitem__", "__set__") else ()
+        for one in flat((result, changed)):
+            value = self.value(one, fresh=True)
+            value.fixed, value.tensor = True, one.detach().clone()
 
     def called(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], run: Any
@@ -143,11 +183,18 @@ class Recorder(TorchFunctionMode):
 
 def has_tensor(held: Any) -> bool:
     """Tell whether there is a tensor in lists, tuples and mappings."""
-    if isinstance(held, dict):
-        held = list(held.values())
-    if isinstance(held, list | tuple):
-        return any(has_tensor(one) for one in held)
-    return isinstance(held, torch.Tensor)
+    return any(True for _ in flat(held))
+
+
+def flat(held: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in lists, tuples and mappings."""
+    if isinstance(held, torch.Tensor):
+        yield held
+    elif isinstance(held, dict):
+        yield from flat([*held.values()])
+    elif isinstance(held, list | tuple) and not isinstance(held, torch.Size):
+        for one in held:
+            yield from flat(one)
 
 
 def user_place() -> str:

@@ -50,8 +50,8 @@ def surface(one: Statement, labels: bool = True) -> tuple[Any, ...]:
         return (kind, one.name)
     if isinstance(one, Own):
         # what a parameter begins with is random, or else replaced by weights
-        first = "" if one.learnable else one.value
-        return (kind, one.label, one.learnable, one.batched, first, len(one.shape))
+        first = "" if one.word == "parameter" else one.value
+        return (kind, one.label, one.word, one.batched, first, len(one.shape))
     if isinstance(one, Output):
         return (kind, one.name, one.training, one.statements is None)
     if isinstance(one, Loop):

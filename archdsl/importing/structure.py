@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
+
 from archdsl.importing.bodies import Body, Node, gives, reads
-from archdsl.importing.making import Unsayable
+from archdsl.importing.making import Unsayable, numbers_of
+from archdsl.importing.naming import written
+from archdsl.importing.numbers import by_place, number, of_tensor
 from archdsl.importing.record import Value
 from archdsl.importing.tree import (
     Flowing,
@@ -26,6 +30,7 @@ from archdsl.importing.tree import (
     Reuse,
     Stage,
     Statement,
+    Written,
     everything,
 )
 
@@ -33,8 +38,10 @@ from archdsl.importing.tree import (
 class Structure:
     """Turns one body, with those in it, into statements."""
 
-    def __init__(self, body: Body, scope: Structure | None = None, training: Any = ()) -> None:
-        self.body = body
+    def __init__(
+        self, body: Body, scope: Structure | None = None, training: Any = (), batch: int = 0
+    ) -> None:
+        self.body, self.batch = body, batch
         self.root: Structure = scope.root if scope else self
         self.training: set[Value] = set(training)
         if scope is None:
@@ -51,7 +58,7 @@ class Structure:
 
     def dominators(self) -> None:
         """Find for each value the nearest one that all ways to it go through."""
-        inputs = [value for value in self.body.inputs if not value.own]
+        inputs = [value for value in self.body.inputs if not value.held]
         self.above: dict[Value, Value | None] = dict.fromkeys(inputs)
         self.depth: dict[Value | None, int] = {None: 0} | dict.fromkeys(inputs, 1)
         for item in self.body.items:
@@ -156,7 +163,7 @@ class Structure:
         """Return statements after which a value flows, where `flow` does before."""
         spine: list[tuple[Node | Body, Value]] = []
         start: Value | None = target
-        while start is not None and start is not flow and start not in self.made and not start.own:
+        while start is not None and start is not flow and start not in self.made and not start.held:
             item = self.producer.get(start)
             if item is None:
                 break
@@ -190,7 +197,7 @@ class Structure:
     def reach(self, value: Value) -> list[Statement]:
         """Return a statement that goes on from a value by its name."""
         found: list[Statement] = []
-        if value.own and value not in self.made:
+        if value.held and value not in self.made:
             found.append(self.own(value))
         return [*found, From(references=[self.reference(value)])]
 
@@ -208,7 +215,9 @@ class Structure:
         return found
 
     def own(self, value: Value) -> Own:
-        """Declare a parameter or buffer."""
+        """Declare a parameter, a buffer or a constant."""
+        if value.fixed:
+            return self.constant(value)
         prefix = f"{self.body.path}." if self.body.path else ""
         if not value.own.startswith(prefix):
             raise Unsayable(f"`{value.own}`, a parameter that another module holds")
@@ -218,11 +227,29 @@ class Structure:
         one = Own(
             path=value.own[len(prefix) :],
             named=True,
-            learnable=learned,
+            word="parameter" if learned else "buffer",
             shape=tuple(value.shape[1:] if batched else value.shape),
             batched=batched,
             value=first_values(value.tensor, learned),
         )
+        self.made[value] = Reference(one)
+        return one
+
+    def constant(self, value: Value) -> Own:
+        """Declare what is the same in every forward pass."""
+        tensor = numbers_of(value)
+        batched = len(value.shape) > 1 and value.shape[0] in (1, self.root.batch)
+        batched = batched and not value.alone and bool((tensor == tensor[:1]).all())
+        whole = tensor[0] if batched else tensor
+        text = of_tensor(whole)
+        if text is None:
+            raise Unsayable(
+                f"a constant of {tensor.numel()} numbers that follow no formula found"
+                if bool(torch.isfinite(tensor).all())
+                else "a constant that holds infinity"
+            )
+        shape = tuple(whole.shape)
+        one = Own(path="", named=True, word="constant", shape=shape, batched=batched, value=text)
         self.made[value] = Reference(one)
         return one
 
@@ -232,15 +259,16 @@ class Structure:
             return self.merge(item, flow)
         found: list[Statement] = []
         inputs = list(reads(item))
-        if inputs != [flow]:
+        if inputs and inputs != [flow]:
             for value in inputs:
                 if value is not flow and value not in self.made:
-                    if value.own:
+                    if value.held:
                         found.append(self.own(value))
                     else:
                         found += self.compute(value, flow)
                         flow = value
-            found.append(From(references=[self.reference(value) for value in inputs]))
+            if inputs != [flow]:
+                found.append(From(references=[self.reference(value) for value in inputs]))
         found.append(self.stage(item))
         return found
 
@@ -257,6 +285,8 @@ class Structure:
         elif isinstance(item, Node):
             one = Stage(path="" if item.again else path, layer=item.use.layer)
             one.arguments, one.node = dict(item.use.arguments), item
+            for name, of in item.ties.items():
+                one.arguments[name] = Written(f"from {written(self.from_here(of))}")
         else:
             inner = Structure(item, self)
             one = Part(path=path, body=item, takes=tuple(item.inputs))
@@ -275,6 +305,13 @@ class Structure:
     def output_name_of(body: Body, value: Value) -> str:
         """Return the name that a further output of a body has."""
         return body.names[value]
+
+    def from_here(self, path: str) -> str:
+        """Return how something is called from this body: outwards to where both stand."""
+        here = self.body.path.split(".") if self.body.path else []
+        while here and not path.startswith(".".join(here) + "."):
+            here.pop()
+        return path.removeprefix(".".join(here) + "." if here else "")
 
     def relative(self, path: str) -> str:
         """Return how a module is called in this body."""
@@ -332,17 +369,12 @@ def first_values(tensor: Any, learned: bool) -> str:
     if tensor is None or tensor.is_meta or tensor.numel() == 0:
         return ""
     tensor = tensor.detach()
-    if not tensor.is_floating_point():
-        return repr(tensor.tolist()) if tensor.numel() <= 64 else ""
+    if not learned and (tensor.numel() <= MOST_VALUES or not tensor.is_floating_point()):
+        return of_tensor(tensor) or ""
     first = float(tensor.flatten()[0])
     if bool((tensor == first).all()):
-        return "" if first == 0 else _short(first)
-    if not learned and tensor.numel() <= MOST_VALUES and bool(tensor.isfinite().all()):
-        return repr(tensor.flatten().tolist())
-    return f"normal(std = {_short(round(float(tensor.std()), 2) or float(tensor.std()))})"
-
-
-def _short(number: float) -> str:
-    """Write a float of 32 bits as what was meant."""
-    text = f"{number:.6g}"
-    return text if "." in text or "e" in text or "n" in text else f"{text}.0"
+        return "" if first == 0 else number(tensor.flatten()[0])
+    if not learned and (text := by_place(tensor)):
+        return text
+    std = float(tensor.std())
+    return f"normal(std = {number(torch.tensor(round(std, 2) or std))})"

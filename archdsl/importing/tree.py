@@ -118,9 +118,9 @@ class Input(Statement):
 
 @dataclass(eq=False)
 class Own(Statement):
-    """A parameter or buffer of the network's own."""
+    """A `parameter`, `buffer` or `constant` of the network's own."""
 
-    learnable: bool = True
+    word: str = "parameter"
     shape: tuple[Any, ...] = ()
     batched: bool = False
     value: str = ""

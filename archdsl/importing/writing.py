@@ -77,10 +77,9 @@ def lines(one: Statement, indent: str) -> list[str]:
     if isinstance(one, Input):
         return [f"{indent}input {one.name}"]
     if isinstance(one, Own):
-        word = "parameter" if one.learnable else "buffer"
         shape = ["batch"] * one.batched + [str(size) for size in one.shape]
         first = f" = {one.value}" if one.value else ""
-        return [f"{indent}{word} {one.label}: [{', '.join(shape)}]{first}"]
+        return wrapped(f"{one.word} {one.label}: [{', '.join(shape)}]{first}", indent)
     if isinstance(one, Output):
         when = " when training" if one.training else ""
         if one.statements is None:
@@ -98,10 +97,11 @@ def lines(one: Statement, indent: str) -> list[str]:
 
 
 def wrapped(head: str, indent: str) -> list[str]:
-    """Return the lines of what stands before the body of a loop, whose list may be long."""
+    """Return the lines of what ends with a list, which may be long."""
     if len(indent) + len(head) + 2 <= LONGEST or not head.endswith("]"):
         return [f"{indent}{head}"]
-    start, _, listed = head.partition("[")
+    start, _, listed = head.partition("= [") if "= [" in head else head.partition("[")
+    start += "= " if "= [" in head else ""
     items = listed[:-1].replace("), (", "),\n(").splitlines()
     if len(items) == 1:
         width = WIDTH - len(indent) - len(INDENT)
@@ -165,9 +165,10 @@ def call(name: str, arguments: Mapping[str, Any], by_position: int = -1) -> str:
     parts: list[str] = []
     straight = True
     for number, (key, held) in enumerate(arguments.items()):
-        required = kind is not None and kind.model_fields[key].is_required()
+        known = kind is not None and key in kind.model_fields  # else it is a tie
+        required = kind is not None and known and kind.model_fields[key].is_required()
         text = value(held)
-        fits = kind is None or number == list(kind.model_fields).index(key)
+        fits = kind is None or (known and number == list(kind.model_fields).index(key))
         # what is meant is clear without its name
         said = text == key or (kind is not None and len(kind.model_fields) == 1)
         positional = number < by_position if by_position >= 0 else required or said

@@ -8,12 +8,15 @@ from pathlib import Path
 import modules
 import pytest
 import torch
+import words
 from torch import nn
 
 import archdsl
 from archdsl.importing.errors import ImportingError
 from archdsl.importing.imported import Imported
 from archdsl.importing.made import noted
+from archdsl.importing.numbers import of_tensor
+from archdsl.importing.proof import load_text
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "imported"
 
@@ -68,12 +71,12 @@ def test_bringing_in_what_was_compiled_gives_equal_outputs(name: str) -> None:
     assert [*second.weights] == [*first.weights]
 
 
-def test_attention_by_a_fused_function_is_written_out() -> None:
+def test_attention_by_a_fused_function_is_one_layer() -> None:
     network = brought(nn.Sequential(modules.Attends(), modules.Attends()), (5, 8))
 
     assert network.proof.same
     assert max(network.proof.distance.values()) < 1e-6
-    assert network.spec.count("MatMul") == 2  # in one block
+    assert network.spec.count("ScaledDotProductAttention") == 1  # in one block
 
 
 def test_order_of_registration_is_kept() -> None:
@@ -225,3 +228,82 @@ def test_outputs_without_a_number_prove_nothing() -> None:
 def test_a_module_that_gives_what_came_in_is_refused() -> None:
     with pytest.raises(ImportingError, match="gives what came in"):
         brought(modules.Same(), (4,))
+
+
+WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
+    "windows": (words.Windows(), (8, 8, 8), ("Roll", "Reshape([4, 16, 8])", "for k in range(256)")),
+    "masks": (words.Masks(), (6, 8), ("causal = true", "grouped = true", "[j <= i for i, j]")),
+    "numbers": (words.Numbers(), (5, 5), ("Einsum(", "Shift(1)", "Where", "Div", "Flip([1])")),
+    "second axis": (words.SecondAxis(), (5, 8), ("LSTM(4)", "Mean(1)")),
+    "last state": (words.LastState(), (5, 8), ('gives = "h_n"',)),
+    "tied": (words.Tied(), (-10, 5), ("weight = from words.weight",)),
+    "rows": (words.Rows(), (5, 8), ("BatchNorm1d",)),
+    "adds": (words.Adds(), (3, 4), ("MatMul", "# frozen in the module", "# gradients stop")),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_what_the_language_has_words_for_is_said(name: str) -> None:
+    module, shape, wanted = WORDS[name]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for one in module.parameters():
+            one.uniform_(-1, 1)
+    given = torch.randn(2, *shape) if shape[0] > 0 else torch.randint(0, -shape[0], (2, *shape[1:]))
+
+    network = archdsl.from_torch(module, given)
+
+    assert network.proof.same
+    assert max(network.proof.distance.values()) < 1e-6
+    assert all(text in network.spec for text in wanted), network.spec
+    assert network.count().parameters == sum(p.numel() for p in module.parameters())
+
+
+def test_what_the_text_does_not_say_stands_at_its_head() -> None:
+    network = archdsl.from_torch(words.Adds(), torch.randn(2, 3, 4))
+
+    assert network.notes[0].startswith("frozen in the module")
+    assert "fixed.weight, fixed.bias" in network.notes[0]
+    assert "self.fixed(y.detach())" in network.notes[1]  # the user's own line
+    assert "drawn here" in network.notes[2]
+    assert network.notes[2].endswith("wave")
+    assert all(f"# {note}\n" in network.spec for note in network.notes)
+
+
+TENSORS: dict[str, tuple[torch.Tensor, str]] = {
+    "steps": (torch.arange(50) * 3 + 2, "[3 * i + 2 for i]"),
+    "differences": (torch.arange(9) - torch.arange(9)[:, None], "[j - i for i, j]"),
+    "rows": (torch.arange(64).reshape(8, 8) // 4, ""),
+    "causal": (torch.ones(9, 9).tril().bool(), "[j <= i for i, j]"),
+    "additive": (torch.full((9, 9), -1e9).triu(1), "[0.0 if j <= i else -1000000000.0 for i, j]"),
+    "from there on": (torch.arange(20)[:, None].expand(20, 3) >= 7, "[i >= 7 for i, j]"),
+    "floats": (torch.arange(12) / 4, "[0.25 * i for i]"),
+    "one number": (torch.full((3, 4), 0.1), "0.1"),
+    "anything": (torch.tensor([[0.1, -2.5]]), "[0.1, -2.5]"),
+}
+
+
+def test_constants_are_formulas_of_their_place() -> None:
+    lines: list[str] = []
+    for number, (tensor, wanted) in enumerate(TENSORS.values()):
+        text = of_tensor(tensor)
+        assert text is not None
+        assert not wanted or text == wanted
+        shape = ", ".join(map(str, tensor.shape))
+        lines.append(f"constant c{number}: [{shape}] = {text}")
+        lines.append(f"output o{number} {{ from c{number} -> Reshape([{shape}]) }}")
+    body = "\n".join(lines)
+
+    made = load_text(f"network one {{ input x: [2]\n{body}\nReLU }}", "one").compile()
+
+    _, *given = made(torch.zeros(1, 2))
+    for found, (tensor, _) in zip(given, TENSORS.values(), strict=True):
+        assert torch.equal(found, tensor)
+
+
+def test_constants_without_numbers_are_refused() -> None:
+    with torch.device("meta"):
+        module, given = words.Windows(), torch.empty(2, 8, 8, 8)
+
+    with pytest.raises(ImportingError, match="meta device holds no numbers"):
+        archdsl.from_torch(module, given)

@@ -1,0 +1,246 @@
+"""Finds formulas for the numbers of a tensor, by their place; else they are listed.
+
+A table of indices, a mask, or a grid is a rule: where places are counted by `i, j, ...`, integers
+that grow evenly with the place, with its row and column in a square, or with these of two places;
+and a choice between two numbers by how places compare.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import torch
+
+from archdsl.importing.tree import Written
+
+NAMES = "ijklmnop"
+LISTED = 8  # numbers that are listed before a formula is looked for
+MOST_LISTED = 16_384
+MOST_PLACES = 4_000_000
+
+
+def of_list(numbers: Sequence[int], shape: Sequence[int]) -> Written | None:
+    """Return a list of integers as a comprehension, or None where no rule was found."""
+    if len(numbers) <= LISTED:
+        return None
+    side = math.isqrt(len(numbers))
+    if len(shape) == 1 and side * side == len(numbers):
+        found = whole_numbers(torch.tensor(numbers).reshape(side, side))
+        shape = (side, side) if found else shape
+    else:
+        found = whole_numbers(torch.tensor(numbers).reshape(*shape))
+    if found is None:
+        return None
+    text, names = found
+    inner = 1
+    for name, size in [*zip(names, shape, strict=True)][::-1]:
+        place = "k" if inner == 1 else f"k // {inner}"
+        if math.prod(shape) // inner > size:
+            place += f" % {size}"
+        text = replaced(text, name, f"({place})" if " " in place else place)
+        inner *= size
+    return Written(f"[{text} for k in range({len(numbers)})]")
+
+
+def replaced(text: str, name: str, by: str) -> str:
+    """Replace a name in a formula, which has no other words with that letter."""
+    words = text.split(" ")
+    return " ".join(
+        word.replace(bare, by) if (bare := word.strip("()")) == name else word for word in words
+    )
+
+
+def of_tensor(tensor: Any) -> str | None:
+    """Return what stands behind the `=` of a constant, or None if there is too much of it."""
+    if tensor.numel() == 0 or tensor.numel() > MOST_PLACES:
+        return None
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        return None
+    first = tensor.flatten()[0]
+    if bool((tensor == first).all()):
+        return number(first)
+    if tensor.numel() > LISTED and (text := by_place(tensor)):
+        return text
+    if tensor.numel() > MOST_LISTED:
+        return None
+    return f"[{', '.join(number(one) for one in tensor.flatten())}]"
+
+
+def number(one: Any) -> str:
+    """Write a number of a tensor: a float of 32 bits as short as it may be."""
+    held = one.item()
+    if isinstance(held, bool):
+        return str(held).lower()
+    if not isinstance(held, float) or not math.isfinite(held):
+        return repr(held)
+    for digits in range(1, 18):
+        text = f"{held:.{digits}g}"
+        if torch.tensor(float(text), dtype=one.dtype).item() == held:
+            break
+    return repr(float(text))
+
+
+def by_place(tensor: Any) -> str | None:
+    """Return a formula for each place, `[i // 7 for i, j]`, or None where none was found."""
+    if tensor.dim() > len(NAMES):
+        return None
+    found = whole_numbers(tensor) if not tensor.is_floating_point() else None
+    if found is None:
+        found = two_values(tensor) or floats(tensor)
+    if found is None:
+        return None
+    text, names = found
+    return f"[{text} for {', '.join(names)}]"
+
+
+Found = tuple[str, list[str]]
+
+
+def used_axes(tensor: Any) -> list[int]:
+    """Return the axes along which a tensor isn't the same everywhere."""
+    return [
+        axis
+        for axis, size in enumerate(tensor.shape)
+        if size > 1 and not bool((tensor == tensor.narrow(axis, 0, 1)).all())
+    ]
+
+
+def places(tensor: Any, axis: int) -> Any:
+    """Return the place along an axis at each place of a tensor."""
+    shape = [1] * tensor.dim()
+    shape[axis] = tensor.shape[axis]
+    return torch.arange(tensor.shape[axis], dtype=torch.float64).reshape(shape)
+
+
+def whole_numbers(tensor: Any) -> Found | None:
+    """Return integers as a sum of multiples of places, or of their rows and columns."""
+    if tensor.dtype is torch.bool:
+        return None
+    names = [*NAMES[: tensor.dim()]]
+    axes = used_axes(tensor)
+    cuts = [[0, *divisors(tensor.shape[axis])] for axis in axes]
+    for chosen in sorted(product(*cuts), key=lambda one: sum(cut > 0 for cut in one))[:200]:
+        terms: list[tuple[str, Any]] = []
+        for axis, by in zip(axes, chosen, strict=True):
+            place, name = places(tensor, axis), names[axis]
+            if by:
+                terms.append((f"{name} // {by}", torch.floor(place / by)))
+                terms.append((f"{name} % {by}", place % by))
+            else:
+                terms.append((name, place))
+        if (text := linear(tensor.double(), terms)) is not None:
+            return text, names
+    return None
+
+
+def divisors(size: int) -> list[int]:
+    """Return by what a size can be cut into rows, those near a square first."""
+    found = [one for one in range(2, size) if size % one == 0]
+    return sorted(found, key=lambda one: abs(math.log(one * one / size)))[:6]
+
+
+def linear(wanted: Any, terms: Sequence[tuple[str, Any]]) -> str | None:
+    """Return numbers as a sum of whole multiples of terms, or None."""
+    zero = tuple(0 for _ in wanted.shape)
+    start = int(wanted[zero])
+    rest, parts = wanted - start, []
+    for text, values in terms:
+        # where all other terms are as at the beginning
+        flat = [int(at) for at in torch.nonzero(values == 1)[:1].flatten()]
+        if not flat:
+            return None
+        times = rest[tuple(flat)]
+        if times != times.round():
+            return None
+        parts.append((int(times), text))
+        rest = rest - times * values
+    if bool((rest != 0).any()):
+        return None
+    return joined(parts, start)
+
+
+def joined(parts: Sequence[tuple[int, str]], start: int) -> str:
+    """Write a sum."""
+    text = ""
+    for times, name in [*sorted(parts, key=lambda part: part[0] < 0), (start, "")]:
+        if times == 0:
+            continue
+        sign = "-" if times < 0 else "+"
+        bare = name if " " not in name or abs(times) == 1 else f"({name})"
+        one = str(abs(times)) if not name else bare if abs(times) == 1 else f"{abs(times)} * {bare}"
+        text = f"{text} {sign} {one}" if text else (f"-{one}" if times < 0 else one)
+    return text or "0"
+
+
+def two_values(tensor: Any) -> Found | None:
+    """Return a choice between two numbers by how places compare."""
+    values = tensor.unique()
+    if len(values) != 2:
+        return None
+    names = [*NAMES[: tensor.dim()]]
+    ways = [*conditions(tensor, names)]
+    for high, low in ((values[1], values[0]), (values[0], values[1])):
+        for text, true in ways:
+            if bool((torch.where(true, high, low) == tensor).all()):
+                if tensor.dtype is torch.bool:
+                    return (text if bool(high) else f"not ({text})"), names
+                return f"{number(high)} if {text} else {number(low)}", names
+    return None
+
+
+def conditions(tensor: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield conditions on places, with where they are true."""
+    axes = used_axes(tensor)
+    for axis in axes:
+        place = places(tensor, axis)
+        line = tensor.movedim(axis, 0).reshape(tensor.shape[axis], -1)[:, 0]
+        change = torch.nonzero(line != line[0]).flatten()
+        if len(change):
+            start = int(change[0])
+            yield f"{names[axis]} < {start}", (place < start).expand(tensor.shape)
+            yield f"{names[axis]} >= {start}", (place >= start).expand(tensor.shape)
+    if len(axes) != 2:
+        return
+    first, second = axes
+    one, other = places(tensor, first), places(tensor, second)
+    a, b = names[first], names[second]
+    for shift in (0, tensor.shape[second] - tensor.shape[first]):
+        more = f" + {shift}" if shift else ""
+        for sign, true in (
+            ("<=", other <= one + shift),
+            ("<", other < one + shift),
+            ("==", other == one + shift),
+            (">", other > one + shift),
+        ):
+            yield f"{b} {sign} {a}{more}", true.expand(tensor.shape)
+    for by in divisors(tensor.shape[first]):
+        pairs = [
+            ("//", torch.floor(one / by), torch.floor(other / by)),
+            ("%", one % by, other % by),
+        ]
+        for sign, left, right in pairs:
+            yield f"{a} {sign} {by} == {b} {sign} {by}", (left == right).expand(tensor.shape)
+
+
+def floats(tensor: Any) -> Found | None:
+    """Return floats that grow evenly along one axis."""
+    axes = used_axes(tensor)
+    if not tensor.is_floating_point() or len(axes) != 1:
+        return None
+    names = [*NAMES[: tensor.dim()]]
+    (axis,) = axes
+    line = tensor.movedim(axis, 0).reshape(tensor.shape[axis], -1)[:, 0]
+    start, name = float(number(line[0])), names[axis]
+    step = float(f"{(line[-1].double() - line[0].double()).item() / (len(line) - 1):.12g}")
+    place = torch.arange(len(line), dtype=torch.float64)
+    for text, values in (
+        (name, place),
+        (f"{step!r} * {name}", place * step),
+        (f"{start!r} + {step!r} * {name}", start + place * step),
+    ):
+        if torch.equal(values.to(tensor.dtype), line):
+            return (text if values is not place else f"{name} + 0.0"), names
+    return None

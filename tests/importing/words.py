@@ -1,0 +1,138 @@
+"""Modules that say in torch's own ways what the language has words for."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class Windows(nn.Module):
+    """Attention in windows that are joined with the batch, with a table of relative positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.proj = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 8)
+        self.table = nn.Parameter(torch.randn(49, 2))
+        row, column = torch.arange(16) // 4, torch.arange(16) % 4
+        places = (row[:, None] - row + 3) * 7 + (column[:, None] - column + 3)
+        self.register_buffer("places", places, persistent=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        n, c, h, w = image.shape
+        x = torch.roll(image.permute(0, 2, 3, 1), (-2, -2), (1, 2))
+        x = x.view(n, h // 4, 4, w // 4, 4, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 16, c)
+        qkv = self.qkv(self.norm(x)).reshape(x.shape[0], 16, 3, 2, 4)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        weights = (q * 0.5) @ k.transpose(-2, -1)
+        bias = self.table[self.places.view(-1)].view(16, 16, 2).permute(2, 0, 1)
+        weights = (weights + bias.unsqueeze(0)).softmax(-1)
+        x = self.proj((weights @ v).transpose(1, 2).reshape(-1, 16, c)) + x
+        x = x.view(n, h // 4, w // 4, 4, 4, c).permute(0, 1, 3, 2, 4, 5).reshape(n, h, w, c)
+        return torch.roll(x, (2, 2), (1, 2)).permute(0, 3, 1, 2)
+
+
+class Masks(nn.Module):
+    """Attention with masks that the pass makes, and heads that share keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+        seen = torch.tril(torch.ones(64, 64, dtype=torch.bool)).view(1, 1, 64, 64)
+        self.register_buffer("seen", seen, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, length, width = x.shape
+        parts = self.qkv(x).split(8, dim=2)
+        q, k, v = (part.view(n, length, 2, 4).transpose(1, 2) for part in parts)
+        weights = q @ k.transpose(-2, -1) / 2
+        weights = weights.masked_fill(self.seen[:, :, :length, :length] == 0, -1e9).softmax(-1)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True) + weights @ v
+        mask = torch.ones(length, length, dtype=torch.bool).tril()
+        few = k[:, :1].expand(-1, 2, -1, -1)
+        y = y + F.scaled_dot_product_attention(q, few, v, attn_mask=mask, scale=0.3)
+        grouped = (q, k[:, :1], v[:, :1])
+        y = y + F.scaled_dot_product_attention(*grouped, enable_gqa=True)
+        return y.transpose(1, 2).reshape(n, length, width)
+
+
+class Numbers(nn.Module):
+    """Arithmetic with numbers and of several tensors, comparisons, and parts."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = 1 - x
+        z = x / (y.abs() + 1)
+        z = torch.einsum("bij,bkj->bik", z, y) + torch.einsum("...i,...i->...", x, y)[..., None]
+        z = torch.where(z > 0, z, 0.5 * z) + torch.where((x < 0.5) & ~(y >= 0.5), 2.0, z)
+        z = z + (x.flip(1) @ x.mT) + x.repeat(1, 2, 1)[:, 3:8] + 2 / (x.exp() + 3)
+        z = z.cumsum(-1) / z.norm(dim=-1, keepdim=True)
+        z = z + x.var(dim=2, unbiased=False, keepdim=True) + x.amax(2, keepdim=True) ** 3
+        return z + z.max(dim=1, keepdim=True)[0] - torch.arange(5.0) + torch.maximum(x, y)
+
+
+class SecondAxis(nn.Module):
+    """Sequences whose batch is the second axis, as torch has them unless it is told otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.attention = nn.LSTM(8, 4), nn.MultiheadAttention(4, 2)
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.rnn(x.transpose(0, 1))
+        z, _ = self.attention(y, y, y)
+        return self.out(z).mean(0)
+
+
+class LastState(nn.Module):
+    """The last state of a recurrent layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(8, 4, num_layers=2, batch_first=True)
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.rnn(x)[1][-1])
+
+
+class Tied(nn.Module):
+    """A head that has the weights of the embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(10, 8), nn.Linear(8, 10, bias=False)
+        self.head.weight = self.words.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.words(x)))
+
+
+class Rows(nn.Module):
+    """Batch normalization of all places of all samples together, and of stacked results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(8, 6), nn.BatchNorm1d(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.linear(x)
+        y = self.norm(x.flatten(0, 1)).reshape_as(x)
+        return torch.stack([x, y]).sum(0) * 2 + 1
+
+
+class Adds(nn.Module):
+    """Weights and a bias that no module of their own uses, and gradients that stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(4, 6, bias=False)
+        self.bias, self.weight = nn.Parameter(torch.randn(3)), nn.Parameter(torch.randn(5, 6))
+        self.fixed = nn.Linear(5, 5)
+        self.fixed.requires_grad_(False)
+        self.register_buffer("wave", torch.randn(300))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bias = torch.cat([self.bias, torch.zeros(3)])
+        y = F.linear(F.linear(x, self.qkv.weight, bias), self.weight)
+        return self.fixed(y.detach()) + self.wave[:5]
