@@ -17,26 +17,31 @@ from twins import TWINS, Twin
 from archdsl.backends.torch_module import torch_module
 
 # Small images are enough, and show what adapts to their size. The auxiliary head of Inception v3
-# takes no smaller ones than the paper's, and ViT learns a position for each patch.
+# takes no smaller ones than the paper's, ViT learns a position for each patch, and S3D ends with a
+# pool of 2 x 7 x 7.
 SIZES = {
-    "vit.arch": 224,
-    "inception_v3.arch": 299,
-    "inception_v4.arch": 111,
-    "inception_resnet.arch": 111,
+    "vit.arch": (224, 224),
+    "inception_v3.arch": (299, 299),
+    "inception_v4.arch": (111, 111),
+    "inception_resnet.arch": (111, 111),
+    "video_resnet.arch": (8, 32, 32),
+    "s3d.arch": (13, 209, 209),
 }
 # Names that torchvision gives to outputs, by ours
 AUXILIARY = {"aux1": "aux_logits1", "aux2": "aux_logits2", "aux": "aux_logits"}
 
 
-def pair(twin: Twin, size: int) -> tuple[nn.Module, nn.Module, torch.Tensor]:
-    """Return our module and the other with the same random weights, and two images."""
+def pair(twin: Twin) -> tuple[nn.Module, nn.Module, torch.Tensor]:
+    """Return our module and the other with the same random weights, and two images or videos."""
+    shape = (3, *SIZES.get(twin.file, (64, 64)))
+    name = "image" if len(shape) == 3 else "video"
     torch.manual_seed(0)
     other = twin.other("meta").to_empty(device="cpu")
-    for name, tensor in other.state_dict().items():
-        fill(name, tensor)
-    ours = torch_module(twin.graph({"image": (3, size, size)}), device="meta").eval()
+    for key, tensor in other.state_dict().items():
+        fill(key, tensor)
+    ours = torch_module(twin.graph({name: shape}), device="meta").eval()
     ours.load_state_dict(other.state_dict(), assign=True)
-    return ours, other, torch.randn(2, 3, size, size)
+    return ours, other, torch.randn(2, *shape)
 
 
 def fill(name: str, tensor: torch.Tensor) -> None:
@@ -57,16 +62,16 @@ def fill(name: str, tensor: torch.Tensor) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("name", sampled(TWINS))
 def test_same_outputs(name: str) -> None:
-    ours, other, images = pair(TWINS[name], SIZES.get(TWINS[name].file, 64))
+    ours, twin, inputs = pair(TWINS[name])
 
-    one, two = ours(images), other(images)
+    one, two = ours(inputs), twin(inputs)
 
-    if isinstance(two, dict):
+    if isinstance(two, dict) and len(two) > 1:
         assert one._fields == tuple(two)
-        assert torch.equal(one.aux, two["aux"])
-        one, two = one.out, two["out"]
-    assert two.std() > 0
-    assert torch.equal(one, two)
+    theirs = [*two.values()] if isinstance(two, dict) else [two]
+    for mine, other in zip([one] if len(theirs) == 1 else one, theirs, strict=True):
+        assert other.std() > 0
+        assert torch.equal(mine, other)
 
 
 @torch.no_grad()
@@ -75,7 +80,7 @@ def test_same_auxiliary_outputs_in_training(name: str) -> None:
     rates = ["dropout", "dropout_aux"] if name == "googlenet" else ["dropout"]
     certain = dict.fromkeys(rates, 0.0)
     twin = replace(TWINS[name], build=partial(TWINS[name].build, **certain), parameters=certain)
-    ours, other, images = pair(twin, SIZES.get(twin.file, 64))
+    ours, other, images = pair(twin)
 
     one, two = ours.train()(images), other.train()(images)
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import timm
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.regnet import BlockParams
 
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
@@ -43,9 +45,32 @@ def _torchvision(file: str, *names: str) -> dict[str, Twin]:
     return {name: Twin(file, name, getattr(MODELS, name)) for name in names}
 
 
-def _deeplab(name: str) -> Twin:
-    make = getattr(MODELS.segmentation, name)
-    return Twin("deeplabv3.arch", name, partial(make, weights_backbone=None, aux_loss=True))
+def _regnets(kind: str, *sizes: str) -> dict[str, Twin]:
+    names = [f"regnet_{kind}_{size}" for size in sizes]
+    return {name: Twin("regnet.arch", name, partial(_regnet, name)) for name in names}
+
+
+def _regnet(name: str) -> nn.Module:
+    """Build a RegNet, whose widths torchvision computes with tensors that must have numbers."""
+    computed = BlockParams.from_init_params
+
+    def with_numbers(**growth: Any) -> BlockParams:
+        with torch.device("cpu"):
+            return computed(**growth)
+
+    with mock.patch.object(BlockParams, "from_init_params", with_numbers):
+        made: nn.Module = getattr(MODELS, name)()
+    return made
+
+
+def _segmentation(file: str, *names: str, **options: Any) -> dict[str, Twin]:
+    makes = {name: getattr(MODELS.segmentation, name) for name in names}
+    options["weights_backbone"] = None
+    return {name: Twin(file, name, partial(make, **options)) for name, make in makes.items()}
+
+
+def _video(file: str, *names: str) -> dict[str, Twin]:
+    return {name: Twin(file, name, getattr(MODELS.video, name)) for name in names}
 
 
 def _timm(file: str, network: str, name: str) -> Twin:
@@ -95,20 +120,34 @@ TWINS = {
     ),
     **_torchvision("resnet.arch", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     **_torchvision("resnext.arch", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+    **_torchvision("wide_resnet.arch", "wide_resnet50_2", "wide_resnet101_2"),
+    **_regnets("x", "400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf"),
+    **_regnets("y", "400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf", "128gf"),
     **_torchvision("densenet.arch", "densenet121", "densenet161", "densenet169", "densenet201"),
     "mobilenet_v1": _timm("mobilenet_v1.arch", "mobilenet_v1", "mobilenetv1_100"),
     "mobilenet_v2": _mobilenet(1.0),
     "mobilenet_v2, 1.4": _mobilenet(1.4),
     "mobilenet_v2, 0.35": _mobilenet(0.35),
+    **_torchvision("mobilenet_v3.arch", "mobilenet_v3_small", "mobilenet_v3_large"),
+    **_torchvision("mnasnet.arch", *(f"mnasnet{width}" for width in ("0_5", "0_75", "1_0", "1_3"))),
+    **_torchvision("squeezenet.arch", "squeezenet1_0", "squeezenet1_1"),
     "xception": _timm("xception.arch", "xception", "legacy_xception"),
     **_torchvision("vit.arch", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32"),
     **_torchvision(
         "convnext.arch", *(f"convnext_{size}" for size in ("tiny", "small", "base", "large"))
     ),
     **_torchvision("efficientnet.arch", *(f"efficientnet_b{number}" for number in range(8))),
+    **_torchvision("efficientnet_v2.arch", *(f"efficientnet_v2_{size}" for size in "sml")),
     **_torchvision(
         "shufflenet_v2.arch", *(f"shufflenet_v2_x{w}" for w in ("0_5", "1_0", "1_5", "2_0"))
     ),
-    "deeplabv3_resnet50": _deeplab("deeplabv3_resnet50"),
-    "deeplabv3_resnet101": _deeplab("deeplabv3_resnet101"),
+    **_segmentation(
+        "deeplabv3.arch",
+        *(f"deeplabv3_{body}" for body in ("resnet50", "resnet101", "mobilenet_v3_large")),
+        aux_loss=True,
+    ),
+    **_segmentation("fcn.arch", "fcn_resnet50", "fcn_resnet101", aux_loss=True),
+    **_segmentation("lraspp.arch", "lraspp_mobilenet_v3_large"),
+    **_video("video_resnet.arch", "r3d_18", "mc3_18", "r2plus1d_18"),
+    **_video("s3d.arch", "s3d"),
 }
