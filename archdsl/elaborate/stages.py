@@ -20,10 +20,11 @@ from archdsl.elaborate.labels import (
 )
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.reuse import replay
-from archdsl.elaborate.ties import tied, tied_arguments, without_tied
+from archdsl.elaborate.ties import computed, tied, tied_arguments, without_tied
 from archdsl.elaborate.tracing import enter_block, enter_group
 from archdsl.elaborate.values import BlockValue, identity
 from archdsl.elaborate.world import COST_OF_CALL
+from archdsl.layers.given import with_given
 from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
@@ -65,11 +66,15 @@ def use_layer(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
     layer = make_layer(block.layer, block, operation, frame)
     if incoming is None:
         raise Spoiled
-    facts = infer(layer, incoming, operation.span, frame, operation)
+    reads = incoming
+    if weights := computed(given, frame) if given else {}:
+        layer = frame.recorder.layer(with_given(type(layer), tuple(weights)), vars(layer))
+        reads, given = (*incoming, *weights.values()), ()
+    facts = infer(layer, reads, operation.span, frame, operation)
     ties = tied(layer, facts, given, frame) if given else ()
     number = frame.make(
         Made(
-            name, label, layer, incoming, without_tied(facts, ties), frame.place.opened,
+            name, label, layer, reads, without_tied(facts, ties), frame.place.opened,
             operation.span, frame.way, position=position, ties=ties,
         )
     )  # fmt: skip

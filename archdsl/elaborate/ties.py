@@ -1,12 +1,15 @@
-"""`weight = from embed.weight`: a parameter of a layer that is that of another."""
+"""`weight = from embed.weight`: a parameter of a layer that is that of another, or is computed."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from archdsl.diagnostics import ArchError, Span
 from archdsl.elaborate.errors import BadArguments, BadFlow
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.naming import Entry
 from archdsl.layers.base import Facts, Layer, Shape, shown_shape
+from archdsl.layers.tensor import OwnTensor
 from archdsl.syntax import ast
 
 # Name of the parameter, its place among those of the module, the node that has it, its name there.
@@ -21,6 +24,47 @@ def tied_arguments(call: ast.Call) -> tuple[tuple[ast.Argument, ...], ast.Call]:
     return found, call._replace(arguments=tuple(a for a in call.arguments if a not in found))
 
 
+def computed(given: tuple[ast.Argument, ...], frame: Frame) -> dict[str, int]:
+    """Return the tensors that stand for parameters, by their names, if any of them is computed.
+
+    Where all are parameters there is none: these are ties.
+
+    Raises:
+        ArchError: some are tensors, and one is none.
+    """
+    names = {argument.name for argument in given}
+    if len(names) < len(given) or None in names:
+        return {}  # which is for `tied` to say
+    found = {argument.name or "": _tensor(argument, frame) for argument in given}
+    if not any(number is not None and _is_computed(number, frame) for number in found.values()):
+        return {}
+    for argument in given:
+        assert isinstance(argument.value, ast.TensorOf)
+        if found[argument.name or ""] is None:
+            _parameter(argument.value.reference, frame)  # says so where it isn't known at all
+            reason = "this is a parameter of a layer, and what comes in beside it is computed"
+            hint = "declare it as a `parameter` of the network's own, and hand it to both layers"
+            raise _wrong(argument.value.reference.span, reason, hint, frame)
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _tensor(argument: ast.Argument, frame: Frame) -> int | None:
+    assert isinstance(argument.value, ast.TensorOf)
+    reference = argument.value.reference
+    if reference.path is not None and frame.place.find(frame.parts(reference.path)) is None:
+        return None  # a parameter of a layer, or nothing
+    flow = frame.follow(reference)
+    return flow[0] if flow is not None and len(flow) == 1 else None
+
+
+def _is_computed(number: int, frame: Frame) -> bool:
+    """Tell whether a tensor is one that all samples share, and no parameter."""
+    if frame.body.facts(number).batched:
+        return False
+    layer = frame.body.find(number)[0].layer if number >= 0 else None  # it came in
+    return not (isinstance(layer, OwnTensor) and layer.learnable)
+
+
 def tied(
     layer: Layer, facts: Facts, given: tuple[ast.Argument, ...], frame: Frame
 ) -> tuple[Tied, ...]:
@@ -30,12 +74,13 @@ def tied(
         ArchError: there is no such parameter, or it has another shape.
     """
     names = list(facts.params)
+    often = Counter(argument.name for argument in given)
     ties: dict[str, Tied] = {}
     for argument in given:
         assert isinstance(argument.value, ast.TensorOf)
         name, reference = argument.name, argument.value.reference
-        if name not in names or name in ties:
-            reason = f"takes `{name}` once" if name in ties else f"has no parameter `{name}`"
+        if name not in names or often[name] > 1:
+            reason = f"takes `{name}` once" if name in names else f"has no parameter `{name}`"
             quoted = " and ".join(f"`{each}`" for each in names)
             hint = f"its parameters here are {quoted}" if names else "it has no parameters here"
             callee = type(layer).__name__
@@ -86,7 +131,8 @@ def _parameter(reference: ast.Reference, frame: Frame) -> tuple[int, str, Shape]
         held = [each for each in frame.body.facts(holder.first).params if each]
         at = ".".join(parts[:-1] if outer else parts)
         hint = " or ".join(f"`from {at}.{each}`" for each in held[:4])
-    raise _wrong(reference.span, f"`{name}` is no parameter of a layer", hint, frame)
+    reason = f"`{name}` is no parameter of a layer, and no tensor that all samples share"
+    raise _wrong(reference.span, reason, hint, frame)
 
 
 def _held(entry: Entry, name: str, frame: Frame) -> tuple[int, str, Shape] | None:

@@ -460,12 +460,14 @@ class Autograd:
         strides = channels_last(x.shape) if last and not is_contiguous(*x.laid) else None
         return self.result(given, x.shape, strides, (x, weight, *found, *more))
 
-    def normalized(self, x: Tensor, groups: Shape, strides: Strides | None = None) -> Tensor:
+    def normalized(
+        self, x: Tensor, groups: Shape, strides: Strides | None = None, *, keeps_shift: bool = False
+    ) -> Tensor:
         """Normalize parts, of which a mean and a deviation each are kept."""
-        weight = self.own.get("weight")
+        weight, bias = self.own.get("weight"), self.own.get("bias")
         found = self.new(groups), self.new(groups)
-        given = (x, weight, self.own.get("bias"))
-        return self.result(given, x.shape, strides, (x, weight, *found))
+        saves = (x, weight, bias if keeps_shift else None, *found)
+        return self.result((x, weight, bias), x.shape, strides, saves)
 
     def pooled(self, x: Tensor, shape: Shape, *, maximum: bool, laid: bool = True) -> Tensor:
         """Pool; of a maximum it is kept where it came from.

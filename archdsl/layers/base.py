@@ -383,6 +383,13 @@ class Layer(ABC):
         """Return how many indices it has, from 0 on, where it looks its inputs up in a table."""
         return None
 
+    def functional(self) -> str | None:
+        """Return torch's function that does the same with parameters that are given, as text.
+
+        `{0}` stands for the input, `{weight}` for the parameter of that name; None if none does.
+        """
+        return None
+
     def exported(self, inputs: Shapes, form: Form) -> Torch | None:
         """Return what stands for it in a file for other programs; None for `Facts.torch` itself.
 
@@ -421,6 +428,10 @@ class Layer(ABC):
         origin = self.origin()
         given = self._but_defaults(origin) if origin else vars(self)
         return {name: squeeze(value) for name, value in given.items() if name not in but}
+
+    def keywords(self, *but: str) -> str:
+        """Return the arguments to tell a function of torch, less those named, as text."""
+        return "".join([f", {name}={value}" for name, value in self.for_torch(*but).items()])
 
     def _but_defaults(self, kind: type[Layer]) -> dict[str, object]:
         return {

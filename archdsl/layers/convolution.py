@@ -199,6 +199,14 @@ class Convolution(Padded):
             arithmetic=by(f"({kernel} + 1)" if self.bias else kernel, self.out_channels),
         )
 
+    def functional(self) -> str | None:
+        if self.pads_first or self.padding_mode != "zeros":
+            return None  # torch's function has no such argument
+        given = self.keywords("out_channels", "kernel_size", "bias", "padding_mode", "padding")
+        if self.padding != (0,) * self.axes:
+            given += f", padding={squeeze(self.padding)!r}"
+        return f"F.conv{self.axes}d({{0}}, {{weight}}{', {bias}' if self.bias else ''}{given})"
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         image, mode = x.shape[2:], self.padding_mode
@@ -380,6 +388,11 @@ class Conv2d(Convolution):
     def infer(self, inputs: Shapes) -> Facts:
         facts = super().infer(inputs)
         return facts if self.connections is None else self.infer_connected(inputs[0], facts)
+
+    def functional(self) -> str | None:
+        if self.connections is not None:
+            return None
+        return super().functional()
 
     def infer_connected(self, input: Shape, dense: Facts) -> Facts:
         """Count one kernel for each connection instead of one for each pair of channels."""

@@ -110,6 +110,11 @@ class Embedding(LookUp):
             arithmetic=by(self.num_embeddings, self.embedding_dim),
         )
 
+    def functional(self) -> str | None:
+        if self.max_norm is not None:
+            return None  # it would change the tensor that it is given
+        return f"F.embedding({{0}}, {{weight}}{self.keywords('num_embeddings', 'embedding_dim')})"
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         indices = x if self.max_norm is None else torch.contiguous(x)

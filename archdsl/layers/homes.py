@@ -14,6 +14,7 @@ WITHOUT_LAYERS = {
     "autograd",
     "base",
     "fields",
+    "given",
     "homes",
     "own",
     "registry",

@@ -86,6 +86,9 @@ class Linear(Layer):
             arithmetic=by(seen, self.out_features),
         )
 
+    def functional(self) -> str:
+        return f"F.linear({{0}}, {{weight}}{', {bias}' if self.bias else ''})"
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         return torch.linear(inputs[0], torch.own["weight"], torch.own.get("bias"))
 
@@ -143,6 +146,9 @@ class Bilinear(Layer):
             arithmetic=by(f"({product} + 1)" if self.bias else product, self.out_features),
             agreements=tuple((left, right) for left, right in pairs if left != right),
         )
+
+    def functional(self) -> str:
+        return f"F.bilinear({{0}}, {{1}}, {{weight}}{', {bias}' if self.bias else ''})"
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         rows = numel(torch.output[:-1])

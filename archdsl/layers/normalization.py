@@ -324,6 +324,10 @@ class GroupNorm(Layer):
             agreements=((channels, channels // groups * groups),) if rest else (),
         )
 
+    def functional(self) -> str:
+        weights = f"{{weight}}{', {bias}' if self.bias else ''}"
+        return f"F.group_norm({{0}}, {self.num_groups}, {weights}, eps={self.eps!r})"
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return torch.normalized(x, (x.shape[0], self.num_groups), suggested(x.shape, x.laid))
@@ -374,9 +378,13 @@ class LayerNorm(Layer):
             arithmetic=arithmetic,
         )
 
+    def functional(self) -> str:
+        weights = f"{{weight}}{', {bias}' if self.bias else ''}"
+        return f"F.layer_norm({{0}}, {{weight}}.shape, {weights}, eps={self.eps!r})"
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        return torch.normalized(x, x.shape[: -self.axes])
+        return torch.normalized(x, x.shape[: -self.axes], keeps_shift=True)
 
 
 class LayerNorm2d(Layer):
@@ -446,6 +454,9 @@ class RMSNorm(Layer):
             windows=last_axis(shape, self.axes),
             apart=len(shape) > self.axes,
         )
+
+    def functional(self) -> str:
+        return f"F.rms_norm({{0}}, {{weight}}.shape, {{weight}}, eps={self.eps!r})"
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         # in single precision, also where floats have 16 bits

@@ -82,6 +82,11 @@ class TransposedConvolution(Layer):
             arithmetic=by(f"({seen} + 1)", self.out_channels) if self.bias else arithmetic,
         )
 
+    def functional(self) -> str:
+        given = self.keywords("out_channels", "kernel_size", "bias")
+        weights = f"{{weight}}{', {bias}' if self.bias else ''}"
+        return f"F.conv_transpose{self.axes}d({{0}}, {weights}{given})"
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         return torch.convolution(inputs[0], torch.output)
 

@@ -168,7 +168,7 @@ def test_no_arrow_leads_to_a_constant(tmp_path: Path) -> None:
     path = tmp_path / "net.arch"
     path.write_text("""network net { input x: [T, 8]
       constant wave: [T, 8] = [sin(i + j) for i, j]
-      add { branch { from x } branch {} } }""")
+      add { branch { from x } branch { from wave } } }""")
     checked = Spec(str(path)).graph()
     source = draw(checked, format="dot").source
     arrows = [line.split(" [")[0].strip() for line in source.splitlines() if " -> " in line]
