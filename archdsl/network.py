@@ -17,6 +17,7 @@ from archdsl.elaborate.errors import BadNetwork
 from archdsl.graph import CheckedGraph
 from archdsl.limits import LARGEST, Limits
 from archdsl.own_layers import registered
+from archdsl.patterns import checkpointed
 from archdsl.pipeline import Spec
 from archdsl.records import Record
 
@@ -238,6 +239,13 @@ class Network:
 
         return generate(self.checked)
 
+    def _source(self, checkpoint: str | Sequence[str]) -> PythonSource:
+        if not checkpoint:
+            return self._generated
+        from archdsl.backends.python_source import generate
+
+        return generate(self.checked, checkpointed(self.checked, checkpoint))
+
     def compile(
         self,
         *,
@@ -248,6 +256,7 @@ class Network:
         allow_mismatch: str | Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
         freeze: str | Sequence[str] = (),
+        checkpoint: str | Sequence[str] = (),
     ) -> torch.nn.Module:
         """Return the network as a PyTorch module, made by running `source`.
 
@@ -262,12 +271,15 @@ class Network:
             freeze: patterns of what is not to learn: `["features.*"]`. Where all parameters of a
                 layer with statistics are frozen, or a pattern means these, it keeps them: it
                 computes in training mode as in evaluation mode.
+            checkpoint: patterns of the blocks and groups that keep only what comes in, and are
+                computed again in the backward pass: `["layer*.*"]`.
 
         Raises:
-            ArchError: the device isn't there, the weights don't fit, or there is too little memory.
+            ArchError: the device isn't there, the weights don't fit, there is too little memory, or
+                a pattern means nothing.
         """
         module = self._module(
-            self._generated, device, dtype, channels_last, weights, allow_mismatch, rename
+            self._source(checkpoint), device, dtype, channels_last, weights, allow_mismatch, rename
         )
         if freeze:
             from archdsl.backends.torch_module import freeze as freeze_in

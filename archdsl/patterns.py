@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
+from archdsl.analysis.checkpoints import groups, scope_among
 from archdsl.analysis.cost import in_state
 from archdsl.diagnostics import ArchError, Diagnostic, printable
 from archdsl.graph import CheckedGraph
@@ -38,6 +39,21 @@ class BadRename(Diagnostic):
     text = "`--rename '{rename:200}'` can't be done: {reason}"
 
     rename: str
+    reason: str
+
+
+class NoCheckpoint(Diagnostic):
+    """A block or group that can't be computed again in the backward pass as one.
+
+    That takes a module that gets all that it reads when it is called. Where the spec fills a group
+    at several places, or applies a layer in it again from elsewhere, there is none.
+    """
+
+    code = "E0615"
+    text = "`{name:100}` can't be computed again in the backward pass as one: {reason}"
+    mend = "leave it out, or name what is in it or around it"
+
+    name: str
     reason: str
 
 
@@ -205,7 +221,7 @@ def checkpointed(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozen
     """Return the names of the blocks that patterns mean: the outermost where they are nested.
 
     Raises:
-        ArchError: a pattern means none of them.
+        ArchError: a pattern means none of them, or one whose nodes don't follow each other.
         TypeError: one is no string.
     """
     names = [name for name in checked.scopes if name]
@@ -216,7 +232,13 @@ def checkpointed(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozen
         if not meant:
             raise ArchError(_nothing(pattern, names, "no block") if names else _no_blocks(pattern))
         found |= meant
-    return frozenset(name for name in found if not _inside(name, found))
+    chosen = frozenset(name for name in found if not _inside(name, found))
+    for use in groups(checked, chosen):
+        if use[-1] - use[0] >= len(use):  # others are between them
+            name = scope_among(checked.names[use[0]], chosen)
+            reason = "what is in it doesn't follow each other, since it is filled at several places"
+            raise ArchError(NoCheckpoint(checked.scopes[name].span, name=name, reason=reason))
+    return chosen
 
 
 def _inside(name: str, others: set[str]) -> bool:

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from itertools import pairwise
 
+from archdsl.analysis.checkpoints import groups
 from archdsl.analysis.peak import Region, Walk
-from archdsl.analysis.training import Options, Training, groups
+from archdsl.analysis.training import Options, Training
 from archdsl.graph import CheckedGraph, Scope
 from archdsl.records import Record
 

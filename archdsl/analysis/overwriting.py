@@ -7,15 +7,18 @@ where what made it says that its result may be written over (`TorchModule.overwr
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 
+from archdsl.analysis.checkpoints import groups
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import TorchModule, TorchTensor
 
 
-def overwriting(checked: CheckedGraph) -> frozenset[int]:
+def overwriting(checked: CheckedGraph, again: Set[str] = frozenset()) -> frozenset[int]:
     """Return the numbers of the nodes whose modules may work in place, in all their uses.
 
-    They are those whose own modules the nodes are.
+    They are those whose own modules the nodes are. What comes into a scope that is computed `again`
+    has to stay for that.
     """
     arrays = checked.arrays
     able = [
@@ -27,11 +30,13 @@ def overwriting(checked: CheckedGraph) -> frozenset[int]:
         return frozenset()
     readers = Counter(read for reads in arrays.reads for read in reads)
     readers.update(checked.ends)
+    inside = {number: at for at, use in enumerate(groups(checked, again)) for number in use}
     owners: set[int] = set()
     unable: set[int] = set()
     for number in able:
         (read,) = arrays.reads[number]
         made = arrays.facts[read].torch
         may = readers[read] == 1 and not isinstance(made, TorchTensor) and made.overwritable
+        may = may and (number not in inside or inside[number] == inside.get(read))
         (owners if may else unable).add(arrays.shares.get(number, number))
     return frozenset(owners - unable)

@@ -16,6 +16,7 @@ Not counted is what a kernel takes for itself while it runs.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -90,23 +91,31 @@ class Peak(Record):
 
 
 class Region(Record):
-    """What is checkpointed as one: the operations from `first` on, before `stop`."""
+    """What is checkpointed as one: the operations from `first` on, before `stop`.
+
+    Attributes:
+        comes_in: what is kept to compute it again.
+    """
 
     first: int
     stop: int
+    comes_in: tuple[Storage, ...]
 
 
-def regions_of(tape: Autograd, groups: Iterable[Sequence[int]]) -> list[Region]:
-    """Return the regions of groups of nodes, whose operations follow each other."""
-    at: dict[int, list[int]] = {}
-    for index, op in enumerate(tape.ops):
-        at.setdefault(op.node, []).append(index)
+def regions_of(
+    tape: Autograd, groups: Iterable[Sequence[int]], reads: Sequence[Sequence[int]]
+) -> list[Region]:
+    """Return the regions of groups of nodes that follow each other; `reads` is what each reads."""
+    owners = [op.node for op in tape.ops]
     found = []
     for nodes in groups:
-        indices = [index for node in nodes for index in at.get(node, ())]
-        if indices:
-            found.append(Region(min(indices), max(indices) + 1))
-    return sorted(found)
+        first, stop = bisect_left(owners, nodes[0]), bisect_right(owners, nodes[-1])
+        outside = {read: None for node in nodes for read in reads[node] if read < nodes[0]}
+        comes_in = [tape.results[read].storage for read in outside]
+        kept = dict.fromkeys(one for one in comes_in if not one.own)
+        # where nothing is computed, what comes in is kept all the same
+        found.append(Region(min(first, len(owners) - 1), stop, tuple(kept)))
+    return sorted(found, key=lambda region: region[:2])
 
 
 class Walk:
@@ -140,23 +149,10 @@ class Walk:
             if inside[index] < 0:
                 for storage in op.saved:
                     self.first_saver.setdefault(storage, index)
-        self.comes_in = [self._coming_in(region) for region in regions]
-        for region, storages in zip(regions, self.comes_in, strict=True):
-            for storage in storages:
+        for region in regions:
+            for storage in region.comes_in:
                 before = self.first_saver.get(storage, region.first)
                 self.first_saver[storage] = min(before, region.first)
-
-    def _coming_in(self, region: Region) -> list[Storage]:
-        made: set[Storage] = set()
-        found: dict[Storage, None] = {}
-        made_before = {op.output.storage for op in self.ops[: region.first]}
-        made_before |= {one.storage for one in self.inputs}
-        for op in self.ops[region.first : region.stop]:
-            for one in op.inputs:
-                if one.storage in made_before and one.storage not in made:
-                    found[one.storage] = None
-            made.add(op.output.storage)
-        return [storage for storage in found if not storage.own]
 
     def peak(self) -> Peak:
         """Return the most that is held, beside parameters, buffers and optimizer state."""
@@ -278,7 +274,7 @@ class Walk:
         ops = self.ops[region.first : needed(self.tape, region)]
         saver: dict[Storage, int] = {}
         last: dict[Storage, int] = {}
-        outside = {*self.comes_in[self.regions.index(region)]}
+        outside = {*region.comes_in}
         for index, op in enumerate(ops, start=region.first):
             for storage in _touched(op):
                 last[storage] = index
@@ -336,6 +332,7 @@ def needed(tape: Autograd, region: Region) -> int:
     )
     if last < region.first:
         return region.first
-    op = tape.ops[last]
-    # what it needs of what comes in is there before it runs
-    return last + (op.output.storage in op.saved)
+    there = {op.output.storage for op in tape.ops[region.first : last]}
+    there.update(region.comes_in)
+    # what it needs of others is there before it runs; what it makes isn't
+    return last + any(one not in there and not one.own for one in tape.ops[last].saved)

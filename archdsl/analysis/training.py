@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 
+from archdsl.analysis.checkpoints import groups
 from archdsl.analysis.overwriting import overwriting
 from archdsl.analysis.peak import (
     OPTIMIZERS,
@@ -21,7 +22,7 @@ from archdsl.analysis.peak import (
     regions_of,
     updated,
 )
-from archdsl.graph import CheckedGraph, Node, Scope
+from archdsl.graph import CheckedGraph
 from archdsl.layers.autograd import INDEX, Autograd, Tensor, own_tensors
 from archdsl.layers.base import LayerError
 from archdsl.layers.homes import is_own
@@ -39,14 +40,15 @@ def taken_down(
     batch: Size = 1,
     fused: bool = True,
     frozen: Set[str] = frozenset(),
+    again: Set[str] = frozenset(),
 ) -> Autograd:
-    """Take down the forward pass of a training step.
+    """Take down the forward pass of a training step, in which scopes are computed `again`.
 
     Raises:
         LayerError: a layer doesn't say what its backward pass keeps.
     """
     tape = Autograd(width, batch, fused)
-    arrays, held, overwrites = checked.arrays, checked.held, overwriting(checked)
+    arrays, held, overwrites = checked.arrays, checked.held, overwriting(checked, again)
     own: dict[int, dict[str, Tensor]] = {}
     made: list[Tensor] = []
     for number, (layer, facts, reads) in enumerate(
@@ -70,6 +72,7 @@ def taken_down(
         if is_own(type(layer)) and not (isinstance(given, Tensor) and given.shape == output):
             raise fault(layer, f"{type(layer).__name__}.trained doesn't give a tensor of {output}")
         made.append(given)
+    tape.results = made
     tape.ends = [made[end] for end in checked.ends]
     return tape
 
@@ -156,7 +159,8 @@ class Training:
     @cached_property
     def _found(self) -> Autograd | str:
         try:
-            return taken_down(self.checked, self.width, self.options.batch, True, self.frozen)
+            batch, again = self.options.batch, self.options.checkpoint
+            return taken_down(self.checked, self.width, batch, True, self.frozen, again)
         except LayerError as error:
             return str(error)
         except FormulaError:
@@ -176,7 +180,8 @@ class Training:
     @cached_property
     def regions(self) -> list[Region]:
         """What is checkpointed."""
-        return regions_of(self.tape, groups(self.checked, self.options.checkpoint))
+        again = groups(self.checked, self.options.checkpoint)
+        return regions_of(self.tape, again, self.checked.arrays.reads)
 
     @cached_property
     def kept(self) -> Size | None:
@@ -302,24 +307,3 @@ class Training:
             if step := self.nodes.get(numbers[name]):
                 found = found + step
         return found
-
-
-def groups(checked: CheckedGraph, scopes: Set[str]) -> list[list[int]]:
-    """Return the numbers of the nodes in each of some scopes, none of which is in another."""
-    if not scopes:
-        return []
-    found: dict[str, list[int]] = {name: [] for name in checked.scopes if name in scopes}
-    for number, node in enumerate(checked.nodes.values()):
-        if around := _scope_among(node, scopes):
-            found[around].append(number)
-    return [numbers for numbers in found.values() if numbers]
-
-
-def _scope_among(node: Node, scopes: Set[str]) -> str:
-    scope: Scope | None = node.scope
-    around = ""
-    while scope is not None:
-        if scope.name in scopes:
-            around = scope.name
-        scope = scope.parent
-    return around

@@ -17,6 +17,7 @@ from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import DTYPES
+from archdsl.patterns import checkpointed
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,7 @@ DTYPE = "float32"  # of parameters, where nobody says another
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ENDINGS = (".py", ".onnx", ".pt2", ".safetensors")
 # What is about training, or about what the network gives
-NOT_FOR_A_DECONVNET = ("freeze", "verify", "torch_compile")
+NOT_FOR_A_DECONVNET = ("freeze", "checkpoint", "verify", "torch_compile")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class Wishes:
     "--freeze", multiple=True, metavar="PATTERN", help="Keep these as they are in training."
 )
 @click.option(
+    "--checkpoint",
+    multiple=True,
+    metavar="PATTERN",
+    help="Compute these blocks again in the backward pass, instead of keeping what they make.",
+)
+@click.option(
     "--device", metavar="DEVICE", help="cpu, cuda, cuda:N, mps or meta; else a GPU if there is one."
 )
 @click.option("--dtype", type=click.Choice(FLOATS), default=DTYPE, help="Of the parameters.")
@@ -85,6 +92,7 @@ def command(
     output: str | None,
     deconvnet: str | None,
     rule: str | None,
+    checkpoint: tuple[str, ...],
     force: bool,
     rename: tuple[str, ...],
     reading: Reading,
@@ -100,7 +108,7 @@ def command(
             "--rule is about a deconvnet: name where from with --deconvnet LABEL"
         )
     if deconvnet is not None:
-        for name_of, wish in wishes.items():
+        for name_of, wish in {**wishes, "checkpoint": checkpoint}.items():
             if wish and name_of in NOT_FOR_A_DECONVNET:
                 raise click.UsageError(f"{_option(name_of)} and --deconvnet don't go together")
     renames = renames_of(rename)
@@ -116,7 +124,8 @@ def command(
         from archdsl.backends.deconvnet.source import deconvnet as write_deconvnet
 
         back = write_deconvnet(checked, deconvnet, rule or RULES[0])
-    source = back.source if back else generate(checked)
+    again = checkpointed(checked, checkpoint)
+    source = back.source if back else generate(checked, again)
     name = f"{checked.name}_deconvnet" if back else checked.name
     endings = ENDINGS[:1] if back else ENDINGS
     goes_to = destination(output, name, ".py", force, _is_ours)
@@ -127,6 +136,10 @@ def command(
     if goes_to.ending not in endings and not goes_to.path.startswith("/dev/"):
         raise click.UsageError(
             f"{goes_to} must end in {'one of ' * (not back)}{', '.join(endings)}"
+        )
+    if checkpoint and goes_to.ending in endings[1:]:
+        raise click.UsageError(
+            f"--checkpoint is about training, and {goes_to} holds no training: write a .py file"
         )
     return build(checked, source, goes_to, Wishes(rename=renames, **wishes), back)
 

@@ -119,6 +119,7 @@ class Autograd:
         ops: all that was done, in order.
         asked: attention came by for which there is a fused kernel.
         inputs, ends: what comes into the network, and what it gives.
+        results: what each node of the graph gives, by its number.
         owned: its parameters and buffers, by the number of the node whose they are.
         node: the number of the node whose layer is in hand; and of that layer:
         own: its parameters and buffers, by name.
@@ -135,6 +136,7 @@ class Autograd:
         self.inputs: list[Tensor] = []
         self.owned: dict[int, list[Tensor]] = {}
         self.ends: list[Tensor] = []
+        self.results: list[Tensor] = []
         self.node = 0
         self.own: Mapping[str, Tensor] = {}
         self.output: Shape = ()

@@ -267,12 +267,12 @@ def module_of(source: str) -> nn.Module:
     return max((kind() for kind in whole), key=lambda made: len([*made.parameters()]))
 
 
-def tracked(network: archdsl.Network, options: Options) -> int:
+def tracked(network: archdsl.Network, options: Options, source: str = "") -> int:
     """Return the peak of a step after the first, as torch's tracker sees it without computing."""
     torch.set_default_dtype(TORCH[options.dtype])
     try:
         with FakeTensorMode():
-            module = module_of(network.source).train()
+            module = module_of(source or network.source).train()
             optimizer = MADE[options.optimizer](module.parameters())
             inputs = inputs_of(network.checked, options.batch, TORCH[options.dtype])
 

@@ -27,7 +27,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.counting import IntricateCosts
     from archdsl.importing import errors as importing
     from archdsl.node_names import NoSuchNode
-    from archdsl.patterns import BadRename, NoSuchParameter
+    from archdsl.patterns import BadRename, NoCheckpoint, NoSuchParameter
     from archdsl.variants.errors import OtherSweep
 
     return {
@@ -85,6 +85,9 @@ def made() -> dict[str, Diagnostic]:
             span=None,
             reason="`AuxLogits.fc` is there only in training, and activations are those of "
             "evaluation mode",
+        ),
+        "E0615_again": NoCheckpoint(
+            span=SPAN, name="net.body", reason="a layer in it is applied from elsewhere"
         ),
         "E0701_nothing_installed": drawing.NoEngine(
             span=None, format="pdf", engine=None, able=("dot", "pygraphviz")

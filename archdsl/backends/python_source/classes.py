@@ -10,7 +10,7 @@ from archdsl.backends.python_source.arguments import Opened
 from archdsl.backends.python_source.errors import refuse_free
 from archdsl.backends.python_source.explaining import Unexplained
 from archdsl.backends.python_source.folding import Folded, fold
-from archdsl.backends.python_source.forms import Form, Shaped
+from archdsl.backends.python_source.forms import DEFAULT_CALL, Form, Shaped
 from archdsl.backends.python_source.loops import WRITTEN
 from archdsl.backends.python_source.makers import (
     MODULE_LIST,
@@ -92,11 +92,13 @@ def group(
     overwriting: Container[str],
     outputs: Outputs,
     opened: Opened,
+    again: str,
 ) -> list[ModuleClass]:
     """Find the classes, each after those that it uses.
 
     `targets` gives the name of the class for what a layer calls it and its source; `overwriting`
-    are the nodes whose modules work in place; `outputs` is what the network gives.
+    are the nodes whose modules work in place; `outputs` is what the network gives; `again` is the
+    call of what is computed again.
 
     Raises:
         CompileError: a module depends on a free size.
@@ -105,7 +107,7 @@ def group(
     made: dict[str, tuple[ModuleClass, int]] = {}
     sights = Sights(checked, everything, opened)
     ties = ties_by_class(checked, everything)
-    builder = _Builder(checked, targets, overwriting, made, sights, ties)
+    builder = _Builder(checked, targets, overwriting, made, sights, ties, again)
     for level in _levels(everything):
         same: dict[Hashable, list[Use]] = {}
         for shaped in level:
@@ -179,6 +181,7 @@ class _Builder:
     made: Mapping[str, tuple[ModuleClass, int]]
     sights: Sights
     ties: Mapping[str, tuple[Tie, ...]]
+    again: str
 
     def described(self, shaped: Shaped) -> Use:
         """Describe a scope that becomes a class."""
@@ -300,7 +303,7 @@ class _Builder:
     def expression(self, step: Step) -> tuple[str, str]:
         """Return the name of what a step calls, and the text of the call."""
         if isinstance(step.what, Place):
-            return step.what.scope.name, "{module}({inputs})"
+            return step.what.scope.name, self.again if step.what.again else DEFAULT_CALL
         node, torch = step.what, step.what.facts.torch
         if isinstance(torch, TorchFunction):
             if torch.free is not None:

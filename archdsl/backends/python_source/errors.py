@@ -6,6 +6,7 @@ import re
 
 from archdsl.diagnostics import ArchError, Diagnostic, Span
 from archdsl.graph import Node, Scope
+from archdsl.patterns import NoCheckpoint
 
 LONGEST = 300  # of a label that is looked for
 PART = r'(?:\w+|"(?:[^"\\\n]|\\.)*")'
@@ -84,6 +85,12 @@ def refuse_reserved(label: str, node: Node, scope: Scope | None = None) -> Compi
     if found:
         span = Span(span.source, found.start(1), found.end(1))
     return CompileError(ReservedLabel(span, trail, name=label))
+
+
+def refuse_checkpoint(scope: Scope, reads: bool = True) -> CompileError:
+    """Return the error for a scope that is no module with a forward pass."""
+    reason = "a layer in it is applied from elsewhere" if reads else "nothing comes into it"
+    return CompileError(NoCheckpoint(scope.span, name=scope.name, reason=reason))
 
 
 def refuse_free(node: Node, size: object) -> CompileError:

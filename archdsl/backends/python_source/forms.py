@@ -128,7 +128,7 @@ def _is_chain(place: Place) -> bool:
             return False
         if step.training_only and place.evaluated:
             return False
-        if isinstance(child, Node) and not _is_plain(child):
+        if child.again if isinstance(child, Place) else not _is_plain(child):
             return False
         flow = step.outputs
     return flow == tuple(place.outputs)

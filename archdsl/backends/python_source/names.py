@@ -42,8 +42,8 @@ LIST_ATTRIBUTES = frozenset(
 # What nn.ModuleDict has.
 DICT_ATTRIBUTES = frozenset({"clear", "items", "keys", "pop", "update", "values"})
 
-TYPES = frozenset({"OrderedDict", "NamedTuple", "Sequence"})
-MODULES = frozenset({"torch", "nn", "F", "math"})
+TYPES = frozenset({"Any", "OrderedDict", "NamedTuple", "Sequence"})
+MODULES = frozenset({"torch", "nn", "F", "math", "checkpoint", "checkpointed"})
 # A variable may be called `input`, as in torch's own code; nothing generated calls that function.
 WORDS = frozenset({*keyword.kwlist, *dir(builtins), "self", *TYPES, *MODULES})
 # `i` and `layer` are what loops and comprehensions count with; linters want no letter that looks

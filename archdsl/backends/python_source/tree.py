@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
+from archdsl.backends.python_source.errors import refuse_checkpoint
 from archdsl.backends.python_source.names import positional
 from archdsl.backends.python_source.replays import Event, events, home_of
 from archdsl.graph import CheckedGraph, Node, Scope
@@ -31,6 +32,7 @@ class Place:
         first, last, count: places of its nodes in the order of the graph, and their number.
         entered: whether its call is among the steps of the scope around it.
         evaluated: whether any of its nodes is needed outside of training.
+        again: it is computed again in the backward pass, for which it has to be a module.
     """
 
     scope: Scope
@@ -42,6 +44,7 @@ class Place:
     callable: bool = True
     entered: bool = False
     evaluated: bool = False
+    again: bool = False
     children: dict[str, Place | Node] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
@@ -80,19 +83,32 @@ def label_of(node: Node) -> str:
     return node.name.rpartition(".")[2]
 
 
-def build(checked: CheckedGraph) -> list[Place]:
-    """Return the places of a network with everything in them, each before those within it."""
+def build(checked: CheckedGraph, again: Set[str] = frozenset()) -> list[Place]:
+    """Return the places of a network with everything in them, each before those within it.
+
+    `again` are the scopes that are computed again in the backward pass.
+
+    Raises:
+        CompileError: one of these can't be a module.
+    """
     opened: set[str] = set()
     while True:
-        places, closed = _build(checked, opened)
+        places, closed = _build(checked, opened, again)
         if not closed:
+            for each in places:
+                if each.again and not each.callable:
+                    raise refuse_checkpoint(each.scope, bool(each.inputs))
             return [each for each in places if not each.parent or each.children or each.steps]
         opened |= closed
 
 
-def _build(checked: CheckedGraph, opened: set[str]) -> tuple[list[Place], set[str]]:
+def _build(
+    checked: CheckedGraph, opened: set[str], again: Set[str]
+) -> tuple[list[Place], set[str]]:
     """Build all places; return the scopes as well that can't be applied again as one."""
     places = _places(checked)
+    for name in again:
+        places[name].again = True
     happens = events(checked, opened)
     index = dict.fromkeys(checked.inputs, -1)
     index |= {node.name: at for at, event in enumerate(happens) for node in event.nodes}
@@ -138,9 +154,13 @@ def _settle(place: Place, index: dict[str, int], names: list[str]) -> None:
     place.inputs = {**declared, **{name: "" for name in place.inputs if name not in declared}}
     if place.parent:
         computes = bool(place.inputs and place.outputs)
-        place.callable = place.callable and computes and bool(place.children or place.scope.block)
-        if place.is_group and len(place.outputs) > 1 and positional(list(place.children)):
-            place.callable = False  # branches side by side: a list of modules
+        if place.again:
+            place.callable = place.callable and computes
+        else:
+            named = bool(place.children or place.scope.block)
+            place.callable = place.callable and computes and named
+            if place.is_group and len(place.outputs) > 1 and positional(list(place.children)):
+                place.callable = False  # branches side by side: a list of modules
     inwards = sorted(place.outputs, key=lambda name: index[name])
     place.outputs = dict.fromkeys(inwards[-1:] + inwards[:-1])
 
@@ -264,7 +284,7 @@ def _put(places: dict[str, Place], event: Event) -> None:
     own = not event.scope and not node.shares
     if own and isinstance(node.facts.torch, TorchModule | TorchTensor):
         place.children[label_of(node)] = node
-    elif place.is_group or not place.callable:
+    elif (place.is_group and not place.again) or not place.callable:
         return
     while place.parent and place.label not in place.parent.children:
         place.parent.children[place.label] = place
