@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "own_layers": {"layers"},
     "node_names": {"diagnostics", "graph"},
     # the text that it writes goes the way of every other one
-    "importing": {"diagnostics", "layers", "syntax", "network", "output"},
+    "importing": {"diagnostics", "graph", "layers", "syntax", "network", "output"},
 }
 ALLOWED["beside"] = {"backends"}
 ALLOWED["pipeline"] = {*ALLOWED}

@@ -11,6 +11,7 @@ import click
 from archdsl.analysis.report import Report
 from archdsl.analysis.training import DTYPES as WIDTHS
 from archdsl.backends.table import FORMATS, render, tells_warnings
+from archdsl.cli.modules import graphs_of, modules
 from archdsl.cli.on_device import DTYPES, least_times
 from archdsl.cli.options import Reading, graph_of, network, one_of, reading
 from archdsl.cli.options import training as training_options
@@ -20,7 +21,8 @@ from archdsl.diagnostics import ArchError
 
 
 @click.command("count")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.argument("specs", nargs=-1, metavar="SPEC...")
+@modules
 @network
 @click.option(
     "--depth", type=click.IntRange(0), metavar="N", help="Make blocks N deep one row each."
@@ -54,6 +56,8 @@ from archdsl.diagnostics import ArchError
 @reading
 def command(
     specs: tuple[str, ...],
+    modules: tuple[str, ...],
+    arguments: tuple[str, ...],
     parameters: tuple[str, ...],
     inputs: tuple[str, ...],
     depth: int | None,
@@ -72,13 +76,19 @@ def command(
 ) -> None:
     """Count parameters, multiply-accumulates, memory and receptive fields.
 
+    Of a spec, or of a PyTorch module: --module torchvision.models:resnet50 --input 3x224x224.
     One row a layer and the totals below; several specs give one table to compare them. --where,
     --sort and --columns are about those rows: totals, and percentages, are of all layers. Where
     networks are compared, percentages are of the first.
     Multiply-accumulates are those of convolutions, linear layers and matrix products; what else
     a network computes stands under "other operations".
     """
-    networks = [graph_of(reading.spec(name), parameters, inputs) for name in specs]
+    if not specs and not modules:
+        raise click.UsageError("Missing argument 'SPEC...', or --module MODULE:NAME.")
+    networks = [
+        *(graph_of(reading.spec(name), parameters, inputs) for name in specs),
+        *graphs_of(modules, arguments, inputs),
+    ]
     if step and not training:
         raise click.UsageError(f"--{next(iter(step))} is of --training, which is not given")
     if training:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from archdsl.cli.destination import destination
+from archdsl.cli.modules import graphs_of, modules
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
 from archdsl.diagnostics import ArchError, printable
@@ -17,7 +18,8 @@ MOST_SECONDS = 1e9  # that a layer took
 
 
 @click.command("draw")
-@click.argument("name", metavar="SPEC")
+@click.argument("name", metavar="SPEC", required=False)
+@modules
 @network
 @click.option(
     "-o",
@@ -41,7 +43,9 @@ MOST_SECONDS = 1e9  # that a layer took
 @click.option("--force", is_flag=True, help="Overwrite a file that archdsl did not write.")
 @reading
 def command(
-    name: str,
+    name: str | None,
+    modules: tuple[str, ...],
+    arguments: tuple[str, ...],
     parameters: tuple[str, ...],
     inputs: tuple[str, ...],
     output: str | None,
@@ -57,12 +61,18 @@ def command(
     force: bool,
     reading: Reading,
 ) -> None:
-    """Draw a network.
+    """Draw a network: that of a spec, or of a PyTorch module with --module.
 
     Without -o it goes to NETWORK.svg in the present folder. Large networks are folded so that
     they stay readable; --depth and --unfold show more.
     """
-    checked = graph_of(reading.spec(name), parameters, inputs)
+    if (name is not None) + len(modules) != 1:
+        raise click.UsageError("Give one SPEC, or one --module MODULE:NAME.")
+    if name is not None:
+        checked = graph_of(reading.spec(name), parameters, inputs)
+        graphs_of(modules, arguments, inputs)
+    else:
+        (checked,) = graphs_of(modules, arguments, inputs)
     mention(checked.warnings)
     # imported late: who has something wrong in a spec need not wait for that
     from archdsl.backends.diagram import draw, is_drawn

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import shape_of
+from archdsl.cli.modules import ARGUMENTS, numbers, require_torch, shapes_of, values
 from archdsl.cli.terminal import WRONG_INPUT, complain
 
 if TYPE_CHECKING:
@@ -29,13 +27,7 @@ MARK = "Written by archdsl import"  # at the head of what it writes
     metavar="[NAME=]SHAPE",
     help="Shape of an input, without the batch: 3x224x224.",
 )
-@click.option(
-    "--arg",
-    "arguments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Argument for what makes the module: width=64.",
-)
+@ARGUMENTS
 @click.option("--weights", metavar="FILE", help="Weights of the module, to compare it with them.")
 @click.option("--batch", type=click.IntRange(min=2), default=2, help="Samples to run it on.")
 @click.option("--force", is_flag=True, help="Overwrite a file that archdsl did not write.")
@@ -53,22 +45,13 @@ def command(
     MODULE:NAME is a module, its class, or a function that makes one, in an importable place:
     torchvision.models:resnet50. Naming it runs its code.
     """
-    if find_spec("torch") is None:
-        complain("torch is not installed: pip install 'archdsl[torch]'")
-        return 2
+    require_torch()
     from archdsl.importing.made import from_here, made, random_inputs
 
-    values = {name: _literal(name, text) for name, text in _named(arguments, "--arg")}
-    shapes: list[tuple[str, tuple[int, ...]]] = []
-    for text in inputs or ("3x224x224",):
-        name, _, shape = text.rpartition("=")
-        sizes = [size for size in shape_of(shape) if isinstance(size, int)]
-        if len(sizes) < len(shape_of(shape)):
-            reason = f"`{text}` has free sizes; a module is run on sizes that are numbers"
-            raise click.BadParameter(reason, param_hint="--input")
-        shapes.append((name.strip(), tuple(sizes)))
+    given_values = values(arguments)
+    shapes = numbers(shapes_of(inputs))
     click.get_current_context().with_resource(from_here())
-    module, title = made(what, values, weights)
+    module, title = made(what, given_values, weights)
     goes_to = _destination(output, title, force)
     from archdsl.importing.imported import Unproven, from_torch
 
@@ -85,7 +68,7 @@ def command(
 
 def _report(found: Imported, goes_to: Destination) -> int:
     """Write the text, and say what came out of the comparison."""
-    goes_to.write(found.spec.encode())
+    goes_to.write(found.spec.encode())  # or say what is missing
     if not goes_to.is_standard_output:
         lines = len(found.spec.splitlines())
         click.echo(f"network     {found.name}")
@@ -111,22 +94,3 @@ def _is_ours(path: str) -> bool:
     """Tell whether a file says that it was written by this command."""
     with open(path, "rb") as file:
         return MARK.encode() in file.read(4096)
-
-
-def _named(texts: tuple[str, ...], option: str) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise click.BadParameter(f"`{text}` is not NAME=VALUE", param_hint=option)
-        pairs.append((name.strip(), value.strip()))
-    return pairs
-
-
-def _literal(name: str, text: str) -> object:
-    """Read a value as Python has it; what is none is a string."""
-    try:
-        value: object = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return {"true": True, "false": False, "none": None}.get(text, text)
-    return value

@@ -31,6 +31,7 @@ class Node:
     place: str = ""
     again: bool = False
     owns: bool = False  # parameters or buffers
+    costs: Any = ()  # what operators of torch computed for it, where that is asked for
     ties: dict[str, str] = field(default_factory=dict)  # its parameters that are another module's
 
     def signature(self) -> tuple[Any, ...]:

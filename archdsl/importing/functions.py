@@ -306,6 +306,14 @@ class Functions(Reshaping):
             raise Unsayable("`matmul` of vectors")
         if len(left.shape) != len(right.shape) and not any(map(self.is_shared, (left, right))):
             raise Unsayable("`matmul` of tensors of different rank")
+        if not self.sharing and len(left.shape) == len(right.shape) == 2:
+            # a row for each sample, which has to be a matrix
+            rows = self.fresh((left.shape[0], 1, left.shape[1]), left.dtype)
+            made = self.fresh((left.shape[0], 1, right.shape[1]), left.dtype)
+            self.stage("unsqueeze", [self.batched(left)], rows, dim=1)
+            self.each("matmul", [rows, right], made)
+            self.stage("squeeze", [made], self.whole(call.result), dim=1)
+            return
         self.each("matmul", [left, right], call.result)
 
     on_bmm = on_mm = on_matmul
@@ -361,6 +369,15 @@ class Functions(Reshaping):
             bases, whole = self.alike([made, bias], call.result)
             self.merge("add", bases, whole)
 
+    def heads(self, value: Value, shape: Sequence[int]) -> Value:
+        """Return keys or values with as many heads as there are of queries."""
+        if value.shape[:-2] == tuple(shape) or len(value.shape) != len(shape) + 2:
+            return value
+        wide = self.fresh((*shape, *value.shape[-2:]), value.dtype)
+        sizes = [-1 if a == b else b for a, b in zip(value.shape, wide.shape, strict=True)][1:]
+        self.stage("expand", [self.batched(value)], self.whole(wide), shape=tuple(sizes))
+        return wide
+
     def on_scaled_dot_product_attention(
         self,
         call: Call,
@@ -373,6 +390,8 @@ class Functions(Reshaping):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> None:
+        if not enable_gqa and query.shape[:-2] != key.shape[:-2]:
+            key, value = (self.heads(one, query.shape[:-2]) for one in (key, value))
         given = [query, key, value] + ([] if attn_mask is None else [attn_mask])
         how: dict[str, Any] = {"dropout": dropout_p, "causal": is_causal, "grouped": enable_gqa}
         if scale is not None and abs(scale - query.shape[-1] ** -0.5) > 1e-12:

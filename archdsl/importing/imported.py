@@ -6,15 +6,18 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from archdsl.diagnostics import ArchError
+from archdsl.graph import CheckedGraph
 from archdsl.importing.blocks import extract
 from archdsl.importing.bodies import Body
+from archdsl.importing.costs import Costs
 from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, NotSayable
+from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.making import Unsayable
@@ -28,11 +31,18 @@ from archdsl.importing.writing import network
 from archdsl.layers.registry import Registry
 from archdsl.network import Network
 
+if TYPE_CHECKING:
+    from archdsl.backends.python_source import PythonSource
+
 MOST_LISTED = 12
 
 
 class Imported(Network):
-    """A network that was written from a module of PyTorch.
+    """A network that was written from a module of PyTorch, or recorded from one.
+
+    Where the language has no words for all that the module does it can be counted and drawn all
+    the same; the parts for which there are none are marked "from torch". What asks for the text
+    then, as `spec` and `compile` do, raises an error that lists what is missing.
 
     Attributes:
         spec: its text.
@@ -42,10 +52,31 @@ class Imported(Network):
             head.
     """
 
-    spec: str
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     weights: Mapping[str, torch.Tensor]
-    proof: Proof
+    _spec = ""
+    _proof: Proof | None = None
+    _refused: ImportingError | None = None  # why there is no text
+
+    @property
+    def spec(self) -> str:
+        self._require_text()
+        return self._spec
+
+    @property
+    def proof(self) -> Proof:
+        self._require_text()
+        assert self._proof is not None
+        return self._proof
+
+    def _require_text(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+
+    @property
+    def _generated(self) -> PythonSource:
+        self._require_text()
+        return super()._generated
 
 
 class Unproven(ArchError):
@@ -78,6 +109,9 @@ def from_torch(
 ) -> Imported:
     """Write a module as a spec, prove that it is the same, and return the network.
 
+    Where the language has no words for a part of it, the network can be counted and drawn, with
+    that part as torch counts it, and its `spec` raises an error that lists what is missing.
+
     The module's forward pass is run on the inputs, in evaluation and in training mode; its
     parameters and buffers are the same afterwards.
 
@@ -89,8 +123,7 @@ def from_torch(
         source: where the module comes from, for the network's description.
 
     Raises:
-        ImportingError: the module doesn't run on the inputs, or does what the language has no words
-            for; the error lists what, with the lines of the module's source.
+        ImportingError: the module doesn't run on the inputs.
         Unproven: the text isn't one that the language takes, which is a fault of archdsl.
     """
     if not isinstance(module, nn.Module):
@@ -106,7 +139,14 @@ def from_torch(
     if title in Registry():
         title += "Net"  # a network would hide the layer
     description = f"Written by archdsl import from {source or qualified(module)}"
-    text, notes = spec_of(module, given, title, description, inputs)
+    try:
+        text, notes = spec_of(module, given, title, description, inputs)
+    except ImportingError as error:
+        if not isinstance(error.diagnostics[0], NotSayable):
+            raise
+        recorded = Imported(graph_of(module, given, title, inputs))
+        recorded.weights, recorded._refused = dict(module.state_dict()), error
+        return recorded
     try:
         loaded = load_text(text, title)
         proof = prove(loaded, module, given)
@@ -115,8 +155,8 @@ def from_torch(
         sentence = f"not the same: the text is wrong ({first})"
         raise Unproven(text, sentence, error) from error
     found = Imported(loaded.checked, loaded._read)
-    found.spec = text if proof.same else marked(text, proof.sentence())
-    found.weights, found.proof, found.notes = dict(module.state_dict()), proof, notes
+    found._spec = text if proof.same else marked(text, proof.sentence())
+    found.weights, found._proof, found.notes = dict(module.state_dict()), proof, notes
     if proof.same and proof.distance:
         found.load_weights(found.weights)
     return found
@@ -238,11 +278,7 @@ def body_of(
     Raises:
         ImportingError: it doesn't run, or can't be said.
     """
-    batches = {one.shape[0] for one in inputs if one.dim() > 0}
-    if len(batches) != 1 or len(inputs) == 0:
-        reason = "needs inputs that begin with one batch axis, of the same size"
-        raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
-    (batch,) = batches
+    batch = batch_of(module, inputs)
     was = module.training
     kept = {key: tensor.clone() for key, tensor in module.state_dict().items()}
     passes: dict[bool, Lowering] = {}
@@ -262,14 +298,14 @@ def body_of(
     return body, besides, tuple(passes[True].cut)
 
 
-def run(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Any, Any]:
+def run(module: nn.Module, inputs: tuple[torch.Tensor, ...], costs: Any = None) -> tuple[Any, Any]:
     """Record a pass.
 
     Raises:
         ImportingError: the module fails.
     """
     try:
-        return record(module, inputs, as_layer)
+        return record(module, inputs, as_layer, costs)
     except Exception as error:
         place = ""
         step = error.__traceback__
@@ -281,6 +317,49 @@ def run(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Any, Any]:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         what = f"`{type(module).__name__}`"
         raise ImportingError(NoForwardPass(what=what, reason=reason, place=place)) from error
+
+
+def graph_of(
+    module: nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    name: str,
+    wanted: Sequence[str] = (),
+) -> CheckedGraph:
+    """Return the graph of a module that runs, whether the language has words for it or not.
+
+    Raises:
+        ImportingError: it doesn't run.
+    """
+    batch = batch_of(module, inputs)
+    was, kept = module.training, {k: one.clone() for k, one in module.state_dict().items()}
+    try:
+        module.eval()
+        root, output = run(module, inputs, Costs())
+    finally:
+        module.train(was)
+        restore(module, kept)
+    lowering = Lowering(root, output, batch)
+    names = input_names(module, inputs, wanted)
+    given = sorted(
+        (value for value in root.values_in() if value.input is not None),
+        key=lambda value: value.input or 0,
+    )
+    shapes = {names[number]: tuple(one.shape[1:]) for number, one in enumerate(inputs)}
+    return GraphMaker(name, module, lowering, names, given).graph(shapes)
+
+
+def batch_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
+    """Return how many samples come in.
+
+    Raises:
+        ImportingError: the inputs don't tell.
+    """
+    batches = {one.shape[0] for one in inputs if one.dim() > 0}
+    if len(batches) != 1 or len(inputs) == 0:
+        reason = "needs inputs that begin with one batch axis, of the same size"
+        raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
+    (batch,) = batches
+    return batch
 
 
 def require_sayable(evaluation: Lowering, training: Lowering, name: str) -> None:

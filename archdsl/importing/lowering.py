@@ -110,12 +110,14 @@ class Lowering:
             inputs, made = self.functions.of_module(call.layer, inputs, first)
         except Unsayable as error:
             missing = str(error)
+            self.functions.forms.pop(first, None)
         nodes = [Node(call.layer, inputs, made, call.path, place=call.place, owns=owns)]
         nodes += [self.further(call, inputs, number) for number in range(1, len(results))]
         for node in nodes:
             node.missing = node.missing or missing
             node.again = call.path in self.seen
             node.ties = self.ties(call)
+            node.costs = call.costs
         self.seen.add(call.path)
         added = [*self.functions.nodes, *nodes]
         body.items += added
@@ -187,7 +189,7 @@ class Lowering:
                 raise Unsayable(
                     "random numbers" if drawn else "a tensor of which nobody saw whence"
                 )
-            if call.name in ("__setitem__",) or (
+            if call.name == "__setitem__" or (
                 call.name.endswith("_") and not call.name.endswith("__") and given[0].own
             ):
                 raise Unsayable("a tensor that is written over in part or for good")
@@ -201,6 +203,7 @@ class Lowering:
             text = f"`{call.name}` as it is used here"
             nodes = [self.missing(call, text, given, value) for value in results]
         for node in nodes:
+            node.costs = call.costs
             node.again = bool(node.path) and node.path in self.seen
             if node.path:
                 self.seen.add(node.path)
@@ -209,13 +212,16 @@ class Lowering:
 
     def missing(self, call: Call, text: str, given: list[Value], result: Value) -> Node:
         """Return a node for what can't be said."""
-        node = Node(Use(call.name), given, result, missing=text, place=call.place)
-        return node
+        self.functions.forms.pop(result, None)
+        self.functions.alias.pop(result, None)
+        use = Use(call.name.strip("_"))
+        return Node(use, given, result, missing=text, place=call.place, costs=call.costs)
 
     def link(self, root: Call) -> None:
         """Leave out what no output needs, and say of each body what comes in and goes out."""
         find = self.functions.find
         outputs = [find(value) for _, value in named_outputs(root.result)]
+        self.outputs = outputs
         for value in outputs:
             if value in self.functions.forms:
                 self.lost.append(("an output whose first axis isn't the batch", root.place))

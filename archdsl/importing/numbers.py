@@ -42,7 +42,9 @@ def of_list(numbers: Sequence[int], shape: Sequence[int]) -> Written | None:
             place += f" % {size}"
         text = replaced(text, name, f"({place})" if " " in place else place)
         inner *= size
-    return Written(f"[{text} for k in range({len(numbers)})]")
+    written = Written(f"[{text} for k in range({len(numbers)})]")
+    written.value = tuple(numbers)
+    return written
 
 
 def replaced(text: str, name: str, by: str) -> str:

@@ -67,6 +67,7 @@ class Call:
     inside: list[Call] = field(default_factory=list)
     training: bool = False
     layer: Any = None  # how a module that is a layer is written: a `Use`
+    costs: Any = ()  # what operators computed in it, where that is asked for
 
     def values_in(self) -> list[Value]:
         """Return the tensors that it is given, in order."""

@@ -6,7 +6,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -51,9 +51,10 @@ class Recorder(TorchFunctionMode):
         self,
         module: nn.Module,
         as_layer: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Any],
+        costs: Any = None,
     ) -> None:
         super().__init__()
-        self.as_layer = as_layer
+        self.as_layer, self.costs = as_layer, costs
         self.paths = {id(one): path for path, one in module.named_modules()}
         self.root = Call("", type(module).__name__, module, None, (), {})
         self.stack = [self.root]
@@ -117,8 +118,14 @@ class Recorder(TorchFunctionMode):
         call.place = user_place()
         call.training = above.training
         result = function(*args, **kwargs)
+        if self.costs is not None:
+            call.costs = self.costs.take()
         if self.is_fixed(call):
             self.keep(call, args, result)
+            return result
+        if name == "__setitem__":
+            call.result = self.value(args[0], fresh=True)
+            above.inside.append(call)
             return result
         if name == "__set__" or has_tensor(result) or not has_tensor((args, kwargs)):
             call.result = self.values(result, fresh=True)
@@ -164,12 +171,16 @@ class Recorder(TorchFunctionMode):
             call.layer = self.as_layer(module, args, kwargs)
         finally:
             self.silent -= 1
+            if self.costs is not None:
+                self.costs.take()
         if call.layer is not None:
             self.silent += 1
             try:
                 result = run(module, *args, **kwargs)
             finally:
                 self.silent -= 1
+            if self.costs is not None:
+                call.costs = self.costs.take()
             call.result = self.values(result, fresh=True)
             return result
         self.stack.append(call)
@@ -235,12 +246,16 @@ def record(
     module: nn.Module,
     inputs: Sequence[torch.Tensor],
     as_layer: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Any],
+    costs: Any = None,
 ) -> tuple[Call, Any]:
-    """Run a module once and return what was called, and what came out."""
-    recorder = Recorder(module, as_layer)
+    """Run a module once and return what was called, and what came out.
+
+    `costs` lists what operators compute, which each call has then.
+    """
+    recorder = Recorder(module, as_layer, costs)
     for number, tensor in enumerate(inputs):
         value = recorder.value(tensor, fresh=True)
         value.input = number
-    with torch.no_grad(), intercepted(recorder), recorder:
+    with torch.no_grad(), intercepted(recorder), recorder, costs or nullcontext():
         output = module(*inputs)
     return recorder.root, output

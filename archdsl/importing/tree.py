@@ -11,7 +11,13 @@ from archdsl.importing.record import Value
 
 
 class Written(str):
-    """An expression of the language as text, in the place of a value."""
+    """An expression of the language as text, in the place of a value.
+
+    Attributes:
+        value: that it has, where it is always the same.
+    """
+
+    value: Any = None
 
 
 @dataclass(eq=False)

@@ -124,7 +124,7 @@ def test_a_module_of_meta_tensors_is_written_without_comparing_outputs() -> None
 
 def test_what_cant_be_said_is_listed_with_its_line_and_nothing_is_written() -> None:
     with pytest.raises(ImportingError) as caught:
-        brought(modules.Sorts(), (4,))
+        _ = brought(modules.Sorts(), (4,)).spec
 
     text = str(caught.value)
     assert "E0903" in text
@@ -135,7 +135,7 @@ def test_what_cant_be_said_is_listed_with_its_line_and_nothing_is_written() -> N
 
 def test_a_way_that_depends_on_numbers_is_refused() -> None:
     with pytest.raises(ImportingError, match=r"reads the numbers of a tensor"):
-        brought(modules.Decides(), (4,))
+        _ = brought(modules.Decides(), (4,)).spec
 
 
 def test_parameters_that_nothing_uses_are_a_difference() -> None:
@@ -227,7 +227,7 @@ def test_outputs_without_a_number_prove_nothing() -> None:
 
 def test_a_module_that_gives_what_came_in_is_refused() -> None:
     with pytest.raises(ImportingError, match="gives what came in"):
-        brought(modules.Same(), (4,))
+        _ = brought(modules.Same(), (4,)).spec
 
 
 WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
@@ -305,5 +305,8 @@ def test_constants_without_numbers_are_refused() -> None:
     with torch.device("meta"):
         module, given = words.Windows(), torch.empty(2, 8, 8, 8)
 
+    network = archdsl.from_torch(module, given)
+
     with pytest.raises(ImportingError, match="meta device holds no numbers"):
-        archdsl.from_torch(module, given)
+        _ = network.spec
+    assert network.count().parameters == sum(p.numel() for p in module.parameters())

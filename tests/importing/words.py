@@ -136,3 +136,40 @@ class Adds(nn.Module):
         bias = torch.cat([self.bias, torch.zeros(3)])
         y = F.linear(F.linear(x, self.qkv.weight, bias), self.weight)
         return self.fixed(y.detach()) + self.wave[:5]
+
+
+class Odd(nn.Module):
+    """Much that the language has no words for, and parameters that nothing uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.conv = nn.Linear(4, 6), nn.Conv1d(1, 2, 3)
+        self.weight = nn.Parameter(torch.randn(3, 6))
+        self.kernel = nn.Parameter(torch.randn(2, 2, 3))
+        self.spare = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.linear(x)
+        best, places = torch.topk(y, 3)
+        z = torch.logcumsumexp(y, 1) @ self.weight.t()
+        z[:, 0] = 2 * best[:, 0]
+        maps = self.conv((best + z).reshape(-1, 1, 3))
+        maps = F.conv1d(F.pad(maps, (1, 1)), torch.softmax(self.kernel, 0))
+        return maps, places
+
+
+def windows_of(x: torch.Tensor) -> torch.Tensor:
+    n, c, h, w = x.shape
+    return x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(-1, c, 2, 2)
+
+
+class WindowConvolution(nn.Module):
+    """A convolution of windows that are joined with the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.conv(windows_of(image))
+        return y.reshape(image.shape[0], -1)
