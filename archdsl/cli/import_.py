@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,14 @@ import click
 
 from archdsl.cli.destination import Destination, destination
 from archdsl.cli.modules import ARGUMENTS, numbers, require_torch, shapes_of, values
+from archdsl.cli.options import renames_of, stored
 from archdsl.cli.terminal import WRONG_INPUT, complain
+from archdsl.diagnostics import printable
+from archdsl.output import write_all
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from archdsl.importing.imported import Imported
 
 MARK = "Written by archdsl import"  # at the head of what it writes
@@ -28,7 +34,10 @@ MARK = "Written by archdsl import"  # at the head of what it writes
     help="Shape of an input, without the batch: 3x224x224.",
 )
 @ARGUMENTS
-@click.option("--weights", metavar="FILE", help="Weights of the module, to compare it with them.")
+@stored
+@click.option(
+    "--weights-to", metavar="FILE", help="Write its weights as well, as .safetensors: both or none."
+)
 @click.option("--batch", type=click.IntRange(min=2), default=2, help="Samples to run it on.")
 @click.option("--force", is_flag=True, help="Overwrite a file that archdsl did not write.")
 def command(
@@ -37,6 +46,9 @@ def command(
     inputs: tuple[str, ...],
     arguments: tuple[str, ...],
     weights: str | None,
+    allow_mismatch: tuple[str, ...],
+    rename: tuple[str, ...],
+    weights_to: str | None,
     batch: int,
     force: bool,
 ) -> int:
@@ -51,8 +63,16 @@ def command(
     given_values = values(arguments)
     shapes = numbers(shapes_of(inputs))
     click.get_current_context().with_resource(from_here())
-    module, title = made(what, given_values, weights)
+    module, title = made(what, given_values)
     goes_to = _destination(output, title, force)
+    _require_weights(weights_to, force)
+    if weights is not None:
+        from archdsl.backends.torch_module import load_weights
+
+        load_weights(module, weights, allow_mismatch=allow_mismatch, rename=renames_of(rename))
+    elif rename or allow_mismatch:
+        option = "--rename" if rename else "--allow-mismatch"
+        raise click.UsageError(f"{option} is of --weights, which is not given")
     from archdsl.importing.imported import Unproven, from_torch
 
     given = random_inputs(module, [shape for _, shape in shapes], batch)
@@ -63,12 +83,21 @@ def command(
         goes_to.write(error.marked.encode())
         complain(error.sentence)
         return WRONG_INPUT
-    return _report(found, goes_to)
+    return _report(found, goes_to, weights_to, module)
 
 
-def _report(found: Imported, goes_to: Destination) -> int:
+def _report(found: Imported, goes_to: Destination, weights_to: str | None, module: Module) -> int:
     """Write the text, and say what came out of the comparison."""
-    goes_to.write(found.spec.encode())  # or say what is missing
+    text = found.spec.encode()  # or say what is missing
+    if weights_to is not None:
+        from archdsl.backends.export import weights_as_bytes
+
+        files = {weights_to: weights_as_bytes(module)}
+        if not goes_to.is_standard_output:
+            files[goes_to.path] = text
+        write_all(files)
+    if weights_to is None or goes_to.is_standard_output:
+        goes_to.write(text)
     if not goes_to.is_standard_output:
         lines = len(found.spec.splitlines())
         click.echo(f"network     {found.name}")
@@ -76,9 +105,21 @@ def _report(found: Imported, goes_to: Destination) -> int:
         for note in found.notes:
             click.echo(f"not said    {note}")
         click.echo(f"wrote       {goes_to}, {lines} lines")
+        if weights_to is not None:
+            click.echo(f"weights     {printable(weights_to)}")
     else:
         print(found.proof.sentence(), file=sys.stderr)
     return 0 if found.proof.same else WRONG_INPUT
+
+
+def _require_weights(path: str | None, force: bool) -> None:
+    """Refuse to write weights elsewhere than to a new file for them."""
+    if path is None:
+        return
+    if os.path.splitext(path)[1].lower() != ".safetensors":
+        raise click.UsageError(f"{printable(path)} must end in .safetensors")
+    if os.path.exists(path) and not force:
+        raise click.UsageError(f"{printable(path)} is there already; --force overwrites it")
 
 
 def _destination(output: str | None, title: str, force: bool) -> Destination:

@@ -106,6 +106,8 @@ class Lowering:
         self.functions.nodes, self.functions.place = [], call.place
         missing, made, first = "", results[0], results[0]
         try:
+            if call.module._forward_hooks or call.module._forward_pre_hooks:
+                raise Unsayable(f"`{call.name}` with hooks")
             self.require_order(call, inputs)
             inputs, made = self.functions.of_module(call.layer, inputs, first)
         except Unsayable as error:

@@ -24,7 +24,7 @@ from archdsl.importing.recorder import replaced
 MADE_WITH = "_archdsl_made_with"
 
 
-def made(what: str, arguments: Mapping[str, object], weights: str | None) -> tuple[nn.Module, str]:
+def made(what: str, arguments: Mapping[str, object]) -> tuple[nn.Module, str]:
     """Return a module and a name for it.
 
     Raises:
@@ -50,8 +50,6 @@ def made(what: str, arguments: Mapping[str, object], weights: str | None) -> tup
     if not isinstance(module, nn.Module):
         reason = f"gives {type(module).__name__}, and no torch.nn.Module"
         raise ImportingError(NoModule(what=f"`{what}`", reason=reason))
-    if weights is not None:
-        load(module, weights)
     return module, name.split(".")[-1]
 
 
@@ -122,26 +120,6 @@ def noted() -> Iterator[None]:
 
     with replaced("__init__", init):
         yield
-
-
-def load(module: nn.Module, path: str) -> None:
-    """Load weights from a file of torch or safetensors.
-
-    Raises:
-        ImportingError: they can't be read, or don't fit.
-    """
-    try:
-        if path.endswith(".safetensors"):
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        held: Any = state.get("state_dict", state)
-        module.load_state_dict(held)
-    except Exception as error:
-        reason = f"can't be loaded: {said(error)}"
-        raise ImportingError(NoModule(what=f"`{path}`", reason=reason)) from error
 
 
 def random_inputs(

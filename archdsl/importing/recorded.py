@@ -28,10 +28,10 @@ def recorded(
     """
     try:
         with torch.device("meta"):
-            module, title = made(what, arguments, None)
+            module, title = made(what, arguments)
             return graph(module, title, shapes)
     except ArchError:
-        module, title = made(what, arguments, None)
+        module, title = made(what, arguments)
         return graph(module, title, shapes)
 
 

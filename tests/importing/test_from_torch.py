@@ -138,6 +138,14 @@ def test_a_way_that_depends_on_numbers_is_refused() -> None:
         _ = brought(modules.Decides(), (4,)).spec
 
 
+def test_a_layer_with_hooks_is_refused() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.ReLU())
+    module[1].register_forward_hook(lambda *given: given[-1] * 2)
+
+    with pytest.raises(ImportingError, match=r"1 time: `Linear` with hooks"):
+        _ = brought(module, (4,)).spec
+
+
 def test_parameters_that_nothing_uses_are_a_difference() -> None:
     network = brought(modules.Unused(), (4,))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import modules
 import pytest
+import torch
 from running import Command
+from safetensors.torch import load_file
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_files_of_others_are_left_alone(archdsl: Command, tmp_path: Path) -> Non
         ("modules:ready", ("--input", "5"), "the forward pass of `Sequential` fails"),
         ("modules:Fails", ("--input", "4"), 'raise KeyError("nothing there")'),
         ("modules:Sorts", ("--input", "4"), "2 times: `logcumsumexp`"),
-        ("modules:ready", ("--weights", "none.pt"), "`none.pt` can't be loaded"),
+        ("modules:ready", ("--weights", "none.pt"), "none.pt"),
     ],
 )
 def test_bad_input_is_a_sentence(
@@ -91,6 +94,9 @@ def test_bad_input_is_a_sentence(
         (("--input", "0x3"), "is no shape"),
         (("--arg", "width"), "is not NAME=VALUE"),
         (("-o", "net.py"), "must end in .arch"),
+        (("--rename", "a=b"), "--rename is of --weights"),
+        (("--allow-mismatch", "a"), "--allow-mismatch is of --weights"),
+        (("--weights-to", "net.pt"), "must end in .safetensors"),
     ],
 )
 def test_bad_options_are_wrong_usage(archdsl: Command, options: tuple[str, ...], said: str) -> None:
@@ -98,3 +104,46 @@ def test_bad_options_are_wrong_usage(archdsl: Command, options: tuple[str, ...],
 
     assert result.status == 2
     assert said in result.error
+
+
+def test_weights_are_loaded_by_other_names_and_written_beside_the_text(
+    archdsl: Command, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    module = modules.Residuals()
+    state = {
+        f"module.{name}": one
+        for name, one in module.state_dict().items()
+        if "num_batches_tracked" not in name  # which torch does without as well
+    }
+    torch.save({"state_dict": state}, tmp_path / "net.pt")
+    given = ("import", "modules:Residuals", "--input", "3x8x8", "--weights", "net.pt")
+    written = ("-o", "net.arch", "--weights-to", "net.safetensors")
+
+    refused = archdsl(*given, *written)
+    loaded = archdsl(*given, *written, "--rename", "module.*=*")
+    again = archdsl(*given, *written, "--rename", "module.*=*")
+
+    assert refused.status == 1
+    assert "--rename 'module.*=*'" in refused.error  # which is what mends it
+    assert loaded.status == 0, loaded
+    assert "weights     net.safetensors" in loaded.out
+    stored = load_file(tmp_path / "net.safetensors")
+    assert {*stored} == {*module.state_dict()}
+    assert all(
+        torch.equal(stored[name.removeprefix("module.")], one) for name, one in state.items()
+    )
+    assert archdsl("compile", "net.arch", "--weights", "net.safetensors", "-o", "x.py").status == 0
+    assert again.status == 2
+    assert "net.safetensors is there already" in again.error
+
+
+def test_weights_and_text_are_written_both_or_none(archdsl: Command, tmp_path: Path) -> None:
+    result = archdsl(
+        "import", "modules:Residuals", "--input", "3x8x8", "-o", "net.arch",
+        "--weights-to", "nowhere/net.safetensors",
+    )  # fmt: skip
+
+    assert result.status != 0
+    assert "nowhere/net.safetensors" in result.error
+    assert not [*tmp_path.iterdir()]

@@ -84,6 +84,15 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
         TorchError: the network is on the meta device.
         OSError: the file can't be written.
     """
+    write_whole(path, weights_as_bytes(module))
+
+
+def weights_as_bytes(module: nn.Module) -> bytes:
+    """Return the parameters and buffers of a module as a file of safetensors holds them.
+
+    Raises:
+        TorchError: the module is on the meta device.
+    """
     _require_installed("safetensors", "torch", "safetensors")
     _require_numbers(module, "safetensors")
     from safetensors.torch import save
@@ -95,7 +104,8 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
         tied = tensor.untyped_storage().data_ptr() in seen
         seen.add(tensor.untyped_storage().data_ptr())
         tensors[name] = tensor.clone() if tied else tensor.contiguous()
-    write_whole(path, save(tensors, metadata={"format": "pt"}))
+    data: bytes = save(tensors, metadata={"format": "pt"})
+    return data
 
 
 def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Form) -> Exported:
