@@ -345,15 +345,17 @@ class _Writer:
     def item(self, node: ast.Index) -> _Text:
         if self.indices(node.value):
             raise NoValue("the place in a list may hold an index, and the list may not")
-        values = evaluate(node.value, self.frame, self.frame.most)
-        found = self.everywhere(node)  # no place beyond its ends
+        values = bare(evaluate(node.value, self.frame, self.frame.most))
         at = self.number(node.item)
+        text = self.table(node.value)  # which makes sure that these are numbers
+        assert isinstance(values, tuple | range)
+        if not 0 <= at.bounds[0] <= at.bounds[1] < len(values):
+            values = self.everywhere(node)  # no place beyond its ends
         place = f"{at.tight}.long()" if self.fractions else at.text
-        text = self.table(node.value)
-        kinds = {type(value) for value in values} if isinstance(values, tuple | range) else set()
+        kinds = {type(value) for value in values}
         kind: Dtype = "float" if float in kinds else "bool" if bool in kinds else "int"
-        bounds = NONE if kind == "bool" else (min(found), max(found))
-        return _Text(f"{text}[{place}]", kind, bounds=bounds)
+        numbers: Any = NONE if kind == "bool" else (min(values), max(values))
+        return _Text(f"{text}[{place}]", kind, bounds=numbers)
 
     def table(self, node: ast.Expression) -> str:
         """Return the text of a list of numbers."""

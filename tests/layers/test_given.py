@@ -43,7 +43,8 @@ def same(layer: Layer, facts: Facts, given: Layer, shapes: Shapes) -> str:
     with torch.no_grad():
         for name, one in zip(names, own, strict=True):
             module.own.get_parameter(name).copy_(one)
-    if not torch.equal(Built(found.torch)(*inputs, *own), module(*inputs)):
+    pair = Built(found.torch)(*inputs, *own), module(*inputs)
+    if not torch.allclose(*pair, rtol=0, atol=0, equal_nan=True):
         return "other numbers"
     grads = [one.requires_grad_() if one.is_floating_point() else one for one in inputs]
     expected = kept_by_torch(Built(found.torch), [*grads, *own])

@@ -25,6 +25,8 @@ LISTS = {
     "bn_inception": "bn_inception.arch",
     "gpt2": "gpt2.arch",
     "inception_resnet_v1": "inception_resnet.arch",
+    "llama_3_8b": "llama.arch",
+    "t5_small_encoder": "t5.arch",
 }
 
 
