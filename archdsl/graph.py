@@ -317,6 +317,7 @@ class Graph:
         declared: what the spec itself says of the inputs whose shape was given from outside.
         contents: of the files that it was made of, as they were read.
         trace: how its numbers came about, where they were followed: for what compiles.
+        counts: of the parameters that were left open, the atoms on which a number of turns depends.
     """
 
     name: str
@@ -332,6 +333,7 @@ class Graph:
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     declared: Mapping[str, Shape] = field(default_factory=dict)
     trace: Trace | None = None
+    counts: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name}: {len(self.nodes):,} nodes>"

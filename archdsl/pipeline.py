@@ -337,7 +337,9 @@ class _Again:
         self, others: Mapping[str, Value], follows: Collection[str] | None = None
     ) -> CheckedGraph:
         trace = None if follows is None else Trace(follows)
-        world = World(self.layers, self.limits, None if trace else self.kept, trace, others)
+        # a body that was worked out before doesn't say again by what its loops turn
+        kept = self.kept if trace is None and not others else None
+        world = World(self.layers, self.limits, kept, trace, others)
         return check(
             elaborate(world, self.file, self.network, self.parameters, self.shapes, self.contents)
         )

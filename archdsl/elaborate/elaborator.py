@@ -14,7 +14,7 @@ from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import declare, open_scope, register, single
 from archdsl.elaborate.naming import Entry, Flow, Turns
 from archdsl.elaborate.own_tensors import own_tensor
-from archdsl.elaborate.tracing import follow_choice, follow_let, follow_loop
+from archdsl.elaborate.tracing import follow_choice, follow_let, follow_loop, follow_turn, open_loop
 from archdsl.elaborate.values import SPOILED, NoValue, integer, sequence, truth
 from archdsl.elaborate.world import World
 from archdsl.records import Record
@@ -105,33 +105,51 @@ class Elaborator:
                 self.world.report(*error.diagnostics)
 
     def for_loop(self, statement: ast.For, frame: Frame) -> Work:
-        source = evaluate(statement.source, frame, frame.most)
+        opened = open_loop(statement, frame) if self.world.usual else None
+        source = opened.turns if opened else evaluate(statement.source, frame, frame.most)
         try:
             turns = sequence(source, "what a loop runs over")
             self.world.step(statement.span, len(turns))
+            loop = None
             if self.world.trace is not None:
-                follow_loop(self.world.trace, statement, len(turns), frame)
+                loop = follow_loop(self.world.trace, statement, len(turns), frame)
             for item in turns:
-                inner = frame.turn()
+                if loop is not None:
+                    follow_turn(loop, frame)
+                inner, before = frame.turn(), frame.flowing
                 bind_targets(statement.targets, item, inner.names, frame.most)
                 yield statement.body, inner
                 frame.after(inner)
+                if opened is not None:
+                    opened.require_alike(before, frame)
+            if loop is not None:
+                follow_turn(loop, frame)
         except NoValue as error:
             raise error.at(statement.source.span, frame.trail) from None
 
     def repeat(self, statement: ast.Repeat, frame: Frame) -> Work:
-        count = evaluate_as(integer, statement.turns, frame, frame.most, "the number of turns")
+        opened = open_loop(statement, frame) if self.world.usual else None
+        if opened is not None:
+            count = len(opened.turns)
+        else:
+            what = "the number of turns"
+            count = evaluate_as(integer, statement.turns, frame, frame.most, what)
         if count < 0:
             reason = f"a body can't be repeated {count} times"
             raise ArchError(BadValue(statement.turns.span, frame.trail, reason=reason))
         self.world.step(statement.span, count)
+        loop = None
         if self.world.trace is not None:
-            follow_loop(self.world.trace, statement, count, frame)
+            loop = follow_loop(self.world.trace, statement, count, frame)
         before = _Mark.of(frame)
         for turn in range(count):
+            if loop is not None:
+                follow_turn(loop, frame)
             inner = frame.turn()
             yield statement.body, inner
             frame.after(inner)
+            if opened is not None:
+                opened.require_alike(before.flow, frame)
             after, more = _Mark.of(frame), count - 1 - turn
             if turn == 0:  # all turns are alike, so what they come to is known now
                 self.recorder.reserve(
@@ -141,6 +159,8 @@ class Elaborator:
                 _repeat(before, after, more, statement.span, frame)
                 break
             before = after
+        if loop is not None:
+            follow_turn(loop, frame)
 
     def if_else(self, statement: ast.If, frame: Frame) -> Work:
         chosen = statement.otherwise

@@ -11,10 +11,11 @@ from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.naming import Entry, Flow, Place, fault_of
 from archdsl.elaborate.recording import Recorder, cost_of
-from archdsl.elaborate.values import Tensors, integer
+from archdsl.elaborate.values import Tensors, Value, integer
 from archdsl.elaborate.wording import written
 from archdsl.elaborate.world import FileSetting, World
 from archdsl.layers.base import Shape
+from archdsl.layers.sizes import Formula
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
 
@@ -139,14 +140,31 @@ class Frame(FileSetting):
 
     def filled(self, text: ast.Text) -> str:
         """Return a string of a label with its holes filled; they take no fractions."""
+        parts: list[Value] = []
         for hole in text.parts:
             if isinstance(hole, str):
+                parts.append(hole)
                 continue
             value = evaluate(hole, self, self.most)
             if isinstance(value, float):
                 reason = f"a hole of a label takes an integer or a string, and this is {value}"
                 raise ArchError(BadValue(hole.span, self.trail, reason=reason))
+            parts.append(self.numbered(value) if self.world.turns else value)
+        if self.world.turns and all(type(part) in (str, int) for part in parts):
+            return "".join(map(str, parts))
         return str(evaluate(text, self, self.most))
+
+    def numbered(self, value: Value) -> Value:
+        """Return the number in a label of a loop whose number of turns the compiler leaves open.
+
+        A label may say which turn it is, and count from where it likes, but no more than that.
+        """
+        if not isinstance(value, Formula) or len(value.names) != 1:
+            return value
+        turn = Formula.named(next(iter(value.names)))
+        if not isinstance(value - turn, int):
+            return value
+        return value.evaluate(self.world.turns)
 
     def find(self, path: ast.Path) -> Entry:
         """Return what a reference stands for."""

@@ -117,6 +117,7 @@ class Worked(Record):
         outputs: name and number of each, whether it is one of training only, and where it stands.
         inputs: the shape of each.
         declared: what the spec says of inputs whose shape is given from outside.
+        trace, counts: see `Graph`.
     """
 
     body: Body
@@ -124,6 +125,7 @@ class Worked(Record):
     inputs: Mapping[str, Shape]
     declared: Mapping[str, Shape]
     trace: Trace | None
+    counts: frozenset[str]
 
     def graph(self, contents: tuple[bytes, ...] = ()) -> Graph:
         """Return the graph of it; `contents` are those of the files that it is made of."""
@@ -145,6 +147,7 @@ class Worked(Record):
             registered=Later(flat.registered),
             declared=self.declared,
             trace=self.trace,
+            counts=self.counts,
         )
 
 
@@ -195,7 +198,8 @@ def work_out(
     if world.errors:
         raise ArchError(*world.errors)
     settle_order(frame)
-    return Worked(frame.body, outputs, given, declared, world.trace)
+    counts = frozenset(world.counts)
+    return Worked(frame.body, outputs, given, declared, world.trace, counts)
 
 
 def _resolve(

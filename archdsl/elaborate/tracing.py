@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from archdsl.diagnostics import ArchError, Span
-from archdsl.elaborate.errors import Spoiled
+from archdsl.elaborate.errors import BadFlow, Spoiled
 from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.inside import Inside
+from archdsl.elaborate.naming import Flow
 from archdsl.elaborate.values import SPOILED, Tensors, Value
 from archdsl.elaborate.world import FileSetting, World
-from archdsl.layers.sizes import Formula
+from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.layers.traced import (
     MOST_ITEMS,
     Choice,
     Comparison,
     Condition,
+    Loop,
     Several,
     Trace,
     bare,
@@ -25,6 +28,7 @@ from archdsl.layers.traced import (
     marks,
     parameter,
 )
+from archdsl.records import Record
 from archdsl.syntax import ast
 
 
@@ -52,9 +56,21 @@ def bind_for_compiler(
             value = given[one.name]
             if marks(value) or _is_free(value):
                 continue  # a default that follows from others
-            value = world.instead.get(one.name, value)
+            if one.name in world.instead:
+                world.usual |= _usual(world.instead[one.name], value)
+                value = world.instead[one.name]
             follows = world.trace is not None and one.name in world.trace.parameters
             given[one.name] = parameter(value, f"{one.name}#0") if follows else value
+
+
+def _usual(instead: Value, value: Value) -> dict[str, int]:
+    """Return what each formula that is put in the place of an integer stands for."""
+    if isinstance(instead, tuple) and isinstance(value, tuple):
+        pairs = zip(instead, value, strict=True)
+        return {name: each for pair in pairs for name, each in _usual(*pair).items()}
+    if isinstance(instead, Formula) and type(value) is int:
+        return dict.fromkeys(instead.names, value)
+    return {}
 
 
 def _is_free(value: Value) -> bool:
@@ -148,22 +164,89 @@ def follow_let(trace: Trace, statement: ast.Let, frame: Frame) -> None:
             trace.lets.setdefault(mark, target.name)
 
 
-def follow_loop(trace: Trace, statement: ast.Repeat | ast.For, turns: int, frame: Frame) -> None:
+def follow_loop(trace: Trace, statement: ast.Repeat | ast.For, turns: int, frame: Frame) -> Loop:
     """Remember how often a body is repeated, and the formula of that."""
     count: Any = turns
     if isinstance(statement, ast.Repeat):
         count = evaluate(statement.turns, frame, frame.most)
-    else:
-        source = statement.source
-        if isinstance(source, ast.Call) and source.name.name == "range":
-            bounds = [evaluate(one.value, frame, frame.most) for one in source.arguments]
-            if len(bounds) <= 2:
-                count = bounds[-1] - (bounds[0] if len(bounds) > 1 else 0)
+    elif bounds := _bounds(statement.source, frame):
+        first, end = bounds
+        count = end - first
     if bare(count) != turns:
         count = turns
     number = frame.inside.number if frame.inside else 0
-    of_statement = trace.loops.setdefault(number, {}).setdefault(statement.span.start, {})
-    of_statement[turns, formula_of(count)] = None
+    where = statement.span.source.path, statement.span.start
+    loop = Loop(where, bare(turns), formula_of(count))
+    trace.loops.setdefault(number, []).append(loop)
+    return loop
+
+
+def follow_turn(loop: Loop, frame: Frame) -> None:
+    """Remember where a turn begins, or the last one has ended."""
+    loop.starts.append(frame.recorder.nodes)
+    if len(loop.flows) < 2 and frame.flowing is not None:
+        loop.flows.append([frame.shape(number) for number in frame.flowing])
+
+
+class OpenLoop(Record):
+    """A loop whose number of turns the compiler leaves open: it turns as often as it usually does.
+
+    Its turns must be alike, but for labels, for any other number to give as many more of them. So
+    which of them one is can't be asked for, and what flows has the same shape after each.
+
+    Attributes:
+        turns: of each what its variable is.
+        often: what says how many there are.
+    """
+
+    turns: tuple[Formula, ...]
+    often: Formula
+
+    def require_alike(self, before: Flow, frame: Frame) -> None:
+        """Refuse a turn that gives another shape than came in."""
+        after = frame.flowing
+        if before is None or after is None:
+            raise Spoiled
+        shapes = [[frame.shape(number) for number in flow] for flow in (before, after)]
+        if shapes[0] != shapes[1]:
+            reason = f"what flows changes in a loop of {self.often} turns"
+            raise ArchError(BadFlow(frame.last, frame.trail, reason=reason))
+
+
+def open_loop(statement: ast.Repeat | ast.For, frame: Frame) -> OpenLoop | None:
+    """Return a loop of n turns, or over `range(n)`, where n is left open; None for all others."""
+    world = frame.world
+    first: Value = 0
+    if isinstance(statement, ast.Repeat):
+        end = evaluate(statement.turns, frame, frame.most)
+    else:
+        bounds = _bounds(statement.source, frame)
+        if bounds is None:
+            return None
+        first, end = bounds
+    if not isinstance(end, Formula) or len(end.names) != 1 or type(first) is not int:
+        return None
+    usual: Value = None
+    with suppress(FormulaError, ArithmeticError):
+        usual = end.evaluate(world.usual)
+    if type(usual) is not int:
+        return None
+    (name,) = end.names
+    world.counts[name] = None
+    atom = name.removesuffix("#0")
+    atoms = [f"{atom}.{len(world.turns)}.{number}#0" for number in range(first, usual)]
+    world.turns |= zip(atoms, range(first, usual), strict=True)
+    return OpenLoop(tuple(map(Formula.named, atoms)), end)
+
+
+def _bounds(source: ast.Expression, frame: Frame) -> tuple[Value, Value] | None:
+    """Return where a `range` without steps begins and ends; None for what is none."""
+    if not isinstance(source, ast.Call) or source.name.name != "range":
+        return None
+    if frame.file.find("range") or not 1 <= len(source.arguments) <= 2:
+        return None
+    *first, end = (evaluate(one.value, frame, frame.most) for one in source.arguments)
+    return (first[0] if first else 0), end
 
 
 def follow_choice(

@@ -85,6 +85,9 @@ class World:
         self.depth = 0  # of expressions inside functions that call each other
         self.trace = trace  # follows numbers, for what compiles
         self.instead = instead or {}  # of what the network's parameters are, for what compiles
+        self.usual: dict[str, int] = {}  # what those are that the compiler leaves open
+        self.counts: dict[str, None] = {}  # those of them by which loops turn
+        self.turns: dict[str, int] = {}  # which turn of such a loop it is
         self.recorder = Recorder(limits, self.step, kept.made, trace is not None)
         self.errors: list[Diagnostic] = []
         self._seen: set[tuple[str, Span | None]] = set()

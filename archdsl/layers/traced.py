@@ -285,6 +285,24 @@ class Choice:
 
 
 @dataclass(eq=False, slots=True)
+class Loop:
+    """A `repeat` or `for` as it was worked out in the use of a block.
+
+    Attributes:
+        where: what tells the statement from others, in all uses.
+        turns, count: how often it turns, and the formula of that.
+        starts: how many nodes there are where each turn begins, and where the last one ends.
+        flows: the shapes of what flows before the first turn and behind it.
+    """
+
+    where: tuple[str, int]
+    turns: int
+    count: Any
+    starts: list[int] = field(default_factory=list)
+    flows: list[Sequence[tuple[Any, ...]]] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
 class Trace:
     """How the numbers of a network came about.
 
@@ -294,7 +312,7 @@ class Trace:
         insides: for each number the numbers of the scopes around it, itself first.
         definitions: what each atom stands for, as the scope around its own sees it.
         flags: what arguments are that are no numbers, for each node by its place: atoms.
-        loops: for each scope its loops, by the place of each: how many turns, with their formula.
+        loops: for each scope those that were worked out in it.
         choices: for each use of a block the conditions that were decided in it.
         lets: what the spec calls a number.
         names: what each group can see by a name: what that stands for around it.
@@ -306,7 +324,7 @@ class Trace:
     insides: dict[int, tuple[int, ...]] = field(default_factory=lambda: {0: (0,)})
     definitions: dict[str, Any] = field(default_factory=dict)
     flags: dict[int, Mapping[str, Formula]] = field(default_factory=dict)
-    loops: dict[int, dict[int, dict[tuple[int, Any], None]]] = field(default_factory=dict)
+    loops: dict[int, list[Loop]] = field(default_factory=dict)
     choices: dict[int, list[Choice]] = field(default_factory=dict)
     lets: dict[Any, str] = field(default_factory=dict)
     names: dict[int, Mapping[str, Any]] = field(default_factory=dict)

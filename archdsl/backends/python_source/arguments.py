@@ -1,27 +1,30 @@
 """The arguments of the network's class: parameters of the network, such as `classes` or `growth`.
 
-A parameter is *open*, so that the class is right for every value of it, if nothing but numbers
-depends on it. Whether that is so shows when the network is worked out once more with the parameter
-left open: then each number that depends on it is a formula, and a decision that does is an error.
+A parameter is *open*, so that the class is right for every value of it, if nothing depends on it
+but numbers, and how often loops turn. Whether that is so shows when the network is worked out once
+more with the parameter left open: then each number that depends on it is a formula, and a decision
+that does is an error, as is one that depends on which turn it is of such a loop.
 The formulas must be those that the numbers have when they are followed (`layers/traced.py`), since
-by these they are explained in the class.
+by these they are explained in the class. Of a parameter by which loops turn, a *count*, the class
+must be written the same for other values as well (`module.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from archdsl.analysis.overwriting import overwriting
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Facts, Shape, Torch, TorchFunction, TorchModule, squeeze
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import MOST_ITEMS, Trace, bare, formula_of, needed
+from archdsl.layers.traced import MOST_ITEMS, Loop, Trace, bare, formula_of, needed
 
 MOST_TRIED = 8  # sets of parameters, since each takes as long as to work out the network
-NAMED = re.compile(r"(\w+)(?:\.\d+)?#0")  # an atom of the network
+NAMED = re.compile(r"(\w+)(?:\.\d+)*#0")  # an atom of the network
 LONGEST_SHOWN = 24  # of a size in a comment
 
 Atoms = Mapping[str, tuple[str, ...]]  # by the name of a parameter: of each item of a list
@@ -35,11 +38,15 @@ class Opened:
         atoms: what a number depends on that depends on one of them.
         shapes: of what each node gives, with formulas in their names.
         values: those of parameters for which intricate shapes are written as numbers.
+        least: of each parameter by which loops turn, the least that it may be, or each of a list.
+        once: the same for all those loops to turn at least once.
     """
 
     atoms: frozenset[str] = frozenset()
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     values: Mapping[str, object] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
+    once: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Needed(Exception):
@@ -50,21 +57,21 @@ class _Needed(Exception):
         self.names = frozenset(names)
 
 
-def followed(checked: CheckedGraph) -> tuple[CheckedGraph, Opened]:
+def followed(checked: CheckedGraph, closed: Collection[str] = ()) -> tuple[CheckedGraph, Opened]:
     """Return the same graph with numbers that know how the spec makes them, if it has one.
 
-    Second comes which parameters of the network may have any value.
+    Second comes which parameters of the network may have any value; `closed` are none of those.
     """
     if checked.again is None or checked.trace is not None:
         return checked, Opened()
-    waiting = _candidates(checked)
+    waiting = {name: own for name, own in _candidates(checked).items() if name not in closed}
     for _ in range(MOST_TRIED):
         if not waiting:
             break
         try:
             general = _left_open(checked, waiting)
             traced = _traced(checked, waiting)
-            return traced, _opened(traced, general, waiting)
+            return traced, _opened(checked, traced, general, waiting)
         except _Needed as error:
             # where nobody knows which it is, the others may well be open without the first
             lost = error.names & waiting.keys() or {next(iter(waiting))}
@@ -107,6 +114,7 @@ def _left_open(checked: CheckedGraph, atoms: Atoms) -> CheckedGraph:
     if decided := _named(general.agreements):
         raise _Needed(decided)
     used = {name for value in _values(general) for name in _named(value)}
+    used |= {name for atom in general.counts for name in NAMED.findall(atom)}
     if unused := atoms.keys() - used:
         raise _Needed(unused)
     return general
@@ -132,7 +140,9 @@ def _alike(checked: CheckedGraph, other: CheckedGraph) -> bool:
     return [*other.nodes] == [*checked.nodes] and [*other.scopes] == [*checked.scopes]
 
 
-def _opened(traced: CheckedGraph, general: CheckedGraph, atoms: Atoms) -> Opened:
+def _opened(
+    checked: CheckedGraph, traced: CheckedGraph, general: CheckedGraph, atoms: Atoms
+) -> Opened:
     """Make sure that all numbers are followed to the formula that they have.
 
     Raises:
@@ -144,6 +154,7 @@ def _opened(traced: CheckedGraph, general: CheckedGraph, atoms: Atoms) -> Opened
     facts = {(id(one.facts), id(other.facts)): (one.facts, other.facts) for one, other in pairs}
     for one, other in facts.values():
         same.compare(one.torch, other.torch)
+    least, once = _least(checked, traced, general.counts, same)
     own = {atom: Formula.named(_shown(atom)) for each in atoms.values() for atom in each}
     shapes = {name: _evaluated(node.shape, own) for name, node in general.nodes.items()}
     sizes = {size for shape in shapes.values() for size in shape if isinstance(size, Formula)}
@@ -156,12 +167,90 @@ def _opened(traced: CheckedGraph, general: CheckedGraph, atoms: Atoms) -> Opened
         frozenset(own),
         {name: _evaluated(shape, known) for name, shape in shapes.items()},
         {name: known[name] for name in numbers if name in known},
+        least,
+        once,
     )
 
 
+def _least(
+    checked: CheckedGraph, traced: CheckedGraph, counts: Collection[str], same: _Same
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the least that each parameter may be by which loops turn.
+
+    Second comes the least for which all of them turn at least once. Where one doesn't turn at all,
+    what follows it gets what came into it; that is right where nothing else is another then.
+
+    Raises:
+        _Needed: a number of turns isn't one that grows evenly with a single parameter.
+    """
+    assert traced.trace is not None
+    least: dict[str, int] = {}
+    once: dict[str, int] = {}
+    loops: list[tuple[Loop, Formula]] = []
+    for loop in (loop for each in traced.trace.loops.values() for loop in each):
+        formula = same.whole(loop.count)
+        if names := _named(formula):
+            terms: dict[tuple[object, ...], int] = dict(formula.terms)
+            more = terms.pop((), 0)
+            grows = {atom: by for (atom, *others), by in terms.items() if not others and by > 0}
+            if len(terms) != 1 or not grows.keys() & {*counts}:
+                raise _Needed(names)
+            (name,), (by,) = names, grows.values()
+            least[name] = max(least.get(name, 1), -(more // by))
+            once[name] = max(once.get(name, 1), -((more - 1) // by))
+            loops.append((loop, formula))
+    if lost := _named(tuple(map(Formula.named, counts))) - once.keys():
+        raise _Needed(lost)
+    if least != once and not _goes_without(checked, traced, least, loops):
+        least = once
+    for name, number in least.items():
+        if any(usual < number for usual in _items(checked.arguments[name])):
+            raise _Needed({name})
+    return least, once
+
+
+def _goes_without(
+    checked: CheckedGraph,
+    traced: CheckedGraph,
+    least: Mapping[str, int],
+    loops: Sequence[tuple[Loop, Formula]],
+) -> bool:
+    """Tell whether a network is the same but for turns of loops where they turn rarely or never."""
+    values = {name: _like(checked.arguments[name], number) for name, number in least.items()}
+    try:
+        assert checked.again is not None
+        other = checked.again(values, None)
+    except ArchError:
+        return False
+    gone: set[int] = set()
+    for loop, formula in loops:
+        turns = formula.evaluate({atom: least[NAMED.findall(atom)[0]] for atom in formula.names})
+        if not isinstance(turns, int) or not 0 <= turns <= loop.turns:
+            return False
+        gone.update(range(loop.starts[turns], loop.starts[-1]))
+    sets = [(each, overwriting(each)) for each in (traced, other)]
+    said, found = (
+        [
+            (type(node.layer), node.facts.torch, node.facts.output, number in written)
+            for number, node in enumerate(each.nodes.values())
+            if each is other or number not in gone
+        ]
+        for each, written in sets
+    )
+    return said == found
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return bare(value) if isinstance(value, tuple) else (bare(value),)
+
+
+def _like(value: Any, number: int) -> Any:
+    """Return a number, as often as a list has items where it stands for one."""
+    return (number,) * len(value) if isinstance(value, tuple) else number
+
+
 def _numbers(checked: CheckedGraph, name: str, atoms: Atoms) -> Iterator[tuple[str, int]]:
-    value: Any = bare(checked.arguments[name])
-    yield from zip(atoms[name], value if isinstance(value, tuple) else (value,), strict=True)
+    yield from zip(atoms[name], _items(checked.arguments[name]), strict=True)
 
 
 def _is_intricate(size: Formula) -> bool:

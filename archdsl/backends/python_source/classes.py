@@ -192,7 +192,8 @@ class _Builder:
         place = shaped.place
         makers = dict(self.members(shaped, place))
         if shaped.form is Form.CHAIN:
-            makers = {"": ListMaker("", tuple(makers), tuple(makers.values()), positional=True)}
+            listed, loops = tuple(makers.values()), self.sights.open_loops(shaped, place)
+            makers = {"": ListMaker("", tuple(makers), listed, positional=True, loops=loops)}
         tensors = {name: at for at, name in enumerate(place.inputs)}
         steps = list(self.actions(shaped, tensors)) if shaped.form is Form.CLASS else []
         actions = tuple(action for action, _ in steps)
@@ -240,7 +241,8 @@ class _Builder:
         target = MODULE_LIST if inner.form is Form.LIST else "nn.Sequential"
         members = dict(self.members(inner, around))
         labels = tuple(members)
-        return ListMaker(target, labels, tuple(members.values()), positional(labels))
+        loops = self.sights.open_loops(inner, around)
+        return ListMaker(target, labels, tuple(members.values()), positional(labels), (), loops)
 
     def instance(self, inner: Shaped, around: Place) -> ClassMaker:
         """Return how a scope's module is made, of a class that is known already."""

@@ -39,6 +39,7 @@ class _Texts:
 
     Attributes:
         lists: arguments that are lists, with how many items they must have.
+        least: those by which loops turn, with the least that they may be.
         variables: in the constructor, with their texts: what would be worked out several times.
         members: those that are written, with the text that makes each.
         stored: attributes that keep numbers for the forward pass, by the texts of those.
@@ -49,6 +50,7 @@ class _Texts:
     """
 
     lists: Mapping[str, int]
+    least: Mapping[str, int]
     variables: Mapping[str, str]
     members: Sequence[tuple[Member, str]]
     stored: Mapping[str, str]
@@ -140,7 +142,10 @@ def _texts(written: ModuleClass) -> _Texts:
         for parameter in written.parameters
         if parameter.annotation == LIST and isinstance(parameter.default, tuple)
     }
-    return _Texts(lists, worked_out.variables, members, stored, actions, ranges, kept, conditions)
+    least = {each.name: each.least for each in written.parameters if each.least is not None}
+    return _Texts(
+        lists, least, worked_out.variables, members, stored, actions, ranges, kept, conditions
+    )
 
 
 def _with_growth(member: Member, fill: Iterator[str | None]) -> Iterator[str | None]:
@@ -196,6 +201,10 @@ def _assigned(texts: _Texts) -> Iterator[str]:
     for name, length in texts.lists.items():
         yield from statement(f"if len({name}) != {length}:", 2)
         yield from statement(f'raise ValueError("{name} must have {length} items")', 3)
+    for name, least in texts.least.items():
+        each, what = (f"min({name})", "every item of ") if name in texts.lists else (name, "")
+        yield from statement(f"if {each} < {least}:", 2)
+        yield from statement(f'raise ValueError("{what}{name} must be at least {least}")', 3)
     for variable, text in texts.variables.items():
         yield from statement(f"{variable} = {text}", 2)
 

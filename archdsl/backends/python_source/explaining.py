@@ -28,6 +28,7 @@ class Known:
     """Something that a use of a block knows by name: an argument of the block, or its input.
 
     Attributes:
+        least: the least that it may be, or each of a list, where loops of the network turn by it.
         within: the list that it is an item of.
         formulas: what it is in each use, as the use sees it.
         outer: the same as seen from around the use.
@@ -39,6 +40,7 @@ class Known:
     outer: tuple[Any, ...]
     from_input: bool = False
     turns: bool = False
+    least: int | None = None
     within: Known | None = None
 
 

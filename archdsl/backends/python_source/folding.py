@@ -95,7 +95,7 @@ def fold(uses: Sequence[Use], sketch: Sketch | None, fewest: Fewest) -> Folded:
     if sketch:
         runs = find_runs(_statements(uses, sketch, columns), columns.columns, fewest)
     order = {name: at for at, (name, _) in enumerate(uses[0].makers)}
-    kept = {run.start: run for run in runs if _is_row(uses[0], run, order)}
+    kept = {run.start: run for run in runs if _stands_in_row(uses[0], run, order)}
     return Folded(uses, folds, sketch, kept)
 
 
@@ -113,8 +113,17 @@ def _apply(maker: Maker, fold: Fold | None) -> Maker:
         maker,
         labels=tuple(maker.labels[at] for at in fold.kept),
         children=tuple(_apply(maker.children[at], inner) for at, inner in pairs),
-        rows=fold.rows,
+        rows=tuple(_counted(row, fold.kept[row.start], maker.loops) for row in fold.rows),
+        loops=(),
     )
+
+
+def _counted(row: Row, start: int, loops: Sequence[Row]) -> Row:
+    """Return a row with the count that a use has for it, which is a formula of that use."""
+    for loop in loops:
+        if start <= loop.start < start + row.period * row.turns:
+            return replace(row, count=loop.count + (row.turns - loop.turns))
+    return row
 
 
 def _fold_all(
@@ -127,17 +136,51 @@ def _fold_all(
     lists = [maker.children for maker in makers if isinstance(maker, ListMaker)]
     inner = [_fold_all(children, columns, fewest) for children in zip(*lists, strict=True)]
     keys = [key for _, key in inner]
-    rows = list(
-        _rows(keys, fewest) if first.positional else _named_rows(first.labels, keys, fewest)
-    )
     kept: list[int] = []
     found: list[Row] = []
-    for row in rows:
-        if row.turns > 1:
+    for row in _rows_around_loops(first, keys, fewest):
+        if row.turns > 1 or row.count is not None:
             found.append(replace(row, start=len(kept)))
         kept += range(row.start, row.start + row.period)
     fold = Fold(tuple(kept), tuple(found), tuple(inner[at][0] for at in kept))
     return fold, (first.target, first.labels, tuple(keys))
+
+
+def _rows_around_loops(
+    listed: ListMaker, keys: Sequence[Hashable], fewest: Fewest
+) -> Iterator[Row]:
+    """Yield the rows of a list, those among them that the spec makes in an open loop as it does."""
+    at = 0
+    loops = [loop for loop in listed.loops if _is_row(listed, keys, loop)]
+    for loop in (*loops, Row(len(keys), 0, 0)):
+        start, end = loop.start, loop.start + loop.period * loop.turns
+        unit = keys[start : start + loop.period]
+        # what stands before it is often a turn as well, as the first block of a stage
+        while listed.positional and unit and keys[max(start - loop.period, at) : start] == unit:
+            start -= loop.period
+        between = keys[at:start]
+        rows = (
+            _rows(between, fewest)
+            if listed.positional
+            else _named_rows(listed.labels[at:start], between, fewest)
+        )
+        yield from (replace(row, start=row.start + at) for row in rows)
+        if loop.turns:
+            more = (loop.start - start) // loop.period
+            yield replace(loop, start=start, turns=loop.turns + more)
+        at = end
+
+
+def _is_row(listed: ListMaker, keys: Sequence[Hashable], loop: Row) -> bool:
+    """Tell whether the turns of a loop are alike, and their labels evenly numbered."""
+    end = loop.start + loop.period * loop.turns
+    unit = [*keys[loop.start : loop.start + loop.period]]
+    prefix, first = numbered(listed.labels[loop.start])
+    labels = [numbered(label) for label in listed.labels[loop.start : end]]
+    even = loop.period == 1 and labels == [(prefix, first + turn) for turn in range(loop.turns)]
+    return [*keys[loop.start : end]] == unit * loop.turns and (
+        listed.positional or (even and first >= 0)
+    )
 
 
 def _rows(keys: Sequence[Hashable], fewest: Fewest) -> Iterator[Row]:
@@ -182,7 +225,7 @@ def _statements(uses: Sequence[Use], sketch: Sketch, columns: _Columns) -> list[
     return [sketch.say(at, made, columns.of(numbers)) for at, numbers in enumerate(spoken)]
 
 
-def _is_row(use: Use, run: Run, order: Mapping[str, int]) -> bool:
+def _stands_in_row(use: Use, run: Run, order: Mapping[str, int]) -> bool:
     """Tell whether the modules that a loop makes stand in a row in the constructor as well."""
     actions = use.actions[run.start : run.end]
     own = [turn.step > 0 for turn in run.unit] * run.turns

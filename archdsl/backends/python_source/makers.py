@@ -118,6 +118,7 @@ class Parameter:
         from_input: whether it is the size of what comes in.
         turns: whether it says how often something comes.
         is_size: whether it says how much comes in or goes out.
+        least: the least that it may be, or each of a list, where loops turn by it.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Parameter:
     from_input: bool = False
     turns: bool = False
     is_size: bool = False
+    least: int | None = None
 
 
 class Made(Protocol):
@@ -171,6 +173,7 @@ class ListMaker:
         target: what makes the list; "" for the arguments alone.
         positional: whether the children are numbered as those of a list.
         rows: which of the children come several times.
+        loops: those that the spec makes in a loop whose number of turns the class takes.
     """
 
     target: str
@@ -178,17 +181,22 @@ class ListMaker:
     children: tuple[Maker, ...]
     positional: bool
     rows: tuple[Row, ...] = ()
+    loops: tuple[Row, ...] = ()
 
     @property
     def numbers(self) -> tuple[Number, ...]:
         inner = [number for child in self.children for number in child.numbers]
-        return (*inner, *(Number(row.turns, self._count(row), turns=True) for row in self.rows))
+        turns = (
+            Number(row.turns, self._count(row), turns=True, formula=row.count) for row in self.rows
+        )
+        return (*inner, *turns)
 
     @property
     def shape(self) -> Hashable:
         rows = tuple((row.start, row.period) for row in self.rows)
+        loops = tuple((row.start, row.period, row.turns) for row in self.loops)
         labels = () if self.positional else self.labels
-        return (self.target, labels, rows, tuple(child.shape for child in self.children))
+        return (self.target, labels, rows, loops, tuple(child.shape for child in self.children))
 
     @property
     def outline(self) -> Hashable:

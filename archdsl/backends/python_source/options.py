@@ -27,9 +27,8 @@ from archdsl.backends.python_source.makers import (
 )
 from archdsl.backends.python_source.names import is_attribute, unique
 from archdsl.backends.python_source.sight import Sights
-from archdsl.backends.python_source.tree import Place
+from archdsl.backends.python_source.tree import first_node
 from archdsl.backends.python_source.uses import Action, Option, Shape, Use
-from archdsl.graph import Node
 from archdsl.layers.traced import Choice, Condition, Several, bare, formula_of
 
 Where = tuple[str, int]
@@ -118,7 +117,7 @@ def _segments(use: Use, sights: Sights) -> dict[Where, _Segment]:
     if use.shaped.keyed or use.ties:
         return {}
     steps = use.shaped.place.steps
-    numbers = [sights.order[_first_node(step.what)] for step in steps]
+    numbers = [sights.order[first_node(step.what)] for step in steps]
     found: dict[Where, _Segment] = {}
     for where, choice in _choices(use, sights).items():
         inside = [at for at, number in enumerate(numbers) if choice.first <= number < choice.end]
@@ -127,13 +126,6 @@ def _segments(use: Use, sights: Sights) -> dict[Where, _Segment]:
             if segment:
                 found[where] = segment
     return found
-
-
-def _first_node(what: Node | Place) -> str:
-    while isinstance(what, Place):
-        inner: Node | Place | None = next(iter(what.children.values()), None)
-        what = inner if inner is not None else what.steps[0].what
-    return what.name
 
 
 def _segment(use: Use, first: int, end: int, joins: bool) -> _Segment | None:

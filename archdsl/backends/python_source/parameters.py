@@ -51,7 +51,8 @@ def resolve(
     """
     samples = numbers[0]
     columns = [
-        tuple(_plain(number.value) for number in column) for column in zip(*numbers, strict=True)
+        tuple(_plain(number.value, sights.opens_list(number.formula)) for number in column)
+        for column in zip(*numbers, strict=True)
     ]
     uses = [sights.of(place) for place in places]
     known, same = _known(checked, places, uses, [sights.around(place) for place in places])
@@ -82,12 +83,19 @@ def resolve(
     return tuple(parameters), texts, attributes, lets, values
 
 
-def _plain(value: object) -> object:
-    """Write equal values along every axis as one, as layers do, and lists as tuples."""
-    return squeeze(tuple(value)) if isinstance(value, tuple | list) else value
+def _plain(value: object, opens: bool = False) -> object:
+    """Write equal values along every axis as one, as layers do, and lists as tuples.
+
+    A list that follows from one that the class takes stays a list, whatever its items happen to be.
+    """
+    if not isinstance(value, tuple | list):
+        return value
+    return tuple(value) if opens else squeeze(tuple(value))
 
 
-def _turns(column: Column, loops: Sequence[Mapping[int, list[tuple[int, Any]]]]) -> Sequence[Any]:
+def _turns(
+    column: Column, loops: Sequence[Mapping[tuple[str, int], list[tuple[int, Any]]]]
+) -> Sequence[Any]:
     """Return the formulas of a number of turns: those of the only statement that turns so often."""
     found: dict[tuple[Any, ...], None] = {}
     for statement in loops[0]:
@@ -122,7 +130,11 @@ def _known(
     opens = uses[0].sights.opens
 
     def add(
-        name: str, values: Sequence[object], atoms: Sequence[Any], outer: Sequence[Any]
+        name: str,
+        values: Sequence[object],
+        atoms: Sequence[Any],
+        outer: Sequence[Any],
+        least: int | None = None,
     ) -> None:
         lists = [value for value in values if isinstance(value, tuple)]
         listed = len(lists) == len(values) and len(set(map(len, lists))) == 1
@@ -140,7 +152,8 @@ def _known(
             return  # the size of the input is what a block is told
         unused = unique(name, taken)
         taken.add(unused)
-        found.append(Known(unused, column, inner, tuple(outer), name in INCOMING))
+        from_input = name in INCOMING
+        found.append(Known(unused, column, inner, tuple(outer), from_input, least=least))
         for at, items in enumerate(zip(*lists, strict=True) if listed else ()):
             each = tuple(formulas[at] for formulas in inner)
             theirs = tuple(formulas[at] for formulas in outer)
@@ -155,7 +168,8 @@ def _known(
                 _outer(name, use, value) if use is not near else atom
                 for use, near, value, atom in zip(uses, around, values, atoms, strict=True)
             ]
-            add(variable(name) or "value", [bare(value) for value in values], atoms, outer)
+            least = None if places[0].parent else uses[0].sights.opened.least.get(name)
+            add(variable(name) or "value", [bare(value) for value in values], atoms, outer, least)
     incoming = [next(iter(place.inputs), "") for place in places]
     shapes = [checked.nodes[name].shape for name in incoming if name]
     ranks = {len(shape) for shape in shapes}
@@ -217,6 +231,7 @@ def _parameter(known: Known, explained: Explained, network: bool, open_list: boo
         known.from_input,
         known.turns or (bool(direct) and all(number.turns for number in direct)),
         any(number.is_size for number, found in explained if known in found.known),
+        known.least,
     )
 
 

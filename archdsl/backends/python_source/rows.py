@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from archdsl.backends.python_source.names import numbered, quoted
 
@@ -20,11 +21,13 @@ class Row:
         start: the first of them, in the list that has each once.
         period: how many make one turn.
         turns: how often they come.
+        count: the formula of that, where a parameter of the network's class may change it.
     """
 
     start: int
     period: int
     turns: int
+    count: Any = None
 
 
 Turns = Mapping[int, tuple[Row, str]]  # by the start of a row, with the text of how often it comes

@@ -116,7 +116,10 @@ def _is_worth_it(variants: Sequence[Folded]) -> bool:
     loops = zip(*(each.runs.values() for each in variants), strict=True)
     rows = zip(*(list(_all_rows(_written_folds(each))) for each in variants), strict=True)
     least = [(WRITTEN.equal, [run.turns for run in each]) for each in loops]
-    least += [(FEWEST_ITEMS, [row.turns * row.period for row in each]) for each in rows]
+    least += [
+        (FEWEST_ITEMS if each[0].count is None else 1, [row.turns * row.period for row in each])
+        for each in rows
+    ]
     varying = [(few, turns) for few, turns in least if len(set(turns)) > 1]
     return bool(varying) and all(max(turns) >= few for few, turns in varying)
 

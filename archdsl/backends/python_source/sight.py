@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 from archdsl.backends.python_source.arguments import Opened
 from archdsl.backends.python_source.forms import Shaped
+from archdsl.backends.python_source.rows import Row
 from archdsl.backends.python_source.template import template
-from archdsl.backends.python_source.tree import Place
+from archdsl.backends.python_source.tree import Place, first_node
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Shapes, Torch, TorchFunction, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula, FormulaError
-from archdsl.layers.traced import Trace, Traced, bare, formula_of, marks, needed
+from archdsl.layers.traced import Loop, Trace, Traced, bare, formula_of, marks, needed
 
 NO_TRACE = Trace()
 
@@ -33,6 +36,8 @@ class Sights:
         self.groups: dict[int, list[int]] = {}  # directly inside each scope
         for number in self.trace.names:
             self.groups.setdefault(self.trace.insides[number][1], []).append(number)
+        loops = (loop for each in self.trace.loops.values() for loop in each)
+        self.open = frozenset(loop.where for loop in loops if self.opens(loop.count))
         self._made: dict[int, Sight] = {}
 
     def of(self, place: Place) -> Sight:
@@ -59,6 +64,36 @@ class Sights:
             needs = {need for atom in names for need in needed(atom)}
             self._opens[formula] = "*" in needs or not needs.isdisjoint(self.opened.atoms)
         return self._opens[formula]
+
+    def opens_list(self, formula: Any) -> bool:
+        """Tell whether a formula is that of a list with items that do so."""
+        return isinstance(formula, tuple) and self.opens(formula)
+
+    def open_in(self, number: int) -> list[Loop]:
+        """Return the loops of a scope that turn by an open parameter, in some use of its block."""
+        loops = self.trace.loops.get(number, ()) if self.open else ()
+        return [loop for loop in loops if loop.where in self.open]
+
+    def open_loops(self, shaped: Shaped, around: Place) -> tuple[Row, ...]:
+        """Return the loops that make the children of a list, of those that turn by a parameter.
+
+        How often they do is given in the sight of the scope whose class makes the list.
+        """
+        place, sight = shaped.place, self.of(around)
+        loops = self.open_in(self.of(place).number)
+        if not loops:
+            return ()
+        starts = [self.order[first_node(child)] for child in place.children.values()]
+        found: list[Row] = []
+        for loop in loops if starts == sorted(starts) else ():
+            bounds = [bisect_left(starts, start) for start in loop.starts]
+            periods = {end - start for start, end in pairwise(bounds)}
+            if len(periods) == 1 and periods != {0}:
+                found.append(Row(bounds[0], periods.pop(), loop.turns, sight.seen(loop.count)))
+        found.sort(key=lambda row: row.start)
+        # of loops in loops the source would have to be another
+        apart = all(one.start + one.period * one.turns <= two.start for one, two in pairwise(found))
+        return tuple(found) if apart else ()
 
     def around(self, place: Place) -> Sight:
         """Return the sight of the scope whose class makes the module of another."""
@@ -104,6 +139,15 @@ class Sight:
         for number in self._inside():
             for left, right in self.trace.equal.get(number, ()):
                 yield self.seen(left), self.seen(right)
+            for loop in self.sights.open_in(number):
+                yield from self._unchanged(loop)
+
+    def _unchanged(self, loop: Loop) -> Iterator[tuple[Any, Any]]:
+        """Yield the sizes of what flows before a turn and behind it, where all are equal."""
+        if len(loop.flows) == 2 and loop.flows[0] == loop.flows[1]:
+            for before, after in zip(*loop.flows, strict=True):
+                for left, right in zip(before, after, strict=True):
+                    yield self.seen(formula_of(left)), self.seen(formula_of(right))
 
     def _learn(self, left: Any, right: Any) -> None:
         """Let one of two equal sizes be the other, if it is that of something that comes in."""
@@ -183,12 +227,12 @@ class Sight:
                 if found[at] == bare(item) and number == bare(item) + 1:
                     found[at] = self.of_value(item, formula_of(item))
 
-    def loops(self) -> Mapping[int, list[tuple[int, Any]]]:
+    def loops(self) -> Mapping[tuple[str, int], list[tuple[int, Any]]]:
         """Return how often the loops of the scope turn, with the formula, by their statement."""
-        found: dict[int, list[tuple[int, Any]]] = {}
+        found: dict[tuple[str, int], list[tuple[int, Any]]] = {}
         for number in self._inside():
-            for at, turns in self.trace.loops.get(number, {}).items():
-                found.setdefault(at, []).extend((n, self.seen(count)) for n, count in turns)
+            for loop in self.trace.loops.get(number, ()):
+                found.setdefault(loop.where, []).append((loop.turns, self.seen(loop.count)))
         return found
 
 

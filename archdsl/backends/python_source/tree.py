@@ -83,6 +83,14 @@ def label_of(node: Node) -> str:
     return node.name.rpartition(".")[2]
 
 
+def first_node(what: Node | Place) -> str:
+    """Return the name of a node, or of the first in a scope."""
+    while isinstance(what, Place):
+        inner: Node | Place | None = next(iter(what.children.values()), None)
+        what = inner if inner is not None else what.steps[0].what
+    return what.name
+
+
 def build(checked: CheckedGraph, again: Set[str] = frozenset()) -> list[Place]:
     """Return the places of a network with everything in them, each before those within it.
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from generators import ArchSpec, Style, arch_specs
@@ -35,12 +36,16 @@ def network_class_of(graph: CheckedGraph) -> type:
     return space[written.network]
 
 
-def arguments(kind: type) -> dict[str, int]:
+def arguments(kind: type) -> dict[str, Any]:
     return {
         name: parameter.default
         for name, parameter in inspect.signature(kind).parameters.items()
         if parameter.default is not parameter.empty
     }
+
+
+def larger(value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    return value + 3 if isinstance(value, int) else tuple(item % 3 + 1 for item in value)
 
 
 def shapes(module: object) -> dict[str, tuple[int, ...]]:
@@ -57,7 +62,7 @@ def test_other_arguments_give_the_network_that_the_spec_gives_for_them(path: Pat
         graph = spec.graph(name)
         assert graph.again
         kind = network_class_of(graph)
-        given = {argument: value + 3 for argument, value in arguments(kind).items()}
+        given = {argument: larger(value) for argument, value in arguments(kind).items()}
 
         assert "classes" in given
         for argument, value in given.items():

@@ -3,6 +3,8 @@
 SHA-256 of the spec: 74d39e0182ec26418e80833ef5599de2078163d285068f12ee05672c35418ec5
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -16,25 +18,32 @@ class Resnet50(nn.Module):
     Gives output (N x classes).
     """
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(
+        self, depths: Sequence[int] = (3, 4, 6, 3), classes: int = 1000
+    ) -> None:
         super().__init__()
+        if len(depths) != 4:
+            raise ValueError("depths must have 4 items")
+        if min(depths) < 1:
+            raise ValueError("every item of depths must be at least 1")
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
+            Bottleneck(64, 64), *[Bottleneck(256, 64) for _ in range(depths[0] - 1)]
         )
         self.layer2 = nn.Sequential(
-            Bottleneck(256, 128, stride=2), *[Bottleneck(512, 128) for _ in range(3)]
+            Bottleneck(256, 128, stride=2),
+            *[Bottleneck(512, 128) for _ in range(depths[1] - 1)],
         )
         self.layer3 = nn.Sequential(
-            Bottleneck(512, 256, stride=2), *[Bottleneck(1024, 256) for _ in range(5)]
+            Bottleneck(512, 256, stride=2),
+            *[Bottleneck(1024, 256) for _ in range(depths[2] - 1)],
         )
         self.layer4 = nn.Sequential(
             Bottleneck(1024, 512, stride=2),
-            Bottleneck(2048, 512),
-            Bottleneck(2048, 512),
+            *[Bottleneck(2048, 512) for _ in range(depths[3] - 1)],
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(2048, classes)
