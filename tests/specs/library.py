@@ -26,14 +26,20 @@ FILES = {path.stem: Spec(str(path)) for path in sorted(SPECS.glob("*.arch"))}
 NETWORKS = {name: spec for spec in FILES.values() for name in complete(spec)}
 # Built otherwise than the first network of their file
 OTHERWISE = {
-    "alexnet_2012", "deeplabv3_resnet50", "inception_resnet_v2", "lenet5_dense", "lenet5_rbf",
-    "plain20", "r2plus1d_18", "regnet_y_400mf", "resnet18", "resnet18_a", "resnet20_b",
-    "resnet34_c", "resnet50", "vgg11_bn", "vgg11_lrn",
+    "alexnet_2012", "dcgan_generator", "deeplabv3_resnet50", "gru_classifier",
+    "inception_resnet_v2", "lenet5_dense", "lenet5_rbf", "plain20", "r2plus1d_18", "regnet_y_400mf",
+    "resnet18", "resnet18_a", "resnet20_b", "resnet34_c", "resnet50", "vgg11_bn", "vgg11_lrn",
 }  # fmt: skip
+
+
+# Files whose networks are blocks of other files, with other numbers
+ALIKE = {"efficientnet_v2", "fcn", "resnext", "wide_resnet"}
 
 
 def _sample() -> Iterator[str]:
     for stem, spec in FILES.items():
+        if stem in ALIKE:
+            continue
         names = complete(spec)
         yield from names if stem == "blocks" else names[:1]
     yield from OTHERWISE

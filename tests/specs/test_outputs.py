@@ -12,36 +12,23 @@ import pytest
 import torch
 from library import sampled
 from torch import nn
-from twins import TWINS, Twin
+from twins import TWINS, Twin, draw
 
 from archdsl.backends.torch_module import torch_module
 
-# Small images are enough, and show what adapts to their size. The auxiliary head of Inception v3
-# takes no smaller ones than the paper's, ViT learns a position for each patch, and S3D ends with a
-# pool of 2 x 7 x 7.
-SIZES = {
-    "vit.arch": (224, 224),
-    "inception_v3.arch": (299, 299),
-    "inception_v4.arch": (111, 111),
-    "inception_resnet.arch": (111, 111),
-    "video_resnet.arch": (8, 32, 32),
-    "s3d.arch": (13, 209, 209),
-}
 # Names that torchvision gives to outputs, by ours
 AUXILIARY = {"aux1": "aux_logits1", "aux2": "aux_logits2", "aux": "aux_logits"}
 
 
-def pair(twin: Twin) -> tuple[nn.Module, nn.Module, torch.Tensor]:
-    """Return our module and the other with the same random weights, and two images or videos."""
-    shape = (3, *SIZES.get(twin.file, (64, 64)))
-    name = "image" if len(shape) == 3 else "video"
+def pair(twin: Twin) -> tuple[nn.Module, nn.Module, list[torch.Tensor]]:
+    """Return our module and the other with the same random weights, and inputs, two of each."""
     torch.manual_seed(0)
     other = twin.other("meta").to_empty(device="cpu")
     for key, tensor in other.state_dict().items():
         fill(key, tensor)
-    ours = torch_module(twin.graph({name: shape}), device="meta").eval()
+    ours = torch_module(twin.graph(twin.inputs), device="meta").eval()
     ours.load_state_dict(other.state_dict(), assign=True)
-    return ours, other, torch.randn(2, *shape)
+    return ours, other, draw(2, twin.inputs.values())
 
 
 def fill(name: str, tensor: torch.Tensor) -> None:
@@ -64,7 +51,7 @@ def fill(name: str, tensor: torch.Tensor) -> None:
 def test_same_outputs(name: str) -> None:
     ours, twin, inputs = pair(TWINS[name])
 
-    one, two = ours(inputs), twin(inputs)
+    one, two = ours(*inputs), twin(*inputs)
 
     if isinstance(two, dict) and len(two) > 1:
         assert one._fields == tuple(two)
@@ -80,9 +67,9 @@ def test_same_auxiliary_outputs_in_training(name: str) -> None:
     rates = ["dropout", "dropout_aux"] if name == "googlenet" else ["dropout"]
     certain = dict.fromkeys(rates, 0.0)
     twin = replace(TWINS[name], build=partial(TWINS[name].build, **certain), parameters=certain)
-    ours, other, images = pair(twin)
+    ours, other, inputs = pair(twin)
 
-    one, two = ours.train()(images), other.train()(images)
+    one, two = ours.train()(*inputs), other.train()(*inputs)
 
     for output in one._fields:
         assert torch.equal(getattr(one, output), getattr(two, AUXILIARY.get(output, output)))

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from twins import SPECS, TWINS
+from twins import SPECS, TWINS, draw
 
 from archdsl.analysis.state import state_dict
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
 # Copied from packages that can't be installed beside today's torch, pretrainedmodels 0.7.4 and
-# facenet-pytorch 2.6.0, and from transformers 5.24.0, which is large: `name<tab>shape`, in order.
+# facenet-pytorch 2.6.0, and from those that are large or bring many others, transformers 5.24.0 and
+# ultralytics 8.4.190: `name<tab>shape`, in order.
 LISTS = {
     "bert_base": "bert.arch",
     "bn_inception": "bn_inception.arch",
@@ -27,6 +28,7 @@ LISTS = {
     "inception_resnet_v1": "inception_resnet.arch",
     "llama_3_8b": "llama.arch",
     "t5_small_encoder": "t5.arch",
+    "yolov8n": "yolov8.arch",
 }
 
 
@@ -62,7 +64,8 @@ def layer_shapes(graph: CheckedGraph) -> dict[str, tuple[Any, ...]]:
     return {
         node.name: tuple(node.shape)
         for node in graph.nodes.values()
-        if node.inputs and node.facts.params and node.name not in graph.training_only
+        if node.inputs and node.facts.params and not node.shares
+        if node.name not in graph.training_only
     }
 
 
@@ -74,12 +77,12 @@ def layer_shapes_of(
 
     def keep(name: str, output: Any) -> None:
         tensor = output[0] if isinstance(output, tuple) else output  # attention gives weights too
-        shapes[name] = tuple(tensor.shape[1:])
+        shapes.setdefault(name, tuple(tensor.shape[1:]))  # of those that run again, the first
 
     for name, layer in module.named_modules():
         if name in names:
             layer.register_forward_hook(lambda _, inputs, output, name=name: keep(name, output))
     sizes = [[int(str(size)) for size in shape] for shape in graph.inputs.values()]
     with torch.device("meta"), torch.no_grad():
-        module(*(torch.empty([1, *size]) for size in sizes))
+        module(*draw(1, sizes))
     return shapes

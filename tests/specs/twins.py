@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,10 @@ from unittest import mock
 import timm
 import torch
 import torchvision
+from small_twins import Classifier, Discriminator, Generator, Tagger
 from torch import nn
 from torchvision.models.regnet import BlockParams
+from torchvision.ops import FrozenBatchNorm2d
 
 from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
@@ -24,12 +26,16 @@ MODELS = torchvision.models
 
 @dataclass(frozen=True)
 class Twin:
-    """A network of a spec, with parameters for it, and what builds the same one elsewhere."""
+    """A network of a spec, with parameters for it, and what builds the same one elsewhere.
+
+    Outputs are compared for `inputs`: small ones are enough, and show what adapts to their size.
+    """
 
     file: str
     network: str
     build: Callable[[], nn.Module]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: {"image": (3, 64, 64)})
 
     def graph(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> CheckedGraph:
         """Return our graph, for inputs of other shapes than the spec's if they are given."""
@@ -41,8 +47,21 @@ class Twin:
             return self.build().eval()
 
 
-def _torchvision(file: str, *names: str) -> dict[str, Twin]:
-    return {name: Twin(file, name, getattr(MODELS, name)) for name in names}
+def draw(batch: int, shapes: Iterable[Sequence[int]]) -> list[torch.Tensor]:
+    """Return tokens below 20 for inputs of one axis, and random numbers for the others."""
+    return [
+        torch.randint(20, (batch, *shape)) if len(shape) == 1 else torch.randn(batch, *shape)
+        for shape in shapes
+    ]
+
+
+def image(size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a square image."""
+    return {"image": (3, size, size)}
+
+
+def _torchvision(file: str, *names: str, size: int = 64) -> dict[str, Twin]:
+    return {name: Twin(file, name, getattr(MODELS, name), inputs=image(size)) for name in names}
 
 
 def _regnets(kind: str, *sizes: str) -> dict[str, Twin]:
@@ -69,12 +88,36 @@ def _segmentation(file: str, *names: str, **options: Any) -> dict[str, Twin]:
     return {name: Twin(file, name, partial(make, **options)) for name, make in makes.items()}
 
 
-def _video(file: str, *names: str) -> dict[str, Twin]:
-    return {name: Twin(file, name, getattr(MODELS.video, name)) for name in names}
+class Frozen(FrozenBatchNorm2d):
+    """A normalization as in torchvision's released detection models."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=0.0)
 
 
-def _timm(file: str, network: str, name: str) -> Twin:
-    return Twin(file, network, partial(timm.create_model, name))
+class RetinaNet(nn.Module):
+    """torchvision's RetinaNet as it is with its weights, up to what comes out of its heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with mock.patch.object(nn, "BatchNorm2d", Frozen):
+            made = MODELS.detection.retinanet_resnet50_fpn(weights_backbone=None)
+        self.backbone, self.head = made.backbone, made.head
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return a row for each anchor: [batch, anchors, 91] and [batch, anchors, 4]."""
+        raw: dict[str, torch.Tensor] = self.head([*self.backbone(image).values()])
+        return raw
+
+
+def _video(file: str, shape: tuple[int, ...], *names: str) -> dict[str, Twin]:
+    makes = {name: getattr(MODELS.video, name) for name in names}
+    return {name: Twin(file, name, make, inputs={"video": shape}) for name, make in makes.items()}
+
+
+def _timm(file: str, *names: str, size: int = 64) -> dict[str, Twin]:
+    makes = {name: partial(timm.create_model, name) for name in names}
+    return {name: Twin(file, name, make, inputs=image(size)) for name, make in makes.items()}
 
 
 def _mobilenet(width: float) -> Twin:
@@ -100,39 +143,44 @@ TWINS = {
         {"transform_input": True},
     ),
     "inception_v3": Twin(
-        "inception_v3.arch", "inception_v3", partial(MODELS.inception_v3, init_weights=False)
+        "inception_v3.arch",
+        "inception_v3",
+        partial(MODELS.inception_v3, init_weights=False),
+        inputs=image(299),
     ),
     "inception_v3, no auxiliary head": Twin(
         "inception_v3.arch",
         "inception_v3",
         partial(MODELS.inception_v3, init_weights=False, aux_logits=False),
         {"aux": False},
+        image(299),
     ),
     "inception_v3, recentred": Twin(
         "inception_v3.arch",
         "inception_v3",
         partial(MODELS.inception_v3, init_weights=False, transform_input=True),
         {"transform_input": True},
+        image(299),
     ),
-    "inception_v4": _timm("inception_v4.arch", "inception_v4", "inception_v4"),
-    "inception_resnet_v2": _timm(
-        "inception_resnet.arch", "inception_resnet_v2", "inception_resnet_v2"
-    ),
+    **_timm("inception_v4.arch", "inception_v4", size=111),
+    **_timm("inception_resnet.arch", "inception_resnet_v2", size=111),
     **_torchvision("resnet.arch", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     **_torchvision("resnext.arch", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
     **_torchvision("wide_resnet.arch", "wide_resnet50_2", "wide_resnet101_2"),
     **_regnets("x", "400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf"),
     **_regnets("y", "400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf", "128gf"),
     **_torchvision("densenet.arch", "densenet121", "densenet161", "densenet169", "densenet201"),
-    "mobilenet_v1": _timm("mobilenet_v1.arch", "mobilenet_v1", "mobilenetv1_100"),
+    "mobilenet_v1": Twin(
+        "mobilenet_v1.arch", "mobilenet_v1", partial(timm.create_model, "mobilenetv1_100")
+    ),
     "mobilenet_v2": _mobilenet(1.0),
     "mobilenet_v2, 1.4": _mobilenet(1.4),
     "mobilenet_v2, 0.35": _mobilenet(0.35),
     **_torchvision("mobilenet_v3.arch", "mobilenet_v3_small", "mobilenet_v3_large"),
     **_torchvision("mnasnet.arch", *(f"mnasnet{width}" for width in ("0_5", "0_75", "1_0", "1_3"))),
     **_torchvision("squeezenet.arch", "squeezenet1_0", "squeezenet1_1"),
-    "xception": _timm("xception.arch", "xception", "legacy_xception"),
-    **_torchvision("vit.arch", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32"),
+    "xception": Twin("xception.arch", "xception", partial(timm.create_model, "legacy_xception")),
+    **_torchvision("vit.arch", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", size=224),
     **_torchvision(
         "convnext.arch", *(f"convnext_{size}" for size in ("tiny", "small", "base", "large"))
     ),
@@ -148,6 +196,23 @@ TWINS = {
     ),
     **_segmentation("fcn.arch", "fcn_resnet50", "fcn_resnet101", aux_loss=True),
     **_segmentation("lraspp.arch", "lraspp_mobilenet_v3_large"),
-    **_video("video_resnet.arch", "r3d_18", "mc3_18", "r2plus1d_18"),
-    **_video("s3d.arch", "s3d"),
+    **_video("video_resnet.arch", (3, 8, 32, 32), "r3d_18", "mc3_18", "r2plus1d_18"),
+    **_video("s3d.arch", (3, 13, 209, 209), "s3d"),
+    **_timm(
+        "res2net.arch",
+        *(f"res2net50_{kind}" for kind in ("26w_4s", "48w_2s", "14w_8s", "26w_6s", "26w_8s")),
+        "res2net101_26w_4s",
+    ),
+    **_timm("convmixer.arch", "convmixer_768_32", "convmixer_1024_20_ks9_p14", "convmixer_1536_20"),
+    **_timm(
+        "mlp_mixer.arch",
+        *(f"mixer_{kind}_224" for kind in ("s32", "s16", "b32", "b16", "l32", "l16")),
+        size=224,
+    ),
+    **_timm("hrnet.arch", "hrnet_w18"),
+    "retinanet_resnet50_fpn": Twin("retinanet.arch", "retinanet_resnet50_fpn", RetinaNet),
+    "dcgan_generator": Twin("dcgan.arch", "dcgan_generator", Generator, inputs={"z": (100, 1, 1)}),
+    "dcgan_discriminator": Twin("dcgan.arch", "dcgan_discriminator", Discriminator),
+    "lstm_tagger": Twin("recurrent.arch", "lstm_tagger", Tagger, inputs={"tokens": (9,)}),
+    "gru_classifier": Twin("recurrent.arch", "gru_classifier", Classifier, inputs={"tokens": (9,)}),
 }
