@@ -263,6 +263,14 @@ class Autograd:
         strides = (*x.strides[:axis], x.strides[axis] * step, *x.strides[axis + 1 :])
         return self._done((x,), shape, strides, x.storage, x.width, (), False, False)
 
+    def indexed(self, x: Tensor, axis: int, shape: Shape) -> Tensor:
+        """Take listed places of an axis; the list of their indices is kept."""
+        places = self.new((shape[axis],), INDEX)
+        steps = tuple([0 if at == axis else stride for at, stride in enumerate(x.strides)])
+        listed = tuple([int(at == axis) for at in range(len(shape))])
+        strides = pointwise(shape, [(shape, steps), (shape, listed)])
+        return self.result((x,), shape, strides, (places,), width=x.width)
+
     def select(self, x: Tensor, axis: int) -> Tensor:
         """Take one place of an axis."""
         return self.squeeze(self.sliced(x, axis, 1), axis)
@@ -428,28 +436,52 @@ class Autograd:
         """Compute a softmax or its logarithm."""
         return self.result((x,), x.shape, saves_result=True, width=x.width)
 
-    def attention(self, query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
+    def attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        dropout: float,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """Attend: queries, keys and values of (batch, heads, length, features of a head).
 
         A fused kernel keeps what comes in, what comes out, and a logarithm for each query, in
-        single precision. On a CPU there is one where nothing is dropped. Without one there are
-        the weights, which with 16 bits a number are worked out in single precision.
+        single precision; the mask too, as numbers. On a CPU there is one where nothing is dropped,
+        for up to four axes whose last is the innermost, and masks of as many axes, or of two, that
+        don't learn. Without one there are the weights, which with 16 bits a number are worked out
+        in single precision, and keys and values are repeated for the heads that share them.
         """
-        apt = dropout == 0 and query.shape[-1] == value.shape[-1]
+        given, width, last = (query, key, value), query.width, len(query.shape) - 1
+        apt = dropout == 0 and query.shape[-1] == value.shape[-1] and last in (2, 3)
+        apt = apt and all(x.strides[-1] == 1 for x in given)
+        masks = [one for one in (mask,) if one is not None]
+        apt = apt and all(len(x.shape) in (2, last + 1) and not x.needs_grad for x in masks)
         self.asked = self.asked or apt
         if apt and self.fused:
             sums = self.new(query.shape[:-1], FLOAT32)
             strides = pointwise(query.shape, [query.laid])
-            given = (query, key, value)
+            masks = [self.to(x, width) for x in masks]
             return self.result(
-                given, query.shape, strides, (*given, sums), saves_result=True, width=query.width
+                (*given, *masks),
+                query.shape,
+                strides,
+                (*given, sums, *masks),
+                saves_result=True,
+                width=width,
             )
-        wide = max(FLOAT32, query.width)
-        width = query.width
+        wide = max(FLOAT32, width)
+        if (heads := query.shape[:-2]) != key.shape[:-2]:
+            key, value = (
+                self.result((x,), (*heads, *x.shape[-2:]), width=x.width) for x in (key, value)
+            )
         query, key, value = (self.to(x, wide) for x in (query, key, value))
         scaled = self.pointwise((query,))
-        turned = self.pointwise((self.transpose(key, 2, 3),))
-        weights = self.softmax(self.matmul(scaled, turned))
+        turned = self.pointwise((self.transpose(key, last - 1, last),))
+        products = self.matmul(scaled, turned)
+        for x in masks:
+            products = self.add(products, self.to(x, wide))
+        weights = self.softmax(products)
         return self.to(self.matmul(self.dropout(weights, dropout), value), width)
 
     # --- normalization, pooling, padding ----------------------------------------------------

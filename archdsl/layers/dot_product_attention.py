@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from archdsl.layers.arguments import ABOVE_ZERO, Flag, Probability, optional
 from archdsl.layers.attention import SOFTMAX
@@ -37,6 +37,9 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.merge import Mul, aligned
 from archdsl.layers.sizes import Size, total
+
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
 
 ATTENTION_SOURCE = '''\
 class ScaledDotProductAttention(nn.Module):
@@ -157,6 +160,10 @@ class ScaledDotProductAttention(Layer):
             inside_training=scaled + 3 * scores if self.dropout else 0,
             agreements=(*agreements, *spread),
         )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        query, key, value, *masks = inputs
+        return torch.attention(query, key, value, self.dropout, *masks)
 
     def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
         if len({*batched[:3]}) > 1:

@@ -35,6 +35,7 @@ from archdsl.layers.base import (
     several,
     without_batch,
 )
+from archdsl.layers.contraction import contracted
 from archdsl.layers.merge import Mul, aligned
 from archdsl.layers.sizes import Size, total
 
@@ -192,6 +193,26 @@ class Einsum(Layer):
             if held != inputs[0]:
                 raise WrongDtype(at, f"needs tensors of {DTYPES[inputs[0]]} alone, as the first is")
         return given
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        terms, _, out = self.equation.partition("->")
+        # torch puts axes into this order, and those that a tensor lacks have one place
+        letters = [*out, *sorted({*terms} - {*out, ","})]
+        aligned = []
+        for term, x in zip(terms.split(","), inputs, strict=True):
+            there = [letter for letter in letters if letter in term]
+            x = torch.permute(x, [term.index(letter) for letter in there])
+            for at, letter in enumerate(letters):
+                if letter not in term:
+                    x = torch.unsqueeze(x, at)
+            aligned.append(x)
+        summed = range(len(out), len(letters))
+        if len(aligned) == 1:
+            if not summed:
+                return aligned[0]
+            return torch.result(aligned, torch.output, width=aligned[0].width)
+        left, right = aligned
+        return torch.squeeze(contracted(torch, left, right, len(out)), *summed)
 
     def batch(self, terms: Sequence[str], out: str, batched: Sequence[bool]) -> str:
         """Return the letter of the batch, which must stand first wherever it is; "" without one."""

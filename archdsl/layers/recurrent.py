@@ -48,6 +48,9 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.sizes import Size, total
 
+if TYPE_CHECKING:
+    from archdsl.layers.autograd import Autograd, Tensor
+
 # torch.export goes through a sequence step by step and takes its length for fixed; ONNX has
 # operators that take any. Their gates stand in another order, and each layer is one.
 ONNX_SOURCE = """\
@@ -167,7 +170,7 @@ class Recurrent(Layer):
             | ({"elementwise": steps * self.combined * hidden} if self.combined else {}),
             windows=GLOBAL,  # a hidden state depends on the whole sequence before it
             # states that come in to begin with are no results of this layer
-            inside=self.inside(length) + between - total(map(numel, inputs[1:])),
+            inside=self.rows * self.inside(length) + between - total(map(numel, inputs[1:])),
             inside_training=between if self.dropout else 0,  # what is drawn to drop some
             arithmetic=self.arithmetic(features),
             agreements=tuple(pairs),
@@ -212,8 +215,49 @@ class Recurrent(Layer):
         return {}
 
     def inside(self, length: Size) -> Size:
-        """Return how many numbers a backward pass needs of all steps."""
-        return length * self.rows * self.kept * self.hidden_size
+        """Return how many numbers a backward pass needs of all steps in a layer and direction.
+
+        The states to begin with are among them.
+        """
+        return length * self.kept * self.hidden_size
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        x, begin = torch.transpose(inputs[0], 0, 1), inputs[1:]  # the steps come first
+        length, batch, _ = x.shape
+        widths = (self.projected, self.hidden_size)[: len(self.states)]
+        states = [torch.contiguous(torch.transpose(each, 0, 1)) for each in begin] or [
+            torch.new((self.rows, batch, width)) for width in widths
+        ]
+        kept = (self.inside(length) - sum(widths)) * batch
+        given = []
+        for layer in range(self.num_layers):
+            if layer:
+                x = torch.dropout(x, self.dropout)
+            ways = []
+            for end in ("", "_reverse")[: self.directions]:
+                own = {
+                    kind: torch.own.get(f"{kind}_l{layer}{end}")
+                    for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+                }
+                weight = own.pop("weight_ih")
+                assert weight is not None
+                gates = torch.linear(x, weight, own.pop("bias_ih"))
+                steps = (gates, *own.values(), *states)
+                shape = (length, batch, self.projected)
+                ways.append(
+                    torch.result(
+                        steps, shape, saves=(*states, torch.new((kept,), x.width)), width=x.width
+                    )
+                )
+            given += ways
+            x = (
+                torch.cat(ways, (length, batch, len(ways) * self.projected))
+                if ways[1:]
+                else ways[0]
+            )
+        if self.gives != "output":
+            x = torch.result(given, (self.rows, batch, torch.output[-1]), width=x.width)
+        return torch.transpose(x, 0, 1)
 
     def parameters(self, features: Size) -> dict[str, Shape]:
         """Return the parameters by torch's names and in its order."""
@@ -339,7 +383,15 @@ class LSTM(Recurrent):
 
     def inside(self, length: Size) -> Size:
         # with a projection states before the step are shorter, and those before it are kept besides
-        return super().inside(length) + length * self.rows * self.proj_size
+        return super().inside(length) + length * self.proj_size
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        if not self.proj_size:
+            raise LayerError(
+                "`LSTM` doesn't say what its backward pass keeps, since oneDNN, which computes it "
+                "on a CPU, keeps a workspace of a size of its own"
+            )
+        return super().trained(torch, *inputs)
 
 
 class GRU(Recurrent):
@@ -424,7 +476,7 @@ class RNN(Recurrent):
 
     def inside(self, length: Size) -> Size:
         # each state is what its function gave and what the next step reads
-        return (length + 1) * self.rows * self.hidden_size
+        return (length + 1) * self.hidden_size
 
     def in_onnx(self) -> dict[str, object]:
         return {

@@ -256,6 +256,10 @@ class IndexSelect(Layer):
             apart=axis != 0,
         )
 
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return torch.indexed(x, self.dim % len(x.shape), torch.output)
+
 
 FLOATS_SOURCE = '''\
 class ToFloat(nn.Module):
