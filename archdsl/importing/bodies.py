@@ -32,11 +32,19 @@ class Node:
     again: bool = False
     owns: bool = False  # parameters or buffers
     costs: Any = ()  # what operators of torch computed for it, where that is asked for
+    weights: dict[str, Value] = field(default_factory=dict)  # its parameters that are computed
     ties: dict[str, str] = field(default_factory=dict)  # its parameters that are another module's
 
     def signature(self) -> tuple[Any, ...]:
         """Return what it does, to compare it with another."""
-        return (self.path, self.use.layer, repr(self.use.arguments), repr(self.ties), self.missing)
+        return (
+            self.path,
+            self.use.layer,
+            repr(self.use.arguments),
+            repr(self.ties),
+            repr([*self.weights]),
+            self.missing,
+        )
 
 
 @dataclass(eq=False)
@@ -84,7 +92,7 @@ class Body:
 
 def reads(item: Node | Body) -> list[Value]:
     """Return what an item takes from outside."""
-    return item.inputs
+    return [*item.inputs, *item.weights.values()] if isinstance(item, Node) else item.inputs
 
 
 def gives(item: Node | Body) -> list[Value]:

@@ -200,6 +200,10 @@ class GraphMaker:
             layer, facts = found
             share = self.batch if facts.batched else 1
             self.counted[id(node.costs)] += cast(int, facts.macs) * share
+        if node.weights:
+            inputs += [self.given(value) for value in node.weights.values()]
+            left = {key: one for key, one in facts.params.items() if key not in node.weights}
+            facts = facts._replace(params=left)
         ties = tuple(
             Tie(name, at, self.first.get(of.rpartition(".")[0], own), of.rpartition(".")[2])
             for at, (name, of) in enumerate(node.ties.items())

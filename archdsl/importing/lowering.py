@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from torch import nn
 
-from archdsl.importing.bodies import Body, Node
+from archdsl.importing.bodies import Body, Node, reads
 from archdsl.importing.forms import Form
 from archdsl.importing.functions import Functions
 from archdsl.importing.layers import Use, layer_of_module
 from archdsl.importing.making import COUNTER, Unsayable
+from archdsl.importing.numbers import MOST_LISTED, of_tensor
 from archdsl.importing.record import Call, Value, tensors
 from archdsl.layers.registry import Registry
 
@@ -167,6 +169,9 @@ class Lowering:
 
     def function(self, body: Body, call: Call) -> None:
         """Add what a function becomes."""
+        if call.fixed:
+            self.constant(body, call)
+            return
         find = self.functions.find
         given, results = [*map(find, call.values_in())], call.values_out()
         if any(value.own.endswith(COUNTER) for value in given):
@@ -191,9 +196,7 @@ class Lowering:
                 raise Unsayable(
                     "random numbers" if drawn else "a tensor of which nobody saw whence"
                 )
-            if call.name == "__setitem__" or (
-                call.name.endswith("_") and not call.name.endswith("__") and given[0].own
-            ):
+            if call.name.endswith("_") and not call.name.endswith("__") and given[0].own:
                 raise Unsayable("a tensor that is written over in part or for good")
             nodes = self.functions.of(call, sharing)
             if nodes and sharing:
@@ -211,6 +214,27 @@ class Lowering:
                 self.seen.add(node.path)
             (self.shared if sharing else self.computed).add(node.output)
         body.items += nodes
+
+    def constant(self, body: Body, call: Call) -> None:
+        """Say how a constant is made that is too large to be listed, and follows no formula."""
+        large = [value for value in call.values_out() if not self.is_written(value)]
+        if not large:
+            return
+        with suppress(Unsayable, TypeError, ValueError, IndexError, KeyError, AttributeError):
+            for node in self.functions.of(call, sharing=True):
+                self.shared.add(node.output)
+                body.items.append(node)
+            made = {node.output for node in self.functions.nodes}
+            for value in large:
+                if value in made or value in self.functions.alias:
+                    value.fixed = False
+                    self.shared.add(value)
+
+    @staticmethod
+    def is_written(value: Value) -> bool:
+        """Tell whether a constant can be written with its numbers, or by a formula."""
+        small = value.tensor.is_meta or value.tensor.numel() <= MOST_LISTED
+        return small or of_tensor(value.tensor) is not None
 
     def missing(self, call: Call, text: str, given: list[Value], result: Value) -> Node:
         """Return a node for what can't be said."""
@@ -244,9 +268,11 @@ class Lowering:
         kept: list[Node | Body] = []
         for item in reversed(body.items):
             if isinstance(item, Node):
-                item.inputs = [self.functions.find(value) for value in item.inputs]
+                find = self.functions.find
+                item.inputs = [find(value) for value in item.inputs]
+                item.weights = {name: find(value) for name, value in item.weights.items()}
                 if item.output in needed:
-                    needed.update(item.inputs)
+                    needed.update(reads(item))
                     kept.append(item)
             else:
                 self.prune(item, needed)
@@ -261,7 +287,7 @@ class Lowering:
             made[node.output] = None
         read: dict[Value, None] = {}
         for node in body.nodes():
-            for value in node.inputs:
+            for value in reads(node):
                 outer = not value.fixed and not (value.own and held_by(value.own, body.path))
                 if value not in made and outer:
                     read[value] = None
@@ -278,7 +304,7 @@ class Lowering:
                     if other != number:
                         nodes = [beside] if isinstance(beside, Node) else beside.nodes()
                         for node in nodes:
-                            around.update(node.inputs)
+                            around.update(reads(node))
                 self.io(item, around)
 
 

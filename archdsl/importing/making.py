@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from math import prod
@@ -23,6 +24,14 @@ HOW = {
 MOST_TRIALS = 400
 COUNTER = "num_batches_tracked"  # which batch normalization counts by itself
 
+
+# The arguments after the first of functions that don't show how theirs are called.
+CONVOLUTION = ("weight", "bias", "stride", "padding")
+POSITIONS = {
+    "conv": (*CONVOLUTION, "dilation", "groups"),
+    "conv_transpose": (*CONVOLUTION, "output_padding", "groups", "dilation"),
+    "prelu": ("weight",),
+}
 
 MOVED = "what moves the batch from the first axis to another, or joins it with others"
 
@@ -215,6 +224,8 @@ class Making:
             Unsayable: their batches lie apart.
         """
         if self.sharing or not any(value in self.forms for value in values):
+            for value in values if not self.sharing else ():
+                self.require_same_for_all(value, len(result.shape))
             return [*values], self.whole(result)
         forms = [None if self.is_shared(v) else self.settled(v) for v in values]
         known = [form for form in forms if form is not None]
@@ -242,6 +253,16 @@ class Making:
         bases = [v if f is None else f.base for v, f in zip(values, forms, strict=True)]
         return bases, made
 
+    def require_same_for_all(self, value: Value, rank: int) -> None:
+        """Refuse a tensor that no input changes, and that has other numbers for each sample."""
+        if not self.is_shared(value) or len(value.shape) < rank or value.shape[0] == 1:
+            return
+        if value.fixed:
+            tensor = numbers_of(value)
+            if value.shape[0] == self.batch and bool((tensor == tensor[:1]).all()):
+                return
+        raise Unsayable("a tensor of the module with other numbers for each sample")
+
     # --- layers ---------------------------------------------------------------------------------
 
     def as_layer(
@@ -268,16 +289,19 @@ class Making:
             moved, made = [one for one in inputs if not one.own], self.whole(result)
         # what the network itself holds belongs to no layer of it
         of_layer = bool(owned) and all("." in one.own for one in owned.values())
+        given_weights = {
+            key: one
+            for key in ("weight", "bias")
+            if isinstance(one := given.get(key), Value) and self.is_shared(one)
+        }
+        if any(not one.own for one in given_weights.values()):
+            rest = [one for one in moved if one not in given_weights.values()]
+            if any(self.is_layer(k, given, given_weights, rest, made, True) for k in kinds):
+                return
         ways = [(owned, moved)] if of_layer else []
         for own, taken in [*ways, ({}, inputs if owned else moved)]:
-            batched = [not self.is_shared(one) for one in taken]
-            shapes = tuple(
-                tuple(one.shape[1:] if has else one.shape)
-                for one, has in zip(taken, batched, strict=True)
-            )
-            for kind in kinds:
-                if self.is_layer(kind, given, own, taken, shapes, batched, made):
-                    return
+            if any(self.is_layer(kind, given, own, taken, made) for kind in kinds):
+                return
         raise Unsayable(f"`{name}` as it is used here")
 
     def is_layer(
@@ -286,22 +310,32 @@ class Making:
         given: Mapping[str, Any],
         own: Mapping[str, Value],
         inputs: Sequence[Value],
-        shapes: Sequence[tuple[int, ...]],
-        batched: Sequence[bool],
         result: Value,
+        computed: bool = False,
     ) -> bool:
-        """Add a layer if it does with some arguments what a function does, and tell whether."""
-        prefixes = {one.own.rpartition(".")[0] for one in own.values()}
+        """Add a layer if it does with some arguments what a function does, and tell whether.
+
+        `own` are its parameters by the arguments of the function; `computed` tells that they are
+        no module's.
+        """
+        batched = [not self.is_shared(one) for one in inputs]
+        shapes = tuple(
+            tuple(one.shape[1:] if has else one.shape)
+            for one, has in zip(inputs, batched, strict=True)
+        )
+        prefixes = {one.own.rpartition(".")[0] for one in own.values() if not computed}
         if len(prefixes) > 1:
             raise Unsayable("a function with parameters of several modules")
-        names = {one.own.rpartition(".")[2]: one.shape for one in own.values()}
+        names = {
+            key if computed else one.own.rpartition(".")[2]: one.shape for key, one in own.items()
+        }
         for fields in self.candidates(kind, given, own, inputs):
             try:
                 layer = construct(kind, fields)
                 if all(batched):
-                    facts = layer.infer(tuple(shapes))
+                    facts = layer.infer(shapes)
                 else:
-                    facts = layer.infer_shared(tuple(shapes), batched)
+                    facts = layer.infer_shared(shapes, batched)
             except ValueError:
                 continue
             if tuple(facts.output) != result.shape[1:] or not facts.batched:
@@ -313,7 +347,11 @@ class Making:
             prefix = next(iter(prefixes), "")
             for one, has in zip(inputs, batched, strict=True):
                 one.alone = one.alone or (bool(one.own) and not has)
-            node = Node(use, [*inputs], result, prefix, place=self.place, owns=bool(own))
+            node = Node(use, [*inputs], result, prefix, place=self.place, owns=bool(prefix))
+            if computed:
+                node.weights = dict(own)
+                for one in own.values():
+                    one.alone = bool(one.own)
             self.nodes.append(node)
             return True
         return False
@@ -490,7 +528,10 @@ def bound(function: Any, arguments: list[Any], named: Mapping[str, Any]) -> dict
         names = list(inspect.signature(function).parameters)
     except (ValueError, TypeError):
         names = []
-    if not names or names[0] in ("args", "self"):
+    name = re.sub(r"\dd$", "", getattr(function, "__name__", ""))
+    if names[:1] in ([], ["args"], ["self"]) and name in POSITIONS:
+        names = ["input", *POSITIONS[name]]
+    elif not names or names[0] in ("args", "self"):
         layers = kinds_of(getattr(function, "__name__", ""))
         names = ["input", *(layers[0].model_fields if layers else ())]
     pairs: dict[str, Any] = {}

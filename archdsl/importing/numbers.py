@@ -8,6 +8,7 @@ and a choice between two numbers by how places compare.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -49,10 +50,7 @@ def of_list(numbers: Sequence[int], shape: Sequence[int]) -> Written | None:
 
 def replaced(text: str, name: str, by: str) -> str:
     """Replace a name in a formula, which has no other words with that letter."""
-    words = text.split(" ")
-    return " ".join(
-        word.replace(bare, by) if (bare := word.strip("()")) == name else word for word in words
-    )
+    return re.sub(rf"\b{name}\b", by, text)
 
 
 def of_tensor(tensor: Any) -> str | None:
@@ -66,9 +64,21 @@ def of_tensor(tensor: Any) -> str | None:
         return number(first)
     if tensor.numel() > LISTED and (text := by_place(tensor)):
         return text
-    if tensor.numel() > MOST_LISTED:
+    axes = used_axes(tensor)
+    core = tensor
+    for axis in range(tensor.dim()):
+        core = core if axis in axes else core.narrow(axis, 0, 1)
+    if core.numel() > MOST_LISTED:
         return None
-    return f"[{', '.join(number(one) for one in tensor.flatten())}]"
+    listed = f"[{', '.join(number(one) for one in core.flatten())}]"
+    if core.numel() == tensor.numel():
+        return listed
+    place, inner = "", 1  # the same along some axes: the numbers of the others by their place
+    for axis in reversed(axes):
+        name = NAMES[axis] if inner == 1 else f"{inner} * {NAMES[axis]}"
+        place = f"{name} + {place}" if place else name
+        inner *= tensor.shape[axis]
+    return f"[{listed}[{place}] for {', '.join(NAMES[: tensor.dim()])}]"
 
 
 def number(one: Any) -> str:
@@ -135,6 +145,14 @@ def whole_numbers(tensor: Any) -> Found | None:
                 terms.append((name, place))
         if (text := linear(tensor.double(), terms)) is not None:
             return text, names
+        if len(axes) == 2 and len({*chosen}) == 1 and len(terms) % 2 == 0:
+            half = len(terms) // 2  # distances, as of relative positions
+            apart = [
+                (f"abs({a} - {b})", (one - other).abs())
+                for (a, one), (b, other) in zip(terms[:half], terms[half:], strict=True)
+            ]
+            if (text := linear(tensor.double(), apart)) is not None:
+                return text, names
     return None
 
 
@@ -151,10 +169,14 @@ def linear(wanted: Any, terms: Sequence[tuple[str, Any]]) -> str | None:
     rest, parts = wanted - start, []
     for text, values in terms:
         # where all other terms are as at the beginning
-        flat = [int(at) for at in torch.nonzero(values == 1)[:1].flatten()]
+        others = [value for name, value in terms if name != text]
+        alone = values == 1
+        for other in others:
+            alone = alone & (other == 0)
+        flat = [int(at) for at in torch.nonzero(alone)[:1].flatten()]
         if not flat:
             return None
-        times = rest[tuple(flat)]
+        times = rest[tuple(min(at, size - 1) for at, size in zip(flat, rest.shape, strict=True))]
         if times != times.round():
             return None
         parts.append((int(times), text))
@@ -204,6 +226,8 @@ def conditions(tensor: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
             start = int(change[0])
             yield f"{names[axis]} < {start}", (place < start).expand(tensor.shape)
             yield f"{names[axis]} >= {start}", (place >= start).expand(tensor.shape)
+    if len(axes) == 3:
+        yield from regions(tensor, names, axes)
     if len(axes) != 2:
         return
     first, second = axes
@@ -225,6 +249,52 @@ def conditions(tensor: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
         ]
         for sign, left, right in pairs:
             yield f"{a} {sign} {by} == {b} {sign} {by}", (left == right).expand(tensor.shape)
+
+
+def regions(tensor: Any, names: Sequence[str], axes: Sequence[int]) -> Iterator[tuple[str, Any]]:
+    """Yield where two places of a window lie in one region, as masks of shifted windows have it.
+
+    Windows are those of a grid; the last ones of a row and a column have a border within them.
+    """
+    count, side = tensor.shape[axes[0]], tensor.shape[axes[1]]
+    if tensor.shape[axes[2]] != side:
+        return
+    window, one, other = (places(tensor, axis) for axis in axes)
+    w, a, b = (names[axis] for axis in axes)
+    order = [*axes, *(axis for axis in range(tensor.dim()) if axis not in axes)]
+    core = tensor.permute(order).reshape(count, side, side, -1)[..., 0]
+    for high in [1, *divisors(count), count]:
+        wide = count // high
+        for rows in divisors(side):
+            columns = side // rows
+            below = border(core[count - wide].reshape(rows, columns, rows, columns)[:, 0, :, 0])
+            right = border(core[wide - 1].reshape(rows, columns, rows, columns)[0, :, 0, :])
+            if below is None or right is None:
+                continue
+            texts, true = [], torch.ones(tensor.shape, dtype=torch.bool)
+            for place, at, last, size, sign, cut in (
+                (torch.floor(window / wide), f"{w} // {wide}", high - 1, columns, "//", below),
+                (window % wide, f"{w} % {wide}", wide - 1, columns, "%", right),
+            ):
+                left, more = (
+                    torch.floor(each / size) if sign == "//" else each % size
+                    for each in (one, other)
+                )
+                same = (left < cut) == (more < cut)
+                # torch's formulas by place compare numbers, and no truths
+                pair = [f"{each} {sign} {size} // {cut}" for each in (a, b)]
+                if 2 * cut < (side // size if sign == "//" else size):
+                    pair = [f"min({each}, 1)" for each in pair]
+                texts.append(f"({at} < {last} or {pair[0]} == {pair[1]})")
+                true = true & ((place < last) | same)
+            yield " and ".join(texts), true
+
+
+def border(square: Any) -> int | None:
+    """Return where what a place sees of a line of places changes, if it does so once."""
+    line = square[0]
+    change = torch.nonzero(line != line[0]).flatten()
+    return int(change[0]) if len(change) else None
 
 
 def floats(tensor: Any) -> Found | None:

@@ -67,6 +67,7 @@ class Call:
     inside: list[Call] = field(default_factory=list)
     training: bool = False
     layer: Any = None  # how a module that is a layer is written: a `Use`
+    fixed: bool = False  # whether what it gives is the same in every forward pass
     costs: Any = ()  # what operators computed in it, where that is asked for
 
     def values_in(self) -> list[Value]:

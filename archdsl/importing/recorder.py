@@ -122,6 +122,7 @@ class Recorder(TorchFunctionMode):
             call.costs = self.costs.take()
         if self.is_fixed(call):
             self.keep(call, args, result)
+            above.inside.append(call)
             return result
         if name == "__setitem__":
             call.result = self.value(args[0], fresh=True)
@@ -149,6 +150,7 @@ class Recorder(TorchFunctionMode):
         for one in flat((result, changed)):
             value = self.value(one, fresh=True)
             value.fixed, value.tensor = True, one.detach().clone()
+        call.fixed, call.result = True, self.values(changed[0] if changed else result)
 
     def called(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], run: Any

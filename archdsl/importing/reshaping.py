@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from archdsl.importing.forms import Form, plain
 from archdsl.importing.making import MOVED, Making, Unsayable, numbers_of, without
 from archdsl.importing.record import Call, Value
 
-MOST_INDICES = 4096  # that are written as a list
+MOST_INDICES = 256  # that are written as a list
 
 
 class Reshaping(Making):
@@ -103,6 +104,9 @@ class Reshaping(Making):
         gone = [one % len(value.shape) for one in listed if value.shape[one] == 1]
         self.whole(result)
         self.stage("squeeze", [value], result, dim=gone[0] if len(gone) == 1 else tuple(gone))
+
+    def on_cat(self, call: Call, values: Any, dim: int = 0, axis: int | None = None) -> None:
+        raise NotImplementedError
 
     def on_unsqueeze(self, call: Call, value: Any, dim: int) -> None:
         result = call.result
@@ -226,6 +230,10 @@ class Reshaping(Making):
 
     def places(self, call: Call, value: Value, axis: int, index: Any) -> None:
         """Say the places of an axis by their numbers, which are always the same."""
+        whole = isinstance(index, Value) and self.sharing and "int" in index.dtype
+        if whole and (not index.fixed or prod(index.shape) > MOST_INDICES):
+            self.looked_up(call, value, axis, index)
+            return
         if isinstance(index, Value):
             if not index.fixed or "int" not in index.dtype:
                 raise Unsayable("an index that is a tensor")
@@ -250,6 +258,27 @@ class Reshaping(Making):
         if len(shape) != 1:
             self.reshaped(made, call.result)
 
+    def looked_up(self, call: Call, table: Value, axis: int, index: Value) -> None:
+        """Say the rows of a table by the numbers that a tensor holds: they are looked up."""
+        if len(table.shape) != 2:
+            raise Unsayable("an index that is a tensor, of another table than one of rows")
+        order = (1, 0) if axis else (0, 1)
+        rows = self.fresh([table.shape[at] for at in order], table.dtype)
+        # a layer that is handed a parameter itself would store it under a second name
+        if axis:
+            self.stage("permute", [table], rows, dims=order)
+        else:
+            self.stage("reshape", [table], rows, shape=tuple(table.shape))
+        count, width = rows.shape
+        rank = len(index.shape)
+        made = self.fresh((*index.shape, width), table.dtype) if axis else call.result
+        self.stage("embedding", [index], made, num_embeddings=count, embedding_dim=width)
+        self.nodes[-1].weights["weight"] = rows
+        index.alone = True
+        self.alone.update((rows, made))
+        if axis:
+            self.stage("permute", [made], call.result, dims=(rank, *range(rank)))
+
     def on_select(self, call: Call, value: Any, dim: int, index: int) -> None:
         self.parts(value, [("select", dim % len(value.shape), index)], call.result)
 
@@ -271,7 +300,52 @@ class Reshaping(Making):
             self.parts(value, [("slice", axis, slice(start, stop))], result)
             start = stop
 
-    on_split = on_tensor_split = on_split_with_sizes = on_chunk
+    on_split = on_split_with_sizes = on_chunk
+
+    def on_tensor_split(self, call: Call, value: Any, where: Any = 2, dim: int = 0,
+                        indices: Any = None, sections: Any = None) -> None:  # fmt: skip
+        self.on_chunk(call, value, where, dim)
+
+    def on_setitem(self, call: Call, target: Any, index: Any, value: Any) -> None:
+        """Say what is written into a part: the parts around it and that are put together."""
+        listed = [*index] if isinstance(index, list | tuple) else [index]
+        rest = len(target.shape) - sum(one is not ... for one in listed)
+        full: list[Any] = []
+        for one in listed:
+            full += [slice(None)] * rest if one is ... else [one]
+        full += [slice(None)] * (len(target.shape) - len(full))
+        if not isinstance(value, Value) or not all(isinstance(one, slice) for one in full):
+            raise Unsayable("what is written to single places of a tensor")
+        parts = [one.indices(size) for one, size in zip(full, target.shape, strict=True)]
+        shape = tuple(stop - start for start, stop, _ in parts)
+        if any(step != 1 for _, _, step in parts) or value.shape != shape:
+            raise Unsayable("what is written to places apart, or spread over several")
+        self.put(target, value, 0, parts, call.result)
+
+    def put(self, target: Value, value: Value, axis: int, parts: Any, result: Value) -> None:
+        """Say a tensor with another one in the place of a part, one axis after the other."""
+        while axis < len(parts) and parts[axis][:2] == (0, target.shape[axis]):
+            axis += 1
+        if axis == len(parts):
+            self.become(result, value)
+            return
+        start, stop, _ = parts[axis]
+        pieces: list[Value] = []
+        for first, last in ((0, start), (start, stop), (stop, target.shape[axis])):
+            if first == last:
+                continue
+            shape = [*target.shape]
+            shape[axis] = last - first
+            piece = self.fresh(shape, target.dtype)
+            self.parts(target, [("slice", axis, slice(first, last))], piece)
+            if first == start and last == stop:
+                made = self.fresh(shape, target.dtype)
+                self.put(self.find(piece), value, axis + 1, parts, made)
+                piece = made
+            pieces.append(self.find(piece))
+        whole = Call("", "cat", None, None, (pieces,), {"dim": axis})
+        whole.result = result
+        self.on_cat(whole, pieces, axis)
 
     def parts(self, value: Value, steps: list[tuple[str, int, Any]], result: Value) -> None:
         """Say places and slices along axes, one after the other."""

@@ -30,6 +30,7 @@ from archdsl.importing.tree import (
     Reuse,
     Stage,
     Statement,
+    Weight,
     Written,
     everything,
 )
@@ -258,7 +259,13 @@ class Structure:
         if isinstance(item, Node) and item.merges:
             return self.merge(item, flow)
         found: list[Statement] = []
-        inputs = list(reads(item))
+        inputs = list(item.inputs)
+        for value in item.weights.values() if isinstance(item, Node) else ():
+            if value not in self.made and value.held:
+                found.append(self.own(value))
+            elif value not in self.made:
+                found += self.compute(value, flow)
+                flow = value
         if inputs and inputs != [flow]:
             for value in inputs:
                 if value is not flow and value not in self.made:
@@ -285,6 +292,8 @@ class Structure:
         elif isinstance(item, Node):
             one = Stage(path="" if item.again else path, layer=item.use.layer)
             one.arguments, one.node = dict(item.use.arguments), item
+            for name, value in item.weights.items():
+                one.arguments[name] = Weight(self.reference(value))
             for name, of in item.ties.items():
                 one.arguments[name] = Written(f"from {written(self.from_here(of))}")
         else:

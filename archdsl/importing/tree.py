@@ -96,6 +96,17 @@ class Reference:
     output: str = ""
 
 
+@dataclass(eq=False, repr=False)
+class Weight:
+    """A tensor in the place of a parameter of a layer."""
+
+    of: Reference
+
+    def __repr__(self) -> str:
+        to = self.of.to
+        return f"from {to.label or to.path}{self.of.output and '.'}{self.of.output}"
+
+
 @dataclass(eq=False)
 class From(Statement):
     """Goes on from one value or several that were made before."""

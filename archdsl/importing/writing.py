@@ -26,6 +26,7 @@ from archdsl.importing.tree import (
     Reuse,
     Stage,
     Statement,
+    Weight,
     Written,
 )
 from archdsl.layers.registry import Registry
@@ -39,6 +40,8 @@ def value(held: Any) -> str:
     """Write a value as the language does."""
     if isinstance(held, Written):
         return str(held)
+    if isinstance(held, Weight):
+        return f"from {reference(held.of)}"
     if held is None or isinstance(held, bool):
         return str(held).lower()
     if isinstance(held, str):

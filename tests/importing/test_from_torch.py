@@ -246,6 +246,9 @@ WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
     "last state": (words.LastState(), (5, 8), ('gives = "h_n"',)),
     "tied": (words.Tied(), (-10, 5), ("weight = from words.weight",)),
     "rows": (words.Rows(), (5, 8), ("BatchNorm1d",)),
+    "computes": (words.Computes(), (3, 8, 8), ("weight = from div, bias = from bias", "Embedding")),
+    "waves": (words.Waves(), (300, 64), ("Div -> Sin",)),
+    "biases": (words.Biases(), (25, 25), ("abs(i // 5 - j // 5)", "Embedding(25, 2")),
     "adds": (words.Adds(), (3, 4), ("MatMul", "# frozen in the module", "# gradients stop")),
 }
 
@@ -278,6 +281,17 @@ def test_what_the_text_does_not_say_stands_at_its_head() -> None:
     assert all(f"# {note}\n" in network.spec for note in network.notes)
 
 
+def of_shifted_windows(high: int, wide: int, side: int, shift: int) -> torch.Tensor:
+    """Return the mask of windows as Swin makes it: places of several regions don't see others."""
+    cuts = (slice(0, -side), slice(-side, -shift), slice(-shift, None))
+    image = torch.zeros(high, wide)
+    for number, (rows, columns) in enumerate((a, b) for a in cuts for b in cuts):
+        image[rows, columns] = number
+    windows = image.view(high // side, side, wide // side, side).transpose(1, 2)
+    flat = windows.reshape(-1, side * side)
+    return (flat[:, None] != flat[:, :, None]) * -100.0
+
+
 TENSORS: dict[str, tuple[torch.Tensor, str]] = {
     "steps": (torch.arange(50) * 3 + 2, "[3 * i + 2 for i]"),
     "differences": (torch.arange(9) - torch.arange(9)[:, None], "[j - i for i, j]"),
@@ -287,6 +301,9 @@ TENSORS: dict[str, tuple[torch.Tensor, str]] = {
     "from there on": (torch.arange(20)[:, None].expand(20, 3) >= 7, "[i >= 7 for i, j]"),
     "floats": (torch.arange(12) / 4, "[0.25 * i for i]"),
     "one number": (torch.full((3, 4), 0.1), "0.1"),
+    "windows": (of_shifted_windows(8, 16, 4, 1), ""),
+    "wide windows": (of_shifted_windows(15, 10, 5, 2)[:, None], ""),
+    "one axis": (torch.tensor([0.1, 0.3, 0.2]).expand(4, 5, 3), ""),
     "anything": (torch.tensor([[0.1, -2.5]]), "[0.1, -2.5]"),
 }
 

@@ -62,12 +62,18 @@ def test_what_is_not_counted_is_marked_and_never_a_silent_zero() -> None:
 
     text = str(network.count())
     assert "from torch: topk (not counted)" in text
-    assert "from torch: conv1d" in text
     (warning,) = network.warnings
     assert "topk (2 times)" in warning
     assert "doesn't know them: aten.topk" in warning
-    assert "conv1d" not in warning.partition("not counted")[2]
     assert "<svg" in network.draw(format="svg").data.decode()
+
+
+def test_what_the_counter_knows_is_counted_in_its_place() -> None:
+    network = archdsl.from_torch(words.WindowConvolution(), torch.randn(2, 3, 4, 4))
+
+    assert "from torch: Conv2d" in str(network.count())
+    assert "not counted" not in str(network.count())
+    assert network.count().macs == 240
 
 
 def test_what_asks_for_the_text_lists_what_is_missing() -> None:

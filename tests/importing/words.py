@@ -173,3 +173,52 @@ class WindowConvolution(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.conv(windows_of(image))
         return y.reshape(image.shape[0], -1)
+
+
+class Computes(nn.Module):
+    """Weights that are computed or fixed, parts that are written over, and a table of rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.bias = nn.Parameter(torch.randn(6, 3, 3, 3)), nn.Parameter(torch.randn(6))
+        self.table = nn.Parameter(torch.randn(49, 2))
+        row, column = torch.arange(16) // 4, torch.arange(16) % 4
+        places = (row[:, None] - row + 3) * 7 + (column[:, None] - column + 3)
+        self.register_buffer("places", places)
+        self.blur = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        mean = self.kernel.mean((1, 2, 3), keepdim=True)
+        kernel = (self.kernel - mean) / (self.kernel.std((1, 2, 3), keepdim=True) + 1e-5)
+        x = F.conv2d(image, kernel, self.bias, padding=1)
+        x = F.conv2d(x, self.blur[None, None].expand(6, 1, 3, 3), groups=6, stride=2)
+        y = x.clone()
+        y[:, 2:4, 1:] = x[:, 0:2, 1:] * 2
+        table = self.table[self.places.view(-1)].view(16, 16, 2).permute(2, 0, 1)
+        return y.flatten(2)[:, :2, :9] @ table[0, :9, :9]
+
+
+class Waves(nn.Module):
+    """A table of sines that is too large to be listed, and a mask of shifted windows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(x.shape[1], dtype=torch.float32)[:, None]
+        waves = places / 10000.0 ** (torch.arange(x.shape[2]).float() / 64)
+        image = torch.zeros(1, 8, 8, 1)
+        image[:, -2:], image[:, :, -2:] = 1, 2
+        parts = image.view(1, 2, 4, 2, 4, 1).permute(0, 1, 3, 2, 4, 5).reshape(4, 16)
+        mask = (parts[:, None] - parts[:, :, None]).masked_fill(parts[:, None] != 0, -1.0)
+        return x + waves.sin() + mask.sum()
+
+
+class Biases(nn.Module):
+    """A table of relative positions whose indices are too many for a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(2, 25))
+        row, column = torch.arange(25) // 5, torch.arange(25) % 5
+        self.places = (row[:, None] - row).abs() * 5 + (column[:, None] - column).abs()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, None] + self.table[:, self.places]
