@@ -22,7 +22,7 @@ from archdsl.elaborate.values import (
     truth,
     weight,
 )
-from archdsl.layers.traced import depends, marks
+from archdsl.layers.traced import LeftOpen, depends, marks
 from archdsl.syntax import ast
 
 T = TypeVar("T")
@@ -132,6 +132,8 @@ def _name(node: ast.Name, at: Setting, most: int) -> Value:
         raise unknown("value", node, at.known_names(), at, hint)
     if found[0] is SPOILED:
         raise Spoiled
+    if isinstance(found[0], LeftOpen):  # as an argument it is handed on; see `World.given`
+        raise NoValue(f"more depends on {found[0].name} than arguments")
     return found[0]
 
 

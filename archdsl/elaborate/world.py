@@ -8,7 +8,7 @@ from dataclasses import replace
 from archdsl.diagnostics import ArchError, Diagnostic, Span, Use
 from archdsl.elaborate.binding import Signature, bind
 from archdsl.elaborate.bodies import Body
-from archdsl.elaborate.errors import BadFlow, Enough, Recursion, Spoiled
+from archdsl.elaborate.errors import BadFlow, BadValue, Enough, Recursion, Spoiled
 from archdsl.elaborate.expressions import Names, bind_targets, evaluate, placed, unknown
 from archdsl.elaborate.recording import Equal, Recorder
 from archdsl.elaborate.values import (
@@ -24,7 +24,7 @@ from archdsl.elaborate.values import (
     weight,
 )
 from archdsl.layers.registry import Registry
-from archdsl.layers.traced import Trace
+from archdsl.layers.traced import LeftOpen, Trace
 from archdsl.limits import CHARACTERS_OF_STEP, Limits, OverLimit
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
@@ -238,6 +238,10 @@ class World:
         if not isinstance(value, BlockValue):
             raise unknown("layer or block", name, self.block_names(setting.file), setting)
         given = self.given(call.arguments, setting)
+        for _, each, span in given if self.instead and not complete else ():
+            if isinstance(each, LeftOpen):  # blocks may be compared, and are by what they fix
+                reason = f"more depends on {each.name} than arguments"
+                raise ArchError(BadValue(span, setting.trail, reason=reason))
         signature = self.signature(value)
         fixed = bind(signature, given, value.fixed, call.span, setting.trail, complete)
         return replace(value, fixed=fixed)
@@ -254,8 +258,18 @@ class World:
         self, arguments: tuple[ast.Argument, ...], setting: FileSetting
     ) -> list[tuple[str, Value, Span]]:
         """Work out the arguments of a call."""
+        if self.instead:
+            return [(a.name, self.handed_on(a.value, setting), a.span) for a in arguments]
         most = self.limits.steps
         return [(a.name, evaluate(a.value, setting, most), a.span) for a in arguments]
+
+    def handed_on(self, argument: ast.Expression, setting: FileSetting) -> Value:
+        """Return the value of an argument, which may be a float that the compiler leaves open."""
+        if isinstance(argument, ast.Name):
+            found = setting.names.find(argument.name)
+            if found and isinstance(found[0], LeftOpen):
+                return found[0]
+        return evaluate(argument, setting, self.limits.steps)
 
     def signature(self, block: BlockValue) -> Signature:
         """Return what a block or layer takes."""

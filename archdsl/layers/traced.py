@@ -60,6 +60,21 @@ class TracedFloat(Traced, float):
     """A float with its formula, which is a single atom: polynomials are of integers."""
 
 
+class LeftOpen(float):
+    """A float that the compiler leaves open: it may be handed on by its name, and nothing else.
+
+    Attributes:
+        name: of its atom.
+    """
+
+    name: str
+
+    def __new__(cls, value: float, name: str) -> LeftOpen:
+        number = super().__new__(cls, value)
+        number.name = name
+        return number
+
+
 def traced(value: Any, formula: object) -> Any:
     """Return a number with a formula; without one, or where it is none, it stays as it is."""
     if not isinstance(formula, Formula) or type(value) not in (int, float):

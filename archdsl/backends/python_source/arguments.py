@@ -18,10 +18,19 @@ from typing import Any
 
 from archdsl.analysis.overwriting import overwriting
 from archdsl.diagnostics import ArchError
-from archdsl.graph import CheckedGraph
-from archdsl.layers.base import Facts, Shape, Torch, TorchFunction, TorchModule, squeeze
+from archdsl.graph import CheckedGraph, Node
+from archdsl.layers.base import Facts, Layer, Shape, Torch, TorchFunction, TorchModule, squeeze
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import MOST_ITEMS, Loop, Trace, bare, formula_of, needed
+from archdsl.layers.traced import (
+    MOST_ITEMS,
+    LeftOpen,
+    Loop,
+    Trace,
+    TracedFloat,
+    bare,
+    formula_of,
+    needed,
+)
 
 MOST_TRIED = 8  # sets of parameters, since each takes as long as to work out the network
 NAMED = re.compile(r"(\w+)(?:\.\d+)*#0")  # an atom of the network
@@ -83,13 +92,13 @@ def followed(checked: CheckedGraph, closed: Collection[str] = ()) -> tuple[Check
 
 
 def _candidates(checked: CheckedGraph) -> Atoms:
-    """Return the parameters that are integers, or lists of some."""
+    """Return the parameters that are integers, lists of some, or floats."""
     free = {name for shape in checked.inputs.values() for name in _names(shape)}
     found: dict[str, tuple[str, ...]] = {}
     for name, value in checked.arguments.items():
         items = value if isinstance(value, tuple) else (value,)
         whole = 0 < len(items) <= MOST_ITEMS and all(type(item) is int for item in items)
-        if whole and not free & {name, f"{name}#0"}:
+        if (whole or isinstance(value, float)) and not free & {name, f"{name}#0"}:
             listed = (f"{name}.{at}#0" for at in range(len(items)))
             found[name] = tuple(listed) if isinstance(value, tuple) else (f"{name}#0",)
     return found
@@ -104,7 +113,11 @@ def _left_open(checked: CheckedGraph, atoms: Atoms) -> CheckedGraph:
     assert checked.again is not None
     listed = {name: tuple(map(Formula.named, own)) for name, own in atoms.items()}
     alone = {name for name in atoms if not isinstance(checked.arguments[name], tuple)}
-    others = {name: own[0] if name in alone else own for name, own in listed.items()}
+    others: dict[str, Any] = {
+        name: own[0] if name in alone else own for name, own in listed.items()
+    }
+    floats = _floats(checked, atoms)
+    others |= {name: LeftOpen(value, f"{name}#0") for name, value in floats.items()}
     try:
         general = checked.again(others, None)
     except ArchError as error:
@@ -115,7 +128,7 @@ def _left_open(checked: CheckedGraph, atoms: Atoms) -> CheckedGraph:
         raise _Needed(decided)
     used = {name for value in _values(general) for name in _named(value)}
     used |= {name for atom in general.counts for name in NAMED.findall(atom)}
-    if unused := atoms.keys() - used:
+    if unused := atoms.keys() - used - floats.keys():
         raise _Needed(unused)
     return general
 
@@ -149,11 +162,18 @@ def _opened(
         _Needed: one isn't, or depends on a parameter where no formula can stand.
     """
     assert traced.trace is not None
-    same = _Same(traced.trace)
+    floats = _floats(checked, atoms)
+    same = _Same(traced.trace, {Formula.named(f"{name}#0"): name for name in floats})
     pairs = zip(traced.nodes.values(), general.nodes.values(), strict=True)
     facts = {(id(one.facts), id(other.facts)): (one.facts, other.facts) for one, other in pairs}
     for one, other in facts.values():
         same.compare(one.torch, other.torch)
+    taken = {name for node in traced.nodes.values() for name in same.taken(node.layer).values()}
+    if unused := floats.keys() - taken:
+        raise _Needed(unused)
+    for name, value in floats.items():
+        if not _is_handed_on(checked, traced, name, value, same):
+            raise _Needed({name})
     least, once = _least(checked, traced, general.counts, same)
     own = {atom: Formula.named(_shown(atom)) for each in atoms.values() for atom in each}
     shapes = {name: _evaluated(node.shape, own) for name, node in general.nodes.items()}
@@ -170,6 +190,40 @@ def _opened(
         least,
         once,
     )
+
+
+def _floats(checked: CheckedGraph, atoms: Atoms) -> dict[str, float]:
+    """Return the usual values of the floats among some parameters."""
+    values = ((name, checked.arguments[name]) for name in atoms)
+    return {name: float(value) for name, value in values if isinstance(value, float)}
+
+
+def _is_handed_on(
+    checked: CheckedGraph, traced: CheckedGraph, name: str, usual: float, same: _Same
+) -> bool:
+    """Tell whether nothing but arguments of layers is another for other values of a float.
+
+    The spec can't decide by it (`LeftOpen`); a layer may, for which zero may be a case of its own.
+    """
+    tried = 0
+    for value in (0.0, usual / 2 + 0.125, usual / 4 + 0.25):
+        try:
+            assert checked.again is not None
+            other = checked.again({name: value}, None)
+        except ArchError:  # no layer takes such a value
+            continue
+        tried += 1
+        mine = [
+            (node.facts.output, node.facts.params, same.told(node, {name: value}))
+            for node in traced.nodes.values()
+        ]
+        theirs = [
+            (node.facts.output, node.facts.params, node.facts.torch)
+            for node in other.nodes.values()
+        ]
+        if mine != theirs or overwriting(traced) != overwriting(other):
+            return False
+    return tried > 1
 
 
 def _least(
@@ -264,8 +318,10 @@ def _evaluated(shape: Shape, values: Mapping[str, Any]) -> Shape:
 class _Same:
     """Compares what layers become with the formulas that they have where parameters are open."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, floats: Mapping[Formula, str]) -> None:
         self.trace = trace
+        self.floats = floats  # the names of those that are left open, by their formulas
+        self._taken: dict[int, dict[str, str]] = {}
         self._whole: dict[Formula, Any] = {}
 
     def compare(self, torch: Torch, general: Torch) -> None:
@@ -288,11 +344,40 @@ class _Same:
     def compare_values(self, value: object, general: object) -> None:
         one, other = (squeeze(v) if isinstance(v, tuple) else v for v in (value, general))
         formula = self.whole(formula_of(one))
+        if isinstance(formula, Formula) and formula in self.floats and bare(value) == general:
+            return  # which `_is_handed_on` looks at
         if isinstance(other, Formula):
             if formula != other:
                 raise _Needed(_named(other))
         elif _named(other) or bare(value) != general or (formula != other and _named(formula)):
             raise _Needed(_named(other) | _named(formula))
+
+    def taken(self, layer: Layer) -> dict[str, str]:
+        """Return which arguments of a layer are floats that are left open."""
+        known = self._taken.get(id(layer))
+        if known is None:
+            floats = ((name, v) for name, v in vars(layer).items() if isinstance(v, TracedFloat))
+            marked = {name: self.whole(value.formula) for name, value in floats}
+            known = self._taken[id(layer)] = {
+                name: self.floats[formula]
+                for name, formula in marked.items()
+                if formula in self.floats
+            }
+        return known
+
+    def told(self, node: Node, values: Mapping[str, float]) -> Torch:
+        """Return what a layer becomes where floats have other values."""
+        torch = node.facts.torch
+        module = torch.module if isinstance(torch, TorchFunction) else torch
+        given = {
+            name: values[float_]
+            for name, float_ in self.taken(node.layer).items()
+            if float_ in values
+        }
+        if not given or not isinstance(module, TorchModule):
+            return torch
+        module = module._replace(keywords={**module.keywords, **given})
+        return torch._replace(module=module) if isinstance(torch, TorchFunction) else module
 
     def whole(self, formula: Any) -> Any:
         """Return a formula in the parameters of the network."""

@@ -147,7 +147,9 @@ class Sight:
         if len(loop.flows) == 2 and loop.flows[0] == loop.flows[1]:
             for before, after in zip(*loop.flows, strict=True):
                 for left, right in zip(before, after, strict=True):
-                    yield self.seen(formula_of(left)), self.seen(formula_of(right))
+                    pair = formula_of(left), formula_of(right)
+                    if pair[0] != pair[1]:
+                        yield self.seen(pair[0]), self.seen(pair[1])
 
     def _learn(self, left: Any, right: Any) -> None:
         """Let one of two equal sizes be the other, if it is that of something that comes in."""

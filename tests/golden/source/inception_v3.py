@@ -25,7 +25,7 @@ class InceptionV3(nn.Module):
     Gives logits (N x classes), aux (N x classes) in training mode.
     """
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(self, classes: int = 1000, dropout: float = 0.5) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = ConvBN(3, 32, kernel=3, stride=2)
         self.Conv2d_2a_3x3 = ConvBN(32, 32, kernel=3)
@@ -47,7 +47,7 @@ class InceptionV3(nn.Module):
         self.Mixed_7b = InceptionC(1280)
         self.Mixed_7c = InceptionC(2048)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout()
+        self.dropout = nn.Dropout(p=dropout)
         self.fc = nn.Linear(2048, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | InceptionV3Outputs:

@@ -1,4 +1,4 @@
-"""Parameters of a network by which loops turn: the class takes them, and is right for others."""
+"""Numbers of turns and floats of a network that its class takes: it is right for others as well."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ block Labelled(turns) {{
 }}
 block Deep(turns, width) {{ Conv2d(width, 1); repeat turns - 1 {{ Conv2d(width, 1) }}; ReLU }}
 block Rows(turns) {{ repeat turns {{ residual {{ Conv2d(4, 1) }} }} }}
+block Dropped(rate) {{ Conv2d(4, 1); Dropout(rate) }}
 block Named(name, act: block = ReLU) {{ if name == "q1" {{ act }} else {{ Conv2d(4, 1) }} }}
 """
 # Parameters, a body, and what the class takes with the least that each may be.
@@ -176,6 +177,64 @@ def test_the_class_takes_nothing_of_which_that_is_not_known(
     assert defaults(network_class(graph)) == {}, why
 
 
+# Floats, a body, and the floats that the class takes: those that are handed on to layers.
+FLOATS = [
+    ("p = 0.1", "Conv2d(4, 1); Dropout(p)", {"p"}),
+    ("p = 0.5", "Conv2d(4, 1); Dropout(p)", {"p"}),  # which is what torch takes by itself
+    ("p = 0.5", "a: Dropped(p); b: Dropped(0.5); c: Dropped(rate = p)", {"p"}),
+    ("p = 0.1, q = 0.1", "a: Dropped(p); b: Dropped(q); Dropout(0.1)", {"p", "q"}),
+    ("p = 0.3, n = 2", "body: { repeat n { Dropped(p) } }", {"p", "n"}),
+    ("p: float = 0.2", "BatchNorm2d(eps = p); Conv2d(4, 1)", {"p"}),
+    ("p = 0.2", "Conv2d(4, 1); inline Dropped(p); residual { LeakyReLU(p); Conv2d(4, 1) }", {"p"}),
+    ("p = 0.2", "Conv2d(4, 1); if p > 0.9 { Tanh }; Dropout(p)", set()),
+    ("p = 0.2", "Conv2d(4, 1); Dropout(2 * p)", set()),
+    ("p = 0.2", "Conv2d(4, 1); Dropout(p); Dropout(sqrt(p) / 4)", set()),
+    ("p = 0.2", "Conv2d(4 if p in [0.9] else 5, 1); Dropout(p)", set()),
+    ("p = 0.2", "Conv2d(4, 1); residual when max(p, 0.5) > 0.6 { Tanh }; Dropout(p)", set()),
+    ("p = 0.2", 'Named("{p}"); Dropout(p)', set()),
+    ("p = 0.2", "let q = [p, 0.9]; Conv2d(4, 1); if q[0] == q[1] { Tanh }; Dropout(p)", set()),
+    ("p = 0.2", "Conv2d(4, 1); if Dropout(p) == Dropout(0.9) { Tanh }; Dropout(p)", set()),
+    ("p = 2.0", "Conv2d(4, 1); Upsample(scale_factor = p)", set()),
+    ("p = 0.2", "Conv2d(4, 1); Scale(p)", set()),
+    ("p = 0.2", "x: in; parameter w: [4, 1, 1] = p; from x; mul { branch {} branch { from w } }; "
+     "Dropout(p)", set()),
+    ("p = 9.5", "x: in; constant w: [4, 1, 1] = [min(i, p) for i, j, k]; from x; "
+     "add { branch {} branch { from w } }; LeakyReLU(p)", set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("parameters", "body", "names"), FLOATS)
+def test_the_class_takes_floats_that_are_handed_on(
+    parameters: str, body: str, names: set[str], tmp_path: Path
+) -> None:
+    graph = graph_of(tmp_path, parameters, body)
+    kind = network_class(graph)
+    image = torch.randn(2, 4, 8, 8)
+
+    assert defaults(kind).keys() == names
+    for name in names - {"n"}:
+        for value in (0.0, 0.1, 0.5, 0.75):
+            found = kind(**{name: value})
+            if value or "eps" not in body:
+                expected = plain(graph, {name: value})
+                assert str(found) == str(expected)
+                require_same(found, expected, image)
+
+
+def test_sizes_may_be_free_beside_what_the_class_takes(tmp_path: Path) -> None:
+    spec = BLOCKS.replace("[4, 8, 8]", "[4, H, W]").format(
+        parameters="n = 2, m = 3, p = 0.1",
+        body="a: Stages(n, m); Conv2d(8, 3, padding = 1); b: { repeat m { Unit(8) } }; Dropout(p)",
+    )
+    (tmp_path / "net.arch").write_text(spec)
+    graph = Spec(str(tmp_path / "net.arch")).graph()
+    kind, image = network_class(graph), torch.randn(2, 4, 7, 9)
+
+    assert defaults(kind).keys() == {"n", "m", "p"}
+    for values in ({"n": 1}, {"m": 1}, {"m": 5}, {"p": 0.9}):
+        require_same(kind(**values), plain(graph, values), image)
+
+
 def test_numbers_below_the_least_and_lists_of_other_lengths_are_refused(tmp_path: Path) -> None:
     body = (
         "for d in n { { Conv2d(4, 3, padding = 1); repeat d - 1 { Unit } } }; { repeat m { Unit } }"
@@ -209,19 +268,24 @@ def test_a_stage_reads_as_it_does_by_hand() -> None:
 
 # A network of each kind that has such parameters, with other values for them.
 SHIPPED = [
-    ("resnet.arch:resnet50", {"depths": [(1, 2, 1, 3), (4, 1, 2, 1)]}),
     ("resnet.arch:resnet18_a", {"depths": [(1, 1, 1, 1), (3, 2, 1, 2)]}),
-    ("resnet.arch:plain34", {"depths": [(1, 1, 2, 1)]}),
     ("resnet_cifar.arch:resnet20", {"n": [1, 2, 6]}),
+    ("gpt2.arch:gpt2", {"layers": [2]}),
+]
+MORE_SHIPPED = [
+    ("resnet.arch:resnet50", {"depths": [(1, 2, 1, 3), (4, 1, 2, 1)]}),
+    ("resnet.arch:plain34", {"depths": [(1, 1, 2, 1)]}),
     ("resnext.arch:resnext50_32x4d", {"depths": [(1, 2, 1, 2)]}),
     ("deeplabv3.arch:deeplabv3_resnet50", {"depths": [(1, 1, 2, 3)]}),
     ("vit.arch:vit_b_16", {"depth": [1, 2, 13]}),
-    ("gpt2.arch:gpt2", {"layers": [1, 3, 24]}),
     ("bert.arch:bert_base", {"layers": [1, 3]}),
 ]
 
 
-@pytest.mark.parametrize(("spec", "values"), SHIPPED)
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [*SHIPPED, *(pytest.param(*each, marks=pytest.mark.whole) for each in MORE_SHIPPED)],
+)
 def test_shipped_networks_take_their_depth(spec: str, values: Mapping[str, list[Any]]) -> None:
     graph = Spec(str(SPECS / spec)).graph()
     with torch.device("meta"):
@@ -288,7 +352,9 @@ class Writer:
         return "; ".join(parts)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize(
+    "seed", [*range(10), *(pytest.param(seed, marks=pytest.mark.whole) for seed in range(10, 60))]
+)
 def test_random_networks_are_right_for_all_counts_that_they_take(seed: int, tmp_path: Path) -> None:
     try:
         graph = graph_of(tmp_path, "n = 2, m = 3", Writer(seed).body())
