@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from operator import index
 from os import PathLike, fspath
 from os.path import basename
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from archdsl.analysis.report import Report
 from archdsl.counting import count
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate.errors import BadNetwork
 from archdsl.graph import CheckedGraph
-from archdsl.limits import LARGEST, Limits
+from archdsl.limits import Limits
+from archdsl.load_arguments import joined, require, shapes_of
 from archdsl.own_layers import registered
 from archdsl.patterns import checkpointed
 from archdsl.pipeline import Spec
 from archdsl.records import Record
 
 if TYPE_CHECKING:
-    from typing import SupportsIndex
-
     import networkx
     import torch
 
     from archdsl.backends.diagram import Diagram
+    from archdsl.backends.optimizing import Optimized
     from archdsl.backends.python_source import PythonSource
     from archdsl.backends.seeing import Seen
     from archdsl.backends.torch_module import FittingWeights, WeightReport
@@ -71,18 +70,18 @@ def load(
         UserWarning: a shape in `inputs` looks as if its axes were in another order than the spec's.
     """
     given = joined(parameters, named)
-    _require(isinstance(spec, str | PathLike), "the spec", "a path or a name", spec)
-    _require(network is None or isinstance(network, str), "network", "a name", network)
-    _require(limits is None or isinstance(limits, Limits), "limits", "archdsl.Limits(...)", limits)
+    require(isinstance(spec, str | PathLike), "the spec", "a path or a name", spec)
+    require(network is None or isinstance(network, str), "network", "a name", network)
+    require(limits is None or isinstance(limits, Limits), "limits", "archdsl.Limits(...)", limits)
     folders = () if isinstance(search, str) else search
-    _require(
+    require(
         isinstance(search, list | tuple)
         and all(isinstance(one, str | PathLike) for one in folders),
         "search",
         'a list of folders: `["blocks"]`',
         search,
     )
-    shapes = _shapes(inputs)
+    shapes = shapes_of(inputs)
     read = Spec(fspath(spec), limits=limits, search=[*map(fspath, search)], layers=registered())
     name = network or read.network
     checked = read.graph(name, read.values(name, given), shapes)
@@ -99,64 +98,6 @@ class _Read(Record):
     network: str | None
     parameters: Mapping[str, object]
     shapes: Mapping[str, tuple[int | str, ...]]
-
-
-def joined(
-    parameters: Mapping[str, object] | None, named: Mapping[str, object]
-) -> dict[str, object]:
-    """Return the values of parameters that are given in a mapping, by name, or in both ways.
-
-    Raises:
-        ArchError: one is given twice, or they are no mapping of names.
-    """
-    given = {} if parameters is None else parameters
-    names = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
-    _require(names, "parameters", 'values by name: `{"classes": 10}`', given)
-    for name in named:
-        if name in given:
-            reason = f"`{name}` is given twice: by name and in `parameters`"
-            raise ArchError(BadNetwork(reason=reason, hint="leave out one of them"))
-    return {**given, **named}
-
-
-def _shapes(inputs: object) -> dict[str, tuple[int | str, ...]]:
-    """Return the shapes that are given for inputs."""
-    form = 'shapes by name: `{"image": [3, 224, 224]}`'
-    given = {} if inputs is None else inputs
-    _require(isinstance(given, Mapping), "inputs", form, given)
-    assert isinstance(given, Mapping)
-    shapes: dict[str, tuple[int | str, ...]] = {}
-    for name, shape in given.items():
-        _require(isinstance(name, str), "inputs", form, given)
-        listed = isinstance(shape, Iterable) and not isinstance(shape, str | bytes | Mapping)
-        what = f"the shape of `{name}`"
-        _require(listed, what, "a list of sizes: `[3, 224, 224]`", shape)
-        shapes[name] = tuple(_size(size, what) for size in shape)
-    return shapes
-
-
-def _size(size: object, what: str) -> int | str:
-    """Return a size as an integer, of whatever type it is, or the name of a free one."""
-    form = "positive integers and names of free sizes"
-    if isinstance(size, str):
-        _require(size.isidentifier() and size.isascii(), what, form, size)
-        return size
-    _require(hasattr(size, "__index__") and not isinstance(size, bool), what, form, size)
-    found = index(cast("SupportsIndex", size))
-    _require(1 <= found <= LARGEST, what, form, found)
-    return found
-
-
-def _require(right: bool, what: str, form: str, given: object) -> None:
-    """Raise ArchError where an argument of `load` has not the form that it must have."""
-    if right:
-        return
-    shown = f"`{given!r:.60}`" if isinstance(given, str | int | float) else type(given).__name__
-    name = f"`{what}`" if what.isidentifier() else what
-    reason = f"{name} must be {form}, not {shown}"
-    clashes = what in ("inputs", "limits", "search", "parameters")
-    hint = f'a parameter called `{what}` is given as `parameters={{"{what}": ...}}`'
-    raise ArchError(BadNetwork(reason=reason, hint=hint if clashes else ""))
 
 
 class Network:
@@ -286,6 +227,44 @@ class Network:
 
             freeze_in(module, self.checked, freeze)
         return module
+
+    def optimize(
+        self,
+        *,
+        weights: str | PathLike[str] | Mapping[str, torch.Tensor] | None = None,
+        allow_mismatch: str | Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        engine: str = "auto",
+        batch: int = 1,
+        passes: Sequence[str] | None = None,
+    ) -> Optimized:
+        """Return the network as a module for inference that is faster than that of `compile`.
+
+        It takes the same inputs, of any batch and of all sizes that the network takes, and gives
+        the same outputs, as floats of 32 bits; its `report` says what was done and what it gained.
+
+        Args:
+            weights, allow_mismatch, rename: as `compile` takes them.
+            device: where it runs.
+            dtype: in what it computes: "float32", "bfloat16" or "float16".
+            engine: what runs it: "eager", "native", "inductor", "onnxruntime", "openvino"; "auto"
+                times all but inductor, which takes a minute, and takes the fastest.
+            batch: how many samples it is timed with.
+            passes: names of the passes to run; else all.
+
+        Raises:
+            ArchError: the device, the engine or a pass isn't there, the engine can't run the
+                network, or what `compile` raises.
+        """
+        from archdsl.backends.optimizing import optimize
+
+        plain = self.compile(weights=weights, allow_mismatch=allow_mismatch, rename=rename)
+        return optimize(
+            self.checked, plain, device=device, dtype=dtype, engine=engine, batch=batch,
+            passes=passes,
+        )  # fmt: skip
 
     def deconvnet(
         self,

@@ -62,6 +62,7 @@ ALLOWED["pipeline"] = {*ALLOWED}
 ALLOWED["counting"] = {
     "diagnostics", "analysis", "patterns", "graph", "layers"
 }  # fmt: skip
+ALLOWED["load_arguments"] = {"diagnostics", "elaborate", "limits"}
 ALLOWED["network"] = {*ALLOWED} - {"network"}
 ALLOWED["variants"] = {*ALLOWED} - {"beside"}
 ALLOWED["error_index"] = {*ALLOWED}
@@ -77,6 +78,7 @@ HOMES = {
     "torch": {
         "backends/torch_module/",
         "backends/export/",
+        "backends/optimizing/",
         "backends/seeing/",
         "importing/",
         "cli/compile.py",
@@ -86,7 +88,8 @@ HOMES = {
     "PIL": {"backends/seeing/"},
     "safetensors": {"backends/torch_module/", "backends/export/", "importing/"},
     "onnx": {"backends/export/"},
-    "onnxruntime": {"backends/export/"},
+    "onnxruntime": {"backends/export/", "backends/optimizing/engines/"},
+    "openvino": {"backends/optimizing/engines/"},
     "pygraphviz": {"backends/diagram/"},
     "click": {"cli/"},
     "dask": {"variants/running.py"},

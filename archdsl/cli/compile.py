@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.backends.deconvnet.way_back import RULES
+from archdsl.cli import optimizing
 from archdsl.cli.destination import Destination, destination
 from archdsl.cli.options import Reading, graph_of, network, reading, renames_of, stored
 from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
@@ -66,6 +67,10 @@ class Wishes:
 @click.option(
     "--rule", type=click.Choice(RULES), help="What rectifies on that way; else deconvnet."
 )
+@click.option("--optimize", is_flag=True, help="Make it faster, for inference.")
+@click.option("--engine", metavar="NAME", help="What runs it then: native, or eager.")
+@click.option("--passes", metavar="NAME,...", help="What is done for that; else all.")
+@click.option("--batch", metavar="N", type=int, help="How many samples it is timed with; else one.")
 @stored
 @click.option(
     "--freeze", multiple=True, metavar="PATTERN", help="Keep these as they are in training."
@@ -93,6 +98,10 @@ def command(
     deconvnet: str | None,
     rule: str | None,
     checkpoint: tuple[str, ...],
+    optimize: bool,
+    engine: str | None,
+    passes: str | None,
+    batch: int | None,
     force: bool,
     rename: tuple[str, ...],
     reading: Reading,
@@ -100,8 +109,8 @@ def command(
 ) -> int:
     """Write a network as a PyTorch module, and run it once.
 
-    Without -o the source goes to NETWORK.py in the present folder, or to NETWORK_deconvnet.py. Says
-    what was built, and fails if torch has other parameters than were counted.
+    Without -o the source goes to NETWORK.py in the present folder, or to NETWORK_deconvnet.py or
+    NETWORK_fast.py. Says what was built, and fails if torch has other parameters than were counted.
     """
     if rule and deconvnet is None:
         raise click.UsageError(
@@ -111,12 +120,21 @@ def command(
         for name_of, wish in {**wishes, "checkpoint": checkpoint}.items():
             if wish and name_of in NOT_FOR_A_DECONVNET:
                 raise click.UsageError(f"{_option(name_of)} and --deconvnet don't go together")
+    faster = {"--engine": engine, "--passes": passes, "--batch": batch}
+    if not optimize and (given := [each for each, value in faster.items() if value is not None]):
+        raise click.UsageError(f"{given[0]} says how to make it faster: add --optimize")
     renames = renames_of(rename)
     if wishes["weights"] is None and (rename or wishes["allow_mismatch"]):
         option = "--rename" if rename else "--allow-mismatch"
         raise click.UsageError(f"{option} is about weights: give them with --weights FILE")
     checked = graph_of(reading.spec(name), parameters, inputs)
     mention(checked.warnings)
+    if optimize:
+        if deconvnet is not None:
+            raise click.UsageError("--optimize and --deconvnet don't go together")
+        if checkpoint:
+            raise click.UsageError("--optimize and --checkpoint don't go together")
+        return optimizing.command(checked, output, force, _is_ours, faster, renames, wishes)
     from archdsl.backends.python_source import generate
 
     back = None

@@ -92,7 +92,7 @@ def _report(found: Imported, goes_to: Destination, weights_to: str | None, modul
     if weights_to is not None:
         from archdsl.backends.export import weights_as_bytes
 
-        files = {weights_to: weights_as_bytes(module)}
+        files = {weights_to: weights_as_bytes(module.state_dict())}
         if not goes_to.is_standard_output:
             files[goes_to.path] = text
         write_all(files)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import (
     AtLeastZero,
     Dim,
@@ -32,7 +33,6 @@ from archdsl.layers.base import (
     Shapes,
     Torch,
     TorchModule,
-    agree,
     axis_name,
     dtypes,
     numel,
@@ -55,6 +55,8 @@ class ScaledTanh(nn.Module):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return self.amplitude * torch.tanh(self.slope * input)
 '''
+
+OneDNN = tuple[str, tuple[float, ...], str]
 
 PLAIN = (Example({}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
 
@@ -99,6 +101,9 @@ class ReLU(Activation):
     operations = 1
     examples = PLAIN
 
+    def onednn(self) -> OneDNN:
+        return "relu", (), ""
+
 
 class ReLU6(Activation):
     """ReLU cut off at 6: min(max(x, 0), 6)."""
@@ -109,6 +114,9 @@ class ReLU6(Activation):
     operations = 2
     examples = PLAIN
 
+    def onednn(self) -> OneDNN:
+        return "hardtanh", (0.0, 6.0), ""
+
 
 class LeakyReLU(Activation):
     """x, or negative_slope x where x is negative."""
@@ -117,6 +125,9 @@ class LeakyReLU(Activation):
     examples = (Example({"negative_slope": 0.2}, inputs=((8,),), output=(8,)),)
 
     negative_slope: Number = 0.01
+
+    def onednn(self) -> OneDNN:
+        return "leaky_relu", (self.negative_slope,), ""
 
 
 class RReLU(Activation):
@@ -216,6 +227,9 @@ class GELU(Activation):
         other = {"activation": operations * numel(single(inputs))}
         return super().infer(inputs)._replace(other=other)
 
+    def onednn(self) -> OneDNN:
+        return "gelu", (), self.approximate
+
 
 class Sigmoid(Activation):
     """Logistic function: 1 / (1 + exp(-x))."""
@@ -225,6 +239,9 @@ class Sigmoid(Activation):
     keeps = "output"
     operations = 4
     examples = PLAIN
+
+    def onednn(self) -> OneDNN:
+        return "sigmoid", (), ""
 
 
 class LogSigmoid(Activation):
@@ -246,6 +263,9 @@ class SiLU(Activation):
     elsewhere = (("swish", "SiLU"),)
     examples = PLAIN
 
+    def onednn(self) -> OneDNN:
+        return "swish", (), ""
+
 
 class Mish(Activation):
     """x tanh(log(1 + exp(x)))."""
@@ -260,12 +280,18 @@ class Hardsigmoid(Activation):
     operations = 4
     examples = PLAIN
 
+    def onednn(self) -> OneDNN:
+        return "hardsigmoid", (), ""
+
 
 class Hardswish(Activation):
     """x min(max(x + 3, 0), 6) / 6."""
 
     operations = 5
     examples = PLAIN
+
+    def onednn(self) -> OneDNN:
+        return "hardswish", (), ""
 
 
 class Tanh(Activation):
@@ -276,6 +302,9 @@ class Tanh(Activation):
     keeps = "output"
     operations = 1
     examples = PLAIN
+
+    def onednn(self) -> OneDNN:
+        return "tanh", (), ""
 
 
 class ScaledTanh(Activation):
@@ -317,6 +346,9 @@ class Hardtanh(Activation):
             raise LayerError(f"needs min_val = {self.min_val} below max_val = {self.max_val}")
         # from 0 on it is a ReLU that is cut off
         return super().infer(inputs)._replace(back="rectified" if self.min_val == 0 else "gradient")
+
+    def onednn(self) -> OneDNN:
+        return "hardtanh", (self.min_val, self.max_val), ""
 
 
 class Hardshrink(Activation):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import (
     NUMBERS,
     AboveZero,
@@ -39,7 +40,6 @@ from archdsl.layers.base import (
     Window,
     Windows,
     WrongDtype,
-    agree,
     axis_name,
     dtypes,
     numel,

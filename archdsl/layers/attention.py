@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import Flag, Positive, Probability, spread
 from archdsl.layers.base import (
     GLOBAL,
@@ -25,7 +26,6 @@ from archdsl.layers.base import (
     Shapes,
     Torch,
     TorchModule,
-    agree,
     by,
     several,
     unpack,

@@ -272,6 +272,9 @@ class Layer(ABC):
     # other layers the first axis of a tensor without a batch stands in the place of the batch.
     batchless: ClassVar[bool] = False
 
+    # Whether it hands on what comes in, outside of training.
+    inert: ClassVar[bool] = False
+
     def __init__(self, /, **arguments: object) -> None:
         """Make a layer of its arguments by name.
 
@@ -396,6 +399,26 @@ class Layer(ABC):
         For a layer that the exporter can't write, or whose sizes it would take for fixed although
         they are free. It has the same parameters and gives the same numbers.
         """
+        return None
+
+    def channel_scale(self, own: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        """Return the factor of each channel (first axis) in evaluation mode, and what is added.
+
+        Two tensors of one axis, of those that its module owns; None where that isn't all it does.
+        """
+        return None
+
+    def scaled(
+        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
+    ) -> tuple[Layer, Mapping[str, Any]] | None:
+        """Return the layer that does the same and then scales channels, and what its module owns.
+
+        None where there is none for an output of that shape.
+        """
+        return None
+
+    def onednn(self) -> tuple[str, tuple[float, ...], str] | None:
+        """Return what oneDNN calls an activation: its name, numbers and algorithm; else None."""
         return None
 
     def mend(self, inputs: Shapes, wanted: Shape) -> str:
@@ -532,25 +555,6 @@ def several(inputs: Shapes, least: int = 2, most: int | None = None) -> Shapes:
             help="hand it several with `from a, b`",
         )
     return inputs
-
-
-def require_positive(output: Shape, reason: str) -> None:
-    """Raise LayerError where a size of an output is known to be less than 1."""
-    # a formula may be as small for some sizes: `analysis/agreement.py` finds from where on not
-    if any(isinstance(size, int) and size < 1 for size in output):
-        raise LayerError(reason)
-
-
-def agree(left: Size, right: Size) -> bool:
-    """Tell whether two sizes may be equal: the same number, or formulas not known to differ.
-
-    Where one of them is a formula and they are not the same, list the pair in
-    `Facts.agreements`: then it is for the check of the whole graph to say for which values they
-    are equal.
-    """
-    if left == right:
-        return True
-    return isinstance(left - right, Formula)
 
 
 def widest(inputs: Sequence[Dtype]) -> Dtype:

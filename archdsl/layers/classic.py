@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from archdsl.layers.agreeing import agree, require_positive
 from archdsl.layers.arguments import NUMBERS, Flag, FreeSize, choice, each, optional, spread
 from archdsl.layers.base import (
     ANY,
@@ -22,11 +23,9 @@ from archdsl.layers.base import (
     Shapes,
     TorchModule,
     Window,
-    agree,
     by,
     dtypes,
     numel,
-    require_positive,
     unpack,
 )
 from archdsl.layers.linear import last_axis

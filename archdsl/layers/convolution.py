@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from archdsl.layers.agreeing import require_positive
 from archdsl.layers.arguments import (
     Flag,
     FreeSize,
@@ -20,6 +21,7 @@ from archdsl.layers.base import (
     Facts,
     Form,
     Kind,
+    Layer,
     LayerError,
     Shape,
     Shapes,
@@ -28,7 +30,6 @@ from archdsl.layers.base import (
     Window,
     by,
     numel,
-    require_positive,
     squeeze,
     unpack,
 )
@@ -38,6 +39,8 @@ from archdsl.layers.same_padding import extent, same_padded, same_places, same_w
 from archdsl.layers.sizes import Size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archdsl.layers.autograd import Autograd, Tensor
 
 Padding = tuple[int, ...] | Literal["same", "valid"]
@@ -223,6 +226,11 @@ class Convolution(Padded):
             x = torch.padded(x, (*x.shape[:2], *image), mode)
         return torch.convolution(x, torch.output)
 
+    def scaled(
+        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
+    ) -> tuple[Layer, Mapping[str, Any]]:
+        return with_scale(self, own, factor.reshape(-1, *(1,) * (1 + self.axes)), factor, summand)
+
     @property
     def pads_first(self) -> bool:
         """Whether the input is padded by a step of its own, for which torch has no argument."""
@@ -290,6 +298,14 @@ class Convolution(Padded):
             given,
             call=f"{{module}}({wrapped(sides)})",
         )
+
+
+def with_scale(
+    layer: Layer, own: Mapping[str, Any], along: Any, factor: Any, summand: Any
+) -> tuple[Layer, Mapping[str, Any]]:
+    """Scale the weights of a layer by `along` and its bias, which there is then, by `factor`."""
+    bias = own["bias"] * factor + summand if "bias" in own else summand
+    return layer.model_copy({"bias": True}), {"weight": own["weight"] * along, "bias": bias}
 
 
 def sizes_in_torch_order(
@@ -451,6 +467,14 @@ class Conv2d(Convolution):
             if bias is None
             else torch.add(output, torch.reshape(bias, (1, *bias.shape, 1, 1)))
         )
+
+    def scaled(
+        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
+    ) -> tuple[Layer, Mapping[str, Any]]:
+        if self.connections is None:
+            return super().scaled(own, factor, summand, output)
+        rows = [row for row, of in enumerate(self.connections) for _ in of]
+        return with_scale(self, own, factor[rows].reshape(-1, 1, 1, 1), factor, summand)
 
 
 class Conv3d(Convolution):

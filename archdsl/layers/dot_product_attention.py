@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import ABOVE_ZERO, Flag, Probability, optional
 from archdsl.layers.attention import SOFTMAX
 from archdsl.layers.base import (
@@ -28,7 +29,6 @@ from archdsl.layers.base import (
     TorchFunction,
     TorchModule,
     WrongDtype,
-    agree,
     dtypes,
     numel,
     several,

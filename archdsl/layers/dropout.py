@@ -51,6 +51,7 @@ class AnyDropout(Layer):
     """A dropout; its subclasses say of what."""
 
     family = "dropout"
+    inert = True
 
     # It is no view, as it makes a tensor in training; and nothing behind it may write over its
     # output, since in evaluation mode that is what came in.
@@ -146,6 +147,7 @@ class StochasticDepth(Layer):
     """
 
     family = "dropout"
+    inert = True
     examples = (Example({"p": 0.2, "mode": "row"}, inputs=((4, 3, 3),), output=(4, 3, 3)),)
 
     # torchvision has no defaults either

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.base import (
     Dtype,
     Facts,
@@ -19,7 +20,6 @@ from archdsl.layers.base import (
     TorchFunction,
     TorchTensor,
     WrongDtype,
-    agree,
     shown_shape,
 )
 

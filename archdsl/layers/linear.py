@@ -6,8 +6,9 @@ a bias stand under `other`, one for each number of the output.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import Flag, FreeSize
 from archdsl.layers.base import (
     ANY,
@@ -22,7 +23,6 @@ from archdsl.layers.base import (
     TorchModule,
     Window,
     Windows,
-    agree,
     axis_name,
     by,
     numel,
@@ -32,6 +32,8 @@ from archdsl.layers.base import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archdsl.layers.autograd import Autograd, Tensor
 
 
@@ -91,6 +93,15 @@ class Linear(Layer):
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         return torch.linear(inputs[0], torch.own["weight"], torch.own.get("bias"))
+
+    def scaled(
+        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
+    ) -> tuple[Layer, Mapping[str, Any]] | None:
+        if len(output) != 1:  # the first axis isn't the one that it gives
+            return None
+        bias = own["bias"] * factor + summand if "bias" in own else summand
+        weights = {"weight": own["weight"] * factor[:, None], "bias": bias}
+        return self.model_copy({"bias": True}), weights
 
 
 class Bilinear(Layer):
@@ -167,6 +178,7 @@ class Identity(Layer):
 
     family = "linear"
     takes = ANY
+    inert = True
     batchless = True
     examples = (Example({}, inputs=((3, 4, 4),), output=(3, 4, 4)),)
 

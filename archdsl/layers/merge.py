@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import INTEGER
 from archdsl.layers.base import (
     ANY,
@@ -19,7 +20,6 @@ from archdsl.layers.base import (
     Shape,
     Shapes,
     TorchFunction,
-    agree,
     axis_name,
     before,
     dtypes,

@@ -11,7 +11,7 @@ not. A compiled module asks for it only where a spec says `bias = false`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from archdsl.layers.arguments import (
     EPSILON,
@@ -45,6 +45,8 @@ from archdsl.layers.sizes import Size
 from archdsl.layers.strides import lies_as, suggested
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archdsl.layers.autograd import Autograd, Tensor
 
 FLOAT32 = 4  # bytes
@@ -100,6 +102,15 @@ def running(channels: Size) -> dict[str, Shape]:
     return {"running_mean": (channels,), "running_var": (channels,), "num_batches_tracked": ()}
 
 
+def _as_scale(own: Mapping[str, Any], eps: float) -> tuple[Any, Any]:
+    """Return the factor and the summand of a normalization with statistics that were kept."""
+    factor = (own["running_var"] + eps) ** -0.5
+    if "weight" in own:
+        factor = factor * own["weight"]
+    summand = -own["running_mean"] * factor
+    return factor, summand + own["bias"] if "bias" in own else summand
+
+
 class BatchNorm(Layer):
     """Batch normalization; its subclasses say of what."""
 
@@ -139,6 +150,9 @@ class BatchNorm(Layer):
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return torch.batch_norm(x, x.shape[1], torch.own.get("weight"))
+
+    def channel_scale(self, own: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        return _as_scale(own, self.eps) if self.track_running_stats else None
 
     def image(self, inputs: Shapes) -> Shape:
         """Return the shape of the input, which must have the right axes."""
@@ -215,6 +229,9 @@ class FrozenBatchNorm2d(Layer):
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,), one = inputs, torch.new((1, inputs[0].shape[1], 1, 1))
         return torch.add(torch.mul(x, one), torch.new(one.shape))
+
+    def channel_scale(self, own: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        return _as_scale(own, self.eps)
 
 
 class InstanceNorm(Layer):

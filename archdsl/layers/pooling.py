@@ -12,6 +12,7 @@ from __future__ import annotations
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from archdsl.layers.agreeing import require_positive
 from archdsl.layers.arguments import (
     POSITIVE,
     Flag,
@@ -34,7 +35,6 @@ from archdsl.layers.base import (
     TorchModule,
     Window,
     numel,
-    require_positive,
     unpack,
 )
 from archdsl.layers.ceil_windows import averaged, count, overhang, sides

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import AtLeastZero
 from archdsl.layers.base import (
     DTYPES,
@@ -29,7 +30,6 @@ from archdsl.layers.base import (
     Torch,
     TorchFunction,
     WrongDtype,
-    agree,
     dtypes,
     numel,
     several,

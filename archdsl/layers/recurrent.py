@@ -28,6 +28,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import Flag, Natural, Positive, Probability, choice
 from archdsl.layers.base import (
     GLOBAL,
@@ -41,7 +42,6 @@ from archdsl.layers.base import (
     Shapes,
     Torch,
     TorchModule,
-    agree,
     by,
     numel,
     unpack,

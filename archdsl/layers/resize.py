@@ -17,6 +17,7 @@ from math import ceil, floor, lcm
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from archdsl.layers.adaptive_windows import adaptive_pooling, adaptive_window, places_read
+from archdsl.layers.agreeing import require_positive
 from archdsl.layers.arguments import (
     ABOVE_ZERO,
     FLAG,
@@ -43,7 +44,6 @@ from archdsl.layers.base import (
     TorchModule,
     Window,
     numel,
-    require_positive,
     several,
     single,
     unpack,

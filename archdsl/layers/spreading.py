@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
+from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import (
     INTEGERS,
     POSITIVE,
@@ -37,7 +38,6 @@ from archdsl.layers.base import (
     Torch,
     TorchFunction,
     TorchModule,
-    agree,
     axis_name,
     before,
     dtypes,

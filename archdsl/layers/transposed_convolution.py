@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from archdsl.layers.agreeing import require_positive
 from archdsl.layers.arguments import Flag, FreeSize, Positive, spread
 from archdsl.layers.base import (
     SAMPLE_AXES,
@@ -12,18 +13,20 @@ from archdsl.layers.base import (
     Facts,
     Layer,
     LayerError,
+    Shape,
     Shapes,
     TorchModule,
     Window,
     by,
     numel,
-    require_positive,
     unpack,
 )
-from archdsl.layers.convolution import check_groups, sizes_in_torch_order
+from archdsl.layers.convolution import check_groups, sizes_in_torch_order, with_scale
 from archdsl.layers.sizes import Size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archdsl.layers.autograd import Autograd, Tensor
 
 
@@ -89,6 +92,15 @@ class TransposedConvolution(Layer):
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         return torch.convolution(inputs[0], torch.output)
+
+    def scaled(
+        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
+    ) -> tuple[Layer, Mapping[str, Any]]:
+        # the input channels of a group have weights for its output channels alone
+        channels = own["weight"].shape[0]
+        along = factor.reshape(self.groups, -1).repeat_interleave(channels // self.groups, 0)
+        along = along.reshape(*along.shape, *(1,) * self.axes)
+        return with_scale(self, own, along, factor, summand)
 
     def in_torch_order(self, inputs: Shapes) -> str:
         sizes = sizes_in_torch_order(self.out_channels, self.kernel_size, self.stride, inputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Annotated
 
+from archdsl.layers.agreeing import agree, require_positive
 from archdsl.layers.arguments import spread
 from archdsl.layers.base import (
     GLOBAL,
@@ -20,10 +21,8 @@ from archdsl.layers.base import (
     Shape,
     Shapes,
     TorchModule,
-    agree,
     dtypes,
     numel,
-    require_positive,
     squeeze,
     unpack,
 )

@@ -14,7 +14,7 @@ from archdsl.elaborate.values import BlockValue
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.layers.base import Layer
 from archdsl.limits import Limits
-from archdsl.network import joined
+from archdsl.load_arguments import joined
 from archdsl.own_layers import registered
 from archdsl.pipeline import Shapes, Spec
 from archdsl.syntax import ast

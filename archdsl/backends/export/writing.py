@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -84,32 +85,32 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
         TorchError: the network is on the meta device.
         OSError: the file can't be written.
     """
-    write_whole(path, weights_as_bytes(module))
+    write_whole(path, weights_as_bytes(module.state_dict()))
 
 
-def weights_as_bytes(module: nn.Module) -> bytes:
-    """Return the parameters and buffers of a module as a file of safetensors holds them.
+def weights_as_bytes(tensors: Mapping[str, torch.Tensor], **said: str) -> bytes:
+    """Return tensors as a file of safetensors holds them, with what is said of them.
 
     Raises:
-        TorchError: the module is on the meta device.
+        TorchError: they are on the meta device.
     """
     _require_installed("safetensors", "torch", "safetensors")
-    _require_numbers(module, "safetensors")
+    _require_numbers(tensors, "safetensors")
     from safetensors.torch import save
 
     seen: set[int] = set()
-    tensors: dict[str, torch.Tensor] = {}
-    for name, tensor in module.state_dict().items():
+    written: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
         # the format has no two names for one tensor: what is tied is written under each
         tied = tensor.untyped_storage().data_ptr() in seen
         seen.add(tensor.untyped_storage().data_ptr())
-        tensors[name] = tensor.clone() if tied else tensor.contiguous()
-    data: bytes = save(tensors, metadata={"format": "pt"})
+        written[name] = tensor.clone() if tied else tensor.contiguous()
+    data: bytes = save(written, metadata={"format": "pt", **said})
     return data
 
 
 def _export(module: nn.Module, checked: CheckedGraph, path: str | Path, form: Form) -> Exported:
-    _require_numbers(module, form)
+    _require_numbers(module.state_dict(), form)
     if form == "ONNX":
         _require_installed(form, "onnx", "onnx", "onnxruntime", "onnxscript")
         _require_room(module, checked)
@@ -144,8 +145,8 @@ def _require_installed(form: str, extra: str, *names: str) -> None:
             raise TorchError(CannotExport(form=form, reason=f"{name} {why}", hint=hint)) from None
 
 
-def _require_numbers(module: nn.Module, form: str) -> None:
-    if any(tensor.is_meta for tensor in module.state_dict().values()):
+def _require_numbers(tensors: Mapping[str, torch.Tensor], form: str) -> None:
+    if any(tensor.is_meta for tensor in tensors.values()):
         hint = "use `--device cpu`"
         reason = "on the meta device it has no numbers"
         raise TorchError(CannotExport(form=form, reason=reason, hint=hint))

@@ -1,0 +1,20 @@
+"""Torch itself, one layer after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from archdsl.backends.optimizing.engines.base import Engine, Place, Runs, channels_last, module_of
+from archdsl.backends.optimizing.program import Program
+
+
+class Eager(Engine):
+    """Runs the module as it is compiled, with images that lie channels last."""
+
+    name = "eager"
+
+    def made(self, program: Program, place: Place, inputs: Sequence[torch.Tensor]) -> Runs:
+        module = module_of(program, place)
+        return lambda *given: module(*channels_last(given))

@@ -1,0 +1,362 @@
+"""Makes a network faster for inference: passes on its graph, and an engine that runs the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from archdsl.analysis.cost import cost
+from archdsl.backends.optimizing.engines import ENGINES, Engine, EngineFailed, Place, Runs
+from archdsl.backends.optimizing.errors import BadEngine, BadOptimization
+from archdsl.backends.optimizing.passes import PASSES
+from archdsl.backends.optimizing.program import Program
+from archdsl.backends.python_source import generate
+from archdsl.backends.torch_module.devices import device_of, dtype_of
+from archdsl.backends.torch_module.errors import TorchError
+from archdsl.backends.torch_module.running import chosen_sizes, random_inputs
+from archdsl.diagnostics import ArchError, printable
+from archdsl.graph import CheckedGraph
+from archdsl.layers.sizes import Size
+from archdsl.records import Record
+
+AUTO = "auto"
+KINDS = ("float32", "bfloat16", "float16")
+SECONDS = 1.0  # for which an engine and the plain module are timed, in turns
+# How far outputs may be apart, relative to the largest; what is further off is not used.
+TOLERANCES = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 2e-1}
+
+
+class Step(Record):
+    """What a pass made of a network.
+
+    Attributes:
+        name: of the pass; "" for the network as it was.
+        layers: how many there are, without the inputs.
+        bytes: of its parameters and buffers.
+        macs: of a sample; a formula where sizes are free.
+    """
+
+    name: str
+    layers: int
+    bytes: int
+    macs: Size
+
+
+class Timed(Record):
+    """How an engine did.
+
+    Attributes:
+        seconds: of a batch, the median; None where it was not used.
+        plain: of a batch with the plain module, in turns with it.
+        difference: between its outputs and those of the plain module, relative to the largest.
+        note: why it was not used.
+    """
+
+    engine: str
+    seconds: float | None = None
+    plain: float = 0.0
+    difference: float | None = None
+    note: str = ""
+
+
+class Report(Record):
+    """What was done to make a network faster, and what it gained.
+
+    Attributes:
+        steps: the network as it was, and after each pass.
+        tried: the engines, that of the result first.
+        batch: how many samples were computed at once.
+    """
+
+    steps: tuple[Step, ...]
+    tried: tuple[Timed, ...]
+    batch: int
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report as lines: a row a pass, and the time and the difference."""
+        rows = [("pass", "layers", "bytes", "macs a sample")]
+        rows += [
+            (step.name or "(none)", f"{step.layers:,}", f"{step.bytes:,}", macs_text(step.macs))
+            for step in self.steps
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        for row in rows:
+            numbers = (text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
+            yield "  ".join([row[0].ljust(widths[0]), *numbers])
+        yield ""
+        size = "one sample" if self.batch == 1 else f"{self.batch} samples"
+        for each in self.tried:
+            if each.seconds is None:
+                yield f"{each.engine:<11} not used: it {each.note}"
+                continue
+            assert each.difference is not None
+            yield (
+                f"{each.engine:<11} {size} in {milliseconds(each.seconds)} instead of "
+                f"{milliseconds(each.plain)}: {each.plain / each.seconds:.2f} times as fast; "
+                f"outputs differ by {each.difference:.0e} of the largest"
+            )
+
+
+def macs_text(macs: Size) -> str:
+    """Write multiply-accumulates."""
+    return f"{macs:,}" if isinstance(macs, int) else "by size"
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a time."""
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
+
+
+class Optimized(nn.Module):
+    """A network for inference, with the inputs and outputs of its plain module.
+
+    It takes inputs on any device and of any kind of floats, and gives floats of 32 bits on its own
+    device. No gradient comes of it.
+
+    Attributes:
+        report: what was done, and what it gained. engine: what runs it.
+        program: its graph after the passes, and the weights that go with it.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        place: Place,
+        like: Callable[..., Any],
+        report: Report,
+        program: Program,
+    ) -> None:
+        super().__init__()
+        self._runs, self._place, self._like = runs, place, like
+        self.report = report
+        self.program = program
+        self.engine = report.tried[0].engine
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        with torch.no_grad():
+            found = self._runs(*_at(inputs, self._place))
+        tensors = [found] if isinstance(found, torch.Tensor) else [*found]
+        return self._like(*(each.float() if each.is_floating_point() else each for each in tensors))
+
+    @property
+    def source(self) -> str:
+        """Python source of the network after the passes."""
+        return generate(self.program.checked).text
+
+    @property
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        """The state_dict of what the source makes, in the kind of numbers that it computes in."""
+        return {
+            name: each.to(self._place.dtype) if each.is_floating_point() else each
+            for name, each in self.program.weights.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"<Optimized, run by {self.engine} on {self._place.device}>"
+
+
+def _at(inputs: Sequence[torch.Tensor], place: Place) -> Sequence[torch.Tensor]:
+    return [
+        each.to(place.device, place.dtype if each.is_floating_point() else each.dtype)
+        for each in inputs
+    ]
+
+
+def passed(
+    checked: CheckedGraph, weights: Mapping[str, torch.Tensor], passes: Collection[str]
+) -> tuple[Program, tuple[Step, ...]]:
+    """Return a network after some passes, and what each of them made of it."""
+    program = Program(checked, weights)
+    steps = [_step("", program)]
+    for name, run in PASSES.items():
+        if name in passes:
+            program = run(program)
+            steps.append(_step(name, program))
+    return program, tuple(steps)
+
+
+def _step(name: str, program: Program) -> Step:
+    checked = program.checked
+    bytes_ = sum(tensor.nbytes for tensor in program.weights.values())
+    layers = len(checked.nodes) - len(checked.inputs)
+    return Step(name, layers, bytes_, cost(checked).macs.inference)
+
+
+def chosen_passes(passes: Sequence[str] | None) -> Collection[str]:
+    """Return which passes are meant, all if nothing is said.
+
+    Raises:
+        ArchError: one isn't there.
+    """
+    for name in passes or ():
+        if name not in PASSES:
+            raise ArchError(_unknown("--passes", name, [*PASSES]))
+    return [*PASSES] if passes is None else [*passes]
+
+
+def chosen_engine(engine: str) -> str:
+    """Return an engine's name.
+
+    Raises:
+        ArchError: there is none of that name.
+    """
+    if engine not in (AUTO, *ENGINES):
+        raise ArchError(_unknown("--engine", engine, [AUTO, *ENGINES]))
+    return engine
+
+
+def _unknown(option: str, name: object, known: Sequence[str]) -> BadOptimization:
+    shown = printable(str(name), 60)
+    close = get_close_matches(str(name), known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else ""
+    reason = f"is {', '.join(known[:-1])} or {known[-1]}, and not `{shown}`"
+    return BadOptimization(option=option, reason=reason, hint=hint)
+
+
+def optimize(
+    checked: CheckedGraph,
+    plain: nn.Module,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    engine: str = AUTO,
+    batch: int = 1,
+    passes: Sequence[str] | None = None,
+) -> Optimized:
+    """Make a network faster for inference. `archdsl.Network.optimize` explains the arguments.
+
+    Args:
+        plain: the network as a module, on a CPU, with the weights that it is to have.
+
+    Raises:
+        ArchError: an engine, a pass, the device or the kind of numbers isn't there, or the engine
+            can't run the network.
+    """
+    wanted, names = chosen_engine(engine), chosen_passes(passes)
+    if dtype not in KINDS:
+        raise ArchError(_unknown("--dtype", dtype, KINDS))
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+        reason = f"is a number of samples from 1 on, and not {printable(repr(batch), 60)}"
+        raise ArchError(BadOptimization(option="--batch", reason=reason))
+    place = Place(device_of(device), dtype_of(dtype))
+    if place.device.type == "meta":
+        reason = "can't be meta, where tensors hold no numbers to compute with"
+        raise ArchError(BadOptimization(option="--device", reason=reason))
+    plain = plain.eval()
+    shared = [name for name in names if not _owners(name)]
+    program, steps = passed(checked, plain.state_dict(), shared)
+    sizes = chosen_sizes(checked)
+    given = random_inputs(checked, torch.device("cpu"), torch.float32, sizes, batch)
+    inputs = [*given.values()]
+    trial = _Trial(plain.to(place.device), place, inputs, program, names)
+    tried = [trial.of(each) for each in _candidates(wanted, place)]
+    used = [each for each in tried if each.seconds is not None]
+    if not used:
+        lacking = tried[0]
+        raise ArchError(BadEngine(engine=lacking.engine, reason=lacking.note))
+    used.sort(key=lambda each: each.seconds or 0)
+    best = used[0]
+    made = trial.made[best.engine]
+    report = Report((*steps, *made.steps), (best, *(e for e in tried if e is not best)), batch)
+    return Optimized(made.runs, place, trial.like, report, made.program)
+
+
+def _owners(name: str) -> Sequence[str]:
+    """Return the engines that a pass is for; none if it is for all."""
+    return [each.name for each in ENGINES.values() if name in each.passes]
+
+
+def _candidates(wanted: str, place: Place) -> Sequence[Engine]:
+    if wanted != AUTO:
+        return [ENGINES[wanted]]
+    return [each for each in ENGINES.values() if each.tried and not each.lacks(place)]
+
+
+class _Made(Record):
+    """What an engine made of a program: what runs it, and the passes that were for it alone."""
+
+    runs: Runs
+    program: Program
+    steps: tuple[Step, ...]
+
+
+class _Trial:
+    """Makes engines run a program, and compares each with the plain module."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        place: Place,
+        inputs: Sequence[torch.Tensor],
+        program: Program,
+        passes: Collection[str],
+    ) -> None:
+        self.module = module
+        self.place = place
+        self.program = program
+        self.passes = passes
+        self.given = [each.to(place.device) for each in inputs]
+        self.inputs = _at(inputs, place)
+        self.made: dict[str, _Made] = {}
+        with torch.no_grad():
+            expected = module(*self.given)
+        single = isinstance(expected, torch.Tensor)
+        self.like: Callable[..., Any] = _itself if single else type(expected)
+        self.expected = [expected] if single else [*expected]
+
+    def of(self, engine: Engine) -> Timed:
+        """Say how an engine does."""
+        name = engine.name
+        if lacks := engine.lacks(self.place):
+            return Timed(name, note=lacks)
+        own = [each for each in self.passes if each in engine.passes]
+        program, steps = passed(self.program.checked, self.program.weights, own)
+        try:
+            runs = engine.made(program, self.place, self.inputs)
+            with torch.no_grad():
+                found = runs(*self.inputs)
+        except (EngineFailed, TorchError) as failed:
+            return Timed(name, note=str(failed))
+        difference = self._difference([found] if isinstance(found, torch.Tensor) else [*found])
+        most = TOLERANCES[self.place.dtype]
+        if not difference <= most:
+            return Timed(name, note=f"gives outputs that differ by {difference:.1e} of the largest")
+        self.made[name] = _Made(runs, program, steps[1:])
+        return Timed(name, *self._seconds(runs), difference)
+
+    def _difference(self, found: Sequence[torch.Tensor]) -> float:
+        most = 0.0
+        for one, two in zip(found, self.expected, strict=True):
+            apart = (one.float() - two).abs().max() / two.abs().max().clamp(min=1e-30)
+            most = max(most, float(apart)) if apart.isfinite() else float(apart)
+        return most
+
+    @torch.no_grad()
+    def _seconds(self, runs: Runs) -> tuple[float, float]:
+        """Time an engine and the plain module in turns, so that neither has the quieter moment."""
+        taken: list[float] = []
+        plain: list[float] = []
+        end = time.perf_counter() + SECONDS
+        while not taken or time.perf_counter() < end:
+            for work, given, into in (
+                (runs, self.inputs, taken), (self.module, self.given, plain)
+            ):  # fmt: skip
+                begun = time.perf_counter()
+                work(*given)
+                if self.place.device.type == "cuda":
+                    torch.cuda.synchronize(self.place.device)
+                into.append(time.perf_counter() - begun)
+        return median(taken), median(plain)
+
+
+def _itself(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor

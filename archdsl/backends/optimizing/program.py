@@ -1,0 +1,136 @@
+"""A network on its way through the passes: its graph, and the weights that go with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import torch
+
+from archdsl.analysis.cost import in_state
+from archdsl.graph import CheckedGraph, Node, Output, Scope
+from archdsl.records import Record
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+class Program(Record):
+    """What a pass takes and gives: a graph, and the tensors of its state_dict by their names."""
+
+    checked: CheckedGraph
+    weights: Tensors
+
+
+class Edit:
+    """Changes to a program that are made all at once.
+
+    Attributes:
+        readers: how many nodes and outputs read each node.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.checked = program.checked
+        self.nodes: dict[str, Node] = dict(program.checked.nodes)
+        self.weights: dict[str, torch.Tensor] = dict(program.weights)
+        self.readers = Counter(name for node in self.nodes.values() for name in node.inputs)
+        self.readers.update(output.node for output in program.checked.outputs)
+        self._shared = {node.shares for node in self.nodes.values()}
+        self._shared.update(tie.owner for node in self.nodes.values() for tie in node.ties)
+        self._instead: dict[str, str] = {}
+        self._at: dict[str, str] = {}  # what comes in the place of which node
+
+    def stands_for(self, name: str) -> str:
+        """Return the node that is read now where that one was."""
+        while name in self._instead:
+            name = self._instead[name]
+        return name
+
+    def is_alone(self, node: Node) -> bool:
+        """Tell whether nothing else has a node's module, or tensors of it."""
+        return not node.shares and not node.ties and node.name not in self._shared
+
+    def own(self, node: Node) -> Tensors:
+        """Return the floats that a node's module owns, by their names there, in float64."""
+        found = {}
+        for name, path in _paths(node):
+            if self.weights[path].is_floating_point():
+                found[name] = self.weights[path].double()
+        return found
+
+    def drop(self, name: str, instead: str) -> None:
+        """Take a node away; what reads it reads another one from now on."""
+        for _, path in _paths(self.nodes.pop(name)):
+            del self.weights[path]
+        self._instead[name] = instead
+
+    def put(self, node: Node, tensors: Tensors | None = None, at: str = "") -> None:
+        """Put a node in the place of that of its name.
+
+        Args:
+            tensors: what its module owns, which gets the type of what was there.
+            at: the node in whose place it comes, where it reads what comes later than itself.
+        """
+        if tensors is not None:
+            gone = [self.weights.pop(path) for _, path in _paths(self.nodes[node.name])]
+            for name, path in _paths(node):
+                self.weights[path] = tensors[name].to(gone[0].dtype)
+        self.nodes[node.name] = node
+        if at:
+            self._at[at] = node.name
+
+    def result(self) -> Program:
+        """Return the program as it is now."""
+        moved = {*self._at.values()}
+        names = [
+            self._at.get(name, name) for name in self.checked.nodes if name in self._at
+            or (name in self.nodes and name not in moved)
+        ]  # fmt: skip
+        outputs = [
+            Output(each.name, self.stands_for(each.node), each.training_only, each.span)
+            for each in self.checked.outputs
+        ]
+        nodes = {
+            name: replace(
+                self.nodes[name], inputs=tuple(map(self.stands_for, self.nodes[name].inputs))
+            )
+            for name in names
+        }
+        return Program(remade(self.checked, nodes, outputs, self.stands_for), self.weights)
+
+
+def _paths(node: Node) -> Iterable[tuple[str, str]]:
+    """Yield the names of what a node's module owns: there, and in the state_dict."""
+    owned = {**node.facts.params, **node.facts.buffers}
+    return zip(owned, in_state(node, owned), strict=not node.shares)
+
+
+def remade(
+    checked: CheckedGraph,
+    nodes: Mapping[str, Node],
+    outputs: Iterable[Output],
+    stands_for: Callable[[str], str] = str,
+) -> CheckedGraph:
+    """Return a graph of other nodes, which comes of no spec any more.
+
+    Args:
+        stands_for: gives the node that is read now where another one was.
+    """
+    numbers = {name: number for number, name in enumerate(nodes)}
+    scopes: dict[str, Scope] = {}
+    for name, scope in checked.scopes.items():
+        given = ((own, stands_for(checked.names[number])) for own, number in scope.inputs)
+        inputs = tuple([(own, numbers[read]) for own, read in given if read in numbers])
+        parent = scopes[scope.parent.name] if scope.parent else None
+        scopes[name] = replace(scope, parent=parent, inputs=inputs)
+    return replace(
+        checked,
+        nodes={name: replace(node, scope=scopes[node.scope.name]) for name, node in nodes.items()},
+        scopes=scopes,
+        outputs=tuple(outputs),
+        training_only=checked.training_only & nodes.keys(),
+        dtypes={name: dtype for name, dtype in checked.dtypes.items() if name in nodes},
+        registered={},
+        trace=None,
+        again=None,
+    )

@@ -1,0 +1,384 @@
+"""Optimised networks: equal to the plain ones, pass by pass, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+import pickle
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compiled import require_success
+from generators import ArchSpec, arch_specs
+from hypothesis import HealthCheck, given, settings
+from library import NETWORKS, sampled
+from running import Command
+
+import archdsl
+from archdsl.diagnostics import ArchError
+
+torch = pytest.importorskip("torch")
+from deconvnets import shaken  # noqa: E402
+
+from archdsl.backends.optimizing import ENGINES, PASSES  # noqa: E402
+from archdsl.backends.optimizing.engines.base import EngineFailed, Place, module_of  # noqa: E402
+from archdsl.backends.optimizing.optimized import passed  # noqa: E402
+from archdsl.backends.torch_module.running import chosen_sizes, random_inputs  # noqa: E402
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # of torch, about padding and the like
+]
+CPU = torch.device("cpu")
+DOUBLE, SINGLE = Place(CPU, torch.float64), Place(CPU, torch.float32)
+needs_native = pytest.mark.skipif(
+    bool(ENGINES["native"].lacks(SINGLE)), reason="torch has no operations of oneDNN here"
+)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+def network_of(text: str, folder: Path) -> archdsl.Network:
+    path = folder / "net.arch"
+    path.write_text(text)
+    return archdsl.load(path)
+
+
+def plain_of(network: archdsl.Network, dtype: str = "float64") -> Any:
+    torch.manual_seed(0)
+    module = network.compile(dtype=dtype).eval()
+    module.load_state_dict(shaken(module.state_dict()))
+    return module
+
+
+def listed(result: Any) -> list[Any]:
+    return [result] if isinstance(result, torch.Tensor) else [*result]
+
+
+def inputs_of(network: archdsl.Network, place: Place, batch: int) -> list[Any]:
+    sizes = chosen_sizes(network.checked)
+    given = random_inputs(network.checked, CPU, place.dtype, sizes, batch)
+    return [*given.values()]
+
+
+def distance(network: Any, place: Place, *passes: str, batch: int = 2) -> float:
+    """Return how far outputs are apart after some passes, relative to the largest."""
+    plain = plain_of(network, str(place.dtype).removeprefix("torch."))
+    program, _ = passed(network.checked, plain.state_dict(), passes or [*PASSES])
+    made = module_of(program, place)
+    given = inputs_of(network, place, batch)
+    with torch.no_grad():
+        pairs = [*zip(listed(made(*given)), listed(plain(*given)), strict=True)]
+    for one, two in pairs:
+        assert one.shape == two.shape
+    return max(
+        float((one.double() - two.double()).abs().max() / two.abs().max().clamp(min=1e-30))
+        for one, two in pairs
+    )
+
+
+# What is large only in numbers is compared smaller, or by hand.
+TINY = {"vocabulary": 100, "width": 48, "heads": 4, "layers": 2}
+SMALLER = {"bert_base": TINY, "gpt2": TINY}
+LARGE = ("alexnet", "alexnet_2012", "vgg11", "vgg11_bn", "vgg11_lrn", "vit_b_16", "zfnet")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=pytest.mark.whole) if each in LARGE else each for each in sampled()],
+)
+def test_networks_compute_the_same_in_float64(name: str) -> None:
+    path, given = f"{NETWORKS[name].file.source.path}:{name}", SMALLER.get(name, {})
+    small = {
+        key: (shape[0], *(min(size, 112) for size in shape[1:] if isinstance(size, int)))
+        for key, shape in archdsl.load(path, parameters=given).checked.inputs.items()
+        if len(shape) == 3
+    }
+    try:
+        network = archdsl.load(path, inputs=small, parameters=given)
+    except ArchError:  # its layers take no smaller image
+        network = archdsl.load(path, parameters=given)
+
+    assert distance(network, DOUBLE) < 1e-10
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
+@given(spec=arch_specs())
+def test_random_networks_compute_the_same(
+    spec: ArchSpec, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    network = network_of(spec.text(), tmp_path_factory.mktemp("spec"))
+
+    assert distance(network, DOUBLE) < 1e-10
+    assert distance(network, SINGLE, batch=3) < 1e-4
+
+
+# What is joined, and what must not be: stages behind an input of 4 x 8 x 8, with how many layers
+# are left of them.
+JOINED = {
+    "c: Conv2d(6, 3) -> BatchNorm2d -> ReLU": 1,
+    "c: Conv2d(6, 3, bias = false) -> BatchNorm2d(affine = false) -> ReLU6": 1,
+    "c: Conv2d(6, 3, groups = 2) -> BatchNorm2d(bias = false) -> LeakyReLU(0.3)": 1,
+    "c: Conv2d(6, 3) -> FrozenBatchNorm2d -> GELU": 1,
+    'c: Conv2d(6, 3) -> GELU(approximate = "tanh") -> BatchNorm2d': 2,
+    "c: Conv2d(6, 3) -> BatchNorm2d -> BatchNorm2d -> SiLU": 1,
+    "c: Conv2d(6, 3, stride = 2, dilation = 2, padding = 2) -> Sigmoid": 1,
+    "c: Conv2d(6, (1, 3), padding = (0, 1)) -> Tanh": 1,
+    "c: Conv2d(6, 3) -> Hardswish": 1,
+    "c: Conv2d(6, 3) -> Hardsigmoid": 1,
+    "c: Conv2d(6, 3) -> Hardtanh(-0.5, 0.2)": 1,
+    "c: Conv2d(6, 3) -> ELU": 2,
+    "c: Conv2d(6, 3) -> Dropout -> Identity -> ReLU": 1,
+    "c: Conv2d(6, 3) -> BatchNorm2d(track_running_stats = false) -> ReLU": 3,
+    'c: Conv2d(6, 3, padding = "same", stride = 2) -> BatchNorm2d -> ReLU': 2,
+    'c: Conv2d(6, 3, padding = 1, padding_mode = "reflect") -> BatchNorm2d -> ReLU': 2,
+    "c: Conv2d(2, 3, connections = [[0, 1, 3], [2]]) -> BatchNorm2d": 1,
+    "c: ConvTranspose2d(6, 2, stride = 2) -> BatchNorm2d": 1,
+    "c: ConvTranspose2d(6, 3, groups = 2, bias = false) -> BatchNorm2d": 1,
+    "Flatten -> Linear(5) -> BatchNorm1d": 2,
+    "Flatten(2) -> Linear(5) -> BatchNorm1d": 3,  # of which it is the first axis
+    "Flatten(2) -> Conv1d(5, 3) -> BatchNorm1d": 2,
+    "Unflatten(1, (2, 2)) -> Conv3d(5, 2) -> BatchNorm3d": 2,
+    "residual { c: Conv2d(4, 3, padding = 1) -> BatchNorm2d } -> ReLU": 1,
+    "residual { c: Conv2d(4, 3, padding = 1) } -> SiLU": 2,
+    "residual { c: Conv2d(4, 3, padding = 1) -> ReLU }": 2,
+    "residual { c: Conv2d(1, 3, padding = 1) }": 2,  # which is spread over the channels
+    "a: Conv2d(4, 1); add { branch { from a } branch { from a } }": 2,
+    "a: Conv2d(4, 1); add { branch { ReLU } branch { Sigmoid } }": 4,
+    "a: Conv2d(4, 1); concat { branch { } branch { BatchNorm2d } }": 3,
+    "a: { Conv2d(4, 1) -> BatchNorm2d -> ReLU }; reuse a": 6,
+    "add { branch { a: Conv2d(6, 1) -> BatchNorm2d } branch { b: Conv2d(6, 1) -> BatchNorm2d } }"
+    " -> ReLU": 2,
+    "add { branch { a: Conv2d(6, 1) } branch { b: Conv2d(6, 1) } branch { d: Conv2d(6, 1) } }": 4,
+    "buffer own: [4, 8, 8]; add { branch { a: Conv2d(4, 1) } branch { from own } }": 3,
+    "a: Conv2d(4, 1); output early; ReLU": 2,
+}
+
+
+@pytest.mark.parametrize("stages", JOINED)
+def test_what_is_joined_computes_the_same(stages: str, tmp_path: Path) -> None:
+    network = network_of(f"network net {{ input x: [4, 8, 8]; {stages} }}", tmp_path)
+    program, _ = passed(network.checked, plain_of(network).state_dict(), [*PASSES])
+
+    assert distance(network, DOUBLE) < 1e-10
+    assert distance(network, SINGLE) < 1e-5
+    assert len(program.checked.nodes) - 1 == JOINED[stages]
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_each_pass_alone_computes_the_same(name: str, tmp_path: Path) -> None:
+    stages = "a: Conv2d(4, 3) -> BatchNorm2d -> Dropout; b: Conv2d(4, 3) -> ReLU"
+    network = network_of(f"network net {{ input x: [4, 8, 8]; {stages} }}", tmp_path)
+    _, steps = passed(network.checked, plain_of(network).state_dict(), [name])
+
+    assert distance(network, DOUBLE, name) < 1e-10
+    assert steps[1].layers < steps[0].layers
+
+
+def test_what_only_training_has_is_gone(tmp_path: Path) -> None:
+    text = """network net { input x: [4]
+      a: Linear(3)
+      output aux when training { head: Linear(2) }
+      Dropout(0.4)
+      Linear(2)
+    }"""
+    network = network_of(text, tmp_path)
+    program, _ = passed(network.checked, plain_of(network).state_dict(), ["evaluation"])
+
+    assert [*program.checked.nodes] == ["x", "a", "3"]
+    assert [*program.weights] == ["a.weight", "a.bias", "3.weight", "3.bias"]
+    assert distance(network, DOUBLE, "evaluation") == 0
+
+
+@needs_native
+def test_it_takes_other_batches_and_sizes_and_gives_what_the_plain_one_gives(
+    tmp_path: Path,
+) -> None:
+    text = """network net { input x: [3, H, W]
+      c: Conv2d(8, 3, padding = 1) -> BatchNorm2d -> ReLU
+      residual { d: Conv2d(8, 3, padding = 1) -> BatchNorm2d } -> ReLU
+      output first
+      e: Conv2d(4, 1)
+      output second
+    }"""
+    network = network_of(text, tmp_path)
+    plain = plain_of(network, "float32")
+    fast = network.optimize(weights=plain.state_dict(), engine="native")
+
+    for batch, height, width in ((1, 64, 64), (3, 17, 5), (2, 1, 1)):
+        image = torch.randn(batch, 3, height, width)
+        with torch.no_grad():
+            expected = plain(image)
+        found = fast(image)
+        assert found._fields == expected._fields
+        for one, two in zip(found, expected, strict=True):
+            assert one.dtype == two.dtype
+            assert torch.allclose(one, two, atol=1e-5)
+            assert not one.requires_grad
+
+
+@needs_native
+def test_weights_that_change_are_laid_out_anew(tmp_path: Path) -> None:
+    network = network_of("network net { input x: [3, 8, 8]; c: Conv2d(4, 3) -> ReLU }", tmp_path)
+    program, _ = passed(network.checked, plain_of(network, "float32").state_dict(), [*PASSES])
+    module = module_of(program, SINGLE)
+    image = torch.randn(1, 3, 8, 8)
+
+    def outputs(of: Any) -> Any:
+        with torch.no_grad():
+            return of(image)
+
+    first = outputs(module)
+    copied, pickled = deepcopy(module), pickle.loads(pickle.dumps(module))
+    assert torch.equal(outputs(copied), first)
+    assert torch.equal(outputs(pickled), first)
+    with torch.no_grad():
+        module.c.weight.mul_(2)
+        module.c.bias.mul_(2)
+    assert torch.allclose(outputs(module), 2 * first)
+    module.load_state_dict(copied.state_dict())
+    assert torch.equal(outputs(module), first)
+    assert torch.allclose(module(image), first, atol=1e-6)  # with gradients, step by step
+    assert torch.allclose(module.double()(image.double()), first.double(), atol=1e-6)
+
+
+@needs_native
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_report_says_what_was_done(dtype: str, tmp_path: Path) -> None:
+    if lacks := ENGINES["native"].lacks(Place(CPU, getattr(torch, dtype))):
+        pytest.skip(lacks)
+    text = "network net { input x: [3, 8, 8]; c: Conv2d(4, 3) -> BatchNorm2d -> ReLU }"
+    fast = network_of(text, tmp_path).optimize(engine="native", dtype=dtype, batch=2)
+    lines = str(fast.report).splitlines()
+
+    assert [line.split() for line in lines[:5]] == [
+        ["pass", "layers", "bytes", "macs", "a", "sample"],
+        ["(none)", "3", "520", "3,888"],
+        ["evaluation", "3", "520", "3,888"],
+        ["scaling", "2", "448", "3,888"],
+        ["joining", "1", "448", "3,888"],
+    ]
+    assert lines[6].startswith("native      2 samples in ")
+    assert "times as fast; outputs differ by" in lines[6]
+    assert fast(torch.randn(2, 3, 8, 8)).dtype == torch.float32
+    assert {each.dtype for each in fast.weights.values()} == {getattr(torch, dtype)}
+
+
+def test_an_engine_that_fails_or_computes_something_else_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_of("network net { input x: [4]; Linear(3) }", tmp_path)
+    eager = type(ENGINES["eager"])
+    monkeypatch.setitem(ENGINES, "wrong", eager())
+    monkeypatch.setattr(
+        ENGINES["wrong"], "made", lambda *_: lambda x: torch.zeros(len(x), 3), raising=False
+    )
+    monkeypatch.setattr(ENGINES["wrong"], "name", "wrong", raising=False)
+
+    with pytest.raises(ArchError, match="`wrong` gives outputs that differ by 1"):
+        network.optimize(engine="wrong")
+
+    def fails(*_: object) -> None:
+        raise EngineFailed("fails: no room")
+
+    monkeypatch.setattr(ENGINES["wrong"], "made", fails, raising=False)
+    with pytest.raises(ArchError, match="the engine `wrong` fails: no room"):
+        network.optimize(engine="wrong")
+    assert network.optimize(engine="eager").engine == "eager"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"engine": "nativ"}, "not `nativ`"),
+        ({"engine": "tensorflow"}, "`--engine` is auto, eager, native"),
+        ({"passes": ["joinin"]}, "did you mean `joining`"),
+        ({"dtype": "int8"}, "`--dtype` is float32, bfloat16 or float16, and not `int8`"),
+        ({"batch": 0}, "`--batch` is a number of samples from 1 on, and not 0"),
+        ({"device": "meta"}, "`--device` can't be meta"),
+        ({"engine": "native", "dtype": "float16"}, "`native` computes in float32 or bfloat16"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(given: Any, said: str, tmp_path: Path) -> None:
+    network = network_of("network net { input x: [4]; Linear(3) }", tmp_path)
+
+    with pytest.raises(ArchError, match=said.replace("(", r"\(")):
+        network.optimize(**given)
+
+
+SPEC = """network net {
+  input image: [3, 16, 16]
+  stem: { conv: Conv2d(8, 3, padding = 1, bias = false) -> bn: BatchNorm2d -> ReLU }
+  for i in range(2) {
+    "block{i}": { residual { conv: Conv2d(8, 3, padding = 1) -> bn: BatchNorm2d } -> ReLU }
+  }
+  AdaptiveAvgPool2d(1) -> Flatten
+  fc: Linear(5)
+}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    plain = plain_of(network_of(SPEC, tmp_path), "float32")
+    torch.save(plain.state_dict(), "net.pt")
+    return plain
+
+
+@pytest.mark.slow
+@needs_native
+def test_the_command_writes_source_and_weights(
+    here: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    given = ["compile", "net.arch", "--weights", "net.pt", "--optimize", "-o", "fast.py"]
+    said = command.printed(*given)
+    assert said.splitlines()[-1] == "wrote       fast.py and fast.safetensors"
+    command.printed(*given)  # what it wrote it may write again
+
+    scope: dict[str, Any] = {}
+    exec(Path("fast.py").read_text(), scope)
+    module = scope["Net"]().eval()
+    module.load_state_dict(load_file("fast.safetensors"))
+    image = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(module(image), here(image), atol=1e-5)
+    require_success("mypy", "--strict", "fast.py")
+    require_success("ruff", "check", "--isolated", "fast.py")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--optimize"], "--optimize works weights into each other"),
+        (["--engine", "native"], "--engine says how to make it faster: add --optimize"),
+        (["--optimize", "--weights", "net.pt", "--engine", "openvino"], "in Python"),
+        (["--optimize", "--weights", "net.pt", "--verify"], "don't go together"),
+        (["--optimize", "--weights", "net.pt", "--freeze", "*"], "don't go together"),
+        (["--optimize", "--weights", "net.pt", "--deconvnet", "fc"], "don't go together"),
+        (["--optimize", "--weights", "net.pt", "-o", "-"], "writes two files"),
+        (["--optimize", "--weights", "net.pt", "-o", "x.onnx"], "writes two files"),
+        (["--optimize", "--weights", "net.pt", "--batch", "0"], "from 1 on"),
+        (["--optimize", "--weights", "net.pt", "--passes", "nothing"], "is evaluation, scaling"),
+        (["--optimize", "--weights", "none.pt"], "none.pt"),
+        (["--optimize", "--weights", "net.pt", "-o", "mine.py"], "mine.safetensors is there"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_the_command_refuses_and_writes_nothing(
+    given: list[str], said: str, command: Command
+) -> None:
+    Path("mine.safetensors").write_bytes(b"mine")
+
+    result = command("compile", "net.arch", *given)
+
+    assert result.status in (1, 2)
+    assert said in result.error
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "mine.safetensors", "net.arch", "net.pt",
+    ]  # fmt: skip
