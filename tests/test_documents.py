@@ -137,6 +137,7 @@ PHOTO = 'from PIL import Image; Image.effect_noise((60, 40), 90).save("{name}")'
 # Files that a command reads and that its reader has, made by a command.
 MADE = {
     "inception_v3.safetensors": "archdsl compile inception_v3 -o inception_v3.safetensors",
+    " resnet18.safetensors": "archdsl compile resnet18 -o resnet18.safetensors",
     " nin.safetensors": "archdsl compile nin_cifar10 -o nin.safetensors",
     "nin_1.safetensors": "archdsl compile nin_cifar10 -o nin_1.safetensors",
     "names.txt": "seq 10 > names.txt",

@@ -21,6 +21,7 @@ def made() -> dict[str, Diagnostic]:
     """Return an error of each kind, by the name of its text."""
     from archdsl.backends.deconvnet.errors import CannotProject
     from archdsl.backends.diagram import errors as drawing
+    from archdsl.backends.optimizing import errors as optimizing
     from archdsl.backends.python_source.errors import NothingToEvaluate
     from archdsl.backends.seeing import errors as seeing
     from archdsl.backends.torch_module import errors as running
@@ -128,6 +129,17 @@ def made() -> dict[str, Diagnostic]:
         ),
         "E0816_view": seeing.BadView(
             span=None, option="--top", reason="is a number from 1 to 100, and not 0"
+        ),
+        "E0821_engine": optimizing.BadEngine(
+            span=None,
+            engine="openvino",
+            reason="needs openvino, which is not installed: pip install openvino",
+        ),
+        "E0822_pass": optimizing.BadOptimization(
+            span=None,
+            option="--passes",
+            reason="is evaluation, scaling or joining, and not `joinin`",
+            hint="did you mean `joining`?",
         ),
         "E0901_module": importing.NoModule(
             span=None, what="`mypackage.nets`", reason="has no `Nett`; did you mean `Net`?"
