@@ -109,7 +109,8 @@ class _Writer:
             if ends.get(kind):
                 text = f"{found.tight.removesuffix('.double()')}{ends[kind]}"
             wide = [axis for axis, size in enumerate(self.shape) if size != 1]
-            spread = not self.used.issuperset(wide) or not self.used
+            # what is written has no axes before the first of its indices
+            spread = not self.used.issuperset(wide) or min(self.used, default=1) > 0
             # a statement of its own is easier to break over lines where it is a call
             if spread or (self.free and found.loose and not ends.get(kind)):
                 text = f"torch.broadcast_to({text}, ({listed}))"

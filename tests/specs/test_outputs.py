@@ -26,7 +26,10 @@ def pair(twin: Twin) -> tuple[nn.Module, nn.Module, list[torch.Tensor]]:
     other = twin.other("meta").to_empty(device="cpu")
     for key, tensor in other.state_dict().items():
         fill(key, tensor)
-    ours = torch_module(twin.graph(twin.inputs), device="meta").eval()
+    graph = twin.graph(twin.inputs)
+    # constants are in no state_dict, so they have to be made
+    made = any(node.type == "constant" for node in graph.nodes.values())
+    ours = torch_module(graph, device="cpu" if made else "meta").eval()
     ours.load_state_dict(other.state_dict(), assign=True)
     return ours, other, draw(2, twin.inputs.values())
 

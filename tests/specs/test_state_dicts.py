@@ -32,6 +32,10 @@ LISTS = {
 }
 
 
+# Layers whose weights are handed to a function there, so that nobody sees what they give.
+FUNCTIONAL = {"swin_v2.arch": ".attn.proj"}
+
+
 def listed(name: str) -> list[tuple[str, tuple[int, ...]]]:
     """Return a list that was copied from another package."""
     lines = (Path(__file__).parent / "state_dicts" / f"{name}.txt").read_text().splitlines()
@@ -48,7 +52,10 @@ def test_same_as_the_twin(name: str) -> None:
 
     expected = [(key, tuple(tensor.shape)) for key, tensor in other.state_dict().items()]
     assert list(state_dict(graph).items()) == expected
-    ours = layer_shapes(graph)
+    apart = FUNCTIONAL.get(TWINS[name].file)
+    ours = {
+        key: shape for key, shape in layer_shapes(graph).items() if not apart or apart not in key
+    }
     assert ours == layer_shapes_of(other, graph, ours)
 
 
@@ -62,7 +69,7 @@ def test_same_as_the_list(name: str) -> None:
 def layer_shapes(graph: CheckedGraph) -> dict[str, tuple[Any, ...]]:
     """Return the shape after each layer with parameters that runs at inference."""
     return {
-        node.name: tuple(node.shape)
+        node.name: tuple(node.shape if node.facts.batched else node.shape[1:])
         for node in graph.nodes.values()
         if node.inputs and node.facts.params and not node.shares
         if node.name not in graph.training_only

@@ -184,6 +184,7 @@ TWINS = {
     **_torchvision(
         "convnext.arch", *(f"convnext_{size}" for size in ("tiny", "small", "base", "large"))
     ),
+    **_torchvision("swin_v2.arch", "swin_v2_t", "swin_v2_s", "swin_v2_b"),
     **_torchvision("efficientnet.arch", *(f"efficientnet_b{number}" for number in range(8))),
     **_torchvision("efficientnet_v2.arch", *(f"efficientnet_v2_{size}" for size in "sml")),
     **_torchvision(

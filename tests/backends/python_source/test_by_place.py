@@ -105,6 +105,24 @@ def test_numbers_are_those_of_the_formula(word: str, tmp_path: Path) -> None:
     assert [*module.state_dict()] == ([] if word == "constant" else names)
 
 
+@pytest.mark.parametrize("word", ["constant", "buffer", "parameter"])
+@pytest.mark.parametrize("sizes", [(1, 3), (1, 1, 3), (1, 3, 1), (1, 1), (3, 1), (2, 1, 3)])
+def test_axes_of_one_place_are_there(word: str, sizes: tuple[int, ...], tmp_path: Path) -> None:
+    names = "ijk"[: len(sizes)]
+    lines = []
+    for at, one in enumerate([*names, "2", f"i + {names[-1]}"]):
+        lines += [f"{word} t{at}: {[*sizes]} = [{one} for {', '.join(names)}]"]
+        lines += [f"output o{at} {{ from t{at} }}"]
+    checked = load(tmp_path, "network net {\n  input x: [3]\n" + "\n".join(lines) + "\n  ReLU\n}")
+    module = torch_module(checked, generate(checked))
+
+    for at, axis in enumerate(range(len(sizes))):
+        found = getattr(module, f"t{at}")
+        assert found.shape == sizes
+        for place in itertools.product(*map(range, sizes)):
+            assert found[place] == place[axis]
+
+
 # Nothing that has no result for some places: there is no end to them.
 OF_FREE_SIZES = [
     one

@@ -5,6 +5,7 @@ Outputs differ by at most 1e-6 of the largest; those of BERT don't.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_t5(length: int) -> None:
     same(twin, "t5.arch:t5_small_encoder", given, length)
 
 
-def same(twin: Any, name: str, parameters: dict[str, object], length: int) -> None:
+def same(twin: Any, name: str, parameters: Mapping[str, object], length: int) -> None:
     """Compare names in their order, and outputs for a length that is free."""
     network = archdsl.load(SPECS / name, parameters=parameters, inputs={"tokens": ("T",)})
     module = network.compile(device="cpu").eval()
