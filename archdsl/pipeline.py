@@ -179,6 +179,17 @@ class Spec:
         """
         return open_parameters(self.file, network)
 
+    def axes(self, network: str | None) -> dict[str, int]:
+        """Return how many axes each input of a network has, as far as its text says."""
+        if network is None:
+            return {}
+        ((declared, _),) = bodies(self.file, [network])
+        return {
+            one.name: len(one.shape.items)
+            for one in declared.body.statements
+            if isinstance(one, ast.Input) and isinstance(one.shape, ast.Listing)
+        }
+
     def parameter_types(self, network: str | None) -> dict[str, str]:
         """Return the types of the parameters that a network leaves open; "" where it has none."""
         return {one.name: one.type for one in self.parameters(network)} if network else {}

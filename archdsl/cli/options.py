@@ -210,14 +210,17 @@ def renames_of(texts: tuple[str, ...]) -> dict[str, str]:
     return renames
 
 
-def shape_of(text: str) -> tuple[int | str, ...]:
+def shape_of(text: str, axes: int | None = None) -> tuple[int | str, ...]:
     """Read a shape: 3x224x224, or with free sizes 3xHxW; commas do as well.
+
+    Names may have an `x`: where commas make as many sizes as there are `axes`, no `x` parts them.
 
     Raises:
         click.BadParameter: it is none.
     """
     sizes: list[int | str] = []
-    for part in re.split(r"[x,]", text):
+    parts = text.split(",")
+    for part in parts if len(parts) == axes else re.split(r"[x,]", text):
         if re.fullmatch(r"[1-9][0-9]{0,17}", part.strip(), re.ASCII):
             sizes.append(int(part))
         elif re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part.strip(), re.ASCII):
@@ -240,8 +243,19 @@ def graph_of(
     values: Mapping[str, Any] = {
         key: spec.parse_value(key, text, network) for key, text in pairs(parameters, "-p").items()
     }
-    shapes = {key: shape_of(text) for key, text in pairs(inputs, "--input").items()}
-    return spec.graph(network, values, shapes)
+    return spec.graph(network, values, input_shapes(spec, network, inputs))
+
+
+def input_shapes(
+    spec: Spec, network: str | None, inputs: tuple[str, ...]
+) -> dict[str, tuple[int | str, ...]]:
+    """Return the shapes that are given for the inputs of a network.
+
+    Raises:
+        click.BadParameter: one is none.
+    """
+    axes = spec.axes(network) if inputs else {}
+    return {key: shape_of(text, axes.get(key)) for key, text in pairs(inputs, "--input").items()}
 
 
 def stored(command: Command) -> Command:

@@ -8,7 +8,7 @@ import time
 import click
 
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import Reading, pairs, reading, shape_of
+from archdsl.cli.options import Reading, input_shapes, pairs, reading
 from archdsl.cli.terminal import (
     INTERRUPTED,
     OK,
@@ -149,7 +149,7 @@ def _asked(
         )
 
     axes = [axis(key, text) for key, text in pairs(parameters, "-p").items()]
-    shapes = {key: shape_of(text) for key, text in pairs(inputs, "--input").items()}
+    shapes = input_shapes(spec, spec.network, inputs)
     sweep = request(spec, spec.network, axes, shapes, where, random, seed, jobs, scheduler)
     columns, names = sweep.columns[:-1], {long: short for short, long in SHORT.items()}
     by = wishes("--sort", sort, columns, names) if sort is not None else []

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from archdsl.diagnostics import ArchError, printable
 from archdsl.elaborate.wording import did_you_mean
+from archdsl.layers.sizes import Formula
+from archdsl.layers.strides import weight
 from archdsl.records import Record
 from archdsl.variants.errors import BadSweep
 
@@ -48,7 +50,10 @@ def wishes(
 
 
 def ordered(rows: Iterable[R], by: Sequence[Wish]) -> list[R]:
-    """Sort rows; those that are equal stay as they are, and those without a value come last."""
+    """Sort rows; those that are equal stay as they are, and those without a value come last.
+
+    What depends on free sizes is compared as if all of these were equal, and large.
+    """
     found = list(rows)
     for wish in reversed(by):
         known = [row for row in found if row[wish.name] is not None]
@@ -58,6 +63,8 @@ def ordered(rows: Iterable[R], by: Sequence[Wish]) -> list[R]:
 
 
 def _key(value: Any) -> tuple[int, Any]:
+    if isinstance(value, Formula):
+        return 0, weight(value)
     number = isinstance(value, int | float)
     return (0, value) if number else (1, str(value))
 

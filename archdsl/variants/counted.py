@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from archdsl.analysis.report import Report
@@ -11,6 +12,7 @@ from archdsl.backends.columns import (
     OF_BOUNDS,
     OF_NETWORKS,
     OF_ROWS,
+    OF_STEPS,
     Column,
     share,
 )
@@ -24,6 +26,7 @@ from archdsl.variants.figures import SHORT
 
 PERCENT = "%"
 NAMES_OF_NETWORKS = {**SHORT, "name": "network"}
+NAMES_OF_ROWS = {"output_shape": "output"}  # which is a word of the language
 
 
 def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Report]:
@@ -36,12 +39,16 @@ def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Repo
         return list(reports)
     alone = len(reports) == 1
     known = _known(reports)
-    longer = {} if alone else NAMES_OF_NETWORKS
+    longer = NAMES_OF_ROWS if alone else NAMES_OF_NETWORKS
     rows = [_values(of, known) for of in (reports[0].rows if alone else reports)]
-    names = [name for name in rows[0] if name != "of"] if rows else []
+    names = [*known]
     shorter = {short: name for short, name in longer.items() if name in names}
     conditions = Conditions(where, None, (), [*names, *shorter])
-    by = wishes("--sort", sort, names, shorter) if sort is not None else []
+    plain = [name for name in names if not any(isinstance(row[name], tuple) for row in rows)]
+    for part in (sort or "").split(","):
+        if (name := part.strip().removeprefix("-").strip()) in names and name not in plain:
+            raise ArchError(BadSweep(reason=f"--sort names `{name}`, and lists have no order"))
+    by = wishes("--sort", sort, plain, shorter) if sort is not None else []
     kept = [
         row
         for row in rows
@@ -58,20 +65,29 @@ def _known(reports: Sequence[Report]) -> Mapping[str, Column[Any]]:
     """Return all columns of a count, or of a comparison."""
     timed = any(report.roofline for report in reports)
     if len(reports) == 1:
-        return {**OF_ROWS, **(OF_BOUNDS if timed else {})}
+        training = reports[0].training
+        steps = OF_STEPS if training.shown and not training.unknown else {}
+        return {**OF_ROWS, **steps, **(OF_BOUNDS if timed else {})}
     return {**OF_NETWORKS, **(BOUNDS_OF_NETWORKS if timed else {})}
 
 
 def _values(of: Any, columns: Mapping[str, Column[Any]]) -> dict[str, Any]:
-    """Return what conditions and orders know of a row: numbers and texts."""
+    """Return what conditions and orders know of a row: numbers, formulas, texts, and lists."""
     found: dict[str, Any] = {"of": of}
     for name, column in columns.items():
         value = column.value(of)
-        if isinstance(value, Mapping):  # numbers by heading
-            value = total(value.values())
-        if value is None or isinstance(value, Formula | bool | int | float | str):
-            found[name] = None if isinstance(value, Formula) else value
+        # numbers by heading are one, together
+        found[name] = _value(total(value.values()) if isinstance(value, Mapping) else value)
     return found
+
+
+def _value(value: Any) -> Any:
+    """Return a value of the language: shapes and what there is along axes are lists."""
+    if isinstance(value, Fraction):
+        return float(value)
+    if value is None or isinstance(value, Formula | bool | int | float | str):
+        return value
+    return tuple(map(_value, value))
 
 
 def columns(reports: Sequence[Report], text: str) -> list[Column[Any]]:

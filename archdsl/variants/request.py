@@ -37,11 +37,11 @@ def sweep(
     network: str | None = None,
     inputs: Mapping[str, Sequence[int]] | None = None,
     parameters: Mapping[str, object] | None = None,
-    where: str = "",
+    where: str | None = None,
     random: int | None = None,
     seed: int = 0,
     jobs: int = 1,
-    scheduler: str = "",
+    scheduler: str | None = None,
     limits: Limits | None = None,
     search: Sequence[str] = (),
     **named: object,
@@ -67,6 +67,16 @@ def sweep(
         ArchError: the spec is wrong, or what is asked for makes no sense. A variant that can't be
             built is a row with its `error`.
     """
+    for what, given, kind, form in (
+        ("where", where, str, 'a condition as a text: "parameters < 5e6"'),
+        ("scheduler", scheduler, str, 'an address: "tcp://192.168.0.7:8786"'),
+        ("random", random, int, "a number of variants"),
+        ("seed", seed, int, "an integer"),
+        ("jobs", jobs, int, "a number of processes"),
+    ):
+        if not isinstance(given, kind) and not (given is None and what not in ("seed", "jobs")):
+            reason = f"`{what}` must be {form}, not {printable(repr(given), 60)}"
+            raise ArchError(BadSweep(reason=reason))
     read = Spec(fspath(spec), limits=limits, search=[*map(fspath, search)], layers=registered())
     name = network or read.network
 
@@ -88,7 +98,7 @@ def sweep(
 
     axes = [axis(key, given) for key, given in joined(parameters, named).items()]
     shapes = {key: tuple(shape) for key, shape in (inputs or {}).items()}
-    return request(read, name, axes, shapes, where, random, seed, jobs, scheduler)
+    return request(read, name, axes, shapes, where or "", random, seed, jobs, scheduler or "")
 
 
 def request(

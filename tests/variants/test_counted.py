@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.running import Command
@@ -113,3 +116,73 @@ def test_conditions_that_name_no_figure_count_as_well(archdsl: Command, where: s
         "count", "lenet5", "--where", where, "--columns", "name", "--format", "csv"
     )
     assert text.split() == ["name"]
+
+
+FREE = """
+network f(width: int = 8) {
+  input image: [3, H, W]
+  Conv2d(width, 3, padding = 1) -> ReLU -> Conv2d(4, 3)
+}
+network g = f(16)
+"""
+
+
+def test_free_sizes_sort_and_are_refused_where_they_decide(
+    archdsl: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "f.arch"
+    path.write_text(FREE)
+
+    def names(*given: str) -> list[str]:
+        printed = archdsl.printed("count", *given, "--format", "csv")
+        return [next(iter(row.values())) for row in table(printed)]
+
+    assert names(f"{path}:f", "--sort=-macs") == ["2", "0", "1"]
+    assert names(f"{path}:f", "--sort", "other") == ["2", "0", "1"]
+    assert names(f"{path}:f", f"{path}:g", "--sort=-macs") == ["g", "f"]
+    assert names(f"{path}:f", "--where", "parameters > 250") == ["2"]
+    error = archdsl("count", f"{path}:f", "--where", "macs > 1e6").error
+    assert "depends on a free size" in error
+    assert "give `H` and `W` a value, as in --input image=3x224x224" in error
+
+
+def test_every_column_can_be_asked_for(archdsl: Command) -> None:
+    """With a training step its columns as well; shapes are lists."""
+    head = archdsl.printed("count", "lenet5", "--training", "--format", "csv").splitlines()[0]
+    for name in head.split(","):
+        assert archdsl.printed("count", "lenet5", "--training", "--columns", f"name,{name}")
+        if name != "output":
+            where = f"{name} == {name}"
+            assert archdsl.printed("count", "lenet5", "--training", "--where", where)
+
+    def names(*options: str) -> list[str]:
+        printed = archdsl.printed("count", "lenet5", "--format", "csv", *options)
+        return [row["name"] for row in table(printed)]
+
+    assert names("--where", "stride == [2, 2]") == ["S2", "3", "C3", "5"]
+    assert names("--where", "output_shape[0] == 120 and macs > 0") == ["C5"]
+    assert names("--training", "--where", "kept > 2e4", "--sort=-kept") == ["C3", "S2"]
+    assert "lists have no order" in archdsl("count", "lenet5", "--sort", "stride").error
+
+
+def test_names_of_sizes_may_have_an_x(archdsl: Command) -> None:
+    text = archdsl.printed("count", "lenet5", "--input", "image=1,xmax,W", "--columns", "output")
+    assert "xmax" in text
+    assert "x H x W" in archdsl.printed("count", "lenet5", "--input", "image=1xHxW")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"where": 5}, "`where` must be a condition as a text"),
+        ({"random": "ten"}, "`random` must be a number of variants, not 'ten'"),
+        ({"jobs": None}, "`jobs` must be a number of processes, not None"),
+        ({"seed": 0.5}, "`seed` must be an integer, not 0.5"),
+    ],
+)
+def test_arguments_of_a_sweep(given: dict[str, Any], said: str) -> None:
+    from archdsl import ArchError, sweep
+
+    with pytest.raises(ArchError, match=re.escape(said)):
+        sweep("lenet5", classes=[3], **given)
+    assert [row["classes"] for row in sweep("lenet5", classes=[3, 4], where=None)] == [3, 4]
