@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.modules import ARGUMENTS, numbers, require_torch, shapes_of, values
+from archdsl.cli.modules import ARGUMENTS, given_sizes, require_torch, shapes_of, values
 from archdsl.cli.options import renames_of, stored
 from archdsl.cli.terminal import WRONG_INPUT, complain
 from archdsl.diagnostics import printable
@@ -31,7 +31,7 @@ MARK = "Written by archdsl import"  # at the head of what it writes
     "inputs",
     multiple=True,
     metavar="[NAME=]SHAPE",
-    help="Shape of an input, without the batch: 3x224x224.",
+    help="Shape of an input, without the batch: 3x224x224, or 3xHxW for free sizes.",
 )
 @ARGUMENTS
 @stored
@@ -61,7 +61,8 @@ def command(
     from archdsl.importing.made import from_here, made, random_inputs
 
     given_values = values(arguments)
-    shapes = numbers(shapes_of(inputs))
+    named = shapes_of(inputs)
+    shapes = given_sizes([shape for _, shape in named])
     click.get_current_context().with_resource(from_here())
     module, title = made(what, given_values)
     goes_to = _destination(output, title, force)
@@ -75,10 +76,10 @@ def command(
         raise click.UsageError(f"{option} is of --weights, which is not given")
     from archdsl.importing.imported import Unproven, from_torch
 
-    given = random_inputs(module, [shape for _, shape in shapes], batch)
-    names = [name for name, _ in shapes]
+    given = random_inputs(module, shapes, batch)
+    names, free = [name for name, _ in named], [shape for _, shape in named]
     try:
-        found = from_torch(module, given, name=title, inputs=names, source=what)
+        found = from_torch(module, given, name=title, inputs=names, shapes=free, source=what)
     except Unproven as error:
         goes_to.write(error.marked.encode())
         complain(error.sentence)

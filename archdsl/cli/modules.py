@@ -112,3 +112,15 @@ def numbers(
             raise click.BadParameter(reason, param_hint="--input")
         found.append((name, sizes))
     return found
+
+
+SIZES = (224, 192)  # that free ones have where a module is run, in turns
+
+
+def given_sizes(shapes: Sequence[tuple[int | str, ...]]) -> list[tuple[int, ...]]:
+    """Return shapes with a number for each free size."""
+    names = dict.fromkeys(size for shape in shapes for size in shape if isinstance(size, str))
+    sizes = {name: SIZES[number % len(SIZES)] for number, name in enumerate(names)}
+    return [
+        tuple(sizes[size] if isinstance(size, str) else size for size in shape) for shape in shapes
+    ]

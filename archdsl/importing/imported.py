@@ -17,6 +17,7 @@ from archdsl.importing.blocks import extract
 from archdsl.importing.bodies import Body
 from archdsl.importing.costs import Costs
 from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, NotSayable
+from archdsl.importing.free import Differs, other_shapes, unify
 from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.lowering import Lowering, as_layer
@@ -26,7 +27,7 @@ from archdsl.importing.proof import Proof, load_text, prove, restore
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import HERE, TORCH, record
 from archdsl.importing.structure import Structure
-from archdsl.importing.tree import Definition, Own, Statement, everything
+from archdsl.importing.tree import Definition, Own, Statement, Written, everything
 from archdsl.importing.writing import network
 from archdsl.layers.registry import Registry
 from archdsl.network import Network
@@ -105,6 +106,7 @@ def from_torch(
     *,
     name: str | None = None,
     inputs: Sequence[str] = (),
+    shapes: Sequence[Sequence[int | str]] = (),
     source: str = "",
 ) -> Imported:
     """Write a module as a spec, prove that it is the same, and return the network.
@@ -120,6 +122,8 @@ def from_torch(
         images: a tensor, or several, that it takes: a batch of at least two samples each.
         name: of the network; else the module's class.
         inputs: names for the inputs.
+        shapes: of the inputs, without batch, where some sizes are to be free: `[[3, "H", "W"]]`.
+            The module is run at other sizes too, and numbers that follow them become formulas.
         source: where the module comes from, for the network's description.
 
     Raises:
@@ -139,8 +143,9 @@ def from_torch(
     if title in Registry():
         title += "Net"  # a network would hide the layer
     description = f"Written by archdsl import from {source or qualified(module)}"
+    runs = sized(module, given, shapes)
     try:
-        text, notes = spec_of(module, given, title, description, inputs)
+        text, notes, runs = spec_of(module, runs, shapes, title, description, inputs)
     except ImportingError as error:
         if not isinstance(error.diagnostics[0], NotSayable):
             raise
@@ -149,7 +154,7 @@ def from_torch(
         return recorded
     try:
         loaded = load_text(text, title)
-        proof = prove(loaded, module, given)
+        proof = joint([prove(loaded, module, run) for run in runs])
     except ArchError as error:
         first = error.diagnostics[0].sentence() if error.diagnostics else str(error)
         sentence = f"not the same: the text is wrong ({first})"
@@ -173,19 +178,69 @@ def qualified(module: nn.Module) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def spec_of(
+def sized(
     module: nn.Module,
     inputs: tuple[torch.Tensor, ...],
+    shapes: Sequence[Sequence[int | str]],
+) -> list[tuple[torch.Tensor, ...]]:
+    """Return the inputs, and others where sizes are free, with numbers that stand in those given.
+
+    Raises:
+        ImportingError: the shapes aren't those of the inputs.
+    """
+    if not shapes:
+        return [inputs]
+    held = [tuple(one.shape[1:]) for one in inputs]
+    fits = len(shapes) == len(held) and all(
+        len(shape) == len(sizes)
+        and all(isinstance(a, str) or a == b for a, b in zip(shape, sizes, strict=True))
+        for shape, sizes in zip(shapes, held, strict=True)
+    )
+    if not fits:
+        reason = f"has inputs of {held}, which are not of the shapes {[*map(list, shapes)]}"
+        raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
+    generator = torch.Generator().manual_seed(0)
+    found = [inputs]
+    for row in other_shapes([tuple(shape) for shape in shapes], held):
+        tensors: list[torch.Tensor] = []
+        for one, shape in zip(inputs, row, strict=True):
+            size = (one.shape[0], *shape)
+            flat = one.flatten()
+            if one.is_meta:
+                tensors.append(torch.empty(size, dtype=one.dtype, device="meta"))
+                continue
+            places = torch.randint(0, len(flat), size, generator=generator)
+            tensors.append(flat[places.to(flat.device)])
+        found.append(tuple(tensors))
+    return found
+
+
+def joint(proofs: Sequence[Proof]) -> Proof:
+    """Return what the comparisons at all sizes come to."""
+    first = next((one for one in proofs if not one.same), proofs[0])
+    if not first.same or not first.distance:
+        return first
+    most = {mode: max(one.distance[mode] for one in proofs) for mode in first.distance}
+    return first._replace(distance=most)
+
+
+def spec_of(
+    module: nn.Module,
+    runs: list[tuple[torch.Tensor, ...]],
+    shapes: Sequence[Sequence[int | str]],
     name: str,
     description: str = "",
     wanted: Sequence[str] = (),
-) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a module, and what it doesn't say.
+) -> tuple[str, tuple[str, ...], list[tuple[torch.Tensor, ...]]]:
+    """Return the text of a module, what it doesn't say, and the inputs for which it is right.
 
     Raises:
         ImportingError: the module doesn't run, or can't be said.
     """
+    inputs = runs[0]
     body, training, cut = body_of(module, inputs)
+    fixed = "" if len(runs) == 1 else why_fixed(module, body, runs)
+    free = len(runs) > 1 and not fixed
     try:
         names = input_names(module, inputs, wanted)
         statements = rooted(body, training, names, inputs[0].shape[0])
@@ -195,10 +250,38 @@ def spec_of(
     except Unsayable as error:
         text = f"1 time: {error}"
         raise ImportingError(NotSayable(what=f"`{name}`", missing=(text,))) from None
-    shapes = {names[number]: tuple(one.shape[1:]) for number, one in enumerate(inputs)}
-    notes = unsaid(module, statements, blocks, cut)
+    written = {
+        names[number]: tuple(map(Written, map(str, shapes[number])))
+        if free
+        else tuple(one.shape[1:])
+        for number, one in enumerate(inputs)
+    }
+    notes = (*([fixed] if fixed else []), *unsaid(module, statements, blocks, cut))
     head = "".join(f"# {note}\n" for note in notes)
-    return head + network(name, description, shapes, statements, blocks), notes
+    text = head + network(name, description, written, statements, blocks)
+    return text, notes, runs if free else runs[:1]
+
+
+def why_fixed(module: nn.Module, body: Body, runs: Sequence[tuple[torch.Tensor, ...]]) -> str:
+    """Write formulas of free sizes into a body; return why its sizes can't be free, or ""."""
+    start = "sizes are not free as asked for: "
+    others: list[Body] = []
+    for run in runs[1:]:
+        try:
+            others.append(body_of(module, run)[0])
+        except ImportingError as error:
+            shapes = " and ".join("x".join(map(str, one.shape[1:])) for one in run)
+            first = error.diagnostics[0]
+            said = "; ".join([first.message(), *first.notes()])
+            return f"{start}at {shapes} {said}"
+    try:
+        lost = unify([body, *others])
+    except Differs as error:
+        return f"{start}the module goes another way at other sizes, at {shown_place(str(error))}"
+    if lost:
+        shown = [f"{what}, at {shown_place(place)}" for what, place in lost]
+        return f"{start}no formula was found for {few(shown)}"
+    return ""
 
 
 def unsaid(
@@ -220,11 +303,11 @@ def unsaid(
         one.label
         for body in bodies
         for one in everything([*body])
-        if isinstance(one, Own) and one.word == "buffer" and one.value.startswith("normal(")
+        if isinstance(one, Own) and one.differs
     ]
     if drawn:
         notes.append(
-            f"first values of large buffers are drawn here, and the module's own are those of its "
+            f"first values of large buffers are others here, and the module's own are in its "
             f"weights: {few(drawn)}"
         )
     return tuple(notes)

@@ -20,6 +20,7 @@ from archdsl.importing.tree import Written
 NAMES = "ijklmnop"
 LISTED = 8  # numbers that are listed before a formula is looked for
 MOST_LISTED = 16_384
+MOST_WAYS = 100  # of cutting places that are tried
 MOST_PLACES = 4_000_000
 
 
@@ -133,16 +134,13 @@ def whole_numbers(tensor: Any) -> Found | None:
         return None
     names = [*NAMES[: tensor.dim()]]
     axes = used_axes(tensor)
-    cuts = [[0, *divisors(tensor.shape[axis])] for axis in axes]
-    for chosen in sorted(product(*cuts), key=lambda one: sum(cut > 0 for cut in one))[:200]:
+    cuts = [ways_to_cut(tensor.shape[axis]) for axis in axes]
+    square = len({tensor.shape[axis] for axis in axes}) == 1  # whose axes are cut alike mostly
+    ways = sorted(product(*cuts), key=lambda one: (square and len({*one}) > 1, sum(map(len, one))))
+    for chosen in ways[:MOST_WAYS]:
         terms: list[tuple[str, Any]] = []
         for axis, by in zip(axes, chosen, strict=True):
-            place, name = places(tensor, axis), names[axis]
-            if by:
-                terms.append((f"{name} // {by}", torch.floor(place / by)))
-                terms.append((f"{name} % {by}", place % by))
-            else:
-                terms.append((name, place))
+            terms += digits(names[axis], places(tensor, axis), by)
         if (text := linear(tensor.double(), terms)) is not None:
             return text, names
         if len(axes) == 2 and len({*chosen}) == 1 and len(terms) % 2 == 0:
@@ -154,6 +152,25 @@ def whole_numbers(tensor: Any) -> Found | None:
             if (text := linear(tensor.double(), apart)) is not None:
                 return text, names
     return None
+
+
+def ways_to_cut(size: int) -> list[tuple[int, ...]]:
+    """Return how places may be rows and columns, or layers of these: by how many each is cut."""
+    found: list[tuple[int, ...]] = [(), *((by,) for by in divisors(size))]
+    return found + [(by, inner) for by in divisors(size) for inner in divisors(by)]
+
+
+def digits(name: str, place: Any, by: tuple[int, ...]) -> list[tuple[str, Any]]:
+    """Return the parts of a place that is cut, with their texts."""
+    if not by:
+        return [(name, place)]
+    first, *rest = by
+    found = [(f"{name} // {first}", torch.floor(place / first))]
+    if not rest:
+        return [*found, (f"{name} % {first}", place % first)]
+    (inner,) = rest
+    found.append((f"{name} % {first} // {inner}", torch.floor(place % first / inner)))
+    return [*found, (f"{name} % {inner}", place % inner)]
 
 
 def divisors(size: int) -> list[int]:

@@ -111,9 +111,7 @@ class Reshaping(Making):
     def on_unsqueeze(self, call: Call, value: Any, dim: int) -> None:
         result = call.result
         axis = dim % len(result.shape)
-        if self.sharing and axis == 0:
-            self.become(result, value)  # merges spread it all the same
-        elif not self.sharing and (axis == 0 or value in self.forms):
+        if not self.sharing and (axis == 0 or value in self.forms):
             self.recut(result, self.form(value))
         else:
             self.stage("unsqueeze", [value], result, dim=axis)

@@ -225,13 +225,15 @@ class Structure:
         batched = value.shape[:1] == (1,) and len(value.shape) > 1 and not value.alone
         learned = bool(getattr(value.tensor, "requires_grad", False))
         learned = learned or type(value.tensor).__name__ == "Parameter"
+        first = first_values(value.tensor, learned)
         one = Own(
             path=value.own[len(prefix) :],
             named=True,
+            differs=not learned and first_differs(value.tensor, first),
             word="parameter" if learned else "buffer",
             shape=tuple(value.shape[1:] if batched else value.shape),
             batched=batched,
-            value=first_values(value.tensor, learned),
+            value=first,
         )
         self.made[value] = Reference(one)
         return one
@@ -367,6 +369,13 @@ def weight(statements: list[Statement]) -> int:
     )
 
 
+def first_differs(tensor: Any, text: str) -> bool:
+    """Tell whether what is written for a buffer isn't what it holds."""
+    if text.startswith("normal("):
+        return True
+    return text in ("0", "false") and tensor is not None and bool(tensor.any())
+
+
 MOST_VALUES = 256  # of a buffer that are written; of a larger one its spread
 
 
@@ -379,7 +388,7 @@ def first_values(tensor: Any, learned: bool) -> str:
         return ""
     tensor = tensor.detach()
     if not learned and (tensor.numel() <= MOST_VALUES or not tensor.is_floating_point()):
-        return of_tensor(tensor) or ""
+        return of_tensor(tensor) or ("false" if tensor.dtype is torch.bool else "0")
     first = float(tensor.flatten()[0])
     if bool((tensor == first).all()):
         return "" if first == 0 else number(tensor.flatten()[0])

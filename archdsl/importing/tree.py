@@ -138,6 +138,7 @@ class Own(Statement):
     """A `parameter`, `buffer` or `constant` of the network's own."""
 
     word: str = "parameter"
+    differs: bool = False  # whether its first values are others than the module's
     shape: tuple[Any, ...] = ()
     batched: bool = False
     value: str = ""

@@ -276,7 +276,7 @@ def test_what_the_text_does_not_say_stands_at_its_head() -> None:
     assert network.notes[0].startswith("frozen in the module")
     assert "fixed.weight, fixed.bias" in network.notes[0]
     assert "self.fixed(y.detach())" in network.notes[1]  # the user's own line
-    assert "drawn here" in network.notes[2]
+    assert "large buffers are others here" in network.notes[2]
     assert network.notes[2].endswith("wave")
     assert all(f"# {note}\n" in network.spec for note in network.notes)
 
@@ -292,6 +292,12 @@ def of_shifted_windows(high: int, wide: int, side: int, shift: int) -> torch.Ten
     return (flat[:, None] != flat[:, :, None]) * -100.0
 
 
+def in_volumes(count: int) -> torch.Tensor:
+    """Return a table of relative places in a volume of rows of 4 and layers of 12."""
+    place = torch.arange(count)
+    return place // 12 * 50 - (place // 4 % 3)[:, None] * 9 + place % 4
+
+
 TENSORS: dict[str, tuple[torch.Tensor, str]] = {
     "steps": (torch.arange(50) * 3 + 2, "[3 * i + 2 for i]"),
     "differences": (torch.arange(9) - torch.arange(9)[:, None], "[j - i for i, j]"),
@@ -301,6 +307,7 @@ TENSORS: dict[str, tuple[torch.Tensor, str]] = {
     "from there on": (torch.arange(20)[:, None].expand(20, 3) >= 7, "[i >= 7 for i, j]"),
     "floats": (torch.arange(12) / 4, "[0.25 * i for i]"),
     "one number": (torch.full((3, 4), 0.1), "0.1"),
+    "volumes": (in_volumes(24), "[50 * (j // 12) + j % 4 - 9 * (i % 12 // 4) for i, j]"),
     "windows": (of_shifted_windows(8, 16, 4, 1), ""),
     "wide windows": (of_shifted_windows(15, 10, 5, 2)[:, None], ""),
     "one axis": (torch.tensor([0.1, 0.3, 0.2]).expand(4, 5, 3), ""),
@@ -335,3 +342,44 @@ def test_constants_without_numbers_are_refused() -> None:
     with pytest.raises(ImportingError, match="meta device holds no numbers"):
         _ = network.spec
     assert network.count().parameters == sum(p.numel() for p in module.parameters())
+
+
+FREE: dict[str, tuple[nn.Module, tuple[str, ...]]] = {
+    "sizes": (words.Sizes(), ("in.height // 2", "[8, in.height // 4, 4, in.width // 4, 4]")),
+    "residuals": (modules.Residuals(), ("input image: [3, H, W]",)),
+}
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_sizes_are_free_where_numbers_follow_them(name: str) -> None:
+    module, wanted = FREE[name]
+
+    network = archdsl.from_torch(module, torch.randn(2, 3, 16, 8), shapes=[[3, "H", "W"]])
+
+    assert network.proof.same
+    assert not network.notes
+    assert all(text in network.spec for text in ("input image: [3, H, W]", *wanted)), network.spec
+    given = torch.randn(3, 3, 40, 24)
+    assert torch.equal(network.compile().eval()(given), module.eval()(given))
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (words.Turns(), "goes another way at other sizes"),
+        (words.Counts(), "no formula was found for a constant for `add`, at"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 8, 2)), "at 3x80x40 the forward pass"),
+    ],
+)
+def test_sizes_that_cant_be_free_are_said_and_stay(module: nn.Module, said: str) -> None:
+    network = archdsl.from_torch(module, torch.randn(2, 3, 16, 8), shapes=[[3, "H", "W"]])
+
+    assert network.proof.same
+    assert network.notes[0].startswith("sizes are not free as asked for: ")
+    assert said in network.notes[0]
+    assert "input image: [3, 16, 8]" in network.spec
+
+
+def test_shapes_of_other_inputs_are_refused() -> None:
+    with pytest.raises(ImportingError, match="not of the shapes"):
+        archdsl.from_torch(words.Turns(), torch.randn(2, 3, 16, 8), shapes=[[4, "H", "W"]])

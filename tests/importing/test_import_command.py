@@ -90,7 +90,6 @@ def test_bad_input_is_a_sentence(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--input", "3xHxW"), "has free sizes"),
         (("--input", "0x3"), "is no shape"),
         (("--arg", "width"), "is not NAME=VALUE"),
         (("-o", "net.py"), "must end in .arch"),
