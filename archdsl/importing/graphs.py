@@ -172,6 +172,8 @@ class GraphMaker:
         """Return the name of the node that gives a value."""
         if value not in self.made:
             stored = bool(value.own)
+            if not value.held:  # made where torch calls nobody, as custom operators do
+                self.torch["a tensor of which nobody saw whence"] += 1
             learned = stored and value.own in self.parameters
             layer = OwnTensor(shape=value.shape, learnable=learned, stored=stored)
             path = value.own.rpartition(".")[0]

@@ -114,6 +114,7 @@ class Lowering:
             inputs, made = self.functions.of_module(call.layer, inputs, first)
         except Unsayable as error:
             missing = str(error)
+            inputs = self.bases(inputs)
             self.functions.forms.pop(first, None)
         nodes = [Node(call.layer, inputs, made, call.path, place=call.place, owns=owns)]
         nodes += [self.further(call, inputs, number) for number in range(1, len(results))]
@@ -236,12 +237,19 @@ class Lowering:
         small = value.tensor.is_meta or value.tensor.numel() <= MOST_LISTED
         return small or of_tensor(value.tensor) is not None
 
+    def bases(self, values: list[Value]) -> list[Value]:
+        """Return for values whose batch isn't the first axis those of which they are made."""
+        forms = self.functions.forms
+        return [forms[value].base if value in forms else value for value in values]
+
     def missing(self, call: Call, text: str, given: list[Value], result: Value) -> Node:
         """Return a node for what can't be said."""
         self.functions.forms.pop(result, None)
         self.functions.alias.pop(result, None)
         use = Use(call.name.strip("_"))
-        return Node(use, given, result, missing=text, place=call.place, costs=call.costs)
+        return Node(
+            use, self.bases(given), result, missing=text, place=call.place, costs=call.costs
+        )
 
     def link(self, root: Call) -> None:
         """Leave out what no output needs, and say of each body what comes in and goes out."""

@@ -20,6 +20,10 @@ from archdsl.network import Network
 MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "odd": (words.Odd(), (4,)),
     "window convolution": (words.WindowConvolution(), (3, 4, 4)),
+    "convolution behind windows": (
+        nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), words.WindowConvolution()),
+        (2, 4, 4),
+    ),
     "windows": (words.Windows(), (8, 8, 8)),
     "masks": (words.Masks(), (6, 8)),
     "rows": (words.Rows(), (5, 8)),
