@@ -27,7 +27,7 @@ from archdsl.given_shapes import compare, suspicious
 from archdsl.graph import CheckedGraph, Graph
 from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
-from archdsl.layers.sizes import Size
+from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.traced import Trace
 from archdsl.limits import Limits, OverLimit
 from archdsl.records import Record
@@ -349,7 +349,8 @@ class _Again:
     ) -> CheckedGraph:
         trace = None if follows is None else Trace(follows)
         # a body that was worked out before doesn't say again by what its loops turn
-        kept = self.kept if trace is None and not others else None
+        left_open = any(isinstance(value, Formula | tuple) for value in others.values())
+        kept = None if trace is not None or left_open else self.kept
         world = World(self.layers, self.limits, kept, trace, others)
         return check(
             elaborate(world, self.file, self.network, self.parameters, self.shapes, self.contents)

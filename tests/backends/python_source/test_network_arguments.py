@@ -21,7 +21,8 @@ torch = pytest.importorskip("torch")
 SPECS = [
     path
     for path in sorted((Path(__file__).parents[3] / "specs").glob("*.arch"))
-    if "classes" in path.read_text()
+    # detectors reshape a tensor by the number of classes, which is no number of a layer
+    if "classes" in path.read_text() and path.stem not in ("retinanet", "yolov8")
 ]
 
 
