@@ -314,8 +314,15 @@ class Network:
         """Return what a source makes, with weights: those given, else those that were loaded."""
         from archdsl.backends import torch_module as backend
 
+        # weights that all fit, or else are refused, leave nothing of what would be drawn
+        drawn = bool(allow_mismatch) or (weights is None and not self._weights)
         module = backend.torch_module(
-            self.checked, source, device=device, dtype=dtype, channels_last=channels_last
+            self.checked,
+            source,
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            drawn=drawn,
         )
         if weights is not None:
             backend.load_weights(module, weights, allow_mismatch=allow_mismatch, rename=rename)

@@ -382,3 +382,32 @@ def test_the_command_refuses_and_writes_nothing(
     assert sorted(path.name for path in Path().iterdir()) == [
         "mine.safetensors", "net.arch", "net.pt",
     ]  # fmt: skip
+
+
+def test_with_weights_nothing_is_drawn_that_they_replace(tmp_path: Path) -> None:
+    text = """network net { input x: [3, 8, 8]
+      c: Conv2d(4, 3, connections = [[0], [1], [2], [0, 1]]); BatchNorm2d; p: PReLU
+      parameter own: [4, 6, 6] = normal(std = 2)
+      add { branch { } branch { from own } }
+      constant ramp: [6] = [i for i]
+      add { branch { } branch { from ramp } }
+    }"""
+    network = network_of(text, tmp_path)
+    stored = plain_of(network, "float32").state_dict()
+    before = torch.get_rng_state()
+    image = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    module = network.compile(weights=stored)
+
+    assert all(torch.equal(each, stored[name]) for name, each in module.state_dict().items())
+    assert torch.equal(module.eval()(image), plain_of(network, "float32")(image))
+    drawn = network.compile(
+        weights={name: one for name, one in stored.items() if name != "own"}, allow_mismatch="own"
+    )
+    assert 1 < drawn.own.std() < 3  # what isn't stored has its first values
+    torch.set_rng_state(before)
+    plain = network_of("network net { input x: [3]; Linear(2); Linear(2) }", tmp_path)
+    weights = plain.compile().state_dict()
+    before = torch.get_rng_state()
+    plain.compile(weights=weights)
+    assert torch.equal(torch.get_rng_state(), before)

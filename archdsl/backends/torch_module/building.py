@@ -6,6 +6,7 @@ import copyreg
 import linecache
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
@@ -16,12 +17,16 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from archdsl.backends.python_source import PythonSource, generate
 from archdsl.backends.torch_module.devices import check_room, device_of, dtype_of
 from archdsl.backends.torch_module.errors import OlderTorch, TorchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import TorchModule
+
+# Methods of tensors that fill them.
+FILLS = ("uniform_", "normal_", "fill_", "zero_")
 
 
 def torch_module(
@@ -31,6 +36,7 @@ def torch_module(
     device: str | torch.device | None = "cpu",
     dtype: str | torch.dtype | None = None,
     channels_last: bool = False,
+    drawn: bool = True,
 ) -> nn.Module:
     """Return the network as a module, made by running its generated source.
 
@@ -39,6 +45,7 @@ def torch_module(
         device: where its parameters are; "meta" allocates nothing, None takes what there is.
         dtype: of its parameters; float32 unless given.
         channels_last: whether the weights of two-dimensional convolutions lie so in memory.
+        drawn: whether parameters get their first values; without, there is anything in them.
 
     Raises:
         CompileError: it can't be written as a module.
@@ -49,7 +56,8 @@ def torch_module(
     check_room(checked, place, kind)
     network = class_of(source)
     try:
-        with place:  # made where it is to be, without a copy elsewhere
+        # made where it is to be, without a copy elsewhere
+        with place, nullcontext() if drawn else _Undrawn():
             module: nn.Module = network()
     except (TypeError, AttributeError) as error:
         if lacking := list(_lacking(checked)):
@@ -61,6 +69,25 @@ def torch_module(
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return module
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves parameters as they are where their first values would be filled in.
+
+    Drawing these takes most of the time in which a network is made. What is no parameter, such as
+    a buffer that no state_dict holds, gets its values.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        filled = args[0] if args else given.get("tensor")
+        home, name = getattr(func, "__module__", ""), getattr(func, "__name__", "")
+        fills = (home == "torch.nn.init" and name.endswith("_")) or name in FILLS
+        if fills and isinstance(filled, nn.Parameter):
+            return filled
+        return func(*args, **given)
 
 
 def _lacking(checked: CheckedGraph) -> Iterator[OlderTorch]:
