@@ -211,6 +211,7 @@ TWINS = {
         size=224,
     ),
     **_timm("hrnet.arch", "hrnet_w18"),
+    **_timm("beit.arch", "beit_base_patch16_224", size=224),
     "retinanet_resnet50_fpn": Twin("retinanet.arch", "retinanet_resnet50_fpn", RetinaNet),
     "dcgan_generator": Twin("dcgan.arch", "dcgan_generator", Generator, inputs={"z": (100, 1, 1)}),
     "dcgan_discriminator": Twin("dcgan.arch", "dcgan_discriminator", Discriminator),
