@@ -21,6 +21,10 @@ class NoModule(Diagnostic):
 
     what: str
     reason: str
+    place: str = ""
+
+    def notes(self) -> tuple[str, ...]:
+        return (f"at {self.place}",) if self.place else ()
 
 
 class NoForwardPass(Diagnostic):

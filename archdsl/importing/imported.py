@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,9 +22,10 @@ from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.making import Unsayable
 from archdsl.importing.naming import label, register, valid
+from archdsl.importing.places import place_of, shown_place
 from archdsl.importing.proof import Proof, load_text, prove, restore
 from archdsl.importing.record import Value
-from archdsl.importing.recorder import HERE, TORCH, record
+from archdsl.importing.recorder import record
 from archdsl.importing.structure import Structure
 from archdsl.importing.tree import Definition, Own, Statement, Written, everything
 from archdsl.importing.writing import network
@@ -390,15 +390,9 @@ def run(module: nn.Module, inputs: tuple[torch.Tensor, ...], costs: Any = None) 
     try:
         return record(module, inputs, as_layer, costs)
     except Exception as error:
-        place = ""
-        step = error.__traceback__
-        while step is not None:
-            file = step.tb_frame.f_code.co_filename
-            if not file.startswith((TORCH, HERE)):
-                place = shown_place(f"{file}:{step.tb_lineno}")
-            step = step.tb_next
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         what = f"`{type(module).__name__}`"
+        place = place_of(error)
         raise ImportingError(NoForwardPass(what=what, reason=reason, place=place)) from error
 
 
@@ -442,6 +436,14 @@ def batch_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
         reason = "needs inputs that begin with one batch axis, of the same size"
         raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
     (batch,) = batches
+    here = next((str(one.device) for one in module.parameters()), "")
+    for one in inputs:
+        if here and str(one.device) != here:
+            reason = f"is on the device {here}, and what comes in on {one.device}"
+            hint = "give both to one device"
+            raise ImportingError(
+                NoModule(what=f"`{type(module).__name__}`", reason=reason, hint=hint)
+            )
     return batch
 
 
@@ -462,17 +464,6 @@ def require_sayable(evaluation: Lowering, training: Lowering, name: str) -> None
         place = next(place for what, place in found if what == text)
         listed.append(f"{count} time{'s' * (count > 1)}: {text}, at {shown_place(place)}")
     raise ImportingError(NotSayable(what=f"`{name}`", missing=tuple(listed)))
-
-
-def shown_place(place: str) -> str:
-    """Return file and line with the line itself."""
-    file, _, number = place.rpartition(":")
-    try:
-        with open(file, "rb") as source:
-            line = source.read().decode(errors="replace").splitlines()[int(number) - 1].strip()
-    except (OSError, ValueError, IndexError):
-        return place
-    return f"{re.sub(r'^.*site-packages/', '', file)}:{number}: {line[:100]}"
 
 
 def joined(evaluation: Lowering, training: Lowering, name: str) -> tuple[Body, set[Value]]:

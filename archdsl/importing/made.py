@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from archdsl.importing.errors import ImportingError, NoModule
+from archdsl.importing.places import place_of
 from archdsl.importing.recorder import replaced
 
 MADE_WITH = "_archdsl_made_with"
@@ -37,8 +38,8 @@ def made(what: str, arguments: Mapping[str, object]) -> tuple[nn.Module, str]:
     try:
         found: Any = importlib.import_module(home)
     except Exception as error:
-        reason = f"can't be imported: {said(error)}"
-        raise ImportingError(NoModule(what=f"`{home}`", reason=reason)) from error
+        reason, place = f"can't be imported: {said(error)}", place_of(error)
+        raise ImportingError(NoModule(what=f"`{home}`", reason=reason, place=place)) from error
     if not hasattr(found, name.split(".")[0]) and home == "timm":
         found = timm_models(found)
     for part in name.split("."):
@@ -95,8 +96,8 @@ def call(maker: Any, what: str, arguments: Mapping[str, object]) -> Any:
             warnings.simplefilter("ignore")
             return maker(**arguments)
     except Exception as error:
-        reason = f"fails with {said(error)}"
-        raise ImportingError(NoModule(what=f"`{what}`", reason=reason)) from error
+        reason, place = f"fails with {said(error)}", place_of(error)
+        raise ImportingError(NoModule(what=f"`{what}`", reason=reason, place=place)) from error
 
 
 @contextmanager

@@ -103,6 +103,9 @@ def by_place(tensor: Any) -> str | None:
     found = whole_numbers(tensor) if not tensor.is_floating_point() else None
     if found is None:
         found = two_values(tensor) or floats(tensor)
+    if found is None and tensor.dim() == 1 and not tensor.is_floating_point():
+        row = of_list(tensor.tolist(), tensor.shape)  # a square in a row
+        return None if row is None else str(row).replace(f" in range({len(tensor)})]", "]")
     if found is None:
         return None
     text, names = found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from archdsl.importing.places import HERE, TORCH
 from archdsl.importing.record import Call, Value
 
 # Of what these functions give nothing is computed.
@@ -31,9 +31,6 @@ LIKE = {
     "new_tensor",
 }  # fmt: skip
 RANDOM = ("rand", "bernoulli", "normal", "uniform", "dropout", "multinomial", "empty")
-
-TORCH = os.path.dirname(torch.__file__) + os.sep
-HERE = os.path.dirname(__file__) + os.sep
 
 
 class ReadsNumbers(Exception):

@@ -162,8 +162,14 @@ def test_parameters_that_nothing_uses_are_a_difference() -> None:
         (nn.Sequential(nn.Linear(4, 3)), (), "needs inputs"),
         (print, (torch.zeros(2, 4),), "is no torch.nn.Module"),
         (nn.Linear(4, 3), (torch.zeros(2, 4),), "is a layer by itself"),
+        (
+            nn.Sequential(nn.Linear(4, 3, device="meta")),
+            (torch.zeros(2, 4),),
+            "is on the device meta, and what comes in on cpu",
+        ),
+        (nn.Sequential(nn.ReLU()), (torch.zeros(2, 4), torch.zeros(3, 4)), "needs inputs"),
     ],
-    ids=["raises", "other input", "no input", "no module", "layer"],
+    ids=["raises", "other input", "no input", "no module", "layer", "device", "batches"],
 )
 def test_bad_modules_and_inputs_are_said(
     module: nn.Module, inputs: tuple[torch.Tensor, ...], said: str
@@ -308,6 +314,10 @@ TENSORS: dict[str, tuple[torch.Tensor, str]] = {
     "floats": (torch.arange(12) / 4, "[0.25 * i for i]"),
     "one number": (torch.full((3, 4), 0.1), "0.1"),
     "volumes": (in_volumes(24), "[50 * (j // 12) + j % 4 - 9 * (i % 12 // 4) for i, j]"),
+    "a square in a row": (
+        (torch.arange(9) // 3 * 7 - (torch.arange(9) % 3)[:, None] + 9).flatten(),
+        "[7 * ((k % 9) // 3) - (k // 9) % 3 + 9 for k]",
+    ),
     "windows": (of_shifted_windows(8, 16, 4, 1), ""),
     "wide windows": (of_shifted_windows(15, 10, 5, 2)[:, None], ""),
     "one axis": (torch.tensor([0.1, 0.3, 0.2]).expand(4, 5, 3), ""),
@@ -346,7 +356,6 @@ def test_constants_without_numbers_are_refused() -> None:
 
 FREE: dict[str, tuple[nn.Module, tuple[str, ...]]] = {
     "sizes": (words.Sizes(), ("in.height // 2", "[8, in.height // 4, 4, in.width // 4, 4]")),
-    "residuals": (modules.Residuals(), ("input image: [3, H, W]",)),
 }
 
 

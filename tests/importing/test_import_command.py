@@ -70,6 +70,8 @@ def test_files_of_others_are_left_alone(archdsl: Command, tmp_path: Path) -> Non
         ("modules:Unit", (), "missing a required argument: 'width'"),
         ("modules:answer", (), "gives int, and no torch.nn.Module"),
         ("modules:broken", (), "fails with ZeroDivisionError: by design"),
+        ("modules:broken", (), 'raise ZeroDivisionError("by design")'),  # the line itself
+        ("wrong_inside:net", (), "wrong_inside.py:1: 1 / 0"),
         ("modules:ready", ("--input", "5"), "the forward pass of `Sequential` fails"),
         ("modules:Fails", ("--input", "4"), 'raise KeyError("nothing there")'),
         ("modules:Sorts", ("--input", "4"), "2 times: `logcumsumexp`"),
@@ -79,6 +81,8 @@ def test_files_of_others_are_left_alone(archdsl: Command, tmp_path: Path) -> Non
 def test_bad_input_is_a_sentence(
     archdsl: Command, tmp_path: Path, what: str, options: tuple[str, ...], said: str
 ) -> None:
+    (tmp_path / "wrong_inside.py").write_text("1 / 0")
+
     result = archdsl("import", what, *options, "-o", "net.arch")
 
     assert result.status == 1
