@@ -52,7 +52,7 @@ def of_numbers(text: str) -> Device:
             f"`{text}` is not cpu:OPERATIONS:BYTES a second, as in cpu:2e12:80e9"
         ) from None
     if not all(0 < one < math.inf for one in (peak, bandwidth)):
-        raise BadDevice(f"`{text}` has a number that is not positive")
+        raise BadDevice(f"`{text}` has a number that is not positive and finite")
     peaks = dict.fromkeys(DTYPES, peak)
     return Device(parts[0], parts[0], bandwidth, peaks, peaks)
 

@@ -145,6 +145,13 @@ def one_of(given: str, known: Sequence[str], option: str) -> None:
     raise click.BadParameter(reason, param_hint=option)
 
 
+def condition(context: click.Context, option: click.Parameter, given: str | None) -> str:
+    """Return a condition, "" where none is given; refuse one that says nothing."""
+    if given is not None and not given.strip():
+        raise click.BadParameter("it is empty", param_hint="--where")
+    return given or ""
+
+
 def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     for option in options:
         command = option(command)

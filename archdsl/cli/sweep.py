@@ -8,7 +8,7 @@ import time
 import click
 
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import Reading, input_shapes, pairs, reading
+from archdsl.cli.options import Reading, condition, input_shapes, pairs, reading
 from archdsl.cli.terminal import (
     INTERRUPTED,
     OK,
@@ -51,7 +51,10 @@ UNFINISHED = ".unfinished"  # follows the name of a result that isn't there yet
     help="Shape of an input: image=3x224x224.",
 )
 @click.option(
-    "--where", default="", metavar="CONDITION", help="Keep these: 'parameters < 5e6 and width < 2'."
+    "--where",
+    callback=condition,
+    metavar="CONDITION",
+    help="Keep these: 'parameters < 5e6 and width < 2'.",
 )
 @click.option(
     "--random", type=click.IntRange(1), metavar="N", help="Draw N variants instead of taking all."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED
 from itertools import islice
@@ -12,6 +13,10 @@ from archdsl.variants.errors import BadSweep
 from archdsl.variants.plan import Counting, Outcome, Plan, work
 
 PART = 32  # variants that are handed over at once
+# with a port; a scheme other than these says itself where it leads
+ADDRESS = re.compile(
+    r"((tcp|tls|wss?|ucx)://)?(\[[0-9A-Fa-f:.%]+\]|[\w.-]+):[0-9]{1,5}|(?!(tcp|tls|wss?|ucx):)\w+://.+"
+)
 WAITING = 4  # parts that wait for each process, so that none has to
 
 
@@ -80,18 +85,19 @@ def _go_on(part: list[int]) -> list[Outcome]:
 
 
 def _on_cluster(plan: Plan, numbers: Iterable[int], scheduler: str) -> Iterator[list[Outcome]]:
+    shown, hint = printable(scheduler, 60), "its address is like tcp://192.168.0.7:8786"
+    if not ADDRESS.fullmatch(scheduler):  # a client that fails at it waits before it says so
+        raise ArchError(BadSweep(reason=f"`{shown}` is no address of a scheduler", hint=hint))
     try:
         from dask import distributed
     except ImportError:
         reason = "a scheduler needs Dask, which is not installed"
-        hint = "install it: `pip install 'archdsl[dask]'`"
-        raise ArchError(BadSweep(reason=reason, hint=hint)) from None
-    shown = printable(scheduler, 60)
+        install = "install it: `pip install 'archdsl[dask]'`"
+        raise ArchError(BadSweep(reason=reason, hint=install)) from None
     try:
         client: Any = distributed.Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         reason = f"no Dask scheduler answers at `{shown}`: {printable(str(error), 100)}"
-        hint = "its address is like tcp://192.168.0.7:8786"
         raise ArchError(BadSweep(reason=reason, hint=hint)) from None
 
     def some(running: list[Any]) -> Iterable[Any]:

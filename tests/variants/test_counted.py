@@ -186,3 +186,29 @@ def test_arguments_of_a_sweep(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ArchError, match=re.escape(said)):
         sweep("lenet5", classes=[3], **given)
     assert [row["classes"] for row in sweep("lenet5", classes=[3, 4], where=None)] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["count", "lenet5", "--where", ""], "--where: it is empty"),
+        (["sweep", "lenet5", "-p", "classes=2,3", "--where", " "], "--where: it is empty"),
+        (["count", "lenet5", "--device", "cpu:1e400:1"], "that is not positive and finite"),
+        *(
+            (["sweep", "lenet5", "-p", "classes=2,3", "--scheduler", address], "no address of a")
+            for address in (
+                "nowhere",
+                "tcp://nowhere",
+                "tcp://a:port",
+                "192.168.0.7",
+                ":1",
+                "a b:1",
+            )
+        ),
+    ],
+)
+def test_nonsense_is_refused_in_a_sentence(command: list[str], said: str, archdsl: Command) -> None:
+    result = archdsl(*command)
+
+    assert (result.status, result.out) == (2, "")
+    assert said in result.error
