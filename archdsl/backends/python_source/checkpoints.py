@@ -38,5 +38,7 @@ def checkpointed(module: nn.Module, *inputs: torch.Tensor) -> Any:
 
 def moving(checked: CheckedGraph, again: Set[str]) -> bool:
     """Tell whether something that is computed again has statistics that training changes."""
-    layers = checked.arrays.layers
-    return any(layers[number].buffers_move for use in groups(checked, again) for number in use)
+    arrays = checked.arrays
+    numbers = [number for use in groups(checked, again) for number in use]
+    owners = [arrays.shares.get(number, number) for number in numbers]
+    return any(arrays.layers[one].buffers_move and arrays.facts[one].buffers for one in owners)
