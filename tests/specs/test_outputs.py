@@ -26,9 +26,8 @@ def pair(twin: Twin) -> tuple[nn.Module, nn.Module, list[torch.Tensor]]:
     other = twin.other("meta").to_empty(device="cpu")
     for key, tensor in other.state_dict().items():
         fill(key, tensor)
-    for inner in other.modules():
-        if hasattr(inner, "init_non_persistent_buffers"):  # what timm has in no state_dict
-            inner.init_non_persistent_buffers()
+    for inner in other.modules():  # what timm has in no state_dict
+        getattr(inner, "init_non_persistent_buffers", lambda: None)()
     graph = twin.graph(twin.inputs)
     # constants are in no state_dict, so they have to be made
     made = any(node.type == "constant" for node in graph.nodes.values())
