@@ -99,10 +99,14 @@ def small(path: Path, name: str) -> archdsl.Network:
     return network
 
 
+UNSAID = {"lstm_tagger"}  # LSTM doesn't say what it keeps
+
+
 def library() -> Iterator[tuple[Path, str]]:
     for path in sorted(SPECS.glob("*.arch")):
         for name in Spec(str(path)).networks:
-            yield path, name
+            if name not in UNSAID:
+                yield path, name
 
 
 def _sampled() -> Iterator[Any]:

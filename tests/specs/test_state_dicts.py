@@ -19,11 +19,12 @@ from archdsl.graph import CheckedGraph
 from archdsl.pipeline import Spec
 
 # Copied from packages that can't be installed beside today's torch, pretrainedmodels 0.7.4 and
-# facenet-pytorch 2.6.0, and from those that are large or bring many others, transformers 5.24.0 and
-# ultralytics 8.4.190: `name<tab>shape`, in order.
+# facenet-pytorch 2.6.0, and from those that are large or bring many others, transformers 5.24.0,
+# diffusers 0.42.1 and ultralytics 8.4.190: `name<tab>shape`, in order.
 LISTS = {
     "bert_base": "bert.arch",
     "bn_inception": "bn_inception.arch",
+    "ddpm_cifar10_32": "ddpm.arch",
     "gpt2": "gpt2.arch",
     "inception_resnet_v1": "inception_resnet.arch",
     "llama_3_8b": "llama.arch",
