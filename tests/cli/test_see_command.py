@@ -199,7 +199,10 @@ WRONG: dict[str, tuple[list[Any], str]] = {
     "the image": ([*TINY, "--layer", "image"], "`image` is the image itself, and no layer"),
     "class": ([*TINY, "--classes", "names.txt", "--class", "dgo"], "did you mean `dog`?"),
     "number": ([*TINY, "--class", 3], "there is no class 3: they are numbered from 0 to 2"),
-    "names": ([*TINY, "--classes", "net.arch"], "names 23 classes, and the network tells 3 apart"),
+    "names": (
+        [*TINY, "--classes", "net.arch"],
+        f"names {len(SPEC.splitlines())} classes, and the network tells 3 apart",
+    ),
     "no names": ([*TINY, "--classes", "x.txt"], "x.txt does not exist"),
     "weights": ([*TINY, "--weights", "cat.png"], "cat.png"),
     "other weights": (
