@@ -9,6 +9,7 @@ from typing import Any
 
 from archdsl.elaborate.values import (
     TOO_LARGE,
+    BlockValue,
     NoValue,
     Tensors,
     Value,
@@ -215,7 +216,22 @@ def equal(left: Value, right: Value) -> bool:
         return False
     if isinstance(left, tuple | range) and isinstance(right, tuple | range):
         return len(left) == len(right) and all(map(equal, left, right))
+    if isinstance(left, BlockValue) and isinstance(right, BlockValue):
+        return _same_block(left, right)
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _same_block(left: BlockValue, right: BlockValue) -> bool:
+    """Tell whether two names mean one block or layer, with the same arguments fixed.
+
+    A block that is declared anew is another one, though it says the same.
+    """
+    meant = [(one.declaration, one.layer, one.alias) for one in (left, right)]
+    return (
+        all(one is other for one, other in zip(*meant, strict=True))
+        and left.fixed.keys() == right.fixed.keys()
+        and all(equal(left.fixed[name][0], right.fixed[name][0]) for name in left.fixed)
+    )
 
 
 def free_names(*values: Value) -> tuple[str, ...]:

@@ -399,3 +399,40 @@ def test_several_independent_mistakes_are_told_together(wrong: Wrong) -> None:
         """
     )
     assert [error.code for error in errors] == ["E0401", "E0201", "E0201", "E0401", "E0201"]
+
+
+BLOCKS_COMPARED = {
+    "A == A": True,
+    "A == B": False,
+    "A == C": False,  # declared anew
+    "A != B": True,
+    "A == given": True,
+    "given == given": True,
+    "Conv2d == Conv2d": True,
+    "Conv2d == ConvTranspose2d": False,
+    "Conv2d(3) == Conv2d(3)": True,
+    "Conv2d(3) == Conv2d(4)": False,
+    "Conv2d(3) == Conv2d": False,
+    "A(3) == A(3)": True,
+    "A(kernel = 3) == A(kernel = 3)": True,
+    "A(3) == A(4)": False,
+    "Short == Conv2d(3)": True,
+    "A in [B, A]": True,
+    "A in [B, C]": False,
+    "A not in [B]": True,
+    "A == 3": False,
+    '[A, 1] == [given, 1]': True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("comparison", BLOCKS_COMPARED)
+def test_blocks_are_the_same_where_their_names_mean_the_same(comparison: str, arch: Arch) -> None:
+    text = f"""block A(out, kernel = 3) = Conv2d(out, kernel)
+    block B(out) {{ ReLU }}
+    block C(out, kernel = 3) = Conv2d(out, kernel)
+    block Short = Conv2d(3)
+    network net(given: block = A) {{ input x: [3, 8, 8]
+      if {comparison} {{ ReLU }} else {{ Tanh }}
+    }}"""
+
+    assert arch(text).nodes["0"].type == ("ReLU" if BLOCKS_COMPARED[comparison] else "Tanh")
