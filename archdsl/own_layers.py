@@ -49,6 +49,7 @@ SAID: Mapping[str, tuple[Callable[[object], bool], str]] = {
     ),
     "family": (lambda said: isinstance(said, str) and said != "", "a name, such as 'linear'"),
     "merges": (lambda said: isinstance(said, bool), "True or False"),
+    "inert": (lambda said: isinstance(said, bool), "True or False"),
     "sign": (lambda said: isinstance(said, str), "a text"),
     "buffers_move": (lambda said: isinstance(said, bool), "True or False"),
     "word": (lambda said: said == "", "left to what the language itself writes"),

@@ -154,6 +154,7 @@ def test_a_layer_whose_methods_go_wrong(
         ("family", None),
         ("merges", "yes"),
         ("sign", 3),
+        ("inert", "yes"),
         ("buffers_move", None),
         ("word", "odd"),
         ("examples", [()]),

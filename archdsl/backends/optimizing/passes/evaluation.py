@@ -10,9 +10,8 @@ def evaluation(program: Program) -> Program:
     """Take away what only training needs: its outputs, and layers that hand on what comes in."""
     edit = Edit(_without_training(program))
     for node in [*edit.nodes.values()]:
-        if node.layer.inert:
-            (read,) = node.inputs
-            edit.drop(node.name, read)
+        if node.layer.inert and len(node.inputs) == 1:
+            edit.drop(node.name, node.inputs[0])
     return edit.result()
 
 
