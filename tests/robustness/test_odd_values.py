@@ -130,6 +130,8 @@ OF_INPUT = {
     "allow_mismatch",
     "rename",
     "deconvnet",
+    "checkpoint",
+    "modules",
 }
 # Commands that lack other input here (images, a module), or whose options are looked for in it.
 ON_INPUT = {"see", "import", "bench"}
