@@ -238,7 +238,7 @@ class Network:
         dtype: str = "float32",
         engine: str = "auto",
         batch: int = 1,
-        passes: Sequence[str] | None = None,
+        passes: str | Sequence[str] | None = None,
     ) -> Optimized:
         """Return the network as a module for inference that is faster than that of `compile`.
 

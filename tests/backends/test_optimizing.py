@@ -82,8 +82,16 @@ def distance(network: Any, place: Place, *passes: str, batch: int = 2) -> float:
 
 # What is large only in numbers is compared smaller, or by hand.
 TINY = {"vocabulary": 100, "width": 48, "heads": 4, "layers": 2}
-SMALLER = {"bert_base": TINY, "gpt2": TINY}
-LARGE = ("alexnet", "alexnet_2012", "vgg11", "vgg11_bn", "vgg11_lrn", "vit_b_16", "zfnet")
+SMALLER = {
+    "bert_base": TINY,
+    "gpt2": TINY,
+    "llama_7b": {**TINY, "inner": 64, "groups": 2, "context": 16},
+    "t5_small_encoder": {"vocabulary": 100, "layers": 2},
+}
+LARGE = (
+    "alexnet", "alexnet_2012", "beit_base_patch16_224", "r2plus1d_18", "r3d_18",
+    "retinanet_resnet50_fpn", "s3d", "swin_v2_t", "vgg11", "vgg11_bn", "vgg11_lrn", "vit_b_16", "zfnet",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -144,6 +152,7 @@ JOINED = {
     "Unflatten(1, (2, 2)) -> Conv3d(5, 2) -> BatchNorm3d": 2,
     "residual { c: Conv2d(4, 3, padding = 1) -> BatchNorm2d } -> ReLU": 1,
     "residual { c: Conv2d(4, 3, padding = 1) } -> SiLU": 2,
+    "residual { c: Conv2d(4, 3, padding = 1, groups = 2) } -> ReLU": 3,
     "residual { c: Conv2d(4, 3, padding = 1) -> ReLU }": 2,
     "residual { c: Conv2d(1, 3, padding = 1) }": 2,  # which is spread over the channels
     "a: Conv2d(4, 1); add { branch { from a } branch { from a } }": 2,
@@ -241,6 +250,24 @@ def test_weights_that_change_are_laid_out_anew(tmp_path: Path) -> None:
     assert torch.allclose(outputs(module), 2 * first)
     module.load_state_dict(copied.state_dict())
     assert torch.equal(outputs(module), first)
+    zeros = {name: torch.zeros_like(one) for name, one in copied.state_dict().items()}
+    with torch.inference_mode():  # under which torch doesn't keep count of changes
+        assert torch.equal(module(image), first)
+        module.load_state_dict(zeros)
+        assert not module(image).any()
+        module.load_state_dict(copied.state_dict())
+    with torch.no_grad():
+        module.c.weight.data.zero_()
+        module.c.bias.data.zero_()
+    assert not outputs(module.eval()).any()
+    module.load_state_dict(copied.state_dict())
+    assert torch.equal(outputs(module), first)
+    assert torch.allclose(module(image[0]), first[0], atol=1e-6)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert module(image).dtype == torch.bfloat16
+    with torch.no_grad():
+        exported = torch.export.export(module, (image,)).module()
+        assert torch.allclose(exported(image), first, atol=1e-6)
     assert torch.allclose(module(image), first, atol=1e-6)  # with gradients, step by step
     assert torch.allclose(module.double()(image.double()), first.double(), atol=1e-6)
 
@@ -265,6 +292,30 @@ def test_the_report_says_what_was_done(dtype: str, tmp_path: Path) -> None:
     assert "times as fast; outputs differ by" in lines[6]
     assert fast(torch.randn(2, 3, 8, 8)).dtype == torch.float32
     assert {each.dtype for each in fast.weights.values()} == {getattr(torch, dtype)}
+
+
+def test_weights_that_give_no_numbers_are_refused(tmp_path: Path) -> None:
+    network = network_of("network net { input x: [4]; Linear(3) }", tmp_path)
+    weights = network.compile().state_dict()
+    weights["0.bias"][0] = float("nan")
+
+    with pytest.raises(ArchError, match="make outputs of NaN or infinity"):
+        network.optimize(weights=weights)
+
+
+def test_it_takes_inputs_by_name_and_stays_as_it_is(tmp_path: Path) -> None:
+    text = "network net { input a: [4]; input b: [4]; from a, b; add { branch { from a } "
+    network = network_of(text + "branch { from b } }; Linear(3) }", tmp_path)
+    fast = network.optimize(engine="eager", passes="scaling")
+    one, two = torch.randn(2, 4), torch.randn(2, 4)
+
+    assert torch.equal(fast(one, two), fast(b=two, a=one))
+    assert torch.equal(fast(one, two), fast(one, b=two))
+    for wrong in ({"a": one}, {"a": one, "c": two}):
+        with pytest.raises(TypeError, match="it takes a, b"):
+            fast(**wrong)
+    with pytest.raises(RuntimeError, match="stays as it is"):
+        fast.half()
 
 
 def test_an_engine_that_fails_or_computes_something_else_is_not_used(
@@ -299,6 +350,8 @@ def test_an_engine_that_fails_or_computes_something_else_is_not_used(
         ({"dtype": "int8"}, "`--dtype` is float32, bfloat16 or float16, and not `int8`"),
         ({"batch": 0}, "`--batch` is a number of samples from 1 on, and not 0"),
         ({"device": "meta"}, "`--device` can't be meta"),
+        ({"passes": []}, "`--passes` is evaluation, scaling or joining, and not ``"),
+        ({"passes": "joining", "engine": "eager"}, "which is for the engine native"),
         ({"engine": "native", "dtype": "float16"}, "`native` computes in float32 or bfloat16"),
     ],
 )

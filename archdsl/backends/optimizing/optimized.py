@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -120,7 +120,8 @@ class Optimized(nn.Module):
     """A network for inference, with the inputs and outputs of its plain module.
 
     It takes inputs on any device and of any kind of floats, and gives floats of 32 bits on its own
-    device. No gradient comes of it.
+    device, where it stays. No gradient comes of it, and it can't be pickled: `source` and `weights`
+    can be written.
 
     Attributes:
         report: what was done, and what it gained. engine: what runs it.
@@ -141,11 +142,21 @@ class Optimized(nn.Module):
         self.program = program
         self.engine = report.tried[0].engine
 
-    def forward(self, *inputs: torch.Tensor) -> Any:
+    def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> Any:
+        names = [*self.program.checked.inputs]
+        if named:
+            missing = [name for name in names[len(inputs) :] if name not in named]
+            if missing or len(inputs) + len(named) != len(names):
+                raise TypeError(f"it takes {', '.join(names)}, each once")
+            inputs = (*inputs, *(named[name] for name in names[len(inputs) :]))
         with torch.no_grad():
             found = self._runs(*_at(inputs, self._place))
         tensors = [found] if isinstance(found, torch.Tensor) else [*found]
         return self._like(*(each.float() if each.is_floating_point() else each for each in tensors))
+
+    def _apply(self, *_: object, **__: object) -> Self:
+        told = "make it anew: optimize(device=..., dtype=...)"
+        raise RuntimeError(f"an optimised network stays as it is, on its device; {told}")
 
     @property
     def source(self) -> str:
@@ -191,16 +202,23 @@ def _step(name: str, program: Program) -> Step:
     return Step(name, layers, bytes_, cost(checked).macs.inference)
 
 
-def chosen_passes(passes: Sequence[str] | None) -> Collection[str]:
+def chosen_passes(passes: str | Sequence[str] | None, engine: str) -> Collection[str]:
     """Return which passes are meant, all if nothing is said.
 
     Raises:
-        ArchError: one isn't there.
+        ArchError: one isn't there, or isn't for that engine.
     """
-    for name in passes or ():
+    if passes is None:
+        return [*PASSES]
+    wanted = [passes] if isinstance(passes, str) else [*passes]
+    for name in wanted or [""]:
         if name not in PASSES:
             raise ArchError(_unknown("--passes", name, [*PASSES]))
-    return [*PASSES] if passes is None else [*passes]
+        owners = _owners(name)
+        if owners and engine not in (AUTO, *owners):
+            reason = f"has `{name}`, which is for the engine {' or '.join(owners)}"
+            raise ArchError(BadOptimization(option="--passes", reason=reason))
+    return wanted
 
 
 def chosen_engine(engine: str) -> str:
@@ -230,7 +248,7 @@ def optimize(
     dtype: str = "float32",
     engine: str = AUTO,
     batch: int = 1,
-    passes: Sequence[str] | None = None,
+    passes: str | Sequence[str] | None = None,
 ) -> Optimized:
     """Make a network faster for inference. `archdsl.Network.optimize` explains the arguments.
 
@@ -241,7 +259,8 @@ def optimize(
         ArchError: an engine, a pass, the device or the kind of numbers isn't there, or the engine
             can't run the network.
     """
-    wanted, names = chosen_engine(engine), chosen_passes(passes)
+    wanted = chosen_engine(engine)
+    names = chosen_passes(passes, wanted)
     if dtype not in KINDS:
         raise ArchError(_unknown("--dtype", dtype, KINDS))
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
@@ -310,6 +329,9 @@ class _Trial:
         with torch.no_grad():
             expected = module(*self.given)
         single = isinstance(expected, torch.Tensor)
+        if not all(each.isfinite().all() for each in ([expected] if single else expected)):
+            reason = "make outputs of NaN or infinity of random inputs: there is nothing to compare"
+            raise ArchError(BadOptimization(option="--weights", reason=reason))
         self.like: Callable[..., Any] = _itself if single else type(expected)
         self.expected = [expected] if single else [*expected]
 

@@ -18,8 +18,10 @@ FUSED = '''\
 class FusedConv2d(nn.Conv2d):
     """A convolution, what is added to it and an activation: one operation of oneDNN on a CPU.
 
-    For inference. The weights are laid out for it when it first runs, and whenever they change.
-    Where torch lacks the operation, as on other devices, it is computed step by step.
+    For inference. The weights are laid out for it when it first runs, and again after
+    `load_state_dict`, `eval` and every change that torch keeps count of: not after one through
+    `.data` or under `inference_mode`. Where the operation can't be used, as on other devices, with
+    gradients or under autocast, it is computed step by step.
     """
 
     def __init__(
@@ -65,8 +67,13 @@ class FusedConv2d(nn.Conv2d):
         """Tell whether oneDNN is to compute it."""
         return (
             input.device.type == "cpu"
-            and not torch.is_grad_enabled()
+            and input.dim() == 4
+            and input.dtype == self.weight.dtype
             and input.dtype in (torch.float32, torch.bfloat16)
+            and not torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+            and torch._C._get_tracing_state() is None
             and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         )
 
@@ -81,6 +88,15 @@ class FusedConv2d(nn.Conv2d):
             )
             self.packed, self.packed_of = packed, now
         return self.packed
+
+    def train(self, mode: bool = True) -> "FusedConv2d":
+        self.packed = None
+        super().train(mode)
+        return self
+
+    def _load_from_state_dict(self, *args: object, **keywords: object) -> None:
+        super()._load_from_state_dict(*args, **keywords)
+        self.packed = None
 
     def __getstate__(self) -> dict[str, object]:
         # weights that are laid out can neither be copied nor kept
@@ -132,7 +148,10 @@ def _join(edit: Edit, node: Node, readers: Mapping[str, Node]) -> None:
 
     added: tuple[str, ...] = ()
     other = node.facts.other
-    if (sum_ := behind()) and _adds_alike(edit, sum_):
+    torch = node.facts.torch
+    assert isinstance(torch, TorchModule)
+    # to the result of groups torch can't add in bfloat16
+    if (sum_ := behind()) and "groups" not in torch.keywords and _adds_alike(edit, sum_):
         added = tuple([name for name in sum_.inputs if name != node.name])
         joined.append(sum_)
     activation: tuple[str, tuple[float, ...], str] = ("none", (), "")
@@ -141,8 +160,6 @@ def _join(edit: Edit, node: Node, readers: Mapping[str, Node]) -> None:
     if function and known and (not added or known[0] == "relu"):  # no other behind an addition
         activation = known
         joined.append(function)
-    torch = node.facts.torch
-    assert isinstance(torch, TorchModule)
     names = ("activation", "numbers", "algorithm")
     given = {name: value for name, value in zip(names, activation, strict=True) if value}
     if not activation[1]:
