@@ -435,11 +435,20 @@ class Network:
                 allow_mismatch=allow_mismatch,
                 rename=rename,
             )
+        mismatch = ""
+        named = paths[-1] if paths and weights is None else weights
+        if allow_mismatch and named is not None:
+            report = backend.fitting_weights(
+                module, named, allow_mismatch=allow_mismatch, rename=rename
+            ).report
+            if report.missing or report.differing or report.unusable:
+                mismatch = f": {report}, and random where none matched"
         wishes = seeing.Wishes(
             layers=(layers,) if isinstance(layers, str) else layers,
             channels=channels,
             folder=None if folder is None else fspath(folder),
             top=top,
+            rule=rule,
             classes=classes,
             target=target,
             occlude=occlude,
@@ -463,7 +472,7 @@ class Network:
             network._generated.moved,
             images,
             wishes,
-            origin=self._origin(weights, paths),
+            origin=self._origin(weights, paths) + mismatch,
             load=load,
             deconvnet=deconvnet,
             progress=progress,

@@ -90,7 +90,8 @@ SMALLER = {
 }
 LARGE = (
     "alexnet", "alexnet_2012", "beit_base_patch16_224", "r2plus1d_18", "r3d_18",
-    "retinanet_resnet50_fpn", "s3d", "swin_v2_t", "vgg11", "vgg11_bn", "vgg11_lrn", "vit_b_16", "zfnet",
+    "retinanet_resnet50_fpn", "s3d", "swin_v2_t", "vgg11", "vgg11_bn", "vgg11_lrn", "vit_b_16",
+    "zfnet",
 )  # fmt: skip
 
 

@@ -158,6 +158,41 @@ def test_a_layer_whose_places_lie_otherwise_is_shown_with_a_word_of_warning(
     assert lies + " x height" in archdsl(*given, "across").error
 
 
+def test_what_excites_nothing_leads_nowhere(folder: Path, archdsl: Command) -> None:
+    import archdsl as package
+
+    weights = torch.load(folder / "a.pt")
+    weights["body.0.weight"][:5] = 0
+    weights["body.0.bias"][:5] = -1  # so that ReLU gives 0 everywhere
+    network = package.load(folder / "net.arch", network="tiny")
+    seen = network.see(
+        str(folder / "cat.png"), weights=weights, folder=folder / "photos", channels=8, top=2
+    )
+
+    dead = [one for one in seen.projections["body.1"] if one.value == 0]
+    assert {one.channel for one in dead} >= {*range(5)}
+    assert all(one.projection is not None and not one.projection.any() for one in dead)
+    assert any(one.projection is not None and one.projection.any()
+               for one in seen.projections["body.1"])  # fmt: skip
+    assert "nothing here excites it" in seen.html
+    assert "of its channels no image excites." in seen.html
+    for each in ("guided", "gradient"):
+        given = ["--image", "cat.png", "--rule", each, "-o", f"{each}.html", "--weights", "a.pt"]
+        archdsl.printed("see", "net.arch:tiny", *given)
+        assert f"--rule {each}" in Path(f"{each}.html").read_text()
+
+
+def test_what_is_left_random_is_said(folder: Path, archdsl: Command) -> None:
+    weights = torch.load(folder / "a.pt")
+    del weights["fc.weight"]
+    torch.save(weights, folder / "part.pt")
+    given = ["--weights", "part.pt", "--allow-mismatch", "fc.*", "--image", "cat.png"]
+    archdsl.printed("see", "net.arch:tiny", *given, "-o", "x.html")
+
+    said = "part.pt: 5 matched, 1 missing, and random where none matched"
+    assert said in Path("x.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("where", "images", "node"),
     [("c1.weight", "--image", "fc"), ("fc.bias", "--image", "fc"),

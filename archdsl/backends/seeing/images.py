@@ -65,7 +65,7 @@ def _decoded(path: str, data: bytes) -> Image.Image:
     except (ArchError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(path, "more pixels") from None
+        raise _too_large(path, "too many pixels") from None
     except UnidentifiedImageError:
         reason = f"is no image, or damaged: {', '.join(FORMATS[:-1])} and {FORMATS[-1]} are read"
         raise _bad(path, reason) from None

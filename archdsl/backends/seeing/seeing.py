@@ -49,6 +49,7 @@ class Wishes(Record):
     channels: int = 8
     folder: str | None = None
     top: int = 9
+    rule: str = "deconvnet"
     classes: str | PathLike[str] | Sequence[str] | None = None
     target: str | int | None = None
     occlude: int | None = None
@@ -281,7 +282,9 @@ class _Gathering:
                 for one, projection in zip(strongest, projections, strict=True)
             ]
             self.results.setdefault("projections", {})[name] = tuple(projected)
-            figure = showing.features_figure(self.lens.checked, name, self.shown, maps, projected)
+            figure = showing.features_figure(
+                self.lens.checked, name, self.shown, maps, projected, self.wishes.rule
+            )
             self._add(figure, [name])
 
     def _strongest(self, name: str, image: int, maps: torch.Tensor) -> list[Activation]:
@@ -318,7 +321,11 @@ class _Gathering:
             given = (each[now].to(part.device) for each in (channels, places))
             found.append(module(part, *given).detach().cpu())
             start += len(part)
-        return torch.cat(found)
+        projections = torch.cat(found)
+        for one, projection in zip(activations, projections, strict=True):
+            if one.value == 0:  # what isn't excited leads nowhere
+                projection.zero_()
+        return projections
 
     def _class_maps(self, last: str) -> None:
         lens, images, targets = self.lens, self.images, self.targets
@@ -382,20 +389,24 @@ class _Gathering:
         self.results["top"] = found
         self.results["paths"] = tuple(paths)
         for name, one in found.items():
-            channels = one.strongest(self.wishes.channels)
-            excited = [self._excitement(name, one, channel, read) for channel in channels]
+            excited = one.values[:, 0] != 0
+            channels = [each for each in one.strongest(len(excited)) if excited[each]]
+            channels = channels[: self.wishes.channels]
+            shown = [self._excitement(name, one, channel, read) for channel in channels]
             most = one.images.shape[1]
-            figure = showing.top_figure(lens.checked, name, excited, len(paths), most)
+            dead = len(excited) - int(excited.sum())
+            figure = showing.top_figure(lens.checked, name, shown, len(paths), most, dead)
             self._add(figure, [name])
 
     def _excitement(
         self, name: str, found: Top, channel: int, read: Callable[[int], torch.Tensor]
     ) -> Excitement:
-        images = torch.stack([read(int(number)) for number in found.images[channel]])
+        excited = found.values[channel] != 0
+        images = torch.stack([read(int(number)) for number in found.images[channel][excited]])
         activations = [
             Activation(number, channel, row, column, value, self.lens.sights.box(name, row, column))
             for number, row, column, value in zip(
-                *(each[channel].tolist() for each in found), strict=True
+                *(each[channel][excited].tolist() for each in found), strict=True
             )
         ]
         projections = self._projections(name, images, activations)

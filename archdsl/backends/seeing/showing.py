@@ -15,6 +15,11 @@ from archdsl.backends.seeing.occlusion import Occlusion
 from archdsl.graph import CheckedGraph
 
 MOST_BARS = 5
+LED_BACK = {
+    "deconvnet": "by a deconvnet",
+    "guided": "by guided backpropagation (`--rule guided`)",
+    "gradient": "by the gradient (`--rule gradient`)",
+}
 MOST_FILTERS = 256
 FILTER, EDGE = 56, 4  # pixels of the longer side of one, or less, and around it
 
@@ -127,6 +132,7 @@ def features_figure(
     images: Sequence[Shown],
     maps: torch.Tensor,
     projected: Sequence[Activation],
+    rule: str,
 ) -> Figure:
     """Show the strongest feature maps of a layer for each image, with what excites them."""
     rows = []
@@ -137,13 +143,14 @@ def features_figure(
             label = f"channel {one.channel}"
             assert one.projection is not None
             tiles = grown(shown, values, one, one.projection)
-            parts.append(Tile(tiles, label, f"up to {number(one.value)}", True, "wide"))
+            note = f"up to {number(one.value)}" if one.value else "nothing here excites it"
+            parts.append(Tile(tiles, label, note, True, "wide"))
         rows.append(Row(parts, shown.name if len(images) > 1 else ""))
     seen = (
         "Left: one channel of this layer, bright where it is excited (blue where it is below "
         "zero). In the middle: the part of the image that its most excited place sees, which is "
-        "its receptive field. Right: that activation led back to the pixels by a deconvnet; what "
-        "stands out is what excited it, and grey is what it doesn't look at."
+        f"its receptive field. Right: that activation led back to the pixels {LED_BACK[rule]}; "
+        "what stands out is what excited it, and grey is what it doesn't look at."
     )
     text = f"{seen} The strongest channels come first; each has a scale of its own."
     return Figure(f"features-{name}", f"Feature maps of {described(checked, name)}", text, rows)
@@ -295,9 +302,14 @@ class Excitement(NamedTuple):
 
 
 def top_figure(
-    checked: CheckedGraph, name: str, found: Sequence[Excitement], images: int, most: int
+    checked: CheckedGraph,
+    name: str,
+    found: Sequence[Excitement],
+    images: int,
+    most: int,
+    dead: int,
 ) -> Figure:
-    """Show for each channel the patches that excite it most."""
+    """Show for each channel the patches that excite it most; `dead` channels nothing excites."""
     parts: list[Part] = []
     for each in found:
         side = max(max(patch.shape[:2]) for patch in each.patches)
@@ -321,6 +333,8 @@ def top_figure(
             " Beside them each activation is led back to the pixels: what stands out is what "
             "excited the channel."
         )
+    if dead:
+        text += f" {dead:,} of its channels no image excites."
     return Figure(
         f"top-{name}",
         f"What excites the channels of {described(checked, name)}",
