@@ -95,10 +95,7 @@ LARGE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(each, marks=pytest.mark.whole) if each in LARGE else each for each in sampled()],
-)
+@pytest.mark.parametrize("name", sampled(large=LARGE))
 def test_networks_compute_the_same_in_float64(name: str) -> None:
     path, given = f"{NETWORKS[name].file.source.path}:{name}", SMALLER.get(name, {})
     small = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,17 @@ def _sample() -> Iterator[str]:
 SAMPLE = frozenset(_sample())
 
 
-def sampled(names: Iterable[str] = NETWORKS) -> list[Any]:
+def sampled(names: Iterable[str] = NETWORKS, large: Collection[str] = ()) -> list[Any]:
     """Return names of networks for `parametrize`: what is not in the sample is `whole`.
 
     A variant of one has its name and a comma first: "googlenet, recentred".
+
+    Args:
+        large: names of the sample for which it takes too long all the same.
     """
     return [
-        name if name.partition(",")[0] in SAMPLE else pytest.param(name, marks=pytest.mark.whole)
+        name
+        if name.partition(",")[0] in SAMPLE and name not in large
+        else pytest.param(name, marks=pytest.mark.whole)
         for name in names
     ]

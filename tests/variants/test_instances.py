@@ -47,6 +47,7 @@ def test_networks_that_come_with_the_package(path: Path) -> None:
     unusual |= {"swin_v2_t", "swin_v2_s", "swin_v2_b", "beit_base_patch16_224"}
     unusual |= {"t5_small_encoder", "t5_base_encoder", "t5_large_encoder"}
     unusual |= {"hrnet_w18", "gru_classifier", "lstm_tagger", "retinanet_resnet50_fpn"}
+    unusual |= {"ddpm_cifar10_32", "ddpm_celebahq_256"}
     unusual |= {"yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"}
 
     assert {name for name, counted in both(path).items() if not counted} <= unusual

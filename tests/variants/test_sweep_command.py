@@ -103,7 +103,7 @@ def test_sorted_and_the_first(archdsl: Command) -> None:
         (["-p", "width=1..1000000", "-p", "depth=1..1000000"], 2, "= 1,000,000,000,000 variants"),
         (["-p", "width=1,2", "--where", "paramters < 5"], 1, "parameter or figure called"),
         (["-p", "width=1,2", "--where", "width"], 1, "a condition must be true or false"),
-        (["-p", "width=1,2", "--where", ""], 0, ""),
+        (["-p", "width=1,2", "--where", ""], 2, "--where: it is empty"),
         (["-p", "width=1,2", "--sort", "mecs"], 2, "--sort names `mecs`"),
         (["-p", "width=1,2", "--pareto", "macs,error"], 2, "--pareto names `error`"),
         (["-p", "width=1,2", "-o", "out.xls"], 2, "ends in none of .csv, .json"),

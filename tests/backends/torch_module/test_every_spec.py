@@ -46,10 +46,7 @@ def of_moderate_size(spec: Spec, name: str) -> CheckedGraph:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(one, marks=pytest.mark.whole) if one in MANY_NODES else one for one in sampled()],
-)
+@pytest.mark.parametrize("name", sampled(large=MANY_NODES))
 def test_every_node_agrees_with_torch(name: str) -> None:
     checked = of_moderate_size(NETWORKS[name], name)
 
