@@ -284,8 +284,11 @@ class _Grower:
             return Stage(kind, (("scale_factor", 2),), label), (channels, 2 * height, 2 * width)
         if kind == "GroupNorm":
             groups = self.integer(1, channels)
-            while channels % groups:
+            # a group needs more than one number, of which to take statistics
+            while groups and (channels % groups or channels // groups * height * width == 1):
                 groups -= 1
+            if not groups:
+                return Stage("ReLU", (), label), shape
             return Stage(kind, (("num_groups", groups),), label), shape
         return Stage(kind, (), label), shape
 
