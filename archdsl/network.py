@@ -377,7 +377,7 @@ class Network:
         target: str | int | None = None,
         occlude: int | None = None,
         step: int = 8,
-        checkpoints: Sequence[str | PathLike[str]] = (),
+        checkpoints: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
         rule: str = "deconvnet",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -427,6 +427,8 @@ class Network:
             raise ModuleNotFoundError(text, name=error.name) from None
         sizes = (size,) if isinstance(size, int) else size
         network = self._for_images(seeing.sizes_to_give(self.checked, sizes))
+        if isinstance(checkpoints, str | PathLike):
+            checkpoints = (checkpoints,)
         paths = [fspath(each) for each in checkpoints]
         with seeing.seeded():  # where there are no weights they are random, and the same each time
             module = network.compile(

@@ -67,6 +67,7 @@ def folder(tmp_path: Path, archdsl: Command, monkeypatch: pytest.MonkeyPatch) ->
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
     Image.fromarray(pixels).save(tmp_path / "<b>cat.png")
     Image.fromarray(pixels).save(tmp_path / "cat.png")
+    (tmp_path / "twice.txt").write_text("cat\ncat\ndog\n")
     (tmp_path / "names.txt").write_text("cat\ndog\n<i>bird</i>\n")
     import archdsl as package
 
@@ -237,6 +238,10 @@ WRONG: dict[str, tuple[list[Any], str]] = {
     "names": (
         [*TINY, "--classes", "net.arch"],
         f"names {len(SPEC.splitlines())} classes, and the network tells 3 apart",
+    ),
+    "twice": (
+        [*TINY, "--classes", "twice.txt", "--class", "cat"],
+        "2 classes are called `cat`",
     ),
     "no names": ([*TINY, "--classes", "x.txt"], "x.txt does not exist"),
     "weights": ([*TINY, "--weights", "cat.png"], "cat.png"),

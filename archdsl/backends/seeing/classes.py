@@ -48,14 +48,17 @@ def names_of(classes: str | PathLike[str] | Sequence[str] | None, count: int) ->
 
 
 def class_of(wanted: str | int, names: Sequence[str]) -> int:
-    """Return the number of the class that a name or a number means.
+    """Return the number of the class that a name means, or else a number.
 
     Raises:
-        ArchError: there is none.
+        ArchError: there is none, or there are several.
     """
-    if isinstance(wanted, str) and wanted in names:
-        return names.index(wanted)
     shown = printable(str(wanted), 100)
+    if isinstance(wanted, str) and wanted in names:
+        if names.count(wanted) > 1:
+            what = f"{names.count(wanted)} classes are called `{shown}`"
+            raise ArchError(BadClass(what=what, hint="give the number of the one that is meant"))
+        return names.index(wanted)
     digits = str(wanted)
     if digits.isascii() and digits.isdigit() and len(digits) < 10:
         if int(digits) < len(names):

@@ -354,8 +354,9 @@ class _Gathering:
         """Add a figure of layers, with a word of warning where their places may lie otherwise."""
         for name in dict.fromkeys(layers):
             if moved := self.lens.sights.moved(name):
-                note = f"Layer {name} is behind {moved}, which moves places: its maps are shown as"
-                figure = figure._replace(text=f"{figure.text} {note} they lie there.")
+                where = f"is behind {moved}, which moves" if moved != name else "moves"
+                note = f"Layer {name} {where} places: its maps are shown as they lie there."
+                figure = figure._replace(text=f"{figure.text} {note}")
         self.figures.append(figure)
 
     def _occlusion(self, size: int) -> None:
