@@ -12,7 +12,7 @@ from typing import Any
 
 from archdsl.importing.bodies import Node
 from archdsl.importing.forms import Form
-from archdsl.importing.making import MOVED, Unsayable, numbers_of
+from archdsl.importing.making import Unsayable, numbers_of
 from archdsl.importing.record import Call, Value
 from archdsl.importing.reshaping import Reshaping
 
@@ -21,6 +21,8 @@ SAME = {
     "contiguous", "clone", "detach", "to", "float", "int", "long", "bool", "type", "type_as",
     "requires_grad", "alias", "positive", "checkpoint", "_to_copy", "data",
 }  # fmt: skip
+
+PROPERTIES = {"T": "t", "mT": "adjoint"}  # of tensors, each with the function that gives the same
 
 
 class Functions(Reshaping):
@@ -38,6 +40,7 @@ class Functions(Reshaping):
             name = name[1:]
         arguments = [self.resolved(one) for one in call.arguments]
         named = {key: self.resolved(one) for key, one in call.named.items()}
+        name = PROPERTIES.get(name, name)
         if name in SAME:
             return self.same(call, arguments)
         method: Callable[..., None] | None = getattr(self, f"on_{name}", None)
@@ -398,25 +401,6 @@ class Functions(Reshaping):
             how["scale"] = scale
         self.each("scaled_dot_product_attention", given, call.result, **how)
 
-    def on_cat(self, call: Call, values: Any, dim: int = 0, axis: int | None = None) -> None:
-        dim = dim if axis is None else axis
-        result = call.result
-        values = [one for one in values if 0 not in one.shape]
-        if len(values) == 1:
-            self.become(result, values[0])
-            return
-        if any(value in self.forms for value in values):
-            bases, made = self.alike(values, result)
-            group = self.forms[result].groups[dim % len(result.shape)]
-            if len(group) != 1 or group == (0,):
-                raise Unsayable(MOVED)
-            self.merge("concat", bases, made, **axis_of(group[0], made, self.batch))
-            return
-        self.whole(result)
-        self.merge("concat", values, result, **axis_of(dim, result, self.batch, self.sharing))
-
-    on_concat = on_concatenate = on_cat
-
     def on_stack(self, call: Call, values: Any, dim: int = 0) -> None:
         result = call.result
         axis = dim % len(result.shape)
@@ -506,11 +490,3 @@ def written_out(equation: str, ranks: Sequence[int]) -> str:
         once = sorted(one for one in {*letters} if letters.count(one) == 1)
         right = "..." + "".join(once)
     return f"{','.join(found)}->{right.replace('...', names)}"
-
-
-def axis_of(dim: int, result: Value, batch: int, sharing: bool = False) -> dict[str, int]:
-    """Return the argument of a concatenation along an axis; the channels go without saying."""
-    axis = dim % len(result.shape)
-    if axis == 0 and not sharing:
-        raise Unsayable("`cat` along the batch")
-    return {} if axis == 1 else {"dim": axis}

@@ -22,7 +22,7 @@ from archdsl.importing.bodies import Body, Node
 from archdsl.importing.costs import Cost, macs_of, not_counted, numbers_of
 from archdsl.importing.functions import kind_of
 from archdsl.importing.lowering import Lowering
-from archdsl.importing.naming import fresh, valid
+from archdsl.importing.naming import fresh, fresh_in
 from archdsl.importing.record import Value
 from archdsl.layers.base import (
     ANY,
@@ -272,7 +272,7 @@ class GraphMaker:
             said = self.lowering.root.names.get(value, "")
             node = self.given(value)
             numbers = {name: at for at, name in enumerate(self.nodes)}
-            name = fresh(valid(said), taken) if said else fresh_in("output", taken)
+            name = fresh(said, taken) if said else fresh_in("output", taken)
             outputs.append(Output(name, node, False, self.span, numbers[node]))
         notes: list[Diagnostic] = []
         if self.torch:
@@ -315,16 +315,6 @@ def plainly(arguments: Mapping[str, Any]) -> dict[str, Any]:
         name: getattr(value, "value", value) if isinstance(value, str) else value
         for name, value in arguments.items()
     }
-
-
-def fresh_in(name: str, taken: set[str]) -> str:
-    """Return a name that no node has so far, and take it."""
-    found, number = name, 1
-    while found in taken:
-        number += 1
-        found = f"{name}{number}"
-    taken.add(found)
-    return found
 
 
 def times(counts: Counter[str]) -> str:

@@ -122,8 +122,12 @@ def _one(part: str) -> str:
 
 
 def fresh(name: str, taken: set[str]) -> str:
-    """Return a name that nothing has so far, and take it."""
-    name = valid(name)
+    """Return a name of the language that nothing has so far, and take it."""
+    return fresh_in(valid(name), taken)
+
+
+def fresh_in(name: str, taken: set[str]) -> str:
+    """Return a name that nothing has so far, as it is or with a number, and take it."""
     found, number = name, 1
     while found in taken:
         number += 1

@@ -72,12 +72,8 @@ class Reshaping(Making):
     def on_t(self, call: Call, value: Any) -> None:
         self.on_transpose(call, value, 0, 1)
 
-    on_T = on_t  # noqa: N815
-
-    def on_mT(self, call: Call, value: Any) -> None:  # noqa: N802
+    def on_adjoint(self, call: Call, value: Any) -> None:
         self.on_transpose(call, value, -1, -2)
-
-    on_adjoint = on_mT
 
     def permute(self, value: Value, result: Value, order: tuple[int, ...]) -> None:
         """Say another order of the axes; one that moves the batch waits for what undoes it."""
@@ -106,7 +102,23 @@ class Reshaping(Making):
         self.stage("squeeze", [value], result, dim=gone[0] if len(gone) == 1 else tuple(gone))
 
     def on_cat(self, call: Call, values: Any, dim: int = 0, axis: int | None = None) -> None:
-        raise NotImplementedError
+        dim = dim if axis is None else axis
+        result = call.result
+        values = [one for one in values if 0 not in one.shape]
+        if len(values) == 1:
+            self.become(result, values[0])
+            return
+        if any(value in self.forms for value in values):
+            bases, made = self.alike(values, result)
+            group = self.forms[result].groups[dim % len(result.shape)]
+            if len(group) != 1 or group == (0,):
+                raise Unsayable(MOVED)
+            self.merge("concat", bases, made, **axis_of(group[0], made, self.batch))
+            return
+        self.whole(result)
+        self.merge("concat", values, result, **axis_of(dim, result, self.batch, self.sharing))
+
+    on_concat = on_concatenate = on_cat
 
     def on_unsqueeze(self, call: Call, value: Any, dim: int) -> None:
         result = call.result
@@ -397,3 +409,11 @@ class Reshaping(Making):
         self.stage("getitem", [base], made, dim=group[0], **how)
         if not plainly:
             self.become_form(result, Form(made, left))
+
+
+def axis_of(dim: int, result: Value, batch: int, sharing: bool = False) -> dict[str, int]:
+    """Return the argument of a concatenation along an axis; the channels go without saying."""
+    axis = dim % len(result.shape)
+    if axis == 0 and not sharing:
+        raise Unsayable("`cat` along the batch")
+    return {} if axis == 1 else {"dim": axis}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from archdsl.layers.agreeing import agree
 from archdsl.layers.base import (
@@ -27,68 +27,73 @@ if TYPE_CHECKING:
     from archdsl.layers.autograd import Autograd, Tensor
 
 
+class Given(Layer):
+    """What a layer does whose parameters come in; mixed in before the class of its kind."""
+
+    _kind: ClassVar[type[Layer]]
+    _names: ClassVar[tuple[str, ...]]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _made, (self._kind, self._names, vars(self))
+
+    def infer(self, inputs: Shapes) -> Facts:
+        return self.infer_shared(inputs, [True] * len(inputs))
+
+    def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
+        names = self._names
+        first = len(inputs) - len(names)
+        own, kinds = inputs[:first], batched[:first]
+        plain = self._kind(**vars(self))
+        facts = plain.infer(own) if all(kinds) else plain.infer_shared(own, kinds)
+        require_given(facts, names)
+        function = self.functional()
+        if function is None or facts.buffers:
+            raise LayerError(
+                f"takes no `{names[0]}` that is computed",
+                help="linear maps, convolutions that are padded with zeros, `Embedding`, "
+                "`LayerNorm`, `GroupNorm` and `RMSNorm` do",
+            )
+        require_all_given(facts, names)
+        pairs = []
+        for at, name in enumerate(names, start=first):
+            if batched[at]:
+                raise LayerError(
+                    f"takes a `{name}` that all samples share, and this one is another for each"
+                )
+            wanted, found = facts.params[name], inputs[at]
+            if len(wanted) != len(found) or not all(map(agree, wanted, found)):
+                shapes = f"{shown_shape(wanted)}, and this is {shown_shape(found)}"
+                raise LayerError(f"takes a `{name}` of {shapes}")
+            pairs += [pair for pair in zip(wanted, found, strict=True) if pair[0] != pair[1]]
+            function = function.replace(f"{{{name}}}", f"{{{at}}}")
+        torch = TorchFunction(function, overwritable=_overwritable(facts))
+        return facts._replace(
+            torch=torch, params={}, arithmetic="", agreements=(*facts.agreements, *pairs)
+        )
+
+    def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
+        names = self._names
+        first = len(inputs) - len(names)
+        torch.own = dict(zip(names, inputs[first:], strict=True))
+        return super().trained(torch, *inputs[:first])
+
+    def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
+        names = self._names
+        first = len(inputs) - len(names)
+        for at, held in enumerate(inputs[first:], start=first):
+            if held != "float":
+                raise WrongDtype(at, f"takes a `{names[at - first]}` of floats")
+        return super().dtype(inputs[:first])
+
+
 @cache
 def with_given(kind: type[Layer], names: tuple[str, ...]) -> type[Layer]:
     """Return a kind of layer whose parameters of those names come in after its other inputs."""
-    base: Any = kind
-
-    class Given(base):  # type: ignore[misc]  # each kind has one of its own
-        def __reduce__(self) -> tuple[object, ...]:
-            return _made, (kind, names, vars(self))
-
-        def infer(self, inputs: Shapes) -> Facts:
-            return self.infer_shared(inputs, [True] * len(inputs))
-
-        def infer_shared(self, inputs: Shapes, batched: Sequence[bool]) -> Facts:
-            first = len(inputs) - len(names)
-            own, kinds = inputs[:first], batched[:first]
-            plain = kind(**vars(self))
-            facts = plain.infer(own) if all(kinds) else plain.infer_shared(own, kinds)
-            require_given(facts, names)
-            function = self.functional()
-            if function is None or facts.buffers:
-                raise LayerError(
-                    f"takes no `{names[0]}` that is computed",
-                    help="linear maps, convolutions that are padded with zeros, `Embedding`, "
-                    "`LayerNorm`, `GroupNorm` and `RMSNorm` do",
-                )
-            require_all_given(facts, names)
-            pairs = []
-            for at, name in enumerate(names, start=first):
-                if batched[at]:
-                    raise LayerError(
-                        f"takes a `{name}` that all samples share, and this one is another for each"
-                    )
-                wanted, found = facts.params[name], inputs[at]
-                if len(wanted) != len(found) or not all(map(agree, wanted, found)):
-                    shapes = f"{shown_shape(wanted)}, and this is {shown_shape(found)}"
-                    raise LayerError(f"takes a `{name}` of {shapes}")
-                pairs += [pair for pair in zip(wanted, found, strict=True) if pair[0] != pair[1]]
-                function = function.replace(f"{{{name}}}", f"{{{at}}}")
-            torch = TorchFunction(function, overwritable=_overwritable(facts))
-            return facts._replace(
-                torch=torch, params={}, arithmetic="", agreements=(*facts.agreements, *pairs)
-            )
-
-        def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
-            first = len(inputs) - len(names)
-            torch.own = dict(zip(names, inputs[first:], strict=True))
-            result: Tensor = super().trained(torch, *inputs[:first])
-            return result
-
-        def dtype(self, inputs: Sequence[Dtype]) -> Dtype:
-            first = len(inputs) - len(names)
-            for at, held in enumerate(inputs[first:], start=first):
-                if held != "float":
-                    raise WrongDtype(at, f"takes a `{names[at - first]}` of floats")
-            result: Dtype = super().dtype(inputs[:first])
-            return result
-
-    Given.__name__, Given.__qualname__, Given.__module__ = (
-        kind.__name__, kind.__qualname__, kind.__module__,
-    )  # fmt: skip
-    Given.__doc__ = kind.__doc__
-    return Given
+    said = {
+        "_kind": kind, "_names": names, "__doc__": kind.__doc__, "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+    }  # fmt: skip
+    return type(kind.__name__, (Given, kind), said)
 
 
 def require_given(facts: Facts, names: Sequence[str]) -> None:
