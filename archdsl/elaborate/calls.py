@@ -12,10 +12,13 @@ from archdsl.elaborate.expressions import unknown
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.tracing import follow_flags
 from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, bad_argument, kind_of
-from archdsl.elaborate.world import COST_OF_CALL, FileSetting
+from archdsl.elaborate.world import FileSetting
 from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError, Shape
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
+
+# In steps: a second call with its arguments, and a copy of the value of the block.
+COST_OF_ALIAS = 12
 
 
 def callee(operation: ast.Call, frame: Frame) -> BlockValue:
@@ -64,7 +67,7 @@ def expanded(block: BlockValue, call: ast.Call, frame: Frame) -> tuple[BlockValu
             given = world.given(call.arguments, frame)
             outer = (*trail, *frame.trail)
             bound = bind(world.signature(block), given, block.fixed, call.span, outer)
-            world.step(call.span, COST_OF_CALL)
+            world.step(call.span, COST_OF_ALIAS)
             world.enter(alias, alias.name, call.span, outer)
             entered += 1
             inside = _InAlias(block.file, frame, further(alias.name, call.span, outer, frame))

@@ -309,7 +309,7 @@ def _repeat(before: _Mark, after: _Mark, times: int, span: Span, frame: Frame) -
     )
     body.edges += times * edges
     if positions:
-        place.turns.append(Turns(before.position, positions, times, size, before.size - size))
+        place.repeat(Turns(before.position, positions, times, size, before.size - size))
         place.position += times * positions
     assert frame.flowing is not None
     frame.flowing = tuple([number + times * size for number in frame.flowing])

@@ -105,7 +105,7 @@ def _composed(outer: Move, inner: Move | None) -> Move:
     return outer if inner is None else lambda number: outer(inner(number))
 
 
-NO_OUTPUTS: dict[str, Entry] = {}  # most places have none; nobody fills this
+NOTHING: dict[str, Entry] = {}  # of places that have no labels or no outputs; nobody fills this
 
 
 class Turns(Record):
@@ -149,13 +149,15 @@ class Place:
     outside: bool = True
     position: int = 0
     open: bool = True  # whether dotted labels may add to it from elsewhere
-    entries: dict[str, Entry] = field(default_factory=dict)
-    outputs: dict[str, Entry] = field(default_factory=lambda: NO_OUTPUTS)
+    entries: dict[str, Entry] = field(default_factory=lambda: NOTHING)
+    outputs: dict[str, Entry] = field(default_factory=lambda: NOTHING)
     registered: dict[str, Span | None] | None = None
-    turns: list[Turns] = field(default_factory=list)
+    turns: list[Turns] | None = None
 
     def enter(self, label: str, entry: Entry) -> Entry:
         """Let a label of this scope stand for something."""
+        if self.entries is NOTHING:
+            self.entries = {}  # its own
         self.entries[label] = entry
         if self.registered is not None:
             self.registered.setdefault(label)
@@ -183,13 +185,19 @@ class Place:
                 return str(turns.first + position), turns.move(turn)
         return None
 
+    def repeat(self, turns: Turns) -> None:
+        """Let turns of a loop be like the first of them."""
+        if self.turns is None:
+            self.turns = []
+        self.turns.append(turns)
+
     def full_name(self, label: str) -> str:
         """Return the name of a stage of this scope, from the network on."""
         return f"{self.name}.{label}" if self.name else label
 
     def in_order(self) -> Iterator[str]:
         """Yield all labels in the order in which they were entered."""
-        last = {str(turns.first + turns.positions - 1): turns for turns in self.turns}
+        last = {str(turns.first + turns.positions - 1): turns for turns in self.turns or ()}
         for label in self.entries:
             yield label
             if turns := last.get(label):

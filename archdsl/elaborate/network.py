@@ -315,7 +315,7 @@ def _inputs(declaration: ast.Network, frame: Frame, shapes: Shapes) -> dict[str,
             raise ArchError(BadValue(one.shape.span, reason=reason, hint=hint)) from None
         facts = infer(layer, (), one.span, frame)
         number = frame.make(Made(one.name, one.name, layer, (), facts, None, one.span, None))
-        frame.place.entries[one.name] = Entry(one.span, (number,))
+        frame.place.enter(one.name, Entry(one.span, (number,)))
         flowing.append(number)
     frame.flowing = tuple(flowing)
     frame.last = inputs[-1].span

@@ -133,7 +133,7 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
             frame.last = stage.span
             return
     for one in inputs_of(declaration):
-        place.entries[one.name] = Entry(one.span, inside.maps[one.name])
+        place.enter(one.name, Entry(one.span, inside.maps[one.name]))
     if frame.world.trace is not None:
         enter_block(frame.world.trace, name, declaration, operation, frame, inside)
     before = frame.world.steps_left
