@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "own_layers": {"layers"},
     "node_names": {"diagnostics", "graph"},
     # the text that it writes goes the way of every other one
-    "importing": {"diagnostics", "graph", "layers", "syntax", "network", "output"},
+    "importing": {"diagnostics", "graph", "layers", "syntax", "network", "output", "reading"},
 }
 ALLOWED["beside"] = {"backends"}
 ALLOWED["pipeline"] = {*ALLOWED}
@@ -84,11 +84,11 @@ HOMES = {
         "cli/compile.py",
         "cli/import_.py",
     },
-    "numpy": {"backends/torch_module/", "backends/export/", "backends/seeing/"},
+    "numpy": {"backends/torch_module/", "backends/export/", "backends/seeing/", "importing/onnx/"},
     "PIL": {"backends/seeing/"},
     "safetensors": {"backends/torch_module/", "backends/export/", "importing/"},
-    "onnx": {"backends/export/"},
-    "onnxruntime": {"backends/export/", "backends/optimizing/engines/"},
+    "onnx": {"backends/export/", "importing/onnx/"},
+    "onnxruntime": {"backends/export/", "backends/optimizing/engines/", "importing/onnx/"},
     "openvino": {"backends/optimizing/engines/"},
     "pygraphviz": {"backends/diagram/"},
     "click": {"cli/"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -11,20 +13,18 @@ import click
 from archdsl.cli.destination import Destination, destination
 from archdsl.cli.modules import ARGUMENTS, given_sizes, require_torch, shapes_of, values
 from archdsl.cli.options import renames_of, stored
-from archdsl.cli.terminal import WRONG_INPUT, complain
+from archdsl.cli.terminal import WRONG_INPUT, WRONG_USAGE, complain
 from archdsl.diagnostics import printable
 from archdsl.output import write_all
 
 if TYPE_CHECKING:
-    from torch.nn import Module
-
     from archdsl.importing.imported import Imported
 
 MARK = "Written by archdsl import"  # at the head of what it writes
 
 
 @click.command("import")
-@click.argument("what", metavar="MODULE:NAME")
+@click.argument("what", metavar="MODULE:NAME|FILE.onnx")
 @click.option("-o", "--output", metavar="FILE", help="File to write: .arch; - is standard output.")
 @click.option(
     "--input",
@@ -52,12 +52,16 @@ def command(
     batch: int,
     force: bool,
 ) -> int:
-    """Write a PyTorch module as a spec, and prove that it is the same.
+    """Write a PyTorch module or an ONNX file as a spec, and prove that it is the same.
 
     MODULE:NAME is a module, its class, or a function that makes one, in an importable place:
-    torchvision.models:resnet50. Naming it runs its code.
+    torchvision.models:resnet50. Naming it runs its code. Of FILE.onnx nothing is run but by
+    onnxruntime, to compare.
     """
     require_torch()
+    if what.lower().endswith(".onnx"):
+        _require_none_of_modules(arguments, weights, rename, allow_mismatch)
+        return _onnx(what, output, inputs, weights_to, force)
     from archdsl.importing.made import from_here, made, random_inputs
 
     given_values = values(arguments)
@@ -74,26 +78,67 @@ def command(
     elif rename or allow_mismatch:
         option = "--rename" if rename else "--allow-mismatch"
         raise click.UsageError(f"{option} is of --weights, which is not given")
-    from archdsl.importing.imported import Unproven, from_torch
+    from archdsl.importing.imported import from_torch
 
     given = random_inputs(module, shapes, batch)
     names, free = [name for name, _ in named], [shape for _, shape in named]
+    return _report(
+        lambda: from_torch(module, given, name=title, inputs=names, shapes=free, source=what),
+        goes_to,
+        weights_to,
+    )
+
+
+def _onnx(
+    path: str, output: str | None, inputs: tuple[str, ...], weights_to: str | None, force: bool
+) -> int:
+    """Write an ONNX file as a spec."""
+    for needed in ("onnx", "onnxruntime"):
+        if find_spec(needed) is None:
+            complain(f"{needed} is not installed: pip install 'archdsl[onnx]'")
+            return WRONG_USAGE
+    title = os.path.splitext(os.path.basename(path))[0]
+    shapes = dict(shapes_of(inputs)) if inputs else {}
+    goes_to = _destination(output, title, force)
+    _require_weights(weights_to, force)
+    from archdsl.importing.onnx.imported import from_onnx
+
+    return _report(lambda: from_onnx(path, shapes=shapes), goes_to, weights_to)
+
+
+def _require_none_of_modules(
+    arguments: tuple[str, ...],
+    weights: str | None,
+    rename: tuple[str, ...],
+    allow_mismatch: tuple[str, ...],
+) -> None:
+    """Refuse options that say something of modules where a file is named."""
+    given = {
+        "--arg": arguments,
+        "--weights": weights,
+        "--rename": rename,
+        "--allow-mismatch": allow_mismatch,
+    }
+    for option, value in given.items():
+        if value:
+            raise click.UsageError(f"{option} is of modules; an ONNX file has its own weights")
+
+
+def _report(imported: Callable[[], Imported], goes_to: Destination, weights_to: str | None) -> int:
+    """Write the text, and say what came out of the comparison."""
+    from archdsl.importing.imported import Unproven
+
     try:
-        found = from_torch(module, given, name=title, inputs=names, shapes=free, source=what)
+        found = imported()
     except Unproven as error:
         goes_to.write(error.marked.encode())
         complain(error.sentence)
         return WRONG_INPUT
-    return _report(found, goes_to, weights_to, module)
-
-
-def _report(found: Imported, goes_to: Destination, weights_to: str | None, module: Module) -> int:
-    """Write the text, and say what came out of the comparison."""
     text = found.spec.encode()  # or say what is missing
     if weights_to is not None:
         from archdsl.backends.export import weights_as_bytes
 
-        files = {weights_to: weights_as_bytes(module.state_dict())}
+        files = {weights_to: weights_as_bytes(found.weights)}
         if not goes_to.is_standard_output:
             files[goes_to.path] = text
         write_all(files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -139,7 +139,28 @@ def from_torch(
         hint = "wrap it: `nn.Sequential(module)`"
         raise ImportingError(NoModule(what=what, reason=reason, hint=hint))
     given = (images,) if isinstance(images, torch.Tensor) else tuple(images)
-    title = valid(name or type(module).__name__)
+
+    def compared(loaded: Network, runs: Sequence[tuple[torch.Tensor, ...]]) -> Proof:
+        return joint([prove(loaded, module, run) for run in runs])
+
+    title = name or type(module).__name__
+    return written_as_spec(module, given, compared, title, inputs, shapes, source)
+
+
+def written_as_spec(
+    module: nn.Module,
+    given: tuple[torch.Tensor, ...],
+    compared: Callable[[Network, Sequence[tuple[torch.Tensor, ...]]], Proof],
+    name: str,
+    inputs: Sequence[str] = (),
+    shapes: Sequence[Sequence[int | str]] = (),
+    source: str = "",
+) -> Imported:
+    """Write a module as a spec, and compare the network that comes of it on all sizes of inputs.
+
+    The arguments and what is raised are those of `from_torch`.
+    """
+    title = valid(name)
     if title in Registry():
         title += "Net"  # a network would hide the layer
     description = f"Written by archdsl import from {source or qualified(module)}"
@@ -154,7 +175,7 @@ def from_torch(
         return recorded
     try:
         loaded = load_text(text, title)
-        proof = joint([prove(loaded, module, run) for run in runs])
+        proof = compared(loaded, runs)
     except ArchError as error:
         first = error.diagnostics[0].sentence() if error.diagnostics else str(error)
         sentence = f"not the same: the text is wrong ({first})"

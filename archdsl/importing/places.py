@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -34,3 +36,21 @@ def shown_place(place: str) -> str:
     except (OSError, ValueError, IndexError):
         return place
     return f"{re.sub(r'^.*site-packages/', '', file)}:{number}: {line[:100]}"
+
+
+_standing: list[str] = []
+
+
+@contextmanager
+def standing_at(place: str) -> Iterator[None]:
+    """Let what is recorded stand at a place of something else than a user's code: of a file."""
+    _standing.append(place)
+    try:
+        yield
+    finally:
+        _standing.pop()
+
+
+def standing() -> str:
+    """Return the place that was said last, or ""."""
+    return _standing[-1] if _standing else ""

@@ -163,11 +163,12 @@ def _apart(theirs: Any, ours: Any) -> float:
         return float("inf")
     worst = 0.0
     for one in left:
-        worst = max(worst, min(_distance(one, other) for other in right))
+        worst = max(worst, min(distance_of(one, other) for other in right))
     return worst
 
 
-def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+def distance_of(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the largest difference of two tensors, relative to the largest number of the first."""
     if one.shape != other.shape:
         return float("inf")
     if torch.equal(one, other) and one.numel():

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from archdsl.importing.places import HERE, TORCH
+from archdsl.importing.places import HERE, TORCH, standing
 from archdsl.importing.record import Call, Value
 
 # Of what these functions give nothing is computed.
@@ -209,6 +209,8 @@ def flat(held: Any) -> Iterator[torch.Tensor]:
 
 def user_place() -> str:
     """Return file and line of the code that called torch, which is the user's."""
+    if place := standing():
+        return place
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename

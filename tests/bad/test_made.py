@@ -27,6 +27,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.torch_module import errors as running
     from archdsl.counting import IntricateCosts
     from archdsl.importing import errors as importing
+    from archdsl.importing.onnx.errors import BadOnnx
     from archdsl.node_names import NoSuchNode
     from archdsl.patterns import BadRename, NoCheckpoint, NoSuchParameter
     from archdsl.variants.errors import OtherSweep
@@ -149,6 +150,10 @@ def made() -> dict[str, Diagnostic]:
             what="`Net`",
             reason="RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x5 and 4x3)",
             place="mypackage/nets.py:21: return self.fc(x)",
+        ),
+        "E0904_onnx": BadOnnx(
+            file="`net.onnx`",
+            reason="says that the tensor `fc.weight` is of 1000x512, and holds 16 numbers for it",
         ),
         "E0903_words": importing.NotSayable(
             span=None,

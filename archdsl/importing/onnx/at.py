@@ -1,0 +1,224 @@
+"""What an operator's entry gets: the node, what comes in, and the ways to say what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from archdsl.importing.numbers import by_place
+from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+
+MOST_LISTED = 64  # numbers that are computed of constants, and listed where no formula is found
+MOST_NUMBERS = 2**28  # in a tensor that is computed
+Array = np.ndarray[Any, Any]
+Entry = Callable[..., Any]
+Given = torch.Tensor | Array | None  # what flows, what is known before, and what is left out
+
+
+class Missing(Exception):
+    """What a node does has no words, or can't be followed."""
+
+
+class TooLarge(Exception):
+    """A node makes a tensor of more numbers than are computed."""
+
+
+def require_size(shape: Sequence[int]) -> None:
+    """Refuse to make a tensor that is too large, or of no size at all."""
+    if any(size < 0 for size in shape) or prod(shape) > MOST_NUMBERS:
+        raise TooLarge(f"a tensor of {'x'.join(map(str, shape))} numbers")
+
+
+class Run(Protocol):
+    """What knows all nodes of a file while they are computed.
+
+    Attributes:
+        values: by name what was given or computed so far.
+        readers: by name the nodes that read a value.
+        names: by identity the names of the tensors that the file holds.
+        follows: identities of known values that follow from the sizes of what comes in.
+        done: nodes whose result another one gives.
+        shapes: by name the shapes for the file's own batch.
+        building: whether it runs on the meta device, and makes layers where it meets them.
+        batch, now: the file's own batch, 0 if it has none, and the one that there is.
+    """
+
+    file: OnnxFile
+    values: dict[str, Any]
+    readers: dict[str, list[OnnxNode]]
+    names: dict[int, str]
+    follows: set[int]
+    done: set[OnnxNode]
+    shapes: dict[str, tuple[int, ...]]
+    building: bool
+    batch: int
+    now: int
+
+    def layer(
+        self, at: At, make: Callable[[], nn.Module], weights: Mapping[str, Array]
+    ) -> nn.Module:
+        """Return the module of a node."""
+
+    def parameter(self, at: At, value: Array) -> torch.Tensor:
+        """Return a tensor of the network's own."""
+
+
+class At:
+    """A node while it is computed."""
+
+    def __init__(self, node: OnnxNode, root: Run, home: nn.Module, label: str, known: bool) -> None:
+        self.node, self.root, self.home, self.label = node, root, home, label
+        self.known = known  # whether nothing of what comes in flows
+        self.opset = root.file.opset
+        self.gives: Sequence[str] = node.outputs  # names for what it gives
+        self.own = 0  # parameters of the network's own so far
+
+    def reader(self, op: str, output: int = 0) -> OnnxNode | None:
+        """Return the node that reads an output, if there is but one and it is of an operator."""
+        name = self.gives[output]
+        readers = self.root.readers.get(name, ())
+        if len(readers) != 1 or readers[0].op != op or name in self.root.file.outputs:
+            return None
+        return readers[0]
+
+    def is_read(self, output: int) -> bool:
+        """Tell whether something needs an output, and not only the first one."""
+        names = self.node.outputs[output : output + 1]
+        of_file = self.root.file.outputs
+        return any(name in self.root.readers or name in of_file for name in names if name)
+
+    def with_reader(self, node: OnnxNode) -> None:
+        """Compute another node, which reads what this one gives, together with it."""
+        self.gives = node.outputs
+        self.root.done.add(node)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an attribute."""
+        return self.node.attributes.get(name, default)
+
+    def beside(self, node: OnnxNode) -> Array | None:
+        """Return what is known before of the two inputs of a node that reads this one."""
+        values = [self.root.values.get(name) for name in node.inputs]
+        return next((one for one in values if isinstance(one, np.ndarray)), None)
+
+    @property
+    def factor(self) -> int:
+        """By how much the batch is larger than the one that the file has a number for."""
+        return self.root.now // self.root.batch if self.root.batch else 1
+
+    def shape_before(self, place: int) -> tuple[int, ...] | None:
+        """Return the shape that an input has for the file's own batch."""
+        return self.root.shapes.get(self.node.inputs[place])
+
+    def from_sizes(self, array: Array) -> Array:
+        """Return known numbers, and note that they follow from the sizes of what comes in."""
+        if not self.known:
+            self.root.follows.add(id(array))
+        return array
+
+    # --- what is known --------------------------------------------------------------------------
+
+    def numbers(self, value: Given, what: str) -> list[Any]:
+        """Return known numbers.
+
+        Raises:
+            Missing: they follow from what comes into the network.
+        """
+        if isinstance(value, torch.Tensor) and not self.known:
+            raise Missing(f"`{self.node.op}` whose {what} follow from what comes in")
+        assert value is not None
+        return [*value.reshape(-1).tolist()]
+
+    def optional(self, value: Given, what: str) -> list[Any] | None:
+        """Return known numbers, or None if there are none."""
+        return None if value is None else self.numbers(value, what)
+
+    def one(self, value: Given, what: str, default: Any = None) -> Any:
+        """Return a known number."""
+        if value is None:
+            return default
+        found = self.numbers(value, what)
+        if len(found) != 1:
+            raise Missing(f"`{self.node.op}` whose {what} is {len(found)} numbers")
+        return found[0]
+
+    def axes(self, value: Given, name: str = "axes") -> list[int] | None:
+        """Return axes, which later opsets take as an input and earlier ones as an attribute."""
+        if value is not None:
+            return self.numbers(value, name)
+        given = self.get(name)
+        return None if given is None else [*given]
+
+    # --- what flows -----------------------------------------------------------------------------
+
+    def tensor(self, value: Given) -> torch.Tensor:
+        """Return a value as a tensor: what is known is a parameter or a constant then."""
+        if isinstance(value, torch.Tensor):
+            return value
+        if value is None:
+            raise Missing(f"`{self.node.op}` without one of its inputs")
+        if self.is_parameter(value):
+            return self.root.parameter(self, value)
+        if self.root.building:
+            return torch.empty(value.shape, dtype=torch.from_numpy(value).dtype, device="meta")
+        return torch.tensor(value)
+
+    def is_parameter(self, value: Array) -> bool:
+        """Tell whether known numbers are the file's weights, and follow from no sizes."""
+        if value.dtype.kind != "f" or value.size < 2 or id(value) in self.root.follows:
+            return False
+        if id(value) in self.root.names:
+            return True
+        same = bool((value == value.flat[0]).all())
+        return same or (value.size > MOST_LISTED and not by_place(torch.from_numpy(value)))
+
+    def operand(self, value: Given, other: Given) -> Any:
+        """Return one of two values that are joined element by element: one number is a number."""
+        if not isinstance(value, np.ndarray) or not isinstance(other, torch.Tensor):
+            return self.tensor(value)
+        if value.size == 1 and value.ndim <= other.dim():
+            return value.item()
+        return self.tensor(value)
+
+    # --- layers ---------------------------------------------------------------------------------
+
+    def layer(
+        self,
+        make: Callable[..., nn.Module],
+        *arguments: Any,
+        weights: Mapping[str, Array] | None = None,
+        **named: Any,
+    ) -> nn.Module:
+        """Return a module of torch with the file's weights: the same one at each pass."""
+        if self.known:
+            raise Missing(f"`{self.node.op}` of what is known before")
+        return self.root.layer(self, lambda: make(*arguments, **named), weights or {})
+
+    def array(self, value: Given, what: str) -> Array:
+        """Return known weights.
+
+        Raises:
+            Missing: they are computed of what comes in.
+        """
+        if not isinstance(value, np.ndarray):
+            raise Missing(f"`{self.node.op}` whose {what} is computed of what comes in")
+        return value
+
+
+def entering(entries: dict[str, Entry]) -> Callable[..., Callable[[Entry], Entry]]:
+    """Return a decorator that enters what operators become, by their names."""
+
+    def operator(*names: str) -> Callable[[Entry], Entry]:
+        def enter(entry: Entry) -> Entry:
+            for name in names:
+                entries[name] = entry
+            return entry
+
+        return enter
+
+    return operator

@@ -1,0 +1,593 @@
+"""What operators of ONNX become that compute: one operator, one entry.
+
+An entry gets the node (`At`) and what comes in, in the order of ONNX, None where it is left out:
+tensors of torch where they flow, arrays where they are known before. It returns what comes out.
+Where all is known before it is called with tensors, and what it gives is known as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from archdsl.importing.onnx.at import Array, At, Entry, Given, Missing, entering, require_size
+
+ENTRIES: dict[str, Entry] = {}
+operator = entering(ENTRIES)
+
+
+# --- number by number -----------------------------------------------------------------------------
+
+ONE_BY_ONE: dict[str, Callable[[At, torch.Tensor], torch.Tensor]] = {
+    "Relu": lambda at, x: functional.relu(x),
+    "Sigmoid": lambda at, x: torch.sigmoid(x),
+    "Tanh": lambda at, x: torch.tanh(x),
+    "LeakyRelu": lambda at, x: functional.leaky_relu(x, number(at.get("alpha", 0.01))),
+    "Elu": lambda at, x: functional.elu(x, number(at.get("alpha", 1.0))),
+    "Celu": lambda at, x: functional.celu(x, number(at.get("alpha", 1.0))),
+    "Selu": lambda at, x: functional.selu(x),
+    "Softplus": lambda at, x: functional.softplus(x),
+    "Softsign": lambda at, x: functional.softsign(x),
+    "HardSwish": lambda at, x: functional.hardswish(x),
+    "Mish": lambda at, x: functional.mish(x),
+    "Gelu": lambda at, x: functional.gelu(x, approximate=at.get("approximate", "none")),
+    "Erf": lambda at, x: torch.erf(x),
+    "Exp": lambda at, x: torch.exp(x),
+    "Log": lambda at, x: torch.log(x),
+    "Sqrt": lambda at, x: torch.sqrt(x),
+    "Reciprocal": lambda at, x: torch.reciprocal(x),
+    "Neg": lambda at, x: torch.neg(x),
+    "Abs": lambda at, x: torch.abs(x),
+    "Sin": lambda at, x: torch.sin(x),
+    "Cos": lambda at, x: torch.cos(x),
+    "Floor": lambda at, x: torch.floor(x),
+    "Ceil": lambda at, x: torch.ceil(x),
+    "Round": lambda at, x: torch.round(x),
+    "Sign": lambda at, x: torch.sign(x),
+    "IsNaN": lambda at, x: torch.isnan(x),
+    "Not": lambda at, x: torch.logical_not(x),
+    "Identity": lambda at, x: x,
+}
+
+
+def one_by_one(function: Callable[[At, torch.Tensor], torch.Tensor]) -> Entry:
+    """Return the entry of what does the same to each number."""
+    return lambda at, x, *rest: function(at, at.tensor(x))
+
+
+ENTRIES.update({name: one_by_one(function) for name, function in ONE_BY_ONE.items()})
+
+
+def number(value: float) -> float:
+    """Return a number that was stored in 32 bits as it was written: 0.1, not 0.10000000149."""
+    found = float(np.format_float_positional(np.float32(value), unique=True))
+    return found if np.float32(found) == np.float32(value) else value
+
+
+TWO: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": torch.add,
+    "Sub": torch.sub,
+    "Mul": torch.mul,
+    "Greater": torch.gt,
+    "GreaterOrEqual": torch.ge,
+    "Less": torch.lt,
+    "LessOrEqual": torch.le,
+    "Equal": torch.eq,
+    "And": torch.logical_and,
+    "Or": torch.logical_or,
+    "Xor": torch.logical_xor,
+}
+
+
+def of_two(function: Callable[[Any, Any], Any]) -> Entry:
+    """Return the entry of what joins two tensors number by number."""
+
+    def entry(at: At, left: Given, right: Given) -> Any:
+        require_broadcast(left, right)
+        one, other = at.operand(left, right), at.operand(right, left)
+        if not isinstance(one, torch.Tensor):  # torch takes a number in the second place alone
+            name = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge"}.get(function.__name__)
+            if name is not None:
+                return getattr(torch, name)(other, one)
+            return torch.rsub(other, one) if function is torch.sub else function(other, one)
+        return function(one, other)
+
+    return entry
+
+
+ENTRIES.update({name: of_two(function) for name, function in TWO.items()})
+
+
+def require_broadcast(*values: Any) -> None:
+    """Refuse to join tensors whose result would be too large."""
+    shapes = [tuple(one.shape) for one in values if hasattr(one, "shape")]
+    require_size(np.broadcast_shapes(*shapes))
+
+
+@operator("Div")
+def div(at: At, left: Given, right: Given) -> Any:
+    require_broadcast(left, right)
+    one, other = at.operand(left, right), at.operand(right, left)
+    kind = next(x.dtype for x in (one, other) if isinstance(x, torch.Tensor))
+    if not kind.is_floating_point:
+        return torch.div(one, other, rounding_mode="trunc")
+    if not isinstance(one, torch.Tensor):
+        return torch.reciprocal(other) * one if one != 1 else torch.reciprocal(other)
+    return torch.div(one, other)
+
+
+@operator("Pow")
+def pow_(at: At, left: Given, right: Given) -> Any:
+    require_broadcast(left, right)
+    one, other = at.tensor(left), at.operand(right, left)
+    if not isinstance(other, torch.Tensor) and other == int(other):
+        other = int(other)
+    return torch.pow(one, other)
+
+
+@operator("Mod")
+def mod(at: At, left: Given, right: Given) -> Any:
+    require_broadcast(left, right)
+    function = torch.fmod if at.get("fmod", 0) else torch.remainder
+    return function(at.tensor(left), at.operand(right, left))
+
+
+@operator("Sum")
+def sum_(at: At, *values: Given) -> Any:
+    return joined(at, torch.add, values)
+
+
+@operator("Max")
+def max_(at: At, *values: Given) -> Any:
+    return joined(at, torch.maximum, values)
+
+
+@operator("Min")
+def min_(at: At, *values: Given) -> Any:
+    return joined(at, torch.minimum, values)
+
+
+def joined(at: At, function: Callable[[Any, Any], Any], values: Sequence[Given]) -> Any:
+    """Join tensors one after the other."""
+    require_broadcast(*values)
+    found = at.tensor(values[0])
+    for one in values[1:]:
+        found = function(found, at.tensor(one))
+    return found
+
+
+@operator("Clip")
+def clip(at: At, x: Given, low: Given = None, high: Given = None) -> Any:
+    least = at.one(low, "bound", at.get("min"))
+    most = at.one(high, "bound", at.get("max"))
+    if least is not None and abs(least) > 3e38:
+        least = None
+    if most is not None and abs(most) > 3e38:
+        most = None
+    if (least, most) == (0, None):
+        return functional.relu(at.tensor(x))
+    if (least, most) == (0, 6):
+        return functional.relu6(at.tensor(x))
+    if least is None and most is None:
+        return at.tensor(x)
+    return torch.clamp(at.tensor(x), least, most)
+
+
+@operator("HardSigmoid")
+def hard_sigmoid(at: At, x: Given) -> Any:
+    alpha, beta = number(at.get("alpha", 0.2)), number(at.get("beta", 0.5))
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return functional.hardsigmoid(at.tensor(x))
+    return torch.clamp(at.tensor(x) * alpha + beta, 0, 1)
+
+
+@operator("ThresholdedRelu")
+def thresholded_relu(at: At, x: Given) -> Any:
+    return functional.threshold(at.tensor(x), number(at.get("alpha", 1.0)), 0.0)
+
+
+@operator("PRelu")
+def prelu(at: At, x: Given, slope: Given) -> Any:
+    array = at.array(slope, "slope")
+    shape = (1, *at.tensor(x).shape[1:])
+    if array.size != 1 and array.size != shape[1]:
+        raise Missing("`PRelu` with a slope for each place")
+    return at.layer(nn.PReLU, array.size, weights={"weight": array.reshape(-1)})(x)
+
+
+@operator("Where")
+def where(at: At, condition: Given, left: Given, right: Given) -> Any:
+    require_broadcast(condition, left, right)
+    given = at.tensor(condition)
+    return torch.where(given, at.operand(left, given), at.operand(right, given))
+
+
+KINDS = {1: torch.float32, 6: torch.int32, 7: torch.int64, 9: torch.bool, 11: torch.float64}
+
+
+@operator("Cast")
+def cast(at: At, x: Given) -> Any:
+    kind = KINDS.get(at.get("to"))
+    if kind is None:
+        raise Missing("`Cast` to a kind of numbers that is not read")
+    return at.tensor(x).to(kind)
+
+
+@operator("CastLike")
+def cast_like(at: At, x: Given, like: Given) -> Any:
+    return at.tensor(x).to(at.tensor(like).dtype)
+
+
+# --- along axes -----------------------------------------------------------------------------------
+
+
+def along(function: Callable[..., torch.Tensor]) -> Entry:
+    """Return the entry of a function along an axis."""
+
+    def entry(at: At, x: Given) -> Any:
+        tensor = at.tensor(x)
+        axis = at.get("axis", 1 if at.opset < 13 else -1)
+        if at.opset < 13 and axis % tensor.dim() != tensor.dim() - 1:
+            shape = tensor.shape  # of all axes from there on
+            return function(torch.flatten(tensor, axis), dim=-1).reshape(shape)
+        return function(tensor, dim=axis)
+
+    return entry
+
+
+ENTRIES["Softmax"] = along(functional.softmax)
+ENTRIES["LogSoftmax"] = along(functional.log_softmax)
+
+
+def reduced(function: Callable[..., torch.Tensor]) -> Entry:
+    """Return the entry of a reduction."""
+
+    def entry(at: At, x: Given, axes: Given = None) -> Any:
+        tensor = at.tensor(x)
+        found = at.axes(axes)
+        if not found:
+            if at.get("noop_with_empty_axes", 0):
+                return tensor
+            found = [*range(tensor.dim())]
+        return function(tensor, sorted(axis % tensor.dim() for axis in found),
+                        bool(at.get("keepdims", 1)))  # fmt: skip
+
+    return entry
+
+
+def mean(x: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
+    """Return means; of whole maps as the pooling that gives them."""
+    if x.dim() == 4 and axes == [2, 3] and keep and x.is_floating_point():
+        return functional.adaptive_avg_pool2d(x, 1)
+    return torch.mean(x, axes, keep)
+
+
+def by_turns(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return a reduction along several axes of one along a single one."""
+
+    def entry(x: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
+        for axis in reversed(axes):
+            x = function(x, axis, keep)
+        return x
+
+    return entry
+
+
+ENTRIES.update(
+    {
+        "ReduceMean": reduced(mean),
+        "ReduceSum": reduced(lambda x, axes, keep: torch.sum(x, axes, keep)),
+        "ReduceMax": reduced(by_turns(lambda x, axis, keep: torch.amax(x, axis, keep))),
+        "ReduceMin": reduced(by_turns(lambda x, axis, keep: torch.amin(x, axis, keep))),
+        "ReduceProd": reduced(by_turns(lambda x, axis, keep: torch.prod(x, axis, keep))),
+        "ReduceL2": reduced(lambda x, axes, keep: torch.sqrt(torch.sum(x**2, axes, keep))),
+        "ReduceSumSquare": reduced(lambda x, axes, keep: torch.sum(x**2, axes, keep)),
+    }
+)
+
+
+@operator("ArgMax", "ArgMin")
+def arg(at: At, x: Given) -> Any:
+    function = torch.argmax if at.node.op == "ArgMax" else torch.argmin
+    return function(at.tensor(x), at.get("axis", 0), bool(at.get("keepdims", 1)))
+
+
+@operator("CumSum")
+def cumsum(at: At, x: Given, axis: Given) -> Any:
+    if at.get("exclusive", 0) or at.get("reverse", 0):
+        raise Missing("`CumSum` that leaves out a number or goes backwards")
+    return torch.cumsum(at.tensor(x), at.one(axis, "axis"))
+
+
+# --- products -------------------------------------------------------------------------------------
+
+
+@operator("Gemm")
+def gemm(at: At, left: Given, right: Given, bias: Given = None) -> Any:
+    alpha, beta = at.get("alpha", 1.0), at.get("beta", 1.0)
+    tensor = at.tensor(left)
+    if at.get("transA", 0):
+        raise Missing("`Gemm` whose first matrix is transposed")
+    weight = at.array(right, "matrix")
+    weight = weight * alpha if alpha != 1 else weight
+    weight = weight if at.get("transB", 0) else weight.T
+    if bias is None:
+        return linear(at, tensor, weight, None)
+    added = at.array(bias, "bias") * beta
+    if added.size != 1 and added.size != weight.shape[0]:
+        raise Missing("`Gemm` whose bias is a matrix")
+    return linear(at, tensor, weight, np.broadcast_to(added.reshape(-1), weight.shape[:1]))
+
+
+def linear(at: At, x: torch.Tensor, weight: Array, bias: Array | None) -> torch.Tensor:
+    """Apply a linear layer with a matrix of [outputs, inputs]."""
+    weights = {"weight": np.ascontiguousarray(weight)}
+    if bias is not None:
+        weights["bias"] = np.ascontiguousarray(bias)
+    out, inputs = weight.shape
+    module = at.layer(nn.Linear, inputs, out, bias=bias is not None, weights=weights)
+    found: torch.Tensor = module(x)
+    return found
+
+
+@operator("MatMul")
+def matmul(at: At, left: Given, right: Given) -> Any:
+    if not isinstance(right, np.ndarray) or right.ndim != 2 or right.dtype.kind != "f":
+        return torch.matmul(at.tensor(left), at.tensor(right))
+    tensor = at.tensor(left)
+    after = at.reader("Add")
+    bias = at.beside(after) if after else None
+    if after and bias is not None and bias.shape == (right.shape[1],) and bias.dtype.kind == "f":
+        at.with_reader(after)
+        return linear(at, tensor, right.T, bias)
+    return linear(at, tensor, right.T, None)
+
+
+@operator("Einsum")
+def einsum(at: At, *given: Given) -> Any:
+    return torch.einsum(at.get("equation", ""), *map(at.tensor, given))
+
+
+# --- windows --------------------------------------------------------------------------------------
+
+
+def windows(at: At, x: torch.Tensor, kernel: Sequence[int]) -> tuple[Any, Any, Any, list[int]]:
+    """Return strides, dilations, padding of both sides alike, and padding to do before.
+
+    What is to be done before is a list as `pad` takes it, empty where both sides are alike.
+    """
+    count = len(kernel)
+    strides = at.get("strides", (1,) * count)
+    dilations = at.get("dilations", (1,) * count)
+    pads = at.get("pads", (0,) * 2 * count)
+    kind = at.get("auto_pad", "NOTSET")
+    if kind not in ("NOTSET", "VALID"):
+        sizes = x.shape[2:]
+        sides = []
+        for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+            total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
+            less, more = total // 2, total - total // 2
+            sides.append((less, more) if kind == "SAME_UPPER" else (more, less))
+        pads = tuple(one for one, _ in sides) + tuple(other for _, other in sides)
+    elif kind == "VALID":
+        pads = (0,) * 2 * count
+    if not len(strides) == len(dilations) == len(pads) / 2 == count:
+        raise Missing(f"`{at.node.op}` whose attributes are of another number of axes")
+    if pads[:count] == pads[count:]:
+        return strides, dilations, pads[:count], []
+    before = [one for axis in reversed(range(count)) for one in (pads[axis], pads[count + axis])]
+    return strides, dilations, (0,) * count, before
+
+
+def of_axes(kinds: Sequence[Any], count: int, what: str) -> Any:
+    """Return the class of torch for so many axes."""
+    if not 1 <= count <= len(kinds):
+        raise Missing(f"`{what}` over {count} axes")
+    return kinds[count - 1]
+
+
+@operator("Conv")
+def conv(at: At, x: Given, weight: Given, bias: Given = None) -> Any:
+    tensor, kernel = at.tensor(x), at.array(weight, "weight")
+    strides, dilations, padding, before = windows(at, tensor, kernel.shape[2:])
+    if before:
+        tensor = functional.pad(tensor, before)
+    groups = at.get("group", 1)
+    weights = {"weight": kernel}
+    if bias is not None:
+        weights["bias"] = at.array(bias, "bias")
+    kind = of_axes((nn.Conv1d, nn.Conv2d, nn.Conv3d), kernel.ndim - 2, "Conv")
+    return at.layer(
+        kind, kernel.shape[1] * groups, kernel.shape[0], kernel.shape[2:], strides, padding,
+        dilations, groups, bias is not None, weights=weights,
+    )(tensor)  # fmt: skip
+
+
+@operator("ConvTranspose")
+def conv_transpose(at: At, x: Given, weight: Given, bias: Given = None) -> Any:
+    tensor, kernel = at.tensor(x), at.array(weight, "weight")
+    if at.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or at.get("output_shape"):
+        raise Missing("`ConvTranspose` whose padding follows from its output")
+    strides, dilations, padding, before = windows(at, tensor, kernel.shape[2:])
+    if before:
+        raise Missing("`ConvTranspose` with other padding on each side")
+    count = kernel.ndim - 2
+    groups = at.get("group", 1)
+    weights = {"weight": kernel}
+    if bias is not None:
+        weights["bias"] = at.array(bias, "bias")
+    kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return at.layer(
+        of_axes(kinds, count, "ConvTranspose"), kernel.shape[0], kernel.shape[1] * groups,
+        kernel.shape[2:], strides, padding, at.get("output_padding", (0,) * count), groups,
+        bias is not None, dilations, weights=weights,
+    )(tensor)  # fmt: skip
+
+
+@operator("MaxPool")
+def max_pool(at: At, x: Given) -> Any:
+    tensor, kernel = at.tensor(x), at.get("kernel_shape", ())
+    if at.is_read(1):
+        raise Missing("`MaxPool` that gives places")
+    strides, dilations, padding, before = windows(at, tensor, kernel)
+    padding, ceil = rounded_up(at, tensor, kernel, strides, dilations, padding, before)
+    function = of_axes(
+        (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d),
+        len(kernel),
+        "MaxPool",
+    )
+    return function(tensor, kernel, strides, padding, dilations, ceil)
+
+
+@operator("AveragePool")
+def average_pool(at: At, x: Given) -> Any:
+    tensor, kernel = at.tensor(x), at.get("kernel_shape", ())
+    strides, dilations, padding, before = windows(at, tensor, kernel)
+    whole = bool(at.get("count_include_pad", 0))
+    if any(one != 1 for one in dilations):
+        raise Missing("`AveragePool` with dilation")
+    if before and whole:
+        tensor, before = functional.pad(tensor, before), []
+    padding, ceil = rounded_up(at, tensor, kernel, strides, dilations, padding, before)
+    if tuple(kernel) == tuple(tensor.shape[2:]) and not any(padding) and len(kernel) == 2:
+        return functional.adaptive_avg_pool2d(tensor, 1)
+    function = of_axes(
+        (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d),
+        len(kernel),
+        "AveragePool",
+    )
+    # padding of zero is counted or not: it is all the same
+    whole = whole or (not any(padding) and not ceil)
+    return function(tensor, kernel, strides, padding, ceil, whole)
+
+
+def rounded_up(
+    at: At, x: torch.Tensor, kernel: Sequence[int], strides: Sequence[int],
+    dilations: Sequence[int], padding: Sequence[int], before: Sequence[int],
+) -> tuple[Sequence[int], bool]:  # fmt: skip
+    """Return padding as torch has it, and whether sizes are rounded up.
+
+    More padding behind than before, which counts for nothing, is what torch does to round up.
+    """
+    if not before:
+        return padding, bool(at.get("ceil_mode", 0))
+    sides = [(before[2 * n], before[2 * n + 1]) for n in reversed(range(len(before) // 2))]
+    for size, k, stride, dilation, (first, last) in zip(
+        x.shape[2:], kernel, strides, dilations, sides, strict=True
+    ):
+        reach = dilation * (k - 1) + 1
+        wanted = (size + first + last - reach) // stride + 1
+        up = -(-(size + 2 * first - reach) // stride) + 1
+        if (up - 1) * stride >= size + first:
+            up -= 1  # no window begins behind the end
+        if wanted != up or 2 * first > k:
+            raise Missing(f"`{at.node.op}` with other padding on each side")
+    return [first for first, _ in sides], True
+
+
+@operator("GlobalAveragePool")
+def global_average_pool(at: At, x: Given) -> Any:
+    tensor = at.tensor(x)
+    kinds = (
+        functional.adaptive_avg_pool1d,
+        functional.adaptive_avg_pool2d,
+        functional.adaptive_avg_pool3d,
+    )
+    return of_axes(kinds, tensor.dim() - 2, "GlobalAveragePool")(tensor, 1)
+
+
+@operator("GlobalMaxPool")
+def global_max_pool(at: At, x: Given) -> Any:
+    tensor = at.tensor(x)
+    return torch.amax(tensor, [*range(2, tensor.dim())], True)
+
+
+# --- norms ----------------------------------------------------------------------------------------
+
+
+@operator("BatchNormalization")
+def batch_norm(at: At, x: Given, scale: Given, bias: Given, mean: Given, variance: Given) -> Any:
+    tensor = at.tensor(x)
+    if at.get("training_mode", 0):
+        raise Missing("`BatchNormalization` in training mode")
+    weights = {
+        "weight": at.array(scale, "scale"),
+        "bias": at.array(bias, "bias"),
+        "running_mean": at.array(mean, "mean"),
+        "running_var": at.array(variance, "variance"),
+    }
+    axes = max(tensor.dim() - 2, 1)
+    kind = of_axes((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), axes, "BatchNormalization")
+    eps = number(at.get("epsilon", 1e-5))
+    return at.layer(kind, weights["weight"].size, eps=eps, weights=weights)(tensor)
+
+
+@operator("InstanceNormalization")
+def instance_norm(at: At, x: Given, scale: Given, bias: Given) -> Any:
+    tensor = at.tensor(x)
+    weights = {"weight": at.array(scale, "scale"), "bias": at.array(bias, "bias")}
+    kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+    kind = of_axes(kinds, tensor.dim() - 2, "InstanceNormalization")
+    eps = number(at.get("epsilon", 1e-5))
+    size = weights["weight"].size
+    return at.layer(kind, size, eps=eps, affine=True, weights=weights)(tensor)
+
+
+@operator("GroupNormalization")
+def group_norm(at: At, x: Given, scale: Given, bias: Given) -> Any:
+    tensor, groups = at.tensor(x), at.get("num_groups", 1)
+    weights = {"weight": at.array(scale, "scale"), "bias": at.array(bias, "bias")}
+    channels = tensor.shape[1]
+    if at.opset < 21:  # a number for each group
+        weights = {name: one.repeat(channels // groups) for name, one in weights.items()}
+    eps = number(at.get("epsilon", 1e-5))
+    return at.layer(nn.GroupNorm, groups, channels, eps, weights=weights)(tensor)
+
+
+@operator("LayerNormalization")
+def layer_norm(at: At, x: Given, scale: Given, bias: Given = None) -> Any:
+    tensor = at.tensor(x)
+    if at.is_read(1) or at.is_read(2):
+        raise Missing("`LayerNormalization` that gives means")
+    shape = tuple(tensor.shape[at.get("axis", -1) % tensor.dim() :])
+    weights = {"weight": np.broadcast_to(at.array(scale, "scale"), shape).copy()}
+    if bias is not None:
+        weights["bias"] = np.broadcast_to(at.array(bias, "bias"), shape).copy()
+    eps = number(at.get("epsilon", 1e-5))
+    return at.layer(nn.LayerNorm, shape, eps, bias=bias is not None, weights=weights)(tensor)
+
+
+@operator("RMSNormalization")
+def rms_norm(at: At, x: Given, scale: Given) -> Any:
+    tensor = at.tensor(x)
+    shape = tuple(tensor.shape[at.get("axis", -1) % tensor.dim() :])
+    weights = {"weight": np.broadcast_to(at.array(scale, "scale"), shape).copy()}
+    eps = number(at.get("epsilon", 1e-5))
+    return at.layer(nn.RMSNorm, shape, eps, weights=weights)(tensor)
+
+
+@operator("LRN")
+def lrn(at: At, x: Given) -> Any:
+    alpha, beta = number(at.get("alpha", 1e-4)), number(at.get("beta", 0.75))
+    return functional.local_response_norm(at.tensor(x), at.get("size"), alpha, beta,
+                                 number(at.get("bias", 1.0)))  # fmt: skip
+
+
+@operator("LpNormalization")
+def lp_norm(at: At, x: Given) -> Any:
+    return functional.normalize(at.tensor(x), at.get("p", 2), at.get("axis", -1))
+
+
+@operator("Dropout")
+def dropout(at: At, x: Given, ratio: Given = None, training: Given = None) -> Any:
+    if at.is_read(1):
+        raise Missing("`Dropout` that gives its mask")
+    if at.known:
+        return x
+    share = number(at.one(ratio, "ratio", at.get("ratio", 0.5)))
+    return at.layer(nn.Dropout, share)(at.tensor(x))

@@ -1,0 +1,335 @@
+"""Finds the scopes that nodes stand in, by the names that a file has for them.
+
+The dynamo exporter of torch stores for each node the modules that it comes of, with their classes.
+The older one, as others do, has them in the names of nodes: `/layer1/layer1.0/conv1/Conv`. Names of
+weights (`layer1.0.conv1.weight`) tell the same. Where no class is known, scopes whose names differ
+by numbers alone share one, and so do those that hold the same operators.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Any
+
+from archdsl.importing.naming import fresh_in
+from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+
+DEEPEST = 40  # scopes in each other
+LONGEST = 10_000  # characters of what tells them
+SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
+PLAIN = ("Sequential", "ModuleList", "ModuleDict")
+SIZES = ("Shape", "Size")  # of them nothing but the size of what comes in is needed
+
+
+@dataclass(eq=False)
+class Place:
+    """Where a node stands.
+
+    Attributes:
+        scopes: labels of the scopes, outermost first.
+        label: of the node itself in them; "" if nothing names it.
+    """
+
+    scopes: tuple[str, ...]
+    label: str = ""
+
+
+@dataclass(eq=False)
+class Part:
+    """Nodes in a row that stand in the same scope.
+
+    Attributes:
+        label: in the scope around it.
+        kind: the class; "" before one was found, and "Sequential" where there is none.
+    """
+
+    label: str
+    kind: str
+    scopes: tuple[str, ...] = ()
+    steps: list[Step] = field(default_factory=list)
+    module: Any = None
+    reads: list[str] = field(default_factory=list)  # names of the tensors that come in and go out
+    gives: list[str] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Leaf:
+    """A node where it is computed."""
+
+    node: OnnxNode
+    label: str
+    known: bool
+
+
+Step = Leaf | Part
+
+
+def planned(file: OnnxFile) -> list[Step]:
+    """Return the nodes in an order in which they can be computed, in the scopes that hold them."""
+    known = known_before(file)
+    places, classes = placed(file, known)
+    steps = nested([(node, places.get(node)) for node in in_order(file, places)], classes)
+    steps = without_single(steps)
+    name_classes(steps)
+    return steps
+
+
+def known_before(file: OnnxFile) -> set[OnnxNode]:
+    """Return the nodes of which no number follows from those that come in."""
+    names, found = {*file.tensors}, set()
+    for node in file.nodes:
+        if node.op in SIZES or all(name in names for name in node.inputs if name):
+            names.update(node.outputs)
+            found.add(node)
+    return found
+
+
+# --- where nodes stand ----------------------------------------------------------------------------
+
+
+def placed(
+    file: OnnxFile, known: set[OnnxNode]
+) -> tuple[dict[OnnxNode, Place], dict[tuple[str, ...], str]]:
+    """Return the places of all nodes that compute something, and the classes of scopes."""
+    classes: dict[tuple[str, ...], str] = {}
+    places: dict[OnnxNode, Place] = {}
+    for node in file.nodes:
+        if node not in known:
+            places[node] = place_of(node, classes)
+    for node, place in places.items():
+        owner = owner_of(node, file)
+        if owner:
+            by_weight(place, owner)
+    return places, classes
+
+
+def place_of(node: OnnxNode, classes: dict[tuple[str, ...], str]) -> Place:
+    """Return where a node says that it stands."""
+    paths, kinds = listed(node.metadata.get(SCOPES, "")), listed(node.metadata.get(CLASSES, ""))
+    if len(paths) > 1 and len(kinds) == len(paths):
+        scopes: tuple[str, ...] = ()
+        before = ""
+        for path, kind in zip(paths[1:-1], kinds[1:-1], strict=True):
+            if not path or path == before:
+                continue
+            inner = path.removeprefix(f"{before}.") if before else path
+            scopes += split(inner)
+            classes[scopes] = kind.rpartition(".")[2]
+            before = path
+        return Place(scopes[:DEEPEST])
+    parts = node.name[:LONGEST].split("/")
+    if len(parts) < 2:
+        return Place(())
+    scopes, before = (), ""
+    for part in parts[:-1]:
+        if part:
+            scopes += split(part.removeprefix(f"{before}.") if before else part)
+            before = part
+    return Place(scopes[:DEEPEST])
+
+
+def listed(text: str) -> list[str]:
+    """Return the strings of a list that is written as Python writes it."""
+    if not text or len(text) > LONGEST:
+        return []
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    if isinstance(found, list) and all(isinstance(one, str) for one in found):
+        return found
+    return []
+
+
+def split(path: str) -> tuple[str, ...]:
+    """Return the labels of a path."""
+    return tuple(re.sub(r"[^\x21-\x7e]", "_", part) for part in path.split(".") if part)
+
+
+def owner_of(node: OnnxNode, file: OnnxFile) -> str:
+    """Return the module that a node's weight belongs to by its name, or ""."""
+    for name in node.inputs[1:] if len(node.inputs) > 1 else ():
+        if name in file.tensors and file.tensors[name].ndim and name.endswith(".weight"):
+            return name.removesuffix(".weight")
+    return ""
+
+
+def by_weight(place: Place, owner: str) -> None:
+    """Name a node after the module that holds its weight, in the scopes that they share."""
+    labels = split(owner)
+    if not labels or len(labels) > DEEPEST:
+        return
+    around, label = labels[:-1], labels[-1]
+    if around[: len(place.scopes)] == place.scopes or place.scopes[: len(around)] == around:
+        place.scopes, place.label = around, label
+
+
+# --- in which order they are computed -------------------------------------------------------------
+
+
+def in_order(file: OnnxFile, places: Mapping[OnnxNode, Place]) -> Iterator[OnnxNode]:
+    """Yield the nodes so that those of a scope stand together where that can be."""
+    makers = {name: node for node in file.nodes for name in node.outputs if name}
+    number = {node: place for place, node in enumerate(file.nodes)}
+    left: dict[OnnxNode, int] = {}
+    readers: dict[OnnxNode, list[OnnxNode]] = {}
+    waiting: dict[tuple[str, ...], list[int]] = {}
+    known: list[int] = []
+
+    def ready(node: OnnxNode) -> None:
+        if node not in places:
+            heappush(known, number[node])
+            return
+        scopes = places[node].scopes
+        for depth in range(len(scopes) + 1):
+            heappush(waiting.setdefault(scopes[:depth], []), number[node])
+
+    for node in file.nodes:
+        others = {makers[name] for name in node.inputs if name in makers}
+        left[node] = len(others)
+        for other in others:
+            readers.setdefault(other, []).append(node)
+        if not others:
+            ready(node)
+    done: set[int] = set()
+    here: tuple[str, ...] = ()
+    while len(done) < len(file.nodes):
+        if known:
+            at = heappop(known)
+        else:
+            at = next_in(waiting, here, done)
+            here = places[file.nodes[at]].scopes
+        done.add(at)
+        node = file.nodes[at]
+        yield node
+        for reader in readers.get(node, ()):
+            left[reader] -= 1
+            if not left[reader]:
+                ready(reader)
+
+
+def next_in(
+    waiting: Mapping[tuple[str, ...], list[int]], here: tuple[str, ...], done: set[int]
+) -> int:
+    """Return the first node that can be computed in the innermost scope that has one."""
+    for depth in range(len(here), -1, -1):
+        heap = waiting.get(here[:depth], [])
+        while heap and heap[0] in done:
+            heappop(heap)
+        if heap:
+            return heappop(heap)
+    raise AssertionError("nodes wait for each other")  # the reader refuses such files
+
+
+def nested(
+    nodes: Sequence[tuple[OnnxNode, Place | None]], classes: Mapping[tuple[str, ...], str]
+) -> list[Step]:
+    """Put nodes in a row into the scopes that hold them; what comes again is a scope of its own."""
+    root = Part("", "")
+    stack = [root]
+    taken: dict[Part, set[str]] = {root: set()}
+    for node, place in nodes:
+        if place is None:
+            stack[-1].steps.append(Leaf(node, "", True))
+            continue
+        depth = 0
+        while depth < min(len(stack) - 1, len(place.scopes)) and (
+            stack[depth + 1].scopes == place.scopes[: depth + 1]
+        ):
+            depth += 1
+        del stack[depth + 1 :]
+        for label in place.scopes[depth:]:
+            depth += 1
+            scopes = place.scopes[:depth]
+            part = Part(fresh_in(label, taken[stack[-1]]), classes.get(scopes, ""), scopes)
+            taken[part] = set()
+            stack[-1].steps.append(part)
+            stack.append(part)
+        stack[-1].steps.append(Leaf(node, place.label, False))
+    return root.steps
+
+
+def without_single(steps: Sequence[Step]) -> list[Step]:
+    """Let the scope of a single node that has no other name be the name of that node."""
+    found: list[Step] = []
+    for one in steps:
+        if isinstance(one, Part):
+            one.steps = without_single(one.steps)
+            inside = [step for step in one.steps if isinstance(step, Part) or not step.known]
+            if len(inside) == 1 and isinstance(inside[0], Leaf) and not inside[0].label:
+                inside[0].label = one.label
+                found += one.steps
+                continue
+        found.append(one)
+    return found
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def name_classes(steps: Sequence[Step]) -> None:
+    """Find classes for scopes whose class isn't known."""
+    unnamed = [part for part in parts_in(steps) if not part.kind]
+    group: dict[Any, Any] = {}
+
+    def find(key: Any) -> Any:
+        while group.setdefault(key, key) != key:
+            key = group[key]
+        return key
+
+    shapes: dict[Part, Any] = {}
+    for part in unnamed:
+        stem = ("stem", re.sub(r"\d+", "#", ".".join(part.scopes)))
+        shapes[part] = ("shape", shape_of(part))
+        group[find(stem)] = find(shapes[part])
+    members: dict[Any, list[Part]] = {}
+    for part in unnamed:
+        members.setdefault(find(shapes[part]), []).append(part)
+    names: set[str] = set()
+    for parts in members.values():
+        if all(is_container(part) for part in parts):
+            kind = "Sequential"
+        else:
+            stems = Counter(stem_of(part) for part in parts)
+            kind = fresh_in(stems.most_common(1)[0][0], names)
+        for part in parts:
+            part.kind = kind
+
+
+def parts_in(steps: Sequence[Step]) -> Iterator[Part]:
+    """Yield scopes, with those in them."""
+    for one in steps:
+        if isinstance(one, Part):
+            yield one
+            yield from parts_in(one.steps)
+
+
+def shape_of(part: Part) -> Any:
+    """Return what a scope holds, as text: operators in order, and scopes."""
+    found = [
+        shape_of(one) if isinstance(one, Part) else one.node.op
+        for one in part.steps
+        if isinstance(one, Part) or not one.known
+    ]
+    return f"({' '.join(found)})"
+
+
+def is_container(part: Part) -> bool:
+    """Tell whether what a scope holds is numbered, as in a list of modules."""
+    labels = [one.label for one in part.steps if isinstance(one, Part) or not one.known]
+    return all(label.isdigit() for label in labels)
+
+
+def stem_of(part: Part) -> str:
+    """Return a name for the class of a scope: its own without numbers, or the list's around it."""
+    for label in reversed(part.scopes):
+        stem = re.sub(r"[^A-Za-z0-9]+", "_", label)
+        stem = re.sub(r"_?\d+[a-z]?$", "", stem).strip("_")
+        if stem and not stem[0].isdigit():
+            return stem[0].upper() + stem[1:]
+    return "Block"

@@ -1,0 +1,299 @@
+"""A module of torch that computes what the nodes of an ONNX file say.
+
+Its submodules are the scopes that the file's names tell of, and in these the layers with the
+file's weights; all else is functions of torch. It is run once on the meta device, where no number
+is computed: that makes the layers, and shows whether the sizes are such as can be computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from archdsl.importing.errors import ImportingError, NotSayable
+from archdsl.importing.naming import fresh_in, valid
+from archdsl.importing.onnx.at import Array, At, Missing, TooLarge, require_size
+from archdsl.importing.onnx.hierarchy import PLAIN, Leaf, Part, Step, planned
+from archdsl.importing.onnx.operators import OPERATORS
+from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph
+from archdsl.importing.places import standing_at
+from archdsl.layers.registry import Registry
+
+MOST_LISTED = 12
+MOST_COMPUTED = 2**33  # numbers in all tensors of one pass
+
+
+class Computed:
+    """Computes the nodes of a file, and keeps the modules that are made of them.
+
+    Attributes:
+        building: whether it runs on the meta device, and makes layers where it meets them.
+        batch: of what comes in, where the file has a number for it, else 0.
+        now: of what comes in at present.
+    """
+
+    def __init__(self, file: OnnxFile, root: nn.Module, title: str) -> None:
+        self.file, self.root, self.title = file, root, title
+        require_operators(file, title)
+        self.steps = planned(file)
+        self.readers: dict[str, list[OnnxNode]] = {}
+        for node in file.nodes:
+            for name in node.inputs:
+                self.readers.setdefault(name, []).append(node)
+        self.names = {id(array): name for name, array in file.tensors.items()}
+        self.values: dict[str, Any] = {}
+        self.done: set[OnnxNode] = set()  # by the entry of a node before
+        self.follows: set[int] = set()  # known values that follow from the sizes of what comes in
+        self.layers: dict[Any, nn.Module] = {}
+        self.parameters: dict[Any, tuple[nn.Module, str]] = {}
+        self.weights: list[tuple[nn.Module, Mapping[str, Array]]] = []
+        self.shapes: dict[str, tuple[int, ...]] = {}  # for the file's own batch
+        self.building = False
+        self.batch = file.batch
+        self.now = self.batch
+        self.numbers = 0
+
+    # --- running --------------------------------------------------------------------------------
+
+    def build(self, inputs: Sequence[torch.Tensor], again: Sequence[torch.Tensor]) -> None:
+        """Make the layers: run on tensors without numbers of the file's own batch, and others.
+
+        Raises:
+            ImportingError: something has no words, or can't be computed.
+        """
+        self.building = True
+        with torch.no_grad():
+            self.run(inputs, keep=True)
+            self.run(again)
+        self.building = False
+        for module, weights in self.weights:
+            state = {name: torch.tensor(array) for name, array in weights.items()}
+            module.load_state_dict(state, strict=False, assign=True)
+        self.root.requires_grad_(True)
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Return what the file's outputs are for some inputs."""
+        return self.run(inputs)
+
+    def run(self, inputs: Sequence[torch.Tensor], keep: bool = False) -> Any:
+        """Return what the file's outputs are for some inputs."""
+        self.values = dict(self.file.tensors)
+        self.values.update(zip((one.name for one in self.file.inputs), inputs, strict=True))
+        self.done, self.follows, self.numbers = set(), set(), 0
+        self.now = inputs[0].shape[0]
+        self.steps_of(self.root, self.steps)
+        if keep:
+            self.shapes = {name: tuple(one.shape) for name, one in self.values.items()}
+        found = [self.tensor_of(name) for name in self.file.outputs]
+        self.values = {}
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def tensor_of(self, name: str) -> torch.Tensor:
+        """Return an output."""
+        found = self.values[name]
+        if not isinstance(found, torch.Tensor):
+            raise self.missing("an output that follows from nothing that comes in", name)
+        return found
+
+    def runner(self, part: Part) -> Callable[..., Any]:
+        """Return the `forward` of a scope: it takes and gives what flows in and out."""
+        made = nodes_in(part.steps)
+        names = {name for node in made for name in node.outputs}
+        reads = dict.fromkeys(name for node in made for name in node.inputs)
+        part.reads = [name for name in reads if name and name not in names]
+        inside = {*made}
+        part.gives = [
+            name
+            for node in made
+            for name in node.outputs
+            if name in self.file.outputs or any(r not in inside for r in self.readers.get(name, ()))
+        ]
+
+        def forward(*inputs: torch.Tensor) -> Any:
+            self.steps_of(part.module, part.steps)
+            found = [self.values[name] for name in part.gives if name in self.values]
+            flowing = [one for one in found if isinstance(one, torch.Tensor)]
+            return flowing[0] if len(flowing) == 1 else tuple(flowing)
+
+        return forward
+
+    def steps_of(self, home: nn.Module, steps: Sequence[Step]) -> None:
+        """Compute the nodes of a scope."""
+        for step in steps:
+            if isinstance(step, Leaf):
+                if step.node not in self.done:
+                    self.compute(home, step)
+                continue
+            if step.module is None:
+                step.module = scope_module(step.kind)
+                step.module.forward = self.runner(step)
+                attach(home, step.label, step.module)
+            given = [self.values.get(name) for name in step.reads]
+            step.module(*[one for one in given if isinstance(one, torch.Tensor)])
+
+    def compute(self, home: nn.Module, step: Leaf) -> None:
+        """Compute a node."""
+        node = step.node
+        given = [self.values[name] if name else None for name in node.inputs]
+        entry = OPERATORS[node.op]
+        known = not any(isinstance(one, torch.Tensor) for one in given)
+        at = At(node, self, home, step.label, known)
+        with standing_at(node.shown):
+            try:
+                found = self.known(at, entry, given) if known else entry(at, *given)
+                self.store(at, found)
+            except Missing as error:
+                raise self.missing(str(error), node.shown) from None
+            except TooLarge as error:
+                raise self.file.bad(f"makes {error} at {node.shown}") from None
+            except ImportingError:
+                raise
+            except Exception as error:
+                said = " ".join(str(error).split())[:200] or type(error).__name__
+                reason = f"can't be computed at {node.shown} (`{node.op}`): {said}"
+                raise self.file.bad(reason) from error
+
+    def known(self, at: At, entry: Callable[..., Any], given: Sequence[Any]) -> Any:
+        """Compute a node of which all is known before, unseen by whoever records."""
+        node = at.node
+        if node.op == "Identity":
+            return given[0]
+        with torch._C.DisableTorchFunction():
+            tensors = [one if one is None else torch.from_numpy(np.array(one)) for one in given]
+            found = entry(at, *tensors)
+            many = found if isinstance(found, tuple | list) else [found]
+            arrays = [one.numpy() if isinstance(one, torch.Tensor) else one for one in many]
+        if any(id(one) in self.follows for one in given):
+            self.follows.update(map(id, arrays))
+        return arrays
+
+    def store(self, at: At, found: Any) -> None:
+        """Keep what a node gives."""
+        many = found if isinstance(found, tuple | list) else [found]
+        for name, one in zip(at.gives, many, strict=False):
+            if isinstance(one, torch.Tensor):
+                self.numbers += one.numel()
+                if self.numbers > MOST_COMPUTED:
+                    raise TooLarge("more numbers than are computed")
+                require_size(one.shape)
+            if name:
+                self.values[name] = one
+
+    def missing(self, text: str, place: str) -> ImportingError:
+        """Return an error about what has no words."""
+        return ImportingError(NotSayable(what=f"`{self.title}`", missing=(f"{text}, at {place}",)))
+
+    # --- modules --------------------------------------------------------------------------------
+
+    def layer(
+        self, at: At, make: Callable[[], nn.Module], weights: Mapping[str, Array]
+    ) -> nn.Module:
+        """Return the module of a node."""
+        own = at.node.outputs[0]
+        if own not in self.layers:
+            key = self.shared(at.node) or own
+            if key not in self.layers:
+                with torch.device("meta"):
+                    module = make()
+                self.weights.append((module, weights))
+                attach(at.home, at.label or at.node.op.lower(), module)
+                self.layers[key] = module
+            self.layers[own] = self.layers[key]
+        return self.layers[own]
+
+    def shared(self, node: OnnxNode) -> Any:
+        """Return what nodes have in common that are one layer: its weights by their names."""
+        tensors = self.file.tensors
+        names = tuple(name for name in node.inputs if name in tensors)
+        if not any(tensors[name].ndim > 1 for name in names):
+            return None  # exporters keep equal vectors of different layers once
+        return (node.op, names, repr(sorted(node.attributes.items(), key=lambda pair: pair[0])))
+
+    def parameter(self, at: At, value: Array) -> torch.Tensor:
+        """Return a tensor of the network's own."""
+        name = self.names.get(id(value), "")
+        at.own += 1
+        key = (name, id(at.home) if value.ndim < 2 else 0) if name else (at.node.outputs[0], at.own)
+        if key not in self.parameters:
+            label = name.rpartition(".")[2] if name else f"{at.node.op.lower()}_weight"
+            made = nn.Parameter(torch.empty(value.shape, device="meta"))
+            label = free_label(at.home, valid(label).strip("_") or "weight")
+            at.home.register_parameter(label, made)
+            self.weights.append((at.home, {label: value}))
+            self.parameters[key] = (at.home, label)
+        home, label = self.parameters[key]
+        found: torch.Tensor = getattr(home, label)
+        return found
+
+
+def require_operators(file: OnnxFile, title: str) -> None:
+    """Raise where there are operators without an entry, or graphs in nodes.
+
+    Raises:
+        ImportingError: it lists them, most frequent first.
+    """
+    found: dict[str, list[OnnxNode]] = {}
+    for node in file.nodes:
+        if any(isinstance(one, Subgraph) for one in node.attributes.values()):
+            found.setdefault(f"`{node.op}`, which holds graphs of its own", []).append(node)
+        elif node.op not in OPERATORS:
+            found.setdefault(f"`{node.op}`", []).append(node)
+    if not found:
+        return
+    order = sorted(found.items(), key=lambda pair: -len(pair[1]))
+    listed = tuple(
+        f"{len(nodes)} time{'s' * (len(nodes) > 1)}: {text}, at {nodes[0].shown}"
+        for text, nodes in order[:MOST_LISTED]
+    )
+    raise ImportingError(NotSayable(what=f"`{title}`", missing=listed))
+
+
+def nodes_in(steps: Sequence[Step]) -> list[OnnxNode]:
+    """Return the nodes in steps, with those in their scopes."""
+    found: list[OnnxNode] = []
+    for one in steps:
+        found += [one.node] if isinstance(one, Leaf) else nodes_in(one.steps)
+    return found
+
+
+def onnx_module(file: OnnxFile, title: str) -> tuple[nn.Module, Computed]:
+    """Return a module that computes what a file does, and what it does that with.
+
+    Raises:
+        ImportingError: there are operators without an entry.
+    """
+    root = scope_module(title)
+    computed = Computed(file, root, title)
+    root.forward = computed.forward  # of a name that says nothing of what comes in
+    return root, computed
+
+
+_classes: dict[str, type[nn.Module]] = {}
+
+
+def scope_module(kind: str) -> Any:
+    """Return a module for a scope, of the class that it has in the file."""
+    if kind in PLAIN:
+        return nn.Sequential()
+    name = valid(kind)
+    if name in Registry():
+        name += "Block"  # or it would be taken for the layer
+    if name not in _classes:
+        _classes[name] = type(name, (nn.Module,), {})
+    return _classes[name]()
+
+
+def attach(home: nn.Module, label: str, module: nn.Module) -> None:
+    """Give a module a name in another."""
+    home.add_module(free_label(home, label), module)
+
+
+def free_label(home: nn.Module, label: str) -> str:
+    """Return a name that nothing has in a module so far."""
+    label = label.replace(".", "_")
+    taken = {name for name in dir(home) if not name.isdigit()} | {*home._modules}
+    return fresh_in(label, taken)

@@ -1,0 +1,7 @@
+"""The table of operators: what each of ONNX becomes in torch. A new one is an entry in a family."""
+
+from __future__ import annotations
+
+from archdsl.importing.onnx import computing, recurrent, shapes
+
+OPERATORS = {**computing.ENTRIES, **shapes.ENTRIES, **recurrent.ENTRIES}

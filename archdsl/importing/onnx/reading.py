@@ -1,0 +1,411 @@
+"""Reads ONNX files, and believes nothing that they say: sizes, names and order are checked.
+
+What comes out are plain values: nodes in an order in which they can be computed, and tensors whose
+numbers are there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from archdsl.diagnostics import printable
+from archdsl.importing.errors import ImportingError
+from archdsl.importing.onnx.errors import BadOnnx
+from archdsl.reading import open_regular, read_regular, reason_of
+
+MOST_BYTES = 2**31 - 1  # of a file, as protobuf can hold
+MOST_NODES = 100_000
+MOST_NUMBERS = 2**32  # in all tensors that the file holds
+MOST_AXES = 8
+LONGEST_NAME = 1000
+OPSETS = range(7, 28)
+
+# Types of numbers that are read, by their names in ONNX.
+KINDS: dict[int, np.dtype[Any]] = {
+    onnx.TensorProto.FLOAT: np.dtype("float32"),
+    onnx.TensorProto.DOUBLE: np.dtype("float64"),
+    onnx.TensorProto.INT64: np.dtype("int64"),
+    onnx.TensorProto.INT32: np.dtype("int32"),
+    onnx.TensorProto.BOOL: np.dtype("bool"),
+}
+FLOW = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.INT32,
+        onnx.TensorProto.BOOL)  # fmt: skip
+
+
+@dataclass(eq=False)
+class OnnxNode:
+    """A node of the graph.
+
+    Attributes:
+        op: its operator, with the domain before it where that isn't ONNX's own.
+        inputs, outputs: names of tensors; "" where one is left out.
+        name: as the file has it, for messages.
+        scopes: the modules that it stands in by their whole paths, outermost first, each with its
+            class ("" if that isn't known).
+    """
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    name: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """How messages call it."""
+        name = self.name or next((one for one in self.outputs if one), "")
+        return f"node `{printable(name[:200])}`"
+
+
+@dataclass(eq=False)
+class OnnxInput:
+    """An input: its name, its kind of numbers, and sizes with the batch; open ones as names."""
+
+    name: str
+    kind: np.dtype[Any]
+    shape: tuple[int | str, ...]
+
+
+@dataclass(eq=False)
+class OnnxFile:
+    """What an ONNX file holds."""
+
+    shown: str
+    opset: int
+    nodes: list[OnnxNode]
+    tensors: dict[str, np.ndarray[Any, Any]]
+    inputs: list[OnnxInput]
+    outputs: list[str]
+    data: bytes  # the file itself, for onnxruntime
+
+    @property
+    def batch(self) -> int:
+        """How many samples the file takes, where it has a number for them, else 0."""
+        first = self.inputs[0].shape[:1]
+        return first[0] if first and isinstance(first[0], int) else 0
+
+    def bad(self, reason: str, hint: str = "") -> ImportingError:
+        """Return an error about the file."""
+        return ImportingError(BadOnnx(file=self.shown, reason=reason, hint=hint))
+
+
+def read(path: str) -> OnnxFile:
+    """Read an ONNX file.
+
+    Raises:
+        ImportingError: it can't be read, is none, or lies.
+    """
+    reader = Reader(path)
+    return reader.file()
+
+
+class Reader:
+    """Reads one file."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.shown = path, f"`{printable(os.path.basename(path) or path)}`"
+        self.numbers = 0
+        self.outside: dict[str, bytes] = {}  # other files with numbers, by their paths
+
+    def fail(self, reason: str, hint: str = "") -> ImportingError:
+        """Return an error about the file."""
+        return ImportingError(BadOnnx(file=self.shown, reason=reason, hint=hint))
+
+    def file(self) -> OnnxFile:
+        """Return what the file holds."""
+        try:
+            data = read_regular(self.path, MOST_BYTES)
+        except OSError as error:
+            raise self.fail(reason_of(error)) from None
+        if len(data) > MOST_BYTES:
+            raise self.fail(f"has more than {MOST_BYTES:,} bytes")
+        model = onnx.ModelProto()
+        try:
+            model.ParseFromString(data)
+        except Exception:  # protobuf has errors of its own, which onnx doesn't name
+            raise self.fail("is no ONNX file, or is damaged") from None
+        graph = model.graph
+        if not graph.node:
+            raise self.fail("is no ONNX file, or holds no nodes")
+        if len(graph.node) > MOST_NODES:
+            raise self.fail(f"has {len(graph.node):,} nodes; at most {MOST_NODES:,} are read")
+        if graph.sparse_initializer:
+            raise self.fail("holds sparse tensors, which are not read")
+        opset = self.opset(model)
+        tensors = {}
+        for tensor in graph.initializer:
+            self.require_name(tensor.name, "a tensor")
+            if tensor.name in tensors:
+                raise self.fail(f"holds two tensors `{printable(tensor.name)}`")
+            tensors[tensor.name] = self.tensor(tensor, tensor.name)
+        inputs = [self.input(one) for one in graph.input if one.name not in tensors]
+        if not inputs:
+            raise self.fail("has no inputs")
+        outputs = [one.name for one in graph.output]
+        if not outputs or len({*outputs}) < len(outputs):
+            raise self.fail("names no outputs, or one twice")
+        nodes = self.ordered([self.node(one) for one in graph.node], tensors, inputs, outputs)
+        whole = b"" if self.outside else data
+        if self.outside:  # onnxruntime gets numbers that were checked, and opens no file
+            whole = self.joined(model, tensors)
+        return OnnxFile(self.shown, opset, nodes, tensors, inputs, outputs, whole)
+
+    def opset(self, model: Any) -> int:
+        """Return the version of ONNX's own operators."""
+        versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
+        if len(versions) != 1 or versions[0] not in OPSETS:
+            said = f"opset {versions[0]}" if versions else "no opset"
+            known = f"{OPSETS[0]} to {OPSETS[-1]}"
+            raise self.fail(
+                f"is of {said}; opsets {known} are read",
+                "export it again, or convert it with `onnx.version_converter`",
+            )
+        return int(versions[0])
+
+    def require_name(self, name: str, what: str) -> None:
+        """Refuse what has no name, or one that nobody could read."""
+        if not name or len(name) > LONGEST_NAME:
+            raise self.fail(f"has {what} without a name, or with one too long to read")
+
+    # --- tensors --------------------------------------------------------------------------------
+
+    def tensor(self, tensor: Any, name: str) -> np.ndarray[Any, Any]:
+        """Return the numbers of a tensor, once its sizes are known to be those of its data."""
+        what = f"tensor `{printable(name[:200])}`"
+        kind = KINDS.get(tensor.data_type)
+        if kind is None:
+            raise self.fail(f"holds the {what} of {kind_name(tensor.data_type)}, {WANTED}")
+        dims = self.sizes(tensor.dims, what)
+        count = 1
+        for size in dims:
+            count *= size
+        self.numbers += count
+        if self.numbers > MOST_NUMBERS:
+            raise self.fail(f"holds more than {MOST_NUMBERS:,} numbers")
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raw = self.external(tensor, what, count * kind.itemsize)
+        elif tensor.HasField("raw_data"):
+            raw = tensor.raw_data
+        else:
+            return self.listed(tensor, what, kind, dims, count)
+        if len(raw) != count * kind.itemsize:
+            raise self.lies(what, dims, len(raw) // kind.itemsize)
+        found: np.ndarray[Any, Any] = np.frombuffer(raw, kind.newbyteorder("<"))
+        return found.astype(kind).reshape(dims)
+
+    def listed(
+        self, tensor: Any, what: str, kind: np.dtype[Any], dims: tuple[int, ...], count: int
+    ) -> np.ndarray[Any, Any]:
+        """Return the numbers of a tensor that lists them."""
+        held = max(
+            len(tensor.float_data),
+            len(tensor.double_data),
+            len(tensor.int64_data),
+            len(tensor.int32_data),
+        )
+        if held != count:
+            raise self.lies(what, dims, held)
+        try:
+            return np.asarray(numpy_helper.to_array(tensor), kind).reshape(dims)
+        except Exception:  # whatever the library says of data that isn't of its kind
+            raise self.fail(f"holds the {what}, whose numbers are of another kind") from None
+
+    def lies(self, what: str, dims: tuple[int, ...], held: int) -> ImportingError:
+        """Return an error about sizes that aren't those of the data."""
+        shape = "x".join(map(str, dims)) or "one number"
+        return self.fail(f"says that the {what} is of {shape}, and holds {held:,} numbers for it")
+
+    def sizes(self, dims: Sequence[int], what: str) -> tuple[int, ...]:
+        """Return the sizes of a tensor."""
+        if len(dims) > MOST_AXES or any(size < 0 or size > MOST_NUMBERS for size in dims):
+            raise self.fail(f"says of the {what} that its sizes are {[*dims][:MOST_AXES]}")
+        return tuple(dims)
+
+    def external(self, tensor: Any, what: str, wanted: int) -> bytes:
+        """Return bytes of another file, which lies in the folder of this one or below."""
+        said = {one.key: one.value for one in tensor.external_data}
+        location = said.get("location", "")
+        folder = os.path.realpath(os.path.dirname(self.path) or os.curdir)
+        target = os.path.realpath(os.path.join(folder, location)) if "\0" not in location else ""
+        inside = target.startswith(folder + os.sep) and not os.path.isabs(location)
+        if not location or not inside:
+            raise self.fail(
+                f"keeps the {what} in `{printable(location[:200])}`, which isn't in its folder"
+            )
+        try:
+            offset, length = int(said.get("offset") or 0), int(said.get("length") or wanted)
+        except ValueError:
+            offset = length = -1
+        if offset < 0 or length != wanted:
+            raise self.fail(f"keeps the {what} at a place that isn't of its size")
+        try:
+            descriptor = open_regular(target)
+        except OSError as error:
+            name = printable(location[:200])
+            raise self.fail(f"keeps the {what} in `{name}`, which {reason_of(error)}") from None
+        with os.fdopen(descriptor, "rb") as file:
+            there = os.fstat(descriptor).st_size
+            if offset + length > there:
+                raise self.fail(
+                    f"keeps the {what} in bytes {offset:,} to {offset + length:,} of "
+                    f"`{printable(location[:200])}`, which has {there:,}"
+                )
+            file.seek(offset)
+            self.outside[location] = b""
+            return file.read(length)
+
+    def joined(self, model: Any, tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+        """Return the file with all its numbers in it; b"" where that is too much for one."""
+        if sum(one.nbytes for one in tensors.values()) > MOST_BYTES // 2:
+            return b""
+        for tensor in model.graph.initializer:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                whole = numpy_helper.from_array(tensors[tensor.name], tensor.name)
+                tensor.CopyFrom(whole)
+        return bytes(model.SerializeToString())
+
+    # --- nodes ----------------------------------------------------------------------------------
+
+    def input(self, one: Any) -> OnnxInput:
+        """Return an input of the graph."""
+        self.require_name(one.name, "an input")
+        what = f"input `{printable(one.name[:200])}`"
+        kind = one.type.tensor_type.elem_type
+        if one.type.WhichOneof("value") != "tensor_type" or kind not in FLOW:
+            raise self.fail(f"takes the {what} of {kind_name(kind)}, {WANTED}")
+        if not one.type.tensor_type.HasField("shape"):
+            raise self.fail(f"doesn't say how many axes the {what} has")
+        shape: list[int | str] = []
+        for number, dim in enumerate(one.type.tensor_type.shape.dim):
+            if dim.HasField("dim_value"):
+                self.sizes([dim.dim_value], what)
+                if dim.dim_value < 1:
+                    raise self.fail(f"takes the {what} with an axis of size {dim.dim_value}")
+                shape.append(dim.dim_value)
+            else:
+                shape.append(dim.dim_param or f"size{number}")
+        if len(shape) > MOST_AXES:
+            raise self.fail(f"takes the {what} with {len(shape)} axes")
+        return OnnxInput(one.name, KINDS[kind], tuple(shape))
+
+    def node(self, one: Any) -> OnnxNode:
+        """Return a node of the graph."""
+        domain = "" if one.domain in ("", "ai.onnx") else f"{printable(one.domain[:100])}."
+        attributes = {each.name: self.attribute(each, one) for each in one.attribute}
+        return OnnxNode(
+            domain + printable(one.op_type[:100]),
+            tuple(one.input),
+            tuple(one.output),
+            attributes,
+            one.name,
+            {each.key: each.value for each in one.metadata_props},
+        )
+
+    def attribute(self, one: Any, node: Any) -> Any:
+        """Return the value of an attribute; a `Subgraph` in the place of a graph."""
+        kind = onnx.AttributeProto
+        if one.type == kind.FLOAT:
+            return float(one.f)
+        if one.type == kind.INT:
+            return int(one.i)
+        if one.type == kind.STRING:
+            return one.s.decode(errors="replace")
+        if one.type == kind.TENSOR:
+            return self.tensor(one.t, f"{node.op_type} {node.name}")
+        if one.type == kind.FLOATS:
+            return tuple(map(float, one.floats))
+        if one.type == kind.INTS:
+            return tuple(map(int, one.ints))
+        if one.type == kind.STRINGS:
+            return tuple(text.decode(errors="replace") for text in one.strings)
+        return SUBGRAPH
+
+    def ordered(
+        self,
+        nodes: list[OnnxNode],
+        tensors: Mapping[str, Any],
+        inputs: Sequence[OnnxInput],
+        outputs: Sequence[str],
+    ) -> list[OnnxNode]:
+        """Return the nodes that the outputs need, each after those that it reads.
+
+        Where ONNX lets several orders be, it is that of the file.
+        """
+        makers: dict[str, int] = {}
+        given = Counter([*tensors, *(one.name for one in inputs)])
+        for number, node in enumerate(nodes):
+            for name in filter(None, node.outputs):
+                if name in makers or name in given:
+                    raise self.fail(f"makes the tensor `{printable(name[:200])}` twice")
+                makers[name] = number
+        needed: set[int] = set()
+        todo = [*outputs]
+        while todo:
+            name = todo.pop()
+            if name in given:
+                continue
+            if name not in makers:
+                raise self.fail(f"reads the tensor `{printable(name[:200])}`, which nothing makes")
+            number = makers[name]
+            if number not in needed:
+                needed.add(number)
+                todo += filter(None, nodes[number].inputs)
+        waits = {
+            number: {makers[name] for name in nodes[number].inputs if name in makers}
+            for number in needed
+        }
+        found: list[OnnxNode] = []
+        for number in after_others(waits):
+            found.append(nodes[number])
+        if len(found) < len(needed):
+            left = next(nodes[n] for n in sorted(needed) if nodes[n] not in {*found})
+            raise self.fail(f"goes in a circle: {left.shown} needs what is made of it")
+        return found
+
+
+class Subgraph:
+    """Stands for a graph in a node."""
+
+
+SUBGRAPH = Subgraph()
+WANTED = "of which only float32, int32, int64 and booleans are read"
+
+
+def kind_name(kind: int) -> str:
+    """Return what ONNX calls a kind of numbers."""
+    try:
+        return str(onnx.TensorProto.DataType.Name(kind)).lower()
+    except ValueError:
+        return f"kind {kind}"
+
+
+def after_others(waits: Mapping[int, set[int]]) -> Iterator[int]:
+    """Yield numbers, each after those that it waits for, and else by size.
+
+    What waits for itself, or for what does, is left out.
+    """
+    from heapq import heapify, heappop, heappush
+
+    left = {number: len(others) for number, others in waits.items()}
+    readers: dict[int, list[int]] = {}
+    for number, others in waits.items():
+        for other in others:
+            readers.setdefault(other, []).append(number)
+    ready = [number for number, count in left.items() if not count]
+    heapify(ready)
+    while ready:
+        number = heappop(ready)
+        yield number
+        for reader in readers.get(number, ()):
+            left[reader] -= 1
+            if not left[reader]:
+                heappush(ready, reader)

@@ -1,0 +1,371 @@
+"""What operators of ONNX become that change shapes, take parts, or make tensors of sizes."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from archdsl.importing.onnx.at import At, Entry, Given, Missing, entering, require_size
+from archdsl.importing.onnx.computing import KINDS, number
+
+ENTRIES: dict[str, Entry] = {}
+operator = entering(ENTRIES)
+
+
+@operator("Constant")
+def constant(at: At) -> Any:
+    attributes = at.node.attributes
+    for name in ("value_float", "value_floats"):
+        if name in attributes:
+            return torch.tensor(attributes[name], dtype=torch.float32)
+    for name in ("value_int", "value_ints"):
+        if name in attributes:
+            return torch.tensor(attributes[name], dtype=torch.int64)
+    if isinstance(attributes.get("value"), np.ndarray):
+        return torch.from_numpy(attributes["value"])
+    raise Missing("`Constant` of something else than numbers")
+
+
+@operator("ConstantOfShape")
+def constant_of_shape(at: At, shape: Given) -> Any:
+    sizes = at.numbers(shape, "sizes")
+    require_size(sizes)
+    value = at.get("value")
+    if value is None:
+        return torch.zeros(sizes)
+    return torch.full(sizes, value.reshape(-1)[0].item(), dtype=torch.from_numpy(value).dtype)
+
+
+@operator("Range")
+def range_(at: At, start: Given, stop: Given, step: Given) -> Any:
+    first, last, by = (at.one(one, "bounds") for one in (start, stop, step))
+    if by == 0 or abs((last - first) / by) > 2**24:
+        raise Missing("`Range` of too many numbers")
+    return torch.arange(first, last, by)
+
+
+@operator("EyeLike")
+def eye_like(at: At, x: Given) -> Any:
+    rows, columns = at.tensor(x).shape
+    require_size((rows, columns))
+    return torch.eye(rows, columns, dtype=KINDS.get(at.get("dtype", 1), torch.float32))
+
+
+@operator("Shape")
+def shape_of(at: At, x: Given) -> Any:
+    assert x is not None
+    sizes = [*x.shape][slice(at.get("start", 0), at.get("end"))]
+    return at.from_sizes(np.array(sizes, dtype="int64"))
+
+
+@operator("Size")
+def size_of(at: At, x: Given) -> Any:
+    assert x is not None
+    return at.from_sizes(np.array(prod(x.shape), dtype="int64"))
+
+
+# --- another shape --------------------------------------------------------------------------------
+
+
+@operator("Reshape")
+def reshape(at: At, x: Given, shape: Given) -> Any:
+    tensor = at.tensor(x)
+    sizes = at.numbers(shape, "sizes")
+    if not at.get("allowzero", 0):
+        sizes = [tensor.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
+    if not at.known:
+        sizes = for_batch(at, tensor, sizes)
+    if sizes == [tensor.shape[0], -1] or sizes == [tensor.shape[0], tensor[0].numel()]:
+        return torch.flatten(tensor, 1)
+    return torch.reshape(tensor, sizes)
+
+
+def for_batch(at: At, x: torch.Tensor, sizes: list[int]) -> list[int]:
+    """Return sizes for the batch that there is, where the file has numbers for its own.
+
+    The batch grew by a factor. In which of the new axes it is follows from where it stood before:
+    how many numbers there are from one sample to the next.
+    """
+    factor = at.factor
+    known = prod(size for size in sizes if size != -1)
+    if factor == 1 or (known == x.numel() and -1 not in sizes):
+        return sizes
+    before = at.shape_before(0)
+    if before is None:
+        return sizes
+    axis = next(
+        (n for n, pair in enumerate(zip(before, x.shape, strict=True)) if pair[0] != pair[1]), None
+    )
+    if axis is None:
+        return sizes
+    whole = prod(before)
+    found = [*sizes]
+    if -1 in found:
+        found[found.index(-1)] = whole // max(known, 1)
+    if prod(found) != whole:
+        return sizes  # it follows the batch by itself
+    apart = prod(before[axis + 1 :])
+    batch = before[axis]
+    places = [
+        n for n in range(len(found))
+        if prod(found[n + 1 :]) <= apart and apart * batch <= prod(found[n:])
+    ]  # fmt: skip
+    exact = [n for n in places if prod(found[n + 1 :]) == apart and found[n] == batch]
+    # heads that are parted from the features stand beside the batch, and what is joined with it
+    # before it
+    inner = len(found) >= len(before)
+    chosen = exact or places
+    if not chosen:
+        return sizes
+    place = chosen[-1 if inner else 0]
+    found[place] *= factor
+    return found
+
+
+@operator("Flatten")
+def flatten(at: At, x: Given) -> Any:
+    tensor, axis = at.tensor(x), at.get("axis", 1)
+    axis = axis % tensor.dim() if axis < 0 else axis
+    if axis == 1:
+        return torch.flatten(tensor, 1)
+    return torch.reshape(tensor, (prod(tensor.shape[:axis]), prod(tensor.shape[axis:])))
+
+
+@operator("Transpose")
+def transpose(at: At, x: Given) -> Any:
+    tensor = at.tensor(x)
+    return torch.permute(tensor, at.get("perm", tuple(reversed(range(tensor.dim())))))
+
+
+@operator("Squeeze")
+def squeeze(at: At, x: Given, axes: Given = None) -> Any:
+    tensor, found = at.tensor(x), at.axes(axes)
+    if found is None:
+        found = [axis for axis, size in enumerate(tensor.shape) if size == 1]
+    for axis in sorted((axis % tensor.dim() for axis in found), reverse=True):
+        if tensor.shape[axis] != 1:
+            raise Missing("`Squeeze` of an axis that isn't of size 1")
+        tensor = torch.squeeze(tensor, axis)
+    return tensor
+
+
+@operator("Unsqueeze")
+def unsqueeze(at: At, x: Given, axes: Given = None) -> Any:
+    tensor, found = at.tensor(x), at.axes(axes) or []
+    rank = tensor.dim() + len(found)
+    for axis in sorted(axis % rank for axis in found):
+        tensor = torch.unsqueeze(tensor, axis)
+    return tensor
+
+
+@operator("Expand")
+def expand(at: At, x: Given, shape: Given) -> Any:
+    tensor, sizes = at.tensor(x), at.numbers(shape, "sizes")
+    whole = [*np.broadcast_shapes(tuple(tensor.shape), tuple(sizes))]
+    require_size(whole)
+    return tensor if [*tensor.shape] == whole else tensor.expand(whole)
+
+
+@operator("Tile")
+def tile(at: At, x: Given, repeats: Given) -> Any:
+    tensor, times = at.tensor(x), at.numbers(repeats, "repeats")
+    require_size([size * n for size, n in zip(tensor.shape, times, strict=True)])
+    return tensor.repeat(times)
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+@operator("Concat")
+def concat(at: At, *values: Given) -> Any:
+    axis = at.get("axis")
+    tensors = [at.tensor(one) for one in values]
+    batch = max(one.shape[0] for one in tensors if one.dim())
+    if not at.known and axis % tensors[0].dim() != 0 and any(o.shape[0] != batch for o in tensors):
+        # a token for the file's own batch
+        tensors = [
+            one.expand(batch, *one.shape[1:]) if one.shape[0] == 1 else one for one in tensors
+        ]
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, axis)
+
+
+@operator("Split")
+def split(at: At, x: Given, sizes: Given = None) -> Any:
+    tensor, axis = at.tensor(x), at.get("axis", 0)
+    given = at.axes(sizes, "split")
+    size = tensor.shape[axis]
+    if given is None:
+        count = at.get("num_outputs", len(at.node.outputs))
+        part = -(-size // count)
+        given = [min(part, size - part * number) for number in range(count)]
+    found, start = [], 0
+    for part in given:
+        found.append(part_of(tensor, axis, start, start + part, 1))
+        start += part
+    return found
+
+
+def part_of(x: torch.Tensor, axis: int, start: int, stop: int, step: int) -> torch.Tensor:
+    """Return a part of a tensor along an axis."""
+    axis = axis % x.dim()
+    if (start, step) == (0, 1) and stop >= x.shape[axis]:
+        return x
+    return x[(slice(None),) * axis + (slice(start, stop, step),)]
+
+
+@operator("Slice")
+def slice_(
+    at: At, x: Given, starts: Given = None, ends: Given = None, axes: Given = None,
+    steps: Given = None,
+) -> Any:  # fmt: skip
+    tensor = at.tensor(x)
+    first = at.axes(starts, "starts") or []
+    last = at.axes(ends, "ends") or []
+    along = at.axes(axes) or [*range(len(first))]
+    by = at.optional(steps, "steps") or [1] * len(first)
+    for start, stop, axis, step in zip(first, last, along, by, strict=True):
+        size = tensor.shape[axis]
+        if step < 0:
+            if step != -1 or (start < size - 1 and start != -1):
+                raise Missing("`Slice` that goes backwards over a part")
+            tensor = torch.flip(tensor, [axis % tensor.dim()])
+            continue
+        start, stop, _ = slice(start, stop).indices(size)
+        tensor = part_of(tensor, axis, start, stop, step)
+    return tensor
+
+
+@operator("Gather")
+def gather(at: At, x: Given, indices: Given) -> Any:
+    axis = at.get("axis", 0)
+    flows = isinstance(indices, torch.Tensor)
+    table = isinstance(x, np.ndarray) and x.ndim == 2 and x.dtype.kind == "f" and axis == 0
+    if isinstance(x, np.ndarray) and table and flows:
+        return at.layer(nn.Embedding, *x.shape, weights={"weight": x})(indices)
+    tensor = at.tensor(x)
+    if flows and not at.known:
+        raise Missing("`Gather` at places that follow from what comes in")
+    assert indices is not None
+    size = tensor.shape[axis]
+    if indices.ndim == 0:
+        place = int(indices)
+        if not -size <= place < size:
+            raise Missing("`Gather` outside a tensor")
+        return tensor.select(axis, place % size)
+    places = [int(one) % size for one in indices.reshape(-1)]
+    if indices.ndim == 1 and places == [*range(places[0], places[-1] + 1)]:
+        return part_of(tensor, axis, places[0], places[-1] + 1, 1)
+    found = torch.index_select(tensor, axis, torch.tensor(places, device=tensor.device))
+    if indices.ndim == 1:
+        return found
+    axis = axis % tensor.dim()
+    return found.reshape(*tensor.shape[:axis], *indices.shape, *tensor.shape[axis + 1 :])
+
+
+@operator("Pad")
+def pad(at: At, x: Given, pads: Given = None, value: Given = None, axes: Given = None) -> Any:
+    tensor = at.tensor(x)
+    sides = at.axes(pads, "pads") or at.get("paddings") or []
+    along = at.optional(axes, "axes") or [*range(tensor.dim())]
+    count = len(along)
+    both = {axis % tensor.dim(): (sides[n], sides[count + n]) for n, axis in enumerate(along)}
+    # less than nothing is added where something is taken away
+    for axis, (before, after) in both.items():
+        size = tensor.shape[axis]
+        tensor = part_of(tensor, axis, max(-before, 0), size - max(-after, 0), 1)
+        both[axis] = (max(before, 0), max(after, 0))
+    require_size([size + sum(both.get(n, (0, 0))) for n, size in enumerate(tensor.shape)])
+    while both and both.get(min(both)) == (0, 0):
+        del both[min(both)]
+    if not both:
+        return tensor
+    listed = [
+        side for axis in range(tensor.dim() - 1, min(both) - 1, -1)
+        for side in both.get(axis, (0, 0))
+    ]  # fmt: skip
+    mode = at.get("mode", "constant")
+    kinds = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+    if mode != "constant":
+        if mode not in kinds:
+            raise Missing(f"`Pad` of the mode {mode}")
+        return functional.pad(tensor, listed, kinds[mode])
+    return functional.pad(
+        tensor, listed, value=number(float(at.one(value, "value", at.get("value", 0))))
+    )
+
+
+@operator("DepthToSpace")
+def depth_to_space(at: At, x: Given) -> Any:
+    tensor, size = at.tensor(x), at.get("blocksize")
+    if at.get("mode", "DCR") == "CRD":
+        return functional.pixel_shuffle(tensor, size)
+    batch, channels, height, width = tensor.shape
+    parted = tensor.reshape(batch, size, size, channels // size**2, height, width)
+    turned = parted.permute(0, 3, 4, 1, 5, 2)
+    return turned.reshape(batch, channels // size**2, height * size, width * size)
+
+
+@operator("SpaceToDepth")
+def space_to_depth(at: At, x: Given) -> Any:
+    tensor, size = at.tensor(x), at.get("blocksize")
+    batch, channels, height, width = tensor.shape
+    parted = tensor.reshape(batch, channels, height // size, size, width // size, size)
+    turned = parted.permute(0, 3, 5, 1, 2, 4)
+    return turned.reshape(batch, channels * size**2, height // size, width // size)
+
+
+@operator("Trilu")
+def trilu(at: At, x: Given, k: Given = None) -> Any:
+    function = torch.triu if at.get("upper", 1) else torch.tril
+    return function(at.tensor(x), at.one(k, "diagonal", 0))
+
+
+# --- other sizes ----------------------------------------------------------------------------------
+
+
+@operator("Resize", "Upsample")
+def resize(at: At, x: Given, *given: Given) -> Any:
+    tensor = at.tensor(x)
+    if at.node.op == "Upsample" or at.opset < 11:
+        scales, sizes = (given[0] if given else None), None
+        mode, where = at.get("mode", "nearest"), "asymmetric"
+        factors = at.get("scales") if scales is None else at.numbers(scales, "scales")
+    else:
+        _, scales, sizes = (*given, None, None, None)[:3]
+        mode = at.get("mode", "nearest")
+        where = at.get("coordinate_transformation_mode", "half_pixel")
+        factors = at.optional(scales, "scales")
+    if at.get("axes") or at.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Missing("`Resize` of some axes")
+    wanted = at.optional(sizes, "sizes")
+    if not wanted:
+        if not factors or len(factors) != tensor.dim():
+            raise Missing("`Resize` without sizes")
+        wanted = [int(size * factor) for size, factor in zip(tensor.shape, factors, strict=True)]
+    if [*wanted][1] != tensor.shape[1]:
+        raise Missing("`Resize` of channels")
+    require_size(wanted)
+    target = tuple(int(size) for size in wanted[2:])
+    rank = len(target)
+    how = {"nearest": "nearest", "linear": ("linear", "bilinear", "trilinear")[min(rank, 3) - 1],
+           "cubic": "bicubic"}.get(mode)  # fmt: skip
+    if how is None:
+        raise Missing(f"`Resize` of the mode {mode}")
+    if how == "nearest":
+        rounding = at.get("nearest_mode", "round_prefer_floor")
+        floors = where == "asymmetric" and (rounding == "floor" or at.opset < 11)
+        whole = all(t % s == 0 for t, s in zip(target, tensor.shape[2:], strict=True))
+        if not floors and not whole:
+            raise Missing(f"`Resize` to the nearest, {where} and {rounding}")
+        return functional.interpolate(tensor, target, mode="nearest")
+    if at.get("antialias", 0):
+        return functional.interpolate(tensor, target, mode=how, align_corners=False, antialias=True)
+    corners = {"half_pixel": False, "pytorch_half_pixel": False, "align_corners": True}.get(where)
+    if corners is None:
+        raise Missing(f"`Resize` of the mode {mode}, {where}")
+    return functional.interpolate(tensor, target, mode=how, align_corners=corners)
