@@ -46,7 +46,8 @@ def bind(
         )
 
     values = dict(fixed)
-    open_names = [name for name in signature.names if name not in fixed]
+    names = signature.names
+    open_names = [name for name in names if name not in fixed] if fixed else names
     by_position = 0
     for name, value, place in given:
         if not name:
@@ -61,10 +62,8 @@ def bind(
         if name in values:
             raise wrong(place, f"takes `{name}` once", first=values[name][1])
         values[name] = value, place
-    missing = [
-        name for name in signature.names if name in signature.required and name not in values
-    ]
-    if missing and complete:
+    if complete and not signature.required <= values.keys():
+        missing = [name for name in names if name in signature.required and name not in values]
         quoted = " and ".join(f"`{name}`" for name in missing)
         raise wrong(span, f"needs a value for {quoted}", _listed(signature.names))
     return values

@@ -93,7 +93,7 @@ def further(name: str, span: Span, trail: tuple[Use, ...], frame: Frame) -> tupl
 
 def make_layer(kind: type[Layer], block: BlockValue, operation: ast.Call, frame: Frame) -> Layer:
     """Return the layer with the arguments of a call."""
-    signature = frame.world.signature(BlockValue(kind.word or kind.__name__, layer=kind))
+    signature = frame.world.signature_of_layer(kind, kind.word or kind.__name__)
     given = frame.world.given(operation.arguments, frame)
     trail = (*block.trail, *frame.trail)
     bound = bind(signature, given, block.fixed, operation.span, trail)

@@ -127,6 +127,9 @@ class Frame(FileSetting):
 
     def parts(self, path: ast.Path) -> list[str]:
         """Return the parts of a label or reference, with holes filled; dots part strings too."""
+        known = self.world.kept.labels.get(id(path))
+        if known is not None:
+            return [*known]
         parts: list[str] = []
         for part in path.parts:
             parts += str(part if isinstance(part, str) else self.filled(part)).split(".")
@@ -136,6 +139,8 @@ class Frame(FileSetting):
             if len(part) > self.world.limits.name:
                 asks = f"a label has {len(part):,} characters"
                 raise ArchError(self.world.limits.over("name", asks, path.span, self.trail))
+        if all(type(part) is str for part in path.parts):  # no holes
+            self.world.kept.labels[id(path)] = tuple(parts)
         return parts
 
     def filled(self, text: ast.Text) -> str:

@@ -109,5 +109,8 @@ class Recorder:
 
 def cost_of(characters: int, facts: Facts) -> int:
     """Return the cost in steps of a name, and of going through formulas."""
-    formulas = sum([size.atoms for size in facts.output if isinstance(size, Formula)])
+    formulas = 0
+    for size in facts.output:
+        if type(size) is not int and isinstance(size, Formula):
+            formulas += size.atoms
     return characters // CHARACTERS_OF_STEP + formulas // 2

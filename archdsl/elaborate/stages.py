@@ -132,7 +132,7 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
             keep(Instance(known, label, incoming, *where, position), entry, frame)
             frame.last = stage.span
             return
-    for one in inputs_of(declaration):
+    for one in inputs_of(declaration, frame):
         place.enter(one.name, Entry(one.span, inside.maps[one.name]))
     if frame.world.trace is not None:
         enter_block(frame.world.trace, name, declaration, operation, frame, inside)
@@ -249,7 +249,7 @@ def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Fra
         trail = (*block.trail, *frame.trail)
         bound = bind(signature, given, block.fixed, operation.span, trail)
         frame.world.bind_parameters(block.name, declaration.parameters, bound, inside, trail)
-    inputs = inputs_of(declaration)
+    inputs = inputs_of(declaration, frame)
     if not inputs or inside.flowing is None:
         inside.maps = {one.name: None for one in inputs}
         return
@@ -272,13 +272,17 @@ def cost_of_names(body: Body, label: str) -> int:
     return body.size * len(label) // CHARACTERS_OF_STEP
 
 
-def inputs_of(declaration: ast.Block) -> list[ast.Input]:
-    return [one for one in declaration.body.statements if isinstance(one, ast.Input)]
+def inputs_of(declaration: ast.Block, frame: Frame) -> tuple[ast.Input, ...]:
+    known = frame.world.kept.inputs.get(id(declaration))
+    if known is None:
+        known = tuple([one for one in declaration.body.statements if isinstance(one, ast.Input)])
+        frame.world.kept.inputs[id(declaration)] = known
+    return known
 
 
 def named_inputs(declaration: ast.Block, inside: Frame) -> Iterator[tuple[str, int]]:
     """Yield the tensors that come into a block, by their names; `maps[]` gives `maps_0` and on."""
-    for one in inputs_of(declaration):
+    for one in inputs_of(declaration, inside):
         for at, number in enumerate(inside.maps[one.name] or ()):
             yield (f"{one.name}_{at}" if one.many else one.name), number
 

@@ -18,7 +18,7 @@ Tied = tuple[str, int, int, str]
 
 def tied_arguments(call: ast.Call) -> tuple[tuple[ast.Argument, ...], ast.Call]:
     """Return the arguments of a call that are tensors from elsewhere, and the call without them."""
-    found = tuple(one for one in call.arguments if isinstance(one.value, ast.TensorOf))
+    found = tuple([one for one in call.arguments if type(one.value) is ast.TensorOf])
     if not found:
         return (), call
     return found, call._replace(arguments=tuple(a for a in call.arguments if a not in found))

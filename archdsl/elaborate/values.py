@@ -257,6 +257,8 @@ def bounded(value: Value) -> Value:
 
 def number(value: Value, what: str) -> int | float | Formula:
     """Return a value that must be a number."""
+    if type(value) is int:
+        return value
     if isinstance(value, int | float | Formula) and not isinstance(value, bool):
         return value
     raise NoValue(f"{what} must be a number, and this is {kind_of(value)}")

@@ -18,11 +18,13 @@ from archdsl.elaborate.values import (
     NoValue,
     Tensors,
     Value,
+    WorkedOut,
     bad_argument,
     kind_of,
     matches,
     weight,
 )
+from archdsl.layers.base import Layer
 from archdsl.layers.registry import Registry
 from archdsl.layers.traced import LeftOpen, Trace
 from archdsl.limits import CHARACTERS_OF_STEP, Limits, OverLimit
@@ -31,6 +33,7 @@ from archdsl.syntax.spec_file import SpecFile
 
 MOST_ERRORS = 20
 MOST_REPORTS = 200  # of the same errors, in loops
+WEIGHTLESS = frozenset({int, bool, float, WorkedOut, BlockValue, type(None)})  # see `weight`
 COST_OF_CALL = 4  # of a function or block, in steps: names and arguments
 
 
@@ -42,6 +45,8 @@ class Kept:
         signatures: of what can be called, by declaration and name.
         bodies: of blocks, by all that they follow from.
         made: layers and facts; see `Recorder`.
+        labels: the parts of those without holes, by their place in the syntax tree.
+        inputs: those that a block declares, likewise.
     """
 
     def __init__(self) -> None:
@@ -49,6 +54,8 @@ class Kept:
         self.signatures: dict[tuple[int, str], Signature] = {}
         self.bodies: dict[Hashable, Body] = {}
         self.made = Equal()
+        self.labels: dict[int, tuple[str, ...]] = {}
+        self.inputs: dict[int, tuple[ast.Input, ...]] = {}
         self.items = 0
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -116,7 +123,8 @@ class World:
 
     def step(self, span: Span, count: int = 1) -> None:
         """Count steps of work before they are done."""
-        self.steps_left -= int(count)  # a number that knows its formula would begin a long one
+        # a number that knows its formula would begin a long one
+        self.steps_left -= count if type(count) is int else int(count)
         if self.steps_left < 0:
             needed = self.limits.steps - self.steps_left
             asks = f"takes {needed:,} steps or more"
@@ -273,17 +281,23 @@ class World:
 
     def signature(self, block: BlockValue) -> Signature:
         """Return what a block or layer takes."""
-        declared = block.layer or block.declaration or block.alias
+        if block.layer is not None:
+            return self.signature_of_layer(block.layer, block.name)
+        declared = block.declaration or block.alias
         assert declared is not None
         key = id(declared), block.name  # what is declared is kept by the syntax tree
         known = self.kept.signatures.get(key)
-        if known is None and block.layer is not None:
-            fields = block.layer.model_fields
-            required = frozenset(name for name, field in fields.items() if field.is_required())
-            known = self.kept.signatures[key] = Signature(block.name, tuple(fields), required)
-        elif known is None:
-            assert not isinstance(declared, type)
+        if known is None:
             known = self.kept.signatures[key] = signature_of(block.name, declared.parameters or ())
+        return known
+
+    def signature_of_layer(self, kind: type[Layer], name: str) -> Signature:
+        """Return what a layer takes, which a spec knows by a name."""
+        known = self.kept.signatures.get((id(kind), name))
+        if known is None:
+            fields = kind.model_fields
+            required = frozenset(one for one, field in fields.items() if field.is_required())
+            known = self.kept.signatures[id(kind), name] = Signature(name, tuple(fields), required)
         return known
 
     def call_function(
@@ -410,6 +424,8 @@ class FileSetting:
 
     def weigh(self, value: Value, span: Span) -> None:
         """Count what it takes to go through all of a value, lists in lists included."""
+        if type(value) in WEIGHTLESS:
+            return
         try:
             self.world.step(span, weight(value, self.most))
         except NoValue as error:
