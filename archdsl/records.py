@@ -47,8 +47,10 @@ else:
 
         def __new__(cls, *values: object, **named: object) -> Record:
             if named:
-                whole = named if len(named) == len(cls._fields) else {**cls._defaults, **named}
-                if values or whole.keys() != cls._names:
+                whole = named if len(named) == len(cls._fields) else cls._defaults | named
+                if values:
+                    values = cls._after(values, named, whole)
+                elif whole.keys() != cls._names:
                     values = cls._completed(values, named)
                 else:
                     values = map(whole.__getitem__, cls._fields)
@@ -58,6 +60,15 @@ else:
                 else:
                     values += cls._last[-lacking:]
             return tuple.__new__(cls, values)
+
+        @classmethod
+        def _after(
+            cls, values: tuple[object, ...], named: dict[str, object], whole: dict[str, object]
+        ) -> tuple[object, ...] | list[object]:
+            rest = cls._fields[len(values) :]
+            if whole.keys() >= {*rest} and named.keys() <= {*rest}:
+                return (*values, *map(whole.__getitem__, rest))
+            return cls._completed(values, named)
 
         @classmethod
         def _completed(cls, values: tuple[object, ...], named: dict[str, object]) -> list[object]:

@@ -113,10 +113,17 @@ def require_affordable(world: World, networks: list[tuple[ast.Network, SpecFile]
     Raises:
         ArchError: they do; it is placed at the worst of them.
     """
+    keys = [(id(declaration), id(file)) for declaration, file in networks]
+    known = world.kept.least
+    if all(key in known for key in keys):
+        layers, steps = (sum([known[key][at] for key in keys]) for at in (0, 1))
+        if layers <= world.limits.layers and steps <= world.steps_left:
+            return
     ahead = Ahead(world)
     found = [(ahead.network(*one), one) for one in networks]
     total = Least()
-    for least, _ in found:
+    for key, (least, _) in zip(keys, found, strict=True):
+        known[key] = least.layers, least.steps
         total = total.plus(least)
     for limit, number, left in (
         ("layers", total.layers, world.limits.layers),

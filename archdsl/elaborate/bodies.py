@@ -114,6 +114,7 @@ class Body:
         scopes, uses: how deep scopes, and uses of blocks, lie within each other in it.
         references: how many were followed so far to a label of its own.
         flow: what it gives; `place` has its labels.
+        recipe: by which it was made, if it can be made again by one.
         ordered: the scopes with a `register` in them; `registered` has the order of the labels in
             each, as the `state_dict` is to have it.
     """
@@ -134,6 +135,7 @@ class Body:
     references: int = 0
     flow: Flow = None
     place: Place | None = None
+    recipe: object = None
     ordered: list[Place] = field(default_factory=list)
     registered: dict[Opened | None, tuple[str, ...]] = field(default_factory=dict)
     _facts: dict[int, Facts] = field(default_factory=dict)
@@ -156,6 +158,18 @@ class Body:
         self.edges += len(made.inputs)
         self._facts[number] = made.facts
         return number
+
+    def keep_facts(self, number: int, facts: Facts) -> None:
+        """Keep what is known of a node that is there already."""
+        self._facts[number] = facts
+
+    def made_like(self, other: Body) -> Body:
+        """Return a body that is given what this is, and has the items of another one."""
+        return Body(
+            self.block, self.span, self.incoming, self.arguments, self.description, self.inputs,
+            other.items.copy(), other.starts, other.size, other.edges, other.steps, other.scopes,
+            other.uses, flow=other.flow, place=other.place, recipe=other.recipe,
+        )  # fmt: skip
 
     def facts(self, number: int) -> Facts:
         """Return what is known of a node, or of what comes in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from archdsl.diagnostics import ArchError, Span, Use
@@ -11,7 +12,7 @@ from archdsl.elaborate.errors import BadValue, CannotTake, Spoiled
 from archdsl.elaborate.expressions import unknown
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.tracing import follow_flags
-from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, bad_argument, kind_of
+from archdsl.elaborate.values import SPOILED, BlockValue, Tensors, Value, bad_argument, kind_of
 from archdsl.elaborate.world import FileSetting
 from archdsl.layers.base import ArgumentErrors, Facts, Layer, LayerError, Shape
 from archdsl.syntax import ast
@@ -93,21 +94,13 @@ def further(name: str, span: Span, trail: tuple[Use, ...], frame: Frame) -> tupl
 
 def make_layer(kind: type[Layer], block: BlockValue, operation: ast.Call, frame: Frame) -> Layer:
     """Return the layer with the arguments of a call."""
-    signature = frame.world.signature_of_layer(kind, kind.word or kind.__name__)
-    given = frame.world.given(operation.arguments, frame)
-    trail = (*block.trail, *frame.trail)
-    bound = bind(signature, given, block.fixed, operation.span, trail)
-    for value, span in bound.values():
-        frame.weigh(value, span)
+    given, bound = arguments_of(kind, block, operation, frame)
     if frame.world.trace is not None:
         follow_flags(frame.world.trace, bound, operation, frame)
-    values = {
-        name: tuple(value) if isinstance(value, range) else value
-        for name, (value, _) in bound.items()
-    }
     try:
-        return frame.recorder.layer(kind, values)
+        return layer_of(kind, bound, frame)
     except ArgumentErrors as error:
+        trail = (*block.trail, *frame.trail)
         for name, reason in error.reasons.items():
             value, span = bound[name]
             hint = "" if kind.word else f"`archdsl layers {kind.__name__}` explains it"
@@ -115,6 +108,37 @@ def make_layer(kind: type[Layer], block: BlockValue, operation: ast.Call, frame:
             called = kind.word or kind.__name__
             frame.world.report(bad_argument(called, name, reason, value, span, trail, hint))
         raise Spoiled from None
+
+
+def arguments_of(
+    kind: type[Layer], block: BlockValue, operation: ast.Call, frame: Frame
+) -> tuple[Given, Mapping[str, tuple[Value, Span]]]:
+    """Return what a call of a layer gives it, and that by name."""
+    signature = frame.world.signature_of_layer(kind, kind.word or kind.__name__)
+    given = frame.world.given(operation.arguments, frame)
+    trail = (*block.trail, *frame.trail)
+    bound = bind(signature, given, block.fixed, operation.span, trail)
+    for value, span in bound.values():
+        frame.weigh(value, span)
+    return given, bound
+
+
+def layer_of(kind: type[Layer], bound: Mapping[str, tuple[Value, Span]], frame: Frame) -> Layer:
+    """Return the layer with arguments by name.
+
+    Raises:
+        ArgumentErrors: it doesn't take some of them.
+    """
+    values = {
+        name: tuple(value) if isinstance(value, range) else value
+        for name, (value, _) in bound.items()
+    }
+    return frame.recorder.layer(kind, values)
+
+
+def is_constant(call: ast.Call) -> bool:
+    """Tell whether the arguments of a call stand there as they are."""
+    return all(type(argument.value) is ast.Literal for argument in call.arguments)
 
 
 def input_given(given: Given, frame: Frame, least: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from archdsl.diagnostics import ArchError, Label, Span
@@ -14,8 +15,15 @@ from archdsl.elaborate.frames import Branched, Frame, Work
 from archdsl.elaborate.labels import declare, open_scope, register, single
 from archdsl.elaborate.naming import Entry, Flow, Turns
 from archdsl.elaborate.own_tensors import own_tensor
-from archdsl.elaborate.tracing import follow_choice, follow_let, follow_loop, follow_turn, open_loop
-from archdsl.elaborate.values import SPOILED, NoValue, integer, sequence, truth
+from archdsl.elaborate.tracing import (
+    OpenLoop,
+    follow_choice,
+    follow_let,
+    follow_loop,
+    follow_turn,
+    open_loop,
+)
+from archdsl.elaborate.values import SPOILED, NoValue, Value, integer, sequence, truth
 from archdsl.elaborate.world import World
 from archdsl.records import Record
 from archdsl.syntax import ast
@@ -94,8 +102,7 @@ class Elaborator:
 
     def let(self, statement: ast.Let, frame: Frame) -> None:
         try:
-            value = evaluate(statement.value, frame, frame.most)
-            frame.bind(statement, value, frame.names)
+            frame.names_given(statement.targets, lambda: _bind(statement, frame), statement.value)
             if self.world.trace is not None:
                 follow_let(self.world.trace, statement, frame)
         except (ArchError, Spoiled) as error:
@@ -106,26 +113,24 @@ class Elaborator:
 
     def for_loop(self, statement: ast.For, frame: Frame) -> Work:
         opened = open_loop(statement, frame) if self.world.usual else None
-        source = opened.turns if opened else evaluate(statement.source, frame, frame.most)
-        try:
-            turns = sequence(source, "what a loop runs over")
-            self.world.step(statement.span, len(turns))
-            loop = None
-            if self.world.trace is not None:
-                loop = follow_loop(self.world.trace, statement, len(turns), frame)
-            for item in turns:
-                if loop is not None:
-                    follow_turn(loop, frame)
-                inner, before = frame.turn(), frame.flowing
-                bind_targets(statement.targets, item, inner.names, frame.most)
-                yield statement.body, inner
-                frame.after(inner)
-                if opened is not None:
-                    opened.require_alike(before, frame)
+        turns = _Turns()
+        count = frame.asked(lambda: turns.work_out(statement, opened, frame), statement.source)
+        self.world.step(statement.span, count)
+        loop = None
+        if self.world.trace is not None:
+            loop = follow_loop(self.world.trace, statement, count, frame)
+        for at in range(count):
             if loop is not None:
                 follow_turn(loop, frame)
-        except NoValue as error:
-            raise error.at(statement.source.span, frame.trail) from None
+            inner, before = frame.turn(), frame.flowing
+            bind = partial(turns.bind, statement, at, inner)
+            inner.names_given(statement.targets, bind, statement.source)
+            yield statement.body, inner
+            frame.after(inner)
+            if opened is not None:
+                opened.require_alike(before, frame)
+        if loop is not None:
+            follow_turn(loop, frame)
 
     def repeat(self, statement: ast.Repeat, frame: Frame) -> Work:
         opened = open_loop(statement, frame) if self.world.usual else None
@@ -133,7 +138,8 @@ class Elaborator:
             count = len(opened.turns)
         else:
             what = "the number of turns"
-            count = evaluate_as(integer, statement.turns, frame, frame.most, what)
+            turns = statement.turns
+            count = frame.asked(lambda: evaluate_as(integer, turns, frame, frame.most, what), turns)
         if count < 0:
             reason = f"a body can't be repeated {count} times"
             raise ArchError(BadValue(statement.turns.span, frame.trail, reason=reason))
@@ -168,7 +174,7 @@ class Elaborator:
         if self.world.trace is not None and len(statement.cases) == 1 and chosen is None:
             choice = follow_choice(self.world.trace, statement.cases[0][0], frame)
         for condition, body in statement.cases:
-            if evaluate_as(truth, condition, frame, frame.most, "the condition"):
+            if frame.asked(partial(_decide, condition, frame), condition):
                 chosen = body
                 break
         if chosen is not None:
@@ -229,6 +235,7 @@ class Elaborator:
         single(entry.flow, "an output", statement.span, frame)
 
     def own_tensor(self, statement: ast.OwnTensor, frame: Frame) -> None:
+        frame.cannot_repeat()
         flowing = frame.flowing
         label, entry = declare(frame, statement.name, statement.span, positional=False)
         layer, reads = own_tensor(statement, frame)
@@ -240,6 +247,7 @@ class Elaborator:
         frame.flowing = flowing
 
     def registered(self, statement: ast.Registered, frame: Frame) -> None:
+        frame.cannot_repeat()
         for path in statement.paths:
             self.world.step(path.span)
             try:
@@ -290,11 +298,49 @@ def _is_like_further_ones(before: _Mark, after: _Mark, frame: Frame) -> bool:
         return False
     if min(before.flow, default=0) < before.size - size:
         return False
-    pairs = [map(frame.body.facts, flow) for flow in (before.flow, after.flow)]
+    pairs = [*zip(before.flow, after.flow, strict=True)]
+    return frame.asked(lambda: _are_alike(pairs, frame))
+
+
+def _are_alike(pairs: list[tuple[int, int]], frame: Frame) -> bool:
+    facts = frame.body.facts
     return all(
-        left.output == right.output and left.batched == right.batched
-        for left, right in zip(*pairs, strict=True)
+        facts(left).output == facts(right).output and facts(left).batched == facts(right).batched
+        for left, right in pairs
     )
+
+
+def _bind(statement: ast.Let, frame: Frame) -> None:
+    frame.bind(statement, evaluate(statement.value, frame, frame.most), frame.names)
+
+
+def _decide(condition: ast.Expression, frame: Frame) -> bool:
+    return evaluate_as(truth, condition, frame, frame.most, "the condition")
+
+
+class _Turns:
+    """What a loop runs over, which may be worked out again."""
+
+    __slots__ = ("items",)
+
+    def __init__(self) -> None:
+        self.items: Sequence[Value] = ()
+
+    def work_out(self, statement: ast.For, opened: OpenLoop | None, frame: Frame) -> int:
+        """Return how many turns there are."""
+        source = opened.turns if opened else evaluate(statement.source, frame, frame.most)
+        try:
+            self.items = sequence(source, "what a loop runs over")
+        except NoValue as error:
+            raise error.at(statement.source.span, frame.trail) from None
+        return len(self.items)
+
+    def bind(self, statement: ast.For, turn: int, inner: Frame) -> None:
+        """Give the names of a loop their values in a turn."""
+        try:
+            bind_targets(statement.targets, self.items[turn], inner.names, inner.most)
+        except NoValue as error:
+            raise error.at(statement.source.span, inner.trail) from None
 
 
 def _repeat(before: _Mark, after: _Mark, times: int, span: Span, frame: Frame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
@@ -23,6 +24,7 @@ from archdsl.elaborate.values import (
     weight,
 )
 from archdsl.layers.traced import LeftOpen, depends, marks
+from archdsl.limits import LARGEST
 from archdsl.syntax import ast
 
 T = TypeVar("T")
@@ -31,11 +33,22 @@ T = TypeVar("T")
 class Names:
     """The values that can be seen at a place: those given there, then those around it."""
 
-    __slots__ = ("around", "given")
+    __slots__ = ("around", "fixed", "given")
 
     def __init__(self, around: Names | None = None) -> None:
         self.given: dict[str, Value] = {}
         self.around = around
+        self.fixed: frozenset[str] = frozenset()  # those that are the same for all arguments
+
+    def is_fixed(self, read: Iterable[str]) -> bool:
+        """Tell whether names have the same values whatever the arguments of the body are."""
+        for name in read:
+            names: Names | None = self
+            while names is not None and name not in names.given:
+                names = names.around
+            if names is not None and name not in names.fixed:
+                return False
+        return True
 
     def find(self, name: str) -> tuple[Value] | None:
         """Return the value in a tuple, since the value may be None."""
@@ -53,11 +66,21 @@ class Names:
             names = names.around
 
 
+class Budget(Protocol):
+    """Knows how much work is left."""
+
+    steps_left: int
+
+
 class Setting(Protocol):
     """Where an expression stands: what it can see, and how it came there."""
 
     names: Names
     trail: tuple[Use, ...]
+
+    @property
+    def world(self) -> Budget:
+        """Where work is counted."""
 
     @property
     def traces(self) -> bool:
@@ -94,7 +117,10 @@ def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
     """
     if isinstance(node, ast.Literal):
         return node.value
-    at.step(node.span)
+    world = at.world
+    world.steps_left -= 1
+    if world.steps_left < 0:
+        at.step(node.span, 0)  # which says so
     try:
         return EVALUATORS[type(node)](node, at, most)
     except NoValue as error:
@@ -123,6 +149,25 @@ def evaluate_as(
         return check(value, what)
     except NoValue as error:
         raise error.at(node.span, at.trail) from None
+
+
+def names_read(expression: ast.Expression) -> tuple[str, ...] | None:
+    """Return the names that the value of an expression may hang on; None if on more than names."""
+    found: dict[str, None] = {}
+    waiting: list[object] = [expression]
+    while waiting:
+        one = waiting.pop()
+        if type(one) in MORE_THAN_NAMES:
+            return None
+        if type(one) is ast.Name:
+            found[one.name] = None
+        elif isinstance(one, tuple):  # a node, or some
+            waiting += one
+    return tuple(found)
+
+
+# what flows, and what has names of its own
+MORE_THAN_NAMES = {ast.Flow, ast.ShapeOf, ast.TensorOf, ast.Comprehension, ast.Indexed}
 
 
 def _name(node: ast.Name, at: Setting, most: int) -> Value:
@@ -213,10 +258,20 @@ def _unary(node: ast.Unary, at: Setting, most: int) -> Value:
     return placed(operations.arithmetic("+", 0, value), node, at, value)
 
 
+SIMPLE: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul
+}  # fmt: skip
+
+
 def _chain(node: ast.Chain, at: Setting, most: int) -> Value:
     value = evaluate(node.first, at, most)
     for sign, operand in node.rest:
         right = evaluate(operand, at, most)
+        if type(value) is int and type(right) is int and sign in SIMPLE:
+            found = SIMPLE[sign](value, right)
+            if -LARGEST <= found <= LARGEST:  # it costs nothing beyond itself
+                value = found
+                continue
         count = at.text if isinstance(value, str) or isinstance(right, str) else at.step
         count(node.span, operations.cost_of(sign, value, right))
         value = placed(operations.arithmetic(sign, value, right), node, at, value, right)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Hashable
+from typing import TypeVar
 
 from archdsl.diagnostics import ArchError, Label, Span, Use
 from archdsl.elaborate.bodies import Body, Made, Way
 from archdsl.elaborate.errors import BadFlow, BadLabel, BadValue, Spoiled, UnknownLabel
-from archdsl.elaborate.expressions import Names, evaluate
+from archdsl.elaborate.expressions import Names, evaluate, names_read
 from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.naming import Entry, Flow, Place, fault_of
+from archdsl.elaborate.recipes import Recipe, Remade
 from archdsl.elaborate.recording import Recorder, cost_of
 from archdsl.elaborate.values import Tensors, Value, integer
 from archdsl.elaborate.wording import written
 from archdsl.elaborate.world import FileSetting, World
-from archdsl.layers.base import Shape
+from archdsl.layers.base import Layer, Shape
 from archdsl.layers.sizes import Formula
 from archdsl.syntax import ast
 from archdsl.syntax.spec_file import SpecFile
+
+Answer = TypeVar("Answer", bound=Hashable)
 
 
 class Frame(FileSetting):
@@ -34,6 +38,7 @@ class Frame(FileSetting):
         way: the end of `trail` that lies in the body, as nodes keep it.
         outside: how much of `trail` leads to the body.
         inside: the use of a block or the group that this belongs to, where numbers are followed.
+        recipe: how the body could be made again, if that is kept.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Frame(FileSetting):
         self.way: Way | None = None
         self.outside = len(trail)
         self.inside: Inside | None = None
+        self.recipe: Recipe[Frame] | None = None
 
     def inner(self, place: Place | None = None) -> Frame:
         """Return a frame for a body inside this one, with the same flow."""
@@ -79,6 +85,7 @@ class Frame(FileSetting):
         frame.way = self.way
         frame.outside = self.outside
         frame.inside = self.inside
+        frame.follow_recipe(self)
         return frame
 
     def turn(self) -> Frame:
@@ -91,6 +98,72 @@ class Frame(FileSetting):
         """Go on where a body inside this one has ended."""
         self.flowing = inner.flowing
         self.last = inner.last
+
+    # --- how the body could be made again ---------------------------------------------------
+
+    def follow_recipe(self, around: Frame) -> None:
+        """Keep the recipe of the frame in whose body this is."""
+        self.recipe = around.recipe
+        if self.recipe is not None:
+            self.recipe.frames.append(self)
+
+    def begin_again(self, world: World, body: Body) -> None:
+        """Work on another body; names are given anew."""
+        self.world, self.recorder, self.body = world, world.recorder, body
+        self.names.given = {}
+
+    def is_fixed(self, expression: ast.Expression | None) -> bool:
+        """Tell whether an expression has the same value whatever the body is given."""
+        if expression is None:
+            return False
+        known = self.world.kept.read
+        key = id(expression)
+        if key not in known:
+            known[key] = names_read(expression)
+        read = known[key]
+        return read is not None and self.names.is_fixed(read)
+
+    def are_fixed(self, arguments: tuple[ast.Argument, ...]) -> bool:
+        """Tell whether arguments have the same values whatever the body is given."""
+        return all(type(one.value) is ast.Literal or self.is_fixed(one.value) for one in arguments)
+
+    def asked(self, ask: Callable[[], Answer], of: ast.Expression | None = None) -> Answer:
+        """Return an answer that decides what is made, and hangs on one expression or on more."""
+        before = self.world.steps_left
+        answer = ask()
+        if self.recipe is not None and not self.is_fixed(of):
+            self.recipe.decided(answer)
+            self.recipe.add(Asked(self, ask), before - self.world.steps_left)
+        return answer
+
+    def names_given(
+        self, targets: tuple[ast.Name, ...], give: Callable[[], None], of: ast.Expression
+    ) -> None:
+        """Give names to what hangs on an expression."""
+        before = self.world.steps_left
+        fixed = self.recipe is not None and self.is_fixed(of)
+        give()
+        if self.recipe is None:
+            return
+        if fixed:
+            names = {target.name for target in targets}
+            self.names.fixed |= names
+            given = {name: self.names.given[name] for name in names}
+            self.recipe.add(Named(self.names, given), 0)
+        else:
+            self.recipe.add(Done(self, give), before - self.world.steps_left)
+
+    def keep_node(
+        self, made: Made, layer: Callable[[Remade], Layer] | None = None, cost: int = 0
+    ) -> None:
+        """Keep how a node that was made last is made again; its layer is the same by default."""
+        if self.recipe is not None:
+            self.recipe.add(MadeAgain(self, made, layer), cost)
+
+    def cannot_repeat(self) -> None:
+        """Say that the body can't be made by a recipe."""
+        if self.recipe is not None:
+            self.recipe.usable = False
 
     # --- what expressions ask for -----------------------------------------------------------
 
@@ -109,6 +182,7 @@ class Frame(FileSetting):
         return self.body.facts(number).output if inside is None else inside.shape(number)
 
     def shape_of(self, reference: ast.Reference) -> Tensors:
+        self.cannot_repeat()  # what a name finds hangs on what is there by then
         flow = self.follow(reference)
         if flow is None:
             raise Spoiled
@@ -130,6 +204,13 @@ class Frame(FileSetting):
         known = self.world.kept.labels.get(id(path))
         if known is not None:
             return [*known]
+        if self.recipe is None or all(type(part) is str for part in path.parts):
+            return self._parts(path)
+        if all(isinstance(part, str) or self.is_fixed(part) for part in path.parts):
+            return self._parts(path)
+        return [*self.asked(lambda: tuple(self._parts(path)))]
+
+    def _parts(self, path: ast.Path) -> list[str]:
         parts: list[str] = []
         for part in path.parts:
             parts += str(part if isinstance(part, str) else self.filled(part)).split(".")
@@ -234,11 +315,71 @@ class Frame(FileSetting):
                 raise self.no_tensor(reference.path)
         if reference.item is None or flow is None:
             return flow
-        index = integer(evaluate(reference.item, self, self.world.limits.steps), "an index")
+        index = self.asked(lambda: self._index(reference))
         if not -len(flow) <= index < len(flow):
             reason = f"there is no tensor number {index}: there are {len(flow)}, the first is 0"
             raise ArchError(BadFlow(reference.span, self.trail, reason=reason))
         return (flow[index],)
+
+    def _index(self, reference: ast.Reference) -> int:
+        assert reference.item is not None
+        return integer(evaluate(reference.item, self, self.world.limits.steps), "an index")
+
+
+class Asked:
+    """A step of a recipe that decides something."""
+
+    __slots__ = ("ask", "flow", "frame")
+
+    def __init__(self, frame: Frame, ask: Callable[[], Hashable]) -> None:
+        self.frame, self.flow, self.ask = frame, frame.flowing, ask
+
+    def again(self, made: Remade) -> None:
+        self.frame.flowing = self.flow
+        made.decide(self.ask())
+
+
+class MadeAgain:
+    """A step of a recipe that makes a node; its layer is the same where `layer` gives none."""
+
+    __slots__ = ("at", "flow", "frame", "layer", "made", "number")
+
+    def __init__(self, frame: Frame, made: Made, layer: Callable[[Remade], Layer] | None) -> None:
+        self.frame, self.made, self.layer = frame, made, layer
+        self.flow = made.inputs
+        self.at, self.number = len(frame.body.items) - 1, frame.body.size - 1
+
+    def again(self, made: Remade) -> None:
+        frame, old = self.frame, self.made
+        frame.flowing = self.flow
+        layer = old.layer if self.layer is None else self.layer(made)
+        facts = frame.recorder.infer(layer, [*map(made.body.facts, old.inputs)])
+        made.node(self.at, self.number, layer, facts)
+
+
+class Named:
+    """A step of a recipe that gives names to what is the same each time."""
+
+    __slots__ = ("given", "names")
+
+    def __init__(self, names: Names, given: dict[str, Value]) -> None:
+        self.names, self.given = names, given
+
+    def again(self, made: Remade) -> None:
+        self.names.given.update(self.given)
+
+
+class Done:
+    """A step of a recipe that gives names, and decides nothing."""
+
+    __slots__ = ("do", "flow", "frame")
+
+    def __init__(self, frame: Frame, do: Callable[[], None]) -> None:
+        self.frame, self.flow, self.do = frame, frame.flowing, do
+
+    def again(self, made: Remade) -> None:
+        self.frame.flowing = self.flow
+        self.do()
 
 
 # A body under way. It yields the bodies inside it, so that nesting costs no Python stack.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archdsl.diagnostics import ArchError, Label, Span
 from archdsl.elaborate.bodies import Made
-from archdsl.elaborate.calls import infer, make_layer
+from archdsl.elaborate.calls import infer, is_constant, make_layer
 from archdsl.elaborate.errors import BadFlow, BranchesDisagree, Spoiled
 from archdsl.elaborate.expressions import evaluate_as
 from archdsl.elaborate.frames import Branched, Frame, Work
@@ -23,7 +23,10 @@ def merge(operation: ast.Merge, stage: ast.Stage, frame: Frame) -> Work:
     yield operation.body, inner
     kind = frame.world.layers.word(operation.word)
     call = ast.Call(ast.Name(operation.word, operation.span), operation.arguments, operation.span)
-    layer = make_layer(kind, BlockValue(operation.word, layer=kind), call, frame)
+    block = BlockValue(operation.word, layer=kind)
+    layer = make_layer(kind, block, call, frame)
+    if not is_constant(call):
+        frame.cannot_repeat()
     wire(layer, operation.word, inner.branches, stage, operation, inner, frame, entry)
 
 
@@ -31,7 +34,10 @@ def residual(operation: ast.Residual, stage: ast.Stage, frame: Frame) -> Work:
     place, entry = open_scope(frame, stage.label) if stage.label else (None, None)
     joined = True
     if operation.condition is not None:
-        joined = evaluate_as(truth, operation.condition, frame, frame.most, "the condition")
+        condition = operation.condition
+        joined = frame.asked(
+            lambda: evaluate_as(truth, condition, frame, frame.most, "the condition"), condition
+        )
     branches: list[Branched] = []
     choice = None
     for body in (operation.body, operation.shortcut):
@@ -98,6 +104,7 @@ def wire(
     scope = inner.place.opened
     made = Made("", label, layer, tuple(incoming), facts, scope, operation.span, frame.way)
     frame.flowing = (frame.make(made),)
+    frame.keep_node(made)
     frame.last = stage.span if not isinstance(stage.operation, ast.Merge) else operation.span
     settle(entry, operation.name, frame)
 

@@ -17,8 +17,9 @@ from archdsl.elaborate.flat import Flat
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.labels import settle_order, single
 from archdsl.elaborate.naming import Entry, Place
+from archdsl.elaborate.recipes import Recipe
 from archdsl.elaborate.recording import Recorder
-from archdsl.elaborate.stages import ends_aside
+from archdsl.elaborate.stages import ends_aside, remade
 from archdsl.elaborate.tracing import bind_for_compiler
 from archdsl.elaborate.values import NoValue, Value, items
 from archdsl.elaborate.wording import did_you_mean
@@ -191,13 +192,28 @@ def work_out(
         raise ArchError(*world.errors) from None
     if world.errors:
         raise ArchError(*world.errors)
-    given = {one.tail: one.facts.output for one in frame.body.items if isinstance(one, Made)}
+    came = [one for one in frame.body.items if isinstance(one, Made)]
+    given = {one.tail: one.facts.output for one in came}
+    recipes = None if world.trace is not None or world.instead else world.kept.recipes
+    key = id(declaration), tuple([(id(one.layer), id(one.facts)) for one in came])
+    end = None if recipes is None else remade(recipes, key, name, frame)
+    if end is not None:
+        body = end.body
+        nodes = body.size - len(came)
+        recorder.count(nodes, body.edges, body.steps, declaration.span, lambda: ())
+        return Worked(body, _outputs(declaration, end), given, declared, None, frozenset())
+    if recipes is not None:
+        frame.recipe = recipe = Recipe([frame])
+    before = world.steps_left
     with suppress(Enough):
         Elaborator(world).run(declaration.body, frame)
         outputs = _outputs(declaration, frame)
     if world.errors:
         raise ArchError(*world.errors)
     settle_order(frame)
+    if recipes is not None:
+        frame.body.flow, frame.body.steps = frame.flowing, before - world.steps_left
+        recipes.keep(key, recipe, frame.body)
     counts = frozenset(world.counts)
     return Worked(frame.body, outputs, given, declared, world.trace, counts)
 

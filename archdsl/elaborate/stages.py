@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from archdsl.diagnostics import ArchError
-from archdsl.elaborate.binding import bind
+from archdsl.diagnostics import ArchError, Use
+from archdsl.elaborate.binding import Given, bind
 from archdsl.elaborate.bodies import Body, Instance, Made, Way
-from archdsl.elaborate.calls import callee, expanded, further, infer, make_layer
+from archdsl.elaborate.calls import (
+    arguments_of,
+    callee,
+    expanded,
+    further,
+    infer,
+    layer_of,
+    make_layer,
+)
 from archdsl.elaborate.errors import BadFlow, BadStructure, Spoiled
-from archdsl.elaborate.frames import Frame, Work
+from archdsl.elaborate.expressions import names_read
+from archdsl.elaborate.frames import Frame, Named, Work
 from archdsl.elaborate.labels import (
     declare,
     depth_of,
@@ -19,14 +28,22 @@ from archdsl.elaborate.labels import (
     settle_order,
 )
 from archdsl.elaborate.naming import Entry, Place
+from archdsl.elaborate.recipes import Recipe, Recipes, Remade, Unfit
 from archdsl.elaborate.reuse import replay
 from archdsl.elaborate.ties import computed, tied, tied_arguments, without_tied
 from archdsl.elaborate.tracing import enter_block, enter_group
-from archdsl.elaborate.values import BlockValue, identity
+from archdsl.elaborate.values import BlockValue, Value, identity
 from archdsl.elaborate.world import COST_OF_CALL
+from archdsl.layers.base import Layer
 from archdsl.layers.given import with_given
 from archdsl.limits import CHARACTERS_OF_STEP
+from archdsl.records import Record
 from archdsl.syntax import ast
+
+MOST_TURNS = 8  # a larger number is a width rather than a stride
+
+# Of the use of a block: its declaration, arguments, what comes in, and which of that is the same.
+Key = tuple[int, Hashable, tuple[Hashable, ...], Hashable]
 
 
 def flow(operation: ast.Flow, stage: ast.Stage, frame: Frame) -> None:
@@ -49,21 +66,39 @@ def from_(operation: ast.From, stage: ast.Stage, frame: Frame) -> None:
 
 
 def call(operation: ast.Call, stage: ast.Stage, frame: Frame) -> Work | None:
-    block, operation = expanded(callee(operation, frame), operation, frame)
-    if block.layer is not None:
-        use_layer(block, operation, stage, frame)
-        return None
-    return use_block(block, operation, stage, frame)
+    before = frame.world.steps_left
+    named = callee(operation, frame)
+    block, call = expanded(named, operation, frame)
+    found = Asked(operation, before - frame.world.steps_left)
+    if block.layer is None:
+        return use_block(block, call, stage, frame, found)
+    asked = None
+    if frame.recipe is not None:
+        fixed = named is block and frame.names.is_fixed((operation.name.name,))
+        asked = None if fixed and frame.are_fixed(operation.arguments) else found
+    use_layer(block, call, stage, frame, asked)
+    return None
 
 
-def use_layer(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame) -> None:
+def use_layer(
+    block: BlockValue,
+    operation: ast.Call,
+    stage: ast.Stage,
+    frame: Frame,
+    asked: Asked | None,
+) -> None:
+    """Make the node of a layer; `asked` is how the spec asks for it, if that hangs on values."""
     assert block.layer is not None
     position = -1 if stage.label else frame.place.position
     name, entry = declare(frame, stage.label, stage.span)
     label = "" if stage.label is None else name
     incoming = frame.flowing
     given, operation = tied_arguments(operation)
+    if given:
+        frame.cannot_repeat()
+    before = frame.world.steps_left
     layer = make_layer(block.layer, block, operation, frame)
+    cost = before - frame.world.steps_left
     if incoming is None:
         raise Spoiled
     reads = incoming
@@ -72,15 +107,53 @@ def use_layer(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
         reads, given = (*incoming, *weights.values()), ()
     facts = infer(layer, reads, operation.span, frame, operation)
     ties = tied(layer, facts, given, frame) if given else ()
-    number = frame.make(
-        Made(
-            name, label, layer, reads, without_tied(facts, ties), frame.place.opened,
-            operation.span, frame.way, position=position, ties=ties,
-        )
+    made = Made(
+        name, label, layer, reads, without_tied(facts, ties), frame.place.opened,
+        operation.span, frame.way, position=position, ties=ties,
     )  # fmt: skip
+    number = frame.make(made)
+    again = None
+    if frame.recipe is not None and asked is not None:
+        again = _LayerAgain(frame, asked.call, block, layer)
+        cost += asked.cost
+        frame.recipe.decided(again.kind)
+    frame.keep_node(made, again, cost if again else 0)
     entry.flow = frame.flowing = (number,)
     entry.first, entry.end, entry.incoming = number, number + 1, incoming
     frame.last = stage.span
+
+
+class Asked(Record):
+    """A call as it stands in the spec, and what it cost in steps to find out what it calls."""
+
+    call: ast.Call
+    cost: int
+
+
+class _LayerAgain:
+    """Makes the layer of a stage again, where its arguments or its kind hang on values."""
+
+    __slots__ = ("asked", "block", "fixed", "frame", "kind", "layer")
+
+    def __init__(self, frame: Frame, asked: ast.Call, block: BlockValue, layer: Layer) -> None:
+        self.frame, self.asked, self.block, self.layer = frame, asked, block, layer
+        self.kind = _kind_of(block)
+        self.fixed = frame.are_fixed(asked.arguments)
+
+    def __call__(self, made: Remade) -> Layer:
+        frame = self.frame
+        block, call = expanded(callee(self.asked, frame), self.asked, frame)
+        made.decide(_kind_of(block))
+        if block is self.block and self.fixed:
+            return self.layer
+        assert block.layer is not None
+        _, bound = arguments_of(block.layer, block, call, frame)
+        return layer_of(block.layer, bound, frame)
+
+
+def _kind_of(block: BlockValue) -> Hashable:
+    """Return what is equal for blocks and layers that differ in values of arguments at most."""
+    return id(block.layer or block.declaration), tuple(block.fixed)
 
 
 def group(operation: ast.Group, stage: ast.Stage, frame: Frame) -> Work:
@@ -96,8 +169,13 @@ def group(operation: ast.Group, stage: ast.Stage, frame: Frame) -> Work:
     frame.last = stage.span
 
 
-def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame) -> Work:
-    """Work out a block, or use its body again where it was worked out for the same."""
+def use_block(
+    block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: Frame, asked: Asked
+) -> Work:
+    """Work out a block, or use its body again where it was worked out for the same.
+
+    `asked` is the call as it stands in the spec.
+    """
     declaration = block.declaration
     assert declaration is not None
     assert block.file is not None
@@ -107,31 +185,28 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
     name = frame.place.full_name(label)
     trail = further(name, stage.span, frame.trail, frame)
     incoming = frame.flowing
-    coming = tuple([frame.body.facts(number) for number in incoming or ()])
-    body = Body(block.name, declaration.span, coming, description=declaration.body.description)
-    place = Place(name, None, frame.place, outside=False, open=False)
-    flow = None if incoming is None else tuple([~number for number in range(len(incoming))])
-    inside = Frame(
-        frame.world, block.file, frame.recorder, body, place, flow, operation.span, trail
-    )
-    bind_block(block, operation, frame, inside)
-    if inside.names.given:
-        body.arguments = inside.names.given.copy()
-    body.inputs = tuple(named_inputs(declaration, inside))
+    before = frame.world.steps_left
+    inside = begin_block(block, operation, frame, name, trail)
+    body, place = inside.body, inside.place
+    cost = asked.cost + before - frame.world.steps_left
     enter_scope(name, len(label), entry.span, frame)
     where = frame.place.opened, stage.span, frame.way
     key = None
     if incoming is not None and frame.world.trace is None:
         key = key_of(block, body, incoming)
-        known = frame.world.kept.bodies.get(key)
+        known = known_body(key, asked.call, inside)
         if known is not None and fits(known, name, frame):
             steps = known.steps + cost_of_names(known, label)
             frame.recorder.count(
                 known.size, known.edges, steps, operation.span, lambda: frame.trail
             )
             keep(Instance(known, label, incoming, *where, position), entry, frame)
+            keep_use(asked.call, known, incoming, frame, cost)
             frame.last = stage.span
             return
+    recipes = frame.world.kept.recipes if key is not None else None
+    if recipes is not None:
+        inside.recipe = recipe = Recipe([inside])
     for one in inputs_of(declaration, frame):
         place.enter(one.name, Entry(one.span, inside.maps[one.name]))
     if frame.world.trace is not None:
@@ -150,12 +225,125 @@ def use_block(block: BlockValue, operation: ast.Call, stage: ast.Stage, frame: F
     if key is not None and body.flow is not None and not frame.world.errors:
         place.around = None
         frame.world.kept.keep(key, body)
+        if recipes is not None:
+            recipes.keep(_recipe_key(key), recipe, body)
+    inside.recipe = None
     frame.step(operation.span, cost_of_names(body, label))
     keep(Instance(body, label, incoming or (), *where, position), entry, frame)
+    keep_use(asked.call, body, incoming, frame, cost)
     frame.last = stage.span
 
 
-def key_of(block: BlockValue, body: Body, incoming: tuple[int, ...]) -> Hashable:
+def begin_block(
+    block: BlockValue, operation: ast.Call, frame: Frame, name: str, trail: tuple[Use, ...]
+) -> Frame:
+    """Return the frame in which a block is worked out that takes what flows."""
+    declaration, incoming = block.declaration, frame.flowing
+    assert declaration is not None
+    assert block.file is not None
+    coming = tuple([frame.body.facts(number) for number in incoming or ()])
+    body = Body(block.name, declaration.span, coming, description=declaration.body.description)
+    place = Place(name, None, frame.place, outside=False, open=False)
+    flow = None if incoming is None else tuple([~number for number in range(len(incoming))])
+    inside = Frame(
+        frame.world, block.file, frame.recorder, body, place, flow, operation.span, trail
+    )
+    bind_block(block, operation, frame, inside)
+    if inside.names.given:
+        body.arguments = inside.names.given.copy()
+    body.inputs = tuple(named_inputs(declaration, inside))
+    return inside
+
+
+def known_body(key: Key, asked: ast.Call, inside: Frame) -> Body | None:
+    """Return the body of a block that was worked out for the same, or can be made by a recipe."""
+    kept = inside.world.kept
+    known = kept.bodies.get(key)
+    if known is None and kept.recipes is not None:
+        again = remade(kept.recipes, _recipe_key(key), id(asked), inside)
+        if again is not None:
+            known = again.body
+            kept.keep(key, known)
+    return known
+
+
+def remade(recipes: Recipes[Frame], key: Hashable, place: Hashable, root: Frame) -> Frame | None:
+    """Make the body that a frame begins by a recipe, if one fits; nothing is counted for it.
+
+    At the same place, and for arguments that differ in numbers alone, it likely is the same.
+
+    Returns:
+        The frame at the end of the body.
+    """
+    world, given = root.world, root.names.given
+    before = world.steps_left
+
+    def begin(recipe: Recipe[Frame], body: Body) -> None:
+        world.steps_left = before
+        for frame in recipe.frames:
+            frame.begin_again(world, body)
+        recipe.frames[0].names.given = given.copy()
+
+    hint = place, tuple([_deciding(value) for value in root.body.arguments.values()])
+    end = recipes.make(key, hint, root.body, begin)
+    if end is not None:
+        end.body.steps += before - world.steps_left
+        end.flowing = end.body.flow
+    world.steps_left = before
+    return end
+
+
+def _deciding(value: Value) -> Hashable:
+    """Return that of an argument on which more than numbers is likely to hang."""
+    if isinstance(value, BlockValue):
+        return _kind_of(value)
+    many = isinstance(value, int | float) and not isinstance(value, bool) and value > MOST_TURNS
+    return None if many or isinstance(value, float) else identity(value)
+
+
+def keep_use(
+    asked: ast.Call, body: Body, incoming: tuple[int, ...] | None, frame: Frame, cost: int
+) -> None:
+    """Keep how the use of a block that was made last is made again."""
+    if frame.recipe is None:
+        return
+    if incoming is None:
+        frame.cannot_repeat()
+        return
+    frame.recipe.decided(body.recipe or body)
+    frame.recipe.add(_UseAgain(frame, asked, incoming), cost + body.steps)
+
+
+class _UseAgain:
+    """A step of a recipe that uses a block: another body by the same recipe, or the same body."""
+
+    __slots__ = ("asked", "at", "flow", "frame")
+
+    def __init__(self, frame: Frame, asked: ast.Call, flow: tuple[int, ...]) -> None:
+        self.frame, self.asked, self.flow = frame, asked, flow
+        self.at = len(frame.body.items) - 1
+
+    def again(self, made: Remade) -> None:
+        frame = self.frame
+        frame.flowing = self.flow
+        block, call = expanded(callee(self.asked, frame), self.asked, frame)
+        if block.declaration is None:
+            raise Unfit
+        inside = begin_block(block, call, frame, "", frame.trail)
+        body = known_body(key_of(block, inside.body, self.flow), self.asked, inside)
+        if body is None:
+            raise Unfit
+        made.decide(body.recipe or body)
+        frame.step(self.asked.span, body.steps)
+        old = made.body.items[self.at]
+        assert type(old) is Instance
+        if body is not old.body:
+            made.body.items[self.at] = Instance(
+                body, old.tail, old.incoming, old.scope, old.span, old.way, old.position
+            )
+
+
+def key_of(block: BlockValue, body: Body, incoming: tuple[int, ...]) -> Key:
     """Return what is equal for uses of a block that make the same."""
     alike = tuple(map(incoming.index, incoming)) if len(incoming) > 1 else ()
     return (
@@ -164,6 +352,12 @@ def key_of(block: BlockValue, body: Body, incoming: tuple[int, ...]) -> Hashable
         tuple([(facts.output, facts.batched) for facts in body.incoming]),
         alike,
     )
+
+
+def _recipe_key(key: Key) -> Hashable:
+    """Return what uses of a block must have in common for one recipe."""
+    declaration, _, coming, alike = key
+    return declaration, len(coming), alike
 
 
 def fits(body: Body, name: str, frame: Frame) -> bool:
@@ -189,7 +383,10 @@ def keep(instance: Instance, entry: Entry, frame: Frame) -> None:
 
 
 def inline(operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
-    block, call = expanded(callee(operation.call, frame), operation.call, frame)
+    before = frame.world.steps_left
+    named = callee(operation.call, frame)
+    block, call = expanded(named, operation.call, frame)
+    cost = before - frame.world.steps_left
     declaration = block.declaration
     if declaration is None:
         reason = f"`{block.name}` is a layer, and only blocks can be put in with `inline`"
@@ -206,11 +403,25 @@ def inline(operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
         operation.span,
         further(block.name, stage.span, frame.trail, frame),
     )
+    inside.follow_recipe(frame)
     inside.outside = frame.outside
     inside.way = Way(block.name, stage.span, frame.way)
     inside.home = frame.home
     inside.inside = frame.inside
+    before = frame.world.steps_left
+    fixed = None
+    if frame.recipe is not None:
+        known = named is block and frame.names.is_fixed((operation.call.name.name,))
+        fixed = fixed_parameters(block, call, known, frame)
     bind_block(block, call, frame, inside)
+    if frame.recipe is not None and fixed is not None:
+        inside.names.fixed = fixed
+        cost += before - frame.world.steps_left
+        if known and fixed >= inside.names.given.keys():
+            frame.recipe.add(Named(inside.names, inside.names.given.copy()), 0)
+        else:
+            frame.recipe.decided(_kind_of(block))
+            frame.recipe.add(_InlineAgain(frame, operation.call, inside), cost)
     frame.world.enter(declaration, block.name, operation.span, frame.trail)
     try:
         yield declaration.body, inside
@@ -220,7 +431,52 @@ def inline(operation: ast.Inline, stage: ast.Stage, frame: Frame) -> Work:
     frame.last = stage.span
 
 
+def fixed_parameters(
+    block: BlockValue, call: ast.Call, known: bool, frame: Frame
+) -> frozenset[str]:
+    """Return the parameters of a block that are the same whatever the body around it is given.
+
+    `known` tells whether the block itself is, with what is fixed in it.
+    """
+    declaration = block.declaration
+    assert declaration is not None
+    found: set[str] = set(block.fixed) if known else set()
+    given: set[str] = set(block.fixed)
+    positions = [one.name for one in declaration.parameters if one.name not in given]
+    by_position = iter(positions)
+    for argument in call.arguments:
+        name = argument.name or next(by_position, "")
+        given.add(name)
+        if frame.are_fixed((argument,)):
+            found.add(name)
+    for one in declaration.parameters:
+        if one.name in given or one.default is None:
+            continue
+        read = names_read(one.default)
+        own = {parameter.name for parameter in declaration.parameters}
+        if read is not None and all(name in found or name not in own for name in read):
+            found.add(one.name)
+    return frozenset(found)
+
+
+class _InlineAgain:
+    """A step of a recipe that gives the statements of a block their parameters."""
+
+    __slots__ = ("asked", "flow", "frame", "inside")
+
+    def __init__(self, frame: Frame, asked: ast.Call, inside: Frame) -> None:
+        self.frame, self.asked, self.inside, self.flow = frame, asked, inside, frame.flowing
+
+    def again(self, made: Remade) -> None:
+        frame, inside = self.frame, self.inside
+        frame.flowing = inside.flowing = self.flow
+        block, call = expanded(callee(self.asked, frame), self.asked, frame)
+        made.decide(_kind_of(block))
+        bind_block(block, call, frame, inside)
+
+
 def reuse(operation: ast.Reuse, stage: ast.Stage, frame: Frame) -> None:
+    frame.cannot_repeat()
     entry = frame.find(operation.path)
     if frame.flow_of(entry, operation.span) is None or frame.flowing is None:
         raise Spoiled
@@ -239,12 +495,22 @@ def close(entry: Entry, first: int, frame: Frame, inner: Frame) -> None:
     frame.flowing = inner.flowing
 
 
-def bind_block(block: BlockValue, operation: ast.Call, frame: Frame, inside: Frame) -> None:
-    """Give a block its parameters, and its inputs what flows."""
+def bind_block(
+    block: BlockValue,
+    operation: ast.Call,
+    frame: Frame,
+    inside: Frame,
+    given: Given | None = None,
+) -> None:
+    """Give a block its parameters, and its inputs what flows.
+
+    `given` are the arguments of the call, if they are known.
+    """
     declaration = block.declaration
     assert declaration is not None
     if declaration.parameters or operation.arguments:
-        given = frame.world.given(operation.arguments, frame)
+        if given is None:
+            given = frame.world.given(operation.arguments, frame)
         signature = frame.world.signature(block)
         trail = (*block.trail, *frame.trail)
         bound = bind(signature, given, block.fixed, operation.span, trail)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from archdsl.diagnostics import ArchError, Diagnostic, Span, Use
 from archdsl.elaborate.binding import Signature, bind
 from archdsl.elaborate.bodies import Body
 from archdsl.elaborate.errors import BadFlow, BadValue, Enough, Recursion, Spoiled
 from archdsl.elaborate.expressions import Names, bind_targets, evaluate, placed, unknown
+from archdsl.elaborate.recipes import Recipes
 from archdsl.elaborate.recording import Equal, Recorder
 from archdsl.elaborate.values import (
     SPOILED,
@@ -45,17 +47,24 @@ class Kept:
         signatures: of what can be called, by declaration and name.
         bodies: of blocks, by all that they follow from.
         made: layers and facts; see `Recorder`.
+        recipes: by which bodies of other numbers can be made; None where that is not kept.
+        least: how many layers and steps a network takes at least, by its declaration and file.
+        read: the names that expressions hang on, by their place in the syntax tree.
         labels: the parts of those without holes, by their place in the syntax tree.
         inputs: those that a block declares, likewise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, recipes: bool = False) -> None:
+        """Keep how bodies are made as well, which pays where blocks are used with many numbers."""
         self.blocks: dict[tuple[int, str], BlockValue] = {}
         self.signatures: dict[tuple[int, str], Signature] = {}
         self.bodies: dict[Hashable, Body] = {}
         self.made = Equal()
+        self.read: dict[int, tuple[str, ...] | None] = {}
         self.labels: dict[int, tuple[str, ...]] = {}
         self.inputs: dict[int, tuple[ast.Input, ...]] = {}
+        self.least: dict[tuple[int, int], tuple[int, int]] = {}
+        self.recipes: Recipes[Any] | None = Recipes() if recipes else None
         self.items = 0
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -347,19 +356,21 @@ class World:
                 value = placed(value, parameter.default, inside)
             else:
                 continue
-            optional = (
-                isinstance(parameter.default, ast.Literal) and parameter.default.value is None
-            )
             if (
                 parameter.type
-                and not (optional and value is None)
                 and not matches(value, parameter.type)
+                and not (value is None and _is_optional(parameter))
             ):
                 way = trail if parameter.name in bound else inside.trail
                 name, reason = parameter.name, f"must be {TYPES[parameter.type]}"
                 raise ArchError(bad_argument(callee, name, reason, value, span, way))
-            inside.weigh(value, span)
+            if type(value) not in WEIGHTLESS:
+                inside.weigh(value, span)
             inside.names.given[parameter.name] = value
+
+
+def _is_optional(parameter: ast.Parameter) -> bool:
+    return isinstance(parameter.default, ast.Literal) and parameter.default.value is None
 
 
 def _depth(expression: ast.Expression) -> int:
