@@ -210,12 +210,28 @@ class Walk:
                 again[number] = self._recompute(self.regions[number])
             gradient = gradients.pop(id(op.output), None)
             if gradient is not None:
+                if op.repeats:
+                    self._repeat(op, learned, frees[index])
                 self._back(op, gradient, gradients, learned)
             for storage in frees[index]:
                 self._free(storage)
             if number in again:
                 for size in again[number].pop(index, ()):
                     self.held -= size
+
+    def _repeat(self, op: Op, learned: set[Storage], frees: Iterable[Storage]) -> None:
+        """Go back through many steps, each of which frees what was kept for it alone.
+
+        So what is kept becomes less while the gradients of what comes in become more: the most is
+        held in the first step or in the last one.
+        """
+        own = {one.storage for one in op.inputs if one.needs_grad and one.storage.own}
+        # one after the other is added up: what a step gives and what those before gave make a sum
+        sizes = [_int(one.size) for one in own]
+        there = sum(_int(one.size) for one in own & learned)
+        self._look("backward", op.node, sum(sizes) - there + 2 * max(sizes, default=0))
+        for storage in frees:
+            self._free(storage)
 
     def _back(
         self,
@@ -241,6 +257,8 @@ class Walk:
                 gradient.readers += 1
                 self._arrive(gradients, one, gradient)
             else:
+                if op.repeats:  # one for each step is joined to one for all
+                    moment += _int(one.bytes)
                 self._arrive(gradients, one, _Gradient(_int(one.bytes)))
         self._look("backward", op.node, moment)
         self._leave(gradient)
@@ -310,7 +328,7 @@ class _Gradient:
 
 
 def _touched(op: Op) -> list[Storage]:
-    return [*[one.storage for one in op.inputs], *op.made, op.output.storage]
+    return [*[one.storage for one in op.inputs], *op.held, op.output.storage]
 
 
 def _int(size: Size) -> int:

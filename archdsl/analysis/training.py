@@ -68,7 +68,10 @@ def taken_down(
             made.append(tape.new(tape.output, WIDTHS.get(held.get(number, ""), width)))
             tape.inputs.append(made[-1])
             continue
-        given = asked(layer, layer.trained, tape, *[made[read] for read in reads])
+        inputs, before = [made[read] for read in reads], len(tape.ops)
+        given = asked(layer, layer.trained, tape, *inputs)
+        if len(tape.ops) > before + 1:  # who calls it holds what goes in until it is done
+            tape.lives(*inputs)
         if is_own(type(layer)) and not (isinstance(given, Tensor) and given.shape == output):
             raise fault(layer, f"{type(layer).__name__}.trained doesn't give a tensor of {output}")
         made.append(given)
@@ -170,6 +173,11 @@ class Training:
     def unknown(self) -> str:
         """Why nothing is known, or ""."""
         return self._found if isinstance(self._found, str) else ""
+
+    @property
+    def note(self) -> str:
+        """What to know of what is kept, or ""."""
+        return "" if self.unknown else "; ".join(self.tape.notes)
 
     @property
     def tape(self) -> Autograd:

@@ -338,6 +338,7 @@ def _training(training: Training) -> dict[str, object]:
         "peak": None if peak is None else peak.size,
         "peak_phase": None if peak is None else peak.phase,
         "peak_layer": training.peak_layer,
+        "note": training.note,
     }
 
 
@@ -508,7 +509,7 @@ def _memory(report: Report, write: Writer) -> Iterator[Line]:
     elif training.kept is None:
         yield Line("kept for the backward pass", "unknown", training.unknown, level=1)
     else:
-        yield _bytes(write, "kept for the backward pass", training.kept)
+        yield _bytes(write, "kept for the backward pass", training.kept, training.note)
     if memory.peak is None:
         yield Line("activations, peak at inference", "unknown", memory.unknown, level=1)
     else:
@@ -527,7 +528,7 @@ def _step(training: Training, write: Writer) -> Iterator[Line]:
     yield _bytes(write, "parameters and buffers", sums.parameters)
     yield _bytes(write, "gradients", sums.gradients)
     yield _bytes(write, "optimizer state", sums.optimizer)
-    yield _bytes(write, "kept for the backward pass", sums.kept)
+    yield _bytes(write, "kept for the backward pass", sums.kept, training.note)
     if training.kept_unfused is not None:
         yield _bytes(write, "without fused attention", training.kept_unfused)
     if checkpoint:
@@ -542,7 +543,7 @@ def _step(training: Training, write: Writer) -> Iterator[Line]:
 def _bytes(write: Writer, label: str, size: Size, note: str = "") -> Line:
     written = in_bytes(size, write)
     if isinstance(size, Formula):
-        return Line(label, note=written, level=1)
+        return Line(label, note=f"{written}  {note}".rstrip(), level=1)
     return Line(label, written, note, level=1)
 
 

@@ -96,6 +96,7 @@ def as_data(name: str, memory: int, found: Fit) -> dict[str, object]:
         "peak_of_one_more": found.next,
         "checkpoint": sorted(training.options.checkpoint) if training else [],
         "chosen": list(found.chosen),
+        "note": training.note if training else "",
         "macs_again": training.sums.again if training else None,
         "peak_without_checkpoints": found.without,
         "peak_with_all": found.least,
@@ -114,6 +115,8 @@ def lines(name: str, memory: int, found: Fit) -> list[str]:
     batch, dtype, optimizer, _ = training.options
     said = [f"{name} in {there}: a batch of {batch:,} ({dtype}, {optimizer})"]
     said.append(f"  peak of a step  {in_bytes(training.peak.size)}, {training.peak_at}")
+    if training.note:
+        said.append(f"  what is kept  {training.note}")
     if found.next is not None:
         said.append(f"  of {batch + 1:,}  {in_bytes(found.next)}")
     if found.chosen:

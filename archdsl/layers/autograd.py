@@ -84,24 +84,27 @@ class Op:
     Attributes:
         node: the number of the node of the graph that it belongs to.
         saved: what its backward pass needs.
-        made: what it makes besides its result, also where nothing needs that.
+        held: what is there meanwhile besides inputs and result: what it makes, also where nothing
+            needs that, and what variables around it still hold.
         passes: the gradient of its result goes on to its inputs as it is, or as a view of it.
+        repeats: it stands for many steps, each of which gives its parameters a gradient.
         sums: what it spreads gets a gradient that is summed up of one as large as its result.
     """
 
-    __slots__ = ("inputs", "made", "node", "output", "passes", "saved", "sums")
+    __slots__ = ("held", "inputs", "node", "output", "passes", "repeats", "saved", "sums")
 
     def __init__(
         self,
         node: int,
         inputs: tuple[Tensor, ...],
         output: Tensor,
-        made: tuple[Storage, ...],
+        held: tuple[Storage, ...],
         saved: tuple[Storage, ...],
         passes: bool,
     ) -> None:
+        self.repeats = False
         self.sums = False
-        self.made = made
+        self.held = held
         self.node = node
         self.inputs = inputs
         self.output = output
@@ -118,6 +121,7 @@ class Autograd:
         fused: attention runs in a kernel of its own where torch has one that is apt.
         ops: all that was done, in order.
         asked: attention came by for which there is a fused kernel.
+        notes: where a kernel of torch's own may be taken that keeps more.
         inputs, ends: what comes into the network, and what it gives.
         results: what each node of the graph gives, by its number.
         owned: its parameters and buffers, by the number of the node whose they are.
@@ -133,6 +137,7 @@ class Autograd:
         self.fused = fused
         self.ops: list[Op] = []
         self.asked = False
+        self.notes: dict[str, None] = {}
         self.inputs: list[Tensor] = []
         self.owned: dict[int, list[Tensor]] = {}
         self.ends: list[Tensor] = []
@@ -192,6 +197,10 @@ class Autograd:
             saves_result,
             passes,
         )
+
+    def lives(self, *tensors: Tensor) -> None:
+        """Say of tensors that torch still holds them in the last operation, which reads others."""
+        self.ops[-1].held += tuple([x.storage for x in tensors])
 
     def _done(
         self,

@@ -244,17 +244,14 @@ class Recurrent(Layer):
                 gates = torch.linear(x, weight, own.pop("bias_ih"))
                 steps = (gates, *own.values(), *states)
                 shape = (length, batch, self.projected)
-                ways.append(
-                    torch.result(
-                        steps, shape, saves=(*states, torch.new((kept,), x.width)), width=x.width
-                    )
-                )
+                saves = *states, torch.new((kept,), x.width)
+                ways.append(torch.result(steps, shape, saves=saves, width=x.width))
+                torch.ops[-1].repeats = length != 1
             given += ways
-            x = (
-                torch.cat(ways, (length, batch, len(ways) * self.projected))
-                if ways[1:]
-                else ways[0]
-            )
+            x = ways[0]
+            if self.bidirectional:
+                x = torch.cat(ways, (length, batch, 2 * self.projected))
+                torch.lives(gates)  # those of the way back
         if self.gives != "output":
             x = torch.result(given, (self.rows, batch, torch.output[-1]), width=x.width)
         return torch.transpose(x, 0, 1)
@@ -386,11 +383,8 @@ class LSTM(Recurrent):
         return super().inside(length) + length * self.proj_size
 
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
-        if not self.proj_size:
-            raise LayerError(
-                "`LSTM` doesn't say what its backward pass keeps, since oneDNN, which computes it "
-                "on a CPU, keeps a workspace of a size of its own"
-            )
+        if not self.proj_size:  # what oneDNN keeps hangs on its version and on the processor
+            torch.notes["`LSTM` taken as without oneDNN, which keeps more on a CPU"] = None
         return super().trained(torch, *inputs)
 
 

@@ -16,7 +16,7 @@ import torch
 from test_layers import KINDS, SMALL, inferred, options, resized
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch_facts import Built, is_lacking, tensors, usual
+from torch_facts import Built, as_described, is_lacking, tensors, usual
 
 from archdsl.layers import autograd
 from archdsl.layers.base import (
@@ -33,9 +33,6 @@ from archdsl.layers.base import (
 # Which of two kernels runs hangs on the number of threads, and they lay their result out otherwise;
 # so does RMSNorm along axes of one place.
 EITHER = ("Conv3d", "ConvTranspose3d", "RMSNorm")
-# What doesn't say what it keeps: an LSTM that isn't projected is computed by oneDNN, which keeps a
-# workspace for a whole sequence; how large that is hangs on the version of it and on the processor.
-UNSAID = {"LSTM": "keeps a workspace of a size of its own"}
 MOST = 60  # choices of arguments for each example
 FEW = {"LSTM": 12, "GRU": 8, "RNN": 12, "ScaledDotProductAttention": 12}  # of what takes long
 WIDTHS = {torch.float32: 4, torch.bfloat16: 2}
@@ -114,20 +111,7 @@ def uses(kind: type[Layer]) -> Iterator[tuple[Layer, Facts, Shapes]]:
             except (ArgumentErrors, LayerError):
                 continue
             if not is_lacking(facts.torch):
-                layer = construct(kind, arguments)
-                if kind.__name__ not in UNSAID or not is_unsaid(layer, facts, shapes):
-                    yield layer, facts, shapes
-
-
-def is_unsaid(layer: Layer, facts: Facts, shapes: Shapes) -> bool:
-    """Tell whether a layer doesn't say what it keeps; if so, why."""
-    tape = autograd.Autograd(4, 1)
-    tape.begin(0, (1, *facts.output), autograd.own_tensors(facts.params, {}, 4), overwrites=False)
-    try:
-        layer.trained(tape, *[tape.new((1, *shape)) for shape in shapes])
-    except LayerError as error:
-        return UNSAID[type(layer).__name__] in str(error)
-    return False
+                yield construct(kind, arguments), facts, shapes
 
 
 def kept_by_torch(module: nn.Module, inputs: Iterable[Tensor]) -> tuple[int, list[int]]:
@@ -141,8 +125,11 @@ def kept_by_torch(module: nn.Module, inputs: Iterable[Tensor]) -> tuple[int, lis
         kept[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    with saved_tensors_hooks(pack, lambda tensor: tensor), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with (
+        warnings.catch_warnings(action="ignore"),
+        as_described(module),
+        saved_tensors_hooks(pack, lambda tensor: tensor),
+    ):
         output = module(*inputs)
     for own in (*module.parameters(), *module.buffers()):
         kept.pop(own.untyped_storage().data_ptr(), None)
@@ -238,20 +225,6 @@ def test_what_is_kept_without_fused_kernels(kind: str, monkeypatch: pytest.Monke
         found = wrong(next(each for each in KINDS if each.__name__ == kind), "")
 
     assert not found, "\n".join([f"{len(found)} differ", *found[:6]])
-
-
-def test_what_is_not_said_is_refused() -> None:
-    found = {
-        type(layer).__name__
-        for kind in KINDS
-        if kind.__name__ in UNSAID
-        for example in kind.examples
-        for layer in [construct(kind, example.arguments)]
-        for facts in [inferred(kind, example.arguments, example.inputs)]
-        if is_unsaid(layer, facts, example.inputs)
-    }
-
-    assert found == {*UNSAID}
 
 
 @pytest.mark.parametrize("order", ["reversed", "last", "gaps"])

@@ -6,6 +6,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -32,6 +33,21 @@ class Tensors(NamedTuple):
 
     params: Mapping[str, Shape]
     buffers: Mapping[str, Shape]
+
+
+@contextmanager
+def as_described(module: nn.Module) -> Iterator[None]:
+    """Compute an LSTM without oneDNN, which keeps a workspace for a whole sequence.
+
+    How large that is hangs on the version of oneDNN and on the processor.
+    """
+    enabled = torch.backends.mkldnn.enabled
+    if any(isinstance(one, nn.LSTM) for one in module.modules()):
+        torch.backends.mkldnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = enabled
 
 
 class Built(nn.Module):
