@@ -8,6 +8,8 @@ from typing import Any
 
 from archdsl.importing.layers import Use
 from archdsl.importing.record import Value
+from archdsl.layers.arguments import PROBABILITY
+from archdsl.layers.registry import Registry
 
 
 @dataclass(eq=False)
@@ -36,11 +38,11 @@ class Node:
     ties: dict[str, str] = field(default_factory=dict)  # its parameters that are another module's
 
     def signature(self) -> tuple[Any, ...]:
-        """Return what it does, to compare it with another."""
+        """Return what it does, to compare it with another; but for what is drawn in training."""
         return (
             self.path,
             self.use.layer,
-            repr(self.use.arguments),
+            repr(without_chances(self.use)),
             repr(self.ties),
             repr([*self.weights]),
             self.missing,
@@ -88,6 +90,17 @@ class Body:
         for item in self.items:
             if isinstance(item, Body):
                 yield from item.bodies()
+
+
+def without_chances(use: Use) -> dict[str, Any]:
+    """Return the arguments of a layer without the chances with which it draws in training."""
+    kind = Registry().get(use.layer)
+    fields = kind.model_fields if kind is not None else {}
+    return {
+        name: value
+        for name, value in use.arguments.items()
+        if name not in fields or PROBABILITY not in fields[name].metadata
+    }
 
 
 def reads(item: Node | Body) -> list[Value]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from archdsl.importing.bodies import Node
 from archdsl.importing.forms import Form
-from archdsl.importing.making import Unsayable, numbers_of
+from archdsl.importing.making import MOVED, Unsayable, numbers_of
 from archdsl.importing.record import Call, Value
 from archdsl.importing.reshaping import Reshaping
 
@@ -26,7 +26,17 @@ PROPERTIES = {"T": "t", "mT": "adjoint"}  # of tensors, each with the function t
 
 
 class Functions(Reshaping):
-    """Turns calls of functions into nodes: one method for what torch calls a thing."""
+    """Turns calls of functions into nodes: one method for what torch calls a thing.
+
+    Attributes:
+        even: for what is drawn evenly between two numbers: the lower one, 1 less than the other.
+        divided: for what was divided by a number: what that was before, and the number.
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(batch)
+        self.even: dict[Value, float] = {}
+        self.divided: dict[Value, tuple[Value, float]] = {}
 
     def of(self, call: Call, sharing: bool = False) -> list[Node]:
         """Return the nodes that a call becomes.
@@ -86,10 +96,25 @@ class Functions(Reshaping):
             raise Unsayable("random numbers")
         self.noise[call.result] = (p, False)
 
+    def draw(self, call: Call) -> None:
+        """Follow what is drawn evenly from 0 to 1, and rounded down after a number was added."""
+        name, given = call.name.strip("_"), call.arguments
+        if name in ("rand", "rand_like") and isinstance(call.result, Value):
+            self.even[call.result] = 0.0
+        elif name in ("add", "radd") and len(given) == 2:
+            drawn, more = given if isinstance(given[0], Value) else given[::-1]
+            if drawn in self.even and isinstance(more, int | float):
+                self.even[call.result] = self.even[drawn] + more
+        elif name == "floor" and given[0] in self.even:
+            self.noise[call.result] = (self.even[given[0]], False)
+
     def depth(self, call: Call, value: Value, noise: Value) -> None:
         """Say a product with noise of zeros and ones that is scaled up: stochastic depth."""
         kept, scaled = self.noise[noise]
-        if not scaled:
+        before, divisor = self.divided.get(value, (value, 1.0))
+        if not scaled and divisor == kept:
+            value = before
+        elif not scaled or any(size != 1 for size in noise.shape[1:]):
             raise Unsayable("a product with random numbers")
         mode = "row" if noise.shape[0] == self.batch else "batch"
         share = round(1 - kept, 12)
@@ -136,6 +161,7 @@ class Functions(Reshaping):
             self.each("div", self.unspread(left, right), call.result)
         else:
             self.each("mul", [left], call.result, factor=1 / right)
+            self.divided[call.result] = (left, right)
 
     on_div = on_true_divide = on_divide = on_truediv
 
@@ -307,6 +333,9 @@ class Functions(Reshaping):
     def on_matmul(self, call: Call, left: Any, right: Any) -> None:
         if len(left.shape) < 2 or len(right.shape) < 2:
             raise Unsayable("`matmul` of vectors")
+        if left in self.forms and self.is_shared(right) and len(right.shape) == 2:
+            self.mapped(left, right, call.result)
+            return
         if len(left.shape) != len(right.shape) and not any(map(self.is_shared, (left, right))):
             raise Unsayable("`matmul` of tensors of different rank")
         if not self.sharing and len(left.shape) == len(right.shape) == 2:
@@ -320,6 +349,17 @@ class Functions(Reshaping):
         self.each("matmul", [left, right], call.result)
 
     on_bmm = on_mm = on_matmul
+
+    def mapped(self, left: Value, matrix: Value, result: Value) -> None:
+        """Say a product with a matrix that all samples share, wherever these are."""
+        base, groups = self.settled(left)
+        last = len(base.shape) - 1
+        if groups[-1] != (last,) or last == 0:
+            raise Unsayable(MOVED)
+        made = self.fresh((*base.shape[:-1], matrix.shape[1]), result.dtype)
+        matrix.alone = matrix.alone or bool(matrix.own)
+        self.stage("matmul", [base, matrix], made)
+        self.become_form(result, Form(made, groups))
 
     def on_rmatmul(self, call: Call, left: Any, right: Any) -> None:
         self.on_matmul(call, right, left)

@@ -47,7 +47,8 @@ class Imported(Network):
 
     Attributes:
         spec: its text.
-        weights: the module's parameters and buffers by name, with which `compile` begins.
+        weights: the module's parameters and buffers by name, with which `compile` begins; but for
+            those that no output needs.
         proof: how it was compared with the module.
         notes: what the module does and the text doesn't say, one sentence each; they stand at its
             head.
@@ -181,8 +182,13 @@ def written_as_spec(
         sentence = f"not the same: the text is wrong ({first})"
         raise Unproven(text, sentence, error) from error
     found = Imported(loaded.checked, loaded._read)
+    if proof.same and proof.missing:
+        note = f"no output needs {few(proof.missing)}, which the module holds: not here"
+        notes, text = (note, *notes), f"# {note}\n{text}"
     found._spec = text if proof.same else marked(text, proof.sentence())
-    found.weights, found._proof, found.notes = dict(module.state_dict()), proof, notes
+    stored = module.state_dict()
+    found.weights = {name: one for name, one in stored.items() if name not in proof.missing}
+    found._proof, found.notes = proof, notes
     if proof.same and proof.distance:
         found.load_weights(found.weights)
     return found

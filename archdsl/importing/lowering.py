@@ -126,7 +126,7 @@ class Lowering:
         self.seen.add(call.path)
         added = [*self.functions.nodes, *nodes]
         body.items += added
-        if any(find(value) in self.computed for value in call.values_in()):
+        if any(map(self.follows, map(find, call.values_in()))):
             self.computed.update(results)
             self.computed.update(one.output for one in added)
             return
@@ -166,6 +166,8 @@ class Lowering:
             before = self.owners.setdefault(id(one), path)
             if before != path:
                 found[name] = before
+        if found and len(found) < len(call.module.state_dict()):
+            raise Unsayable(f"`{call.name}` with statistics that stand under several names")
         return found
 
     def function(self, body: Body, call: Call) -> None:
@@ -177,7 +179,7 @@ class Lowering:
         given, results = [*map(find, call.values_in())], call.values_out()
         if any(value.own.endswith(COUNTER) for value in given):
             return
-        follows = any(value in self.computed for value in given)
+        follows = any(map(self.follows, given))
         if not results:
             if follows:
                 self.lost.append((f"reads the numbers of a tensor (`{call.name}`)", call.place))
@@ -186,12 +188,14 @@ class Lowering:
         if call.name.strip("_") in ("detach", "data") and (follows or sharing):
             self.cut[call.place] = None
         if not follows and not sharing:
+            self.functions.draw(call)
             self.drawn.update(results)
             return
         (self.shared if sharing else self.computed).update(results)
         try:
             known = self.computed | self.shared
-            loose = [v for v in given if v not in known and not v.held]
+            noise = self.functions.noise
+            loose = [v for v in given if v not in known and not v.held and v not in noise]
             if loose:
                 drawn = any(value in self.drawn for value in loose)
                 raise Unsayable(
@@ -215,6 +219,10 @@ class Lowering:
                 self.seen.add(node.path)
             (self.shared if sharing else self.computed).add(node.output)
         body.items += nodes
+
+    def follows(self, value: Value) -> bool:
+        """Tell whether a tensor has numbers for each sample: it follows from what comes in."""
+        return value in self.computed or self.functions.is_each(value)
 
     def constant(self, body: Body, call: Call) -> None:
         """Say how a constant is made that is too large to be listed, and follows no formula."""

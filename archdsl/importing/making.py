@@ -74,6 +74,7 @@ class Making:
         self.noise: dict[Value, tuple[float, bool]] = {}  # the share of ones, and whether scaled
         self.sharing = False  # whether nothing that comes in takes part
         self.alone: set[Value] = set()  # what follows from parameters alone, and has no batch
+        self.for_each: dict[Value, bool] = {}  # of constants whether they were made for each sample
 
     def find(self, value: Value) -> Value:
         """Return the value that another name of it stands for."""
@@ -121,8 +122,21 @@ class Making:
         self.nodes.append(Node(use, [*inputs], output, merges=True, place=self.place))
 
     def is_shared(self, value: Value) -> bool:
-        """Tell whether a tensor is the same for all samples."""
-        return value.held or value in self.alone
+        """Tell whether a tensor is the same for all samples, and isn't there for each of them."""
+        return (value.held and not self.is_each(value)) or value in self.alone
+
+    def is_each(self, value: Value) -> bool:
+        """Tell whether a constant was made for each sample, as are the places of its tokens.
+
+        It begins with as many equal parts as there are samples, and the module didn't hold it.
+        """
+        if not value.fixed or len(value.shape) < 2 or value.shape[0] != self.batch:
+            return False
+        if value not in self.for_each:
+            tensor = value.tensor
+            known = value.made and tensor is not None
+            self.for_each[value] = known and (tensor.is_meta or bool((tensor == tensor[:1]).all()))
+        return self.for_each[value]
 
     def batched(self, value: Value) -> Value:
         """Return a value whose first axis is the batch, or refuse it."""

@@ -22,12 +22,16 @@ TOLERANCE = 1e-5
 DRAWING = ("dropout", "bernoulli", "rand", "rrelu", "normal_", "uniform_", "attention")
 
 
+NO_NUMBERS = "the module holds no numbers (the meta device)"
+
+
 class Proof(Record):
     """What the comparison of a module with its spec gave.
 
     Attributes:
         missing, surplus, differing: names of the state_dict that the spec lacks, that the module
-            lacks, and whose shapes differ.
+            lacks, and whose shapes differ. That names are missing matters where outputs differ:
+            else no output needs them, or they are other names of what the spec has.
         ordered: whether the names stand in the same order.
         distance: for evaluation and training mode the largest difference of an output, relative
             to the largest number in it; None where outputs were not compared.
@@ -49,24 +53,32 @@ class Proof(Record):
     def sentence(self) -> str:
         """Say in one line what came out."""
         lists: tuple[tuple[str, tuple[str, ...]], ...] = (
-            ("the spec lacks", self.missing),
             ("the module lacks", self.surplus),
             ("of other shapes are", self.differing),
         )
         for what, names in lists:
             if names:
-                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-                return f"not the same: {what} {', '.join(names[:3])}{more}"
+                return f"not the same: {what} {listed(names)}"
+        if self.missing and not self.distance:
+            return f"not the same: the spec lacks {listed(self.missing)}"
         if self.reason:
             return f"not compared: {self.reason}"
         for mode, distance in self.distance.items():
             if not distance <= TOLERANCE:
                 return f"not the same: outputs in {mode} mode differ by {distance:.1e}"
         said = "the same, name by name" + ("" if self.ordered else ", in another order")
+        if self.missing:
+            said += f", but for {listed(self.missing)}, which no output needs by that name"
         if not self.distance:
             return f"{said}; outputs not compared"
         most = max(self.distance.values())
         return f"{said}; outputs {'equal' if most == 0 else f'within {most:.1e}'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """List the first of some names, and say how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def load_text(text: str, name: str) -> Network:
@@ -88,12 +100,12 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
     missing = tuple(name for name in theirs if name not in ours)
     surplus = tuple(name for name in ours if name not in theirs)
     differing = tuple(n for n in theirs if n in ours and theirs[n].shape != ours[n].shape)
-    ordered = [*ours] == [*theirs]
-    if missing or surplus or differing:
+    ordered = [*ours] == [name for name in theirs if name in ours]
+    if surplus or differing:
         return Proof(missing, surplus, differing, ordered)
     if any(tensor.is_meta for tensor in theirs.values()):
-        return Proof(ordered=ordered, reason="the module holds no numbers (the meta device)")
-    made = network.compile(weights=theirs)
+        return Proof(missing, ordered=ordered, reason=NO_NUMBERS)
+    made = network.compile(weights={name: theirs[name] for name in ours})
     was = module.training
     distance: dict[str, float] = {}
     try:
@@ -105,12 +117,12 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
                 with torch.no_grad(), Reseeded():
                     results.append(one(*[tensor.clone() for tensor in inputs]))
             restore(module, kept)
-            restore(made, kept)
+            restore(made, {name: kept[name] for name in ours})
             distance[mode] = _apart(*results)
         distance["evaluation"] = max(distance["evaluation"], _with_more(module, made, inputs))
     finally:
         module.train(was)
-    return Proof(ordered=ordered, distance=distance)
+    return Proof(missing, ordered=ordered, distance=distance)
 
 
 def _with_more(module: nn.Module, made: nn.Module, inputs: Sequence[torch.Tensor]) -> float:
@@ -138,15 +150,26 @@ def other(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class Reseeded(TorchFunctionMode):
-    """Lets what is drawn depend on the layer alone, and not on which layer runs before which."""
+    """Lets what is drawn depend on the layer alone, and not on which layer runs before which.
+
+    Zeros and ones are drawn as `floor(chance + rand())` has them, which is another spelling.
+    """
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         name = getattr(function, "__name__", "")
-        if any(part in name for part in DRAWING):
+        if not any(part in name for part in DRAWING):
+            return function(*args, **(kwargs or {}))
+        torch.manual_seed(0)
+        result = function(*args, **(kwargs or {}))
+        if name in ("rand", "rand_like"):
+            return 1 - result
+        given = [*args, *(kwargs or {}).values()]
+        if name == "bernoulli_" and isinstance(given[1], float):
             torch.manual_seed(0)
-        return function(*args, **(kwargs or {}))
+            return result.copy_(torch.rand(result.shape) < given[1])
+        return result
 
 
 def restore(module: nn.Module, kept: Mapping[str, torch.Tensor]) -> None:

@@ -19,9 +19,10 @@ class Value:
         input: which input of the module it is, from 0.
         fixed: whether it is the same in every forward pass: it was made of nothing that comes in
             and of no parameter, and `tensor` holds its numbers.
+        made: whether that was done in the pass.
     """
 
-    __slots__ = ("alone", "dtype", "fixed", "input", "number", "own", "shape", "tensor")
+    __slots__ = ("alone", "dtype", "fixed", "input", "made", "number", "own", "shape", "tensor")
 
     def __init__(self, number: int, shape: tuple[int, ...], dtype: str) -> None:
         self.number = number
@@ -30,6 +31,7 @@ class Value:
         self.own = ""
         self.alone = False
         self.fixed = False
+        self.made = False
         self.tensor: Any = None
         self.input: int | None = None
 

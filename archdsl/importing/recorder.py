@@ -52,7 +52,8 @@ class Recorder(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.as_layer, self.costs = as_layer, costs
-        self.paths = {id(one): path for path, one in module.named_modules()}
+        self.paths: dict[int, str] = {id(one): path for path, one in module.named_modules()}
+        self.inside: dict[int, dict[int, str]] = {}  # the same for those in one of them
         self.root = Call("", type(module).__name__, module, None, (), {})
         self.stack = [self.root]
         self.silent = 0
@@ -83,6 +84,16 @@ class Recorder(TorchFunctionMode):
             value.tensor = tensor  # there before, or made where nobody saw it
         self.known[id(tensor)] = (weakref.ref(tensor), value)
         return value
+
+    def path_of(self, module: nn.Module, above: Call) -> str:
+        """Return the name of a module: of several the one in the module that calls it."""
+        holder: nn.Module = above.module
+        if id(holder) not in self.inside:
+            self.inside[id(holder)] = {id(one): path for path, one in holder.named_modules()}
+        path = self.inside[id(holder)].get(id(module))
+        if not path:
+            return self.paths[id(module)]
+        return f"{above.path}.{path}" if above.path else path
 
     def values(self, held: Any, fresh: bool = False) -> Any:
         """Return the same with a `Value` in the place of each tensor."""
@@ -146,17 +157,17 @@ class Recorder(TorchFunctionMode):
         changed = args[:1] if call.name in ("__setitem__", "__set__") else ()
         for one in flat((result, changed)):
             value = self.value(one, fresh=True)
-            value.fixed, value.tensor = True, one.detach().clone()
+            value.fixed, value.made, value.tensor = True, True, one.detach().clone()
         call.fixed, call.result = True, self.values(changed[0] if changed else result)
 
     def called(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], run: Any
     ) -> Any:
         """Record a call of a module."""
-        path = self.paths.get(id(module))
-        if self.silent or path is None:
+        if self.silent or id(module) not in self.paths:
             return run(module, *args, **kwargs)
         above = self.stack[-1]
+        path = self.path_of(module, above)
         call = Call(path, type(module).__name__, module, None, *self.values((args, kwargs)))
         call.place, call.training = user_place(), module.training
         if above is self.root and module is self.root.module:

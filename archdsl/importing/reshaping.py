@@ -142,7 +142,8 @@ class Reshaping(Making):
             if after[:1] == (self.batch,) and after[1:] == before:
                 self.become(result, value)
                 return
-            raise Unsayable("`expand` of a parameter")
+            self.spread_out(value, result)
+            return
         if len(after) != len(before) or value in self.forms:
             raise Unsayable("`expand` to more axes, or along the batch")
         self.stage("expand", [value], self.whole(result), shape=tuple(
@@ -151,6 +152,25 @@ class Reshaping(Making):
         self.spread[result] = value
 
     on_expand_as = on_broadcast_to = on_expand
+
+    def spread_out(self, value: Value, result: Value) -> None:
+        """Say a parameter that is spread along axes of size 1, and new ones; but for the batch."""
+        shape = [*result.shape]
+        if len(shape) > len(value.shape) and shape[0] == self.batch:
+            del shape[0]  # all samples share it
+        lacking = len(shape) - len(value.shape)
+        for number in range(lacking):
+            last = number == lacking - 1 and all(size == 1 for size in shape[:lacking])
+            wide = (1, *value.shape)
+            made = result if last and wide == tuple(shape) else self.fresh(wide, value.dtype)
+            self.stage("unsqueeze", [value], made, dim=0)
+            value = made
+        if value.shape == tuple(shape):
+            if value is not result:
+                self.become(result, value)
+            return
+        wanted = [-1 if a == b else b for a, b in zip(value.shape, shape, strict=True)]
+        self.stage("expand", [value], result, shape=tuple(wanted))
 
     def on_repeat(self, call: Call, value: Any, *sizes: Any) -> None:
         listed = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], list) else [*sizes]

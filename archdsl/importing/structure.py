@@ -114,6 +114,8 @@ class Structure:
         name = body.names.get(main, "main" if others else "")
         if name and self.root is self:
             found.append(Output(name=name))
+        elif found and isinstance(found[-1], Output) and found[-1].statements is not None:
+            found += self.reach(main)  # a block that ends with an output at its side has no other
         return [*self.head, *found]
 
     def network(self, names: Mapping[int, str]) -> list[Statement]:

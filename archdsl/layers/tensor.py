@@ -99,7 +99,8 @@ class OwnTensor(Layer):
         held = {"": stored}
         # a leading 1 stands for the batch, as in the class token of a vision transformer
         if isinstance(self.value, Formulas):
-            text = "".join(map(str, self.value.parts)) + "[None]" * self.batched
+            text = "".join(map(str, self.value.parts))
+            text = f"({text})[None]" if self.batched else text
         else:
             text = initial(stored, self.value, self.dtype(()))
         return Facts(

@@ -146,11 +146,23 @@ def test_a_layer_with_hooks_is_refused() -> None:
         _ = brought(module, (4,)).spec
 
 
-def test_parameters_that_nothing_uses_are_a_difference() -> None:
+def test_parameters_that_no_output_needs_are_said_and_left_out() -> None:
     network = brought(modules.Unused(), (4,))
 
-    assert not network.proof.same
+    assert network.proof.same
     assert network.proof.missing == ("spare.weight", "spare.bias")
+    assert "but for spare.weight, spare.bias, which no output needs" in network.proof.sentence()
+    assert network.spec.startswith("# no output needs spare.weight, spare.bias")
+    assert not {*network.proof.missing} & {*network.weights}
+    assert {*network.weights} == {*network.compile().state_dict()}
+
+
+def test_parameters_that_are_missing_are_a_difference_where_nothing_can_be_compared() -> None:
+    module = modules.Unused().to("meta")
+
+    network = archdsl.from_torch(module, torch.empty(2, 4, device="meta"))
+
+    assert not network.proof.same
     assert network.spec.startswith("# archdsl import: not the same: the spec lacks spare.weight")
 
 
@@ -255,6 +267,11 @@ WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
     "computes": (words.Computes(), (3, 8, 8), ("weight = from div, bias = from bias", "Embedding")),
     "waves": (words.Waves(), (300, 64), ("Div -> Sin",)),
     "biases": (words.Biases(), (25, 25), ("abs(i // 5 - j // 5)", "Embedding(25, 2")),
+    "shared": (words.Shared(), (4, 6, 6), ("SiLU", "weight = from one.2.weight")),
+    "for each": (words.ForEach(), (-9, 9), ("[batch, 9] = 0", "[batch, 9] = [i + 2 for i]")),
+    "dropped": (words.Dropped(), (5, 8), ('StochasticDepth(0.25, "row")', "dropout = 0.1")),
+    "transposed": (words.Transposed(), (5, 8), ("MatMul", "parameter first: [6]")),
+    "biased": (words.Biased(), (5, 8), ("output output2", "input x2")),
     "adds": (words.Adds(), (3, 4), ("MatMul", "# frozen in the module", "# gradients stop")),
 }
 

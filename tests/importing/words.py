@@ -252,3 +252,100 @@ class Counts(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image + torch.arange(image.shape[-1])
+
+
+class Shared(nn.Module):
+    """One activation, and one convolution, that several modules hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        act, conv = nn.SiLU(), nn.Conv2d(4, 4, 3, padding=1)
+        self.one = nn.Sequential(nn.Conv2d(4, 4, 1), act, conv)
+        self.other = nn.Sequential(conv, nn.BatchNorm2d(4), act)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.other(self.one(x))
+        return y
+
+
+class ForEach(nn.Module):
+    """Constants that are made for each sample: kinds and places of tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.kinds = nn.Embedding(20, 8), nn.Embedding(2, 8)
+        self.places, self.spread = nn.Embedding(12, 8), nn.Linear(3, 8)
+        self.register_buffer("kind", torch.zeros(1, 9, dtype=torch.long), persistent=False)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        n, length = tokens.shape
+        kinds = self.kinds(self.kind[:, :length].expand(n, length))
+        places = torch.ones(n, length, dtype=torch.long).cumsum(1) + 1
+        grid = torch.zeros(n, length, 3).fill_(0.5)
+        y: torch.Tensor = self.tokens(tokens) + kinds + self.places(places) + self.spread(grid)
+        return y
+
+
+class Dropped(nn.Module):
+    """Paths that are dropped by rounding down, and attention that drops in training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (part.unsqueeze(1) for part in self.qkv(x).chunk(3, -1))
+        chance = 0.1 if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=chance).squeeze(1)
+        y = self.proj(y)
+        if self.training:
+            kept = 0.75
+            noise = kept + torch.rand((x.shape[0], 1, 1), dtype=x.dtype)
+            noise.floor_()
+            y = y.div(kept) * noise
+        return x + y
+
+
+class Transposed(nn.Module):
+    """A linear map whose matrix is stored the other way round, and a vector that is spread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(8, 6)), nn.Parameter(torch.zeros(6))
+        self.first = nn.Parameter(torch.zeros(6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.addmm(self.bias, x.view(-1, x.size(-1)), self.weight).view(*x.shape[:-1], 6)
+        return torch.cat([self.first.expand(x.shape[0], 1, -1), y], dim=1)
+
+
+class Biased(nn.Module):
+    """Attention that hands on the bias that it looked up, as T5's first block does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = BiasedLayer(True), BiasedLayer(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x, bias = self.first(x, None)
+        y: torch.Tensor = self.second(x, bias)[0]
+        return y
+
+
+class BiasedLayer(nn.Module):
+    """One layer of it."""
+
+    def __init__(self, has_bias: bool) -> None:
+        super().__init__()
+        self.proj = nn.Linear(8, 8)
+        self.table = nn.Embedding(9, 1) if has_bias else None
+
+    def forward(
+        self, x: torch.Tensor, bias: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if bias is None:
+            assert self.table is not None
+            places = torch.arange(5)[:, None] - torch.arange(5)[None, :] + 4
+            bias = self.table(places).permute(2, 0, 1)
+        weights = (x @ x.transpose(-2, -1) + bias).softmax(-1)
+        return self.proj(weights @ x), bias
