@@ -30,17 +30,16 @@ def state_dict(checked: CheckedGraph) -> dict[str, Shape]:
     for node in checked.nodes.values():
         if node.shares or not (node.facts.params or node.facts.buffers or node.ties):
             continue
-        path = node.name.split(".")
-        module = root
-        # a tensor of the network's own is no module, so its name is that of the tensor
-        for part in path[:-1] if "" in node.facts.params or "" in node.facts.buffers else path:
-            module = module.inner.setdefault(part, _Module())
         learned = list(in_state(node, node.facts.params).items())
         for tie in node.ties:  # torch has it under both names
             learned.insert(tie.place, (f"{node.name}.{tie.name}", found_at[tie.path]))
-        module.parameters |= learned
+        for key, shape in learned:
+            module, name = _home(root, key)
+            module.parameters[name] = shape
         found_at |= learned
-        module.buffers |= in_state(node, node.facts.buffers)
+        for key, shape in in_state(node, node.facts.buffers).items():
+            module, name = _home(root, key)
+            module.buffers[name] = shape
     found: dict[str, Shape] = {}
     waiting = [("", root)]
     while waiting:
@@ -49,11 +48,19 @@ def state_dict(checked: CheckedGraph) -> dict[str, Shape]:
         prefix = f"{name}." if name else ""
 
         def place(label: str, order: dict[str, int] = order) -> int:
-            return order.get(label.rpartition(".")[2], len(order))
+            return order.get(label, len(order))
 
         # the order of `nn.Module.state_dict`
         for own in (module.parameters, module.buffers):
-            found |= {key: own[key] for key in sorted(own, key=place)}
+            found |= {prefix + label: own[label] for label in sorted(own, key=place)}
         inner = sorted(module.inner, key=place)
         waiting += [(prefix + label, module.inner[label]) for label in reversed(inner)]
     return found
+
+
+def _home(root: _Module, path: str) -> tuple[_Module, str]:
+    """Return the module that owns a tensor, and the tensor's name in it."""
+    *modules, name = path.split(".")
+    for label in modules:
+        root = root.inner.setdefault(label, _Module())
+    return root, name

@@ -34,6 +34,8 @@ OTHERWISE = {
 
 # Files whose networks are blocks of other files, with other numbers
 ALIKE = {"efficientnet_v2", "fcn", "resnext", "wide_resnet"}
+# Of families that take long; small ones are made of these, "MaxViT, small"
+LONG = {"maxvit_t", "mvit_v1_b", "swin3d_t"}
 
 
 def _sample() -> Iterator[str]:
@@ -41,7 +43,7 @@ def _sample() -> Iterator[str]:
         if stem in ALIKE:
             continue
         names = complete(spec)
-        yield from names if stem == "blocks" else names[:1]
+        yield from names if stem == "blocks" else {*names[:1]} - LONG
     yield from OTHERWISE
 
 
@@ -52,14 +54,15 @@ SAMPLE = frozenset(_sample())
 def sampled(names: Iterable[str] = NETWORKS, large: Collection[str] = ()) -> list[Any]:
     """Return names of networks for `parametrize`: what is not in the sample is `whole`.
 
-    A variant of one has its name and a comma first: "googlenet, recentred".
+    A variant of one has its name and a comma first: "googlenet, recentred". Those of a family that
+    are made for tests are "MaxViT, small".
 
     Args:
         large: names of the sample for which it takes too long all the same.
     """
     return [
         name
-        if name.partition(",")[0] in SAMPLE and name not in large
+        if (name.partition(",")[0] in SAMPLE or name.endswith("small")) and name not in large
         else pytest.param(name, marks=pytest.mark.whole)
         for name in names
     ]

@@ -34,7 +34,7 @@ LISTS = {
 
 
 # Layers whose weights are handed to a function there, so that nobody sees what they give.
-FUNCTIONAL = {"swin_v2.arch": ".attn.proj"}
+FUNCTIONAL = {"swin_v2.arch": ".attn.proj", "swin3d.arch": ".attn."}
 
 
 def listed(name: str) -> list[tuple[str, tuple[int, ...]]]:

@@ -15,6 +15,8 @@ import torchvision
 from small_twins import Classifier, Discriminator, Generator, Tagger
 from torch import nn
 from torchvision.models.regnet import BlockParams
+from torchvision.models.video.mvit import MSBlockConfig, MViT
+from torchvision.models.video.swin_transformer import SwinTransformer3d
 from torchvision.ops import FrozenBatchNorm2d
 
 from archdsl.graph import CheckedGraph
@@ -115,6 +117,38 @@ def _video(file: str, shape: tuple[int, ...], *names: str) -> dict[str, Twin]:
     return {name: Twin(file, name, make, inputs={"video": shape}) for name, make in makes.items()}
 
 
+def _small() -> dict[str, Twin]:
+    """Return small networks of families whose own ones take long: ", small" puts them in a sample.
+
+    What a MViT learns depends on how long and large the videos are.
+    """
+    maxvit = partial(MODELS.MaxVit, (32, 32), 32, 2, [32, 64], [1, 2], 32, 0.2)
+    given: dict[str, Any] = {"widths": (32, 64), "depths": (1, 2), "drop": 0.2}
+    sizes = {"window": 2, "size": 32}
+    swin3d = partial(SwinTransformer3d, [2, 4, 4], 48, [2, 2], [3, 6], [8, 7, 7])
+    swins = {"width": 48, "depths": (2, 2), "heads": (3, 6)}
+    mvits = {"heads": (1, 2, 2, 4), "length": 4, "size": 64}
+    video = {"video": (3, 4, 64, 64)}
+    return {
+        "MaxViT, small": Twin("maxvit.arch", "MaxViT", maxvit, given | sizes, image(32)),
+        "Swin3d, small": Twin("swin3d.arch", "Swin3d", swin3d, swins, {"video": (3, 6, 70, 90)}),
+        "MViT, small": Twin("mvit.arch", "MViT", partial(_mvit, "mvit_v1_b"), mvits, video),
+        "MViT, second, small": Twin(
+            "mvit.arch", "MViT", partial(_mvit, "mvit_v2_s"), mvits | {"second": True}, video
+        ),
+    }
+
+
+def _mvit(name: str) -> nn.Module:
+    def small(block_setting: list[MSBlockConfig], **options: Any) -> nn.Module:
+        small = {"spatial_size": (64, 64), "temporal_size": 4}
+        return MViT(block_setting=block_setting[:4], **options | small)
+
+    with mock.patch("torchvision.models.video.mvit.MViT", small):
+        made: nn.Module = getattr(MODELS.video, name)()
+    return made
+
+
 def _timm(file: str, *names: str, size: int = 64) -> dict[str, Twin]:
     makes = {name: partial(timm.create_model, name) for name in names}
     return {name: Twin(file, name, make, inputs=image(size)) for name, make in makes.items()}
@@ -180,10 +214,14 @@ TWINS = {
     **_torchvision("mnasnet.arch", *(f"mnasnet{width}" for width in ("0_5", "0_75", "1_0", "1_3"))),
     **_torchvision("squeezenet.arch", "squeezenet1_0", "squeezenet1_1"),
     "xception": Twin("xception.arch", "xception", partial(timm.create_model, "legacy_xception")),
-    **_torchvision("vit.arch", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", size=224),
+    **_torchvision(
+        "vit.arch", *(f"vit_{kind}" for kind in ("b_16", "b_32", "l_16", "l_32", "h_14")), size=224
+    ),
     **_torchvision(
         "convnext.arch", *(f"convnext_{size}" for size in ("tiny", "small", "base", "large"))
     ),
+    **_torchvision("maxvit.arch", "maxvit_t", size=224),
+    **_torchvision("swin.arch", "swin_t", "swin_s", "swin_b"),
     **_torchvision("swin_v2.arch", "swin_v2_t", "swin_v2_s", "swin_v2_b"),
     **_torchvision("efficientnet.arch", *(f"efficientnet_b{number}" for number in range(8))),
     **_torchvision("efficientnet_v2.arch", *(f"efficientnet_v2_{size}" for size in "sml")),
@@ -199,6 +237,9 @@ TWINS = {
     **_segmentation("lraspp.arch", "lraspp_mobilenet_v3_large"),
     **_video("video_resnet.arch", (3, 8, 32, 32), "r3d_18", "mc3_18", "r2plus1d_18"),
     **_video("s3d.arch", (3, 13, 209, 209), "s3d"),
+    **_video("mvit.arch", (3, 16, 224, 224), "mvit_v1_b", "mvit_v2_s"),
+    **_video("swin3d.arch", (3, 16, 60, 60), "swin3d_t", "swin3d_s", "swin3d_b"),
+    **_small(),
     **_timm(
         "res2net.arch",
         *(f"res2net50_{kind}" for kind in ("26w_4s", "48w_2s", "14w_8s", "26w_6s", "26w_8s")),
