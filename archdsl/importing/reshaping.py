@@ -158,19 +158,16 @@ class Reshaping(Making):
         shape = [*result.shape]
         if len(shape) > len(value.shape) and shape[0] == self.batch:
             del shape[0]  # all samples share it
-        lacking = len(shape) - len(value.shape)
-        for number in range(lacking):
-            last = number == lacking - 1 and all(size == 1 for size in shape[:lacking])
-            wide = (1, *value.shape)
-            made = result if last and wide == tuple(shape) else self.fresh(wide, value.dtype)
+        for _ in range(len(shape) - len(value.shape)):
+            made = self.fresh((1, *value.shape), value.dtype)
             self.stage("unsqueeze", [value], made, dim=0)
+            self.alone.add(made)
             value = made
-        if value.shape == tuple(shape):
-            if value is not result:
-                self.become(result, value)
-            return
         wanted = [-1 if a == b else b for a, b in zip(value.shape, shape, strict=True)]
-        self.stage("expand", [value], result, shape=tuple(wanted))
+        if {*wanted} == {-1}:
+            self.become(result, value)
+        else:
+            self.stage("expand", [value], result, shape=tuple(wanted))
 
     def on_repeat(self, call: Call, value: Any, *sizes: Any) -> None:
         listed = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], list) else [*sizes]
