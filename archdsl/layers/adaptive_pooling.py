@@ -63,6 +63,10 @@ class AdaptivePool(Layer):
             apart=True,
         )
 
+    @property
+    def averages(self) -> bool:
+        return not self.maximum
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         return torch.adaptively_pooled(inputs[0], torch.output, maximum=self.maximum)
 

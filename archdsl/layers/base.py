@@ -17,6 +17,7 @@ from archdsl.layers.fields import ArgumentErrors as ArgumentErrors
 from archdsl.layers.fields import Field, fields_of
 from archdsl.layers.fields import Kind as Kind
 from archdsl.layers.homes import is_own
+from archdsl.layers.rewriting import Rewritable
 from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.sizes import Shape as Shape
 from archdsl.layers.sizes import numel as numel
@@ -236,7 +237,7 @@ class _Fields:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Layer(ABC):
+class Layer(Rewritable, ABC):
     """A kind of node. Its fields are its signature in the language, in positional order.
 
     Fields are annotated with the kinds of argument in `arguments.py`, since a value may be a
@@ -271,9 +272,6 @@ class Layer(ABC):
     # Whether `infer` takes a `Shared` shape too, whose axes may all be named, changed and moved. Of
     # other layers the first axis of a tensor without a batch stands in the place of the batch.
     batchless: ClassVar[bool] = False
-
-    # Whether it hands on what comes in, outside of training.
-    inert: ClassVar[bool] = False
 
     def __init__(self, /, **arguments: object) -> None:
         """Make a layer of its arguments by name.
@@ -399,26 +397,6 @@ class Layer(ABC):
         For a layer that the exporter can't write, or whose sizes it would take for fixed although
         they are free. It has the same parameters and gives the same numbers.
         """
-        return None
-
-    def channel_scale(self, own: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        """Return the factor of each channel (first axis) in evaluation mode, and what is added.
-
-        Two tensors of one axis, of those that its module owns; None where that isn't all it does.
-        """
-        return None
-
-    def scaled(
-        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
-    ) -> tuple[Layer, Mapping[str, Any]] | None:
-        """Return the layer that does the same and then scales channels, and what its module owns.
-
-        None where there is none for an output of that shape.
-        """
-        return None
-
-    def onednn(self) -> tuple[str, tuple[float, ...], str] | None:
-        """Return what oneDNN calls an activation: its name, numbers and algorithm; else None."""
         return None
 
     def mend(self, inputs: Shapes, wanted: Shape) -> str:

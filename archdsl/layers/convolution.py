@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from archdsl.layers.agreeing import require_positive
 from archdsl.layers.arguments import (
@@ -35,15 +35,18 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.circular_padding import Side, wrapped
 from archdsl.layers.mending import Padded
+from archdsl.layers.rewriting import Owned
 from archdsl.layers.same_padding import extent, same_padded, same_places, same_window
 from archdsl.layers.sizes import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+    from typing import Self
 
     from archdsl.layers.autograd import Autograd, Tensor
 
 Padding = tuple[int, ...] | Literal["same", "valid"]
+Scaled = TypeVar("Scaled", bound=Layer)
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 PADDING_MODE = choice("zeros", "reflect", "replicate", "circular")
 
@@ -226,10 +229,42 @@ class Convolution(Padded):
             x = torch.padded(x, (*x.shape[:2], *image), mode)
         return torch.convolution(x, torch.output)
 
+    @property
+    def mixes(self) -> bool:
+        return set(self.kernel_size) == {1} and set(self.stride) == {1} and not self.pads
+
     def scaled(
-        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
-    ) -> tuple[Layer, Mapping[str, Any]]:
+        self, own: Owned, factor: Any, summand: Any, output: Shape
+    ) -> tuple[Self, Owned] | None:
         return with_scale(self, own, factor.reshape(-1, *(1,) * (1 + self.axes)), factor, summand)
+
+    def fed(self, own: Owned, factor: Any, summand: Any, input: Shape) -> tuple[Self, Owned] | None:
+        # the zeros around an image would be scaled as well
+        if self.pads and self.padding_mode == "zeros" and bool(summand.any()):
+            return None
+        weight = own["weight"]
+
+        def seen(each: Any) -> Any:
+            """Lay a number for each channel beside the weights that are for it."""
+            groups = each.reshape(self.groups, 1, -1).expand(-1, len(weight) // self.groups, -1)
+            return groups.reshape(len(weight), -1, *(1,) * self.axes)
+
+        bias = (weight * seen(summand)).flatten(1).sum(1)
+        owned = {"weight": weight * seen(factor), "bias": bias + own.get("bias", 0)}
+        return self.model_copy({"bias": True}), owned
+
+    def abreast(self, others: Sequence[Self]) -> Self | None:
+        channels = {"out_channels": sum([each.out_channels for each in (self, *others)])}
+        one = self.model_copy(channels)
+        alike = all(each.model_copy(channels) == one for each in others)
+        return one if alike and self.groups == 1 else None
+
+    @property
+    def pads(self) -> bool:
+        """Whether it reads places beyond the edges of its input."""
+        if self.padding == "same":
+            return any(size != 1 for size in self.kernel_size)
+        return self.padding != "valid" and any(self.padding)
 
     @property
     def pads_first(self) -> bool:
@@ -301,8 +336,8 @@ class Convolution(Padded):
 
 
 def with_scale(
-    layer: Layer, own: Mapping[str, Any], along: Any, factor: Any, summand: Any
-) -> tuple[Layer, Mapping[str, Any]]:
+    layer: Scaled, own: Owned, along: Any, factor: Any, summand: Any
+) -> tuple[Scaled, Owned]:
     """Scale the weights of a layer by `along` and its bias, which there is then, by `factor`."""
     bias = own["bias"] * factor + summand if "bias" in own else summand
     return layer.model_copy({"bias": True}), {"weight": own["weight"] * along, "bias": bias}
@@ -468,9 +503,15 @@ class Conv2d(Convolution):
             else torch.add(output, torch.reshape(bias, (1, *bias.shape, 1, 1)))
         )
 
+    def fed(self, own: Owned, factor: Any, summand: Any, input: Shape) -> tuple[Self, Owned] | None:
+        return super().fed(own, factor, summand, input) if self.connections is None else None
+
+    def abreast(self, others: Sequence[Self]) -> Self | None:
+        return super().abreast(others) if self.connections is None else None
+
     def scaled(
-        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
-    ) -> tuple[Layer, Mapping[str, Any]]:
+        self, own: Owned, factor: Any, summand: Any, output: Shape
+    ) -> tuple[Self, Owned] | None:
         if self.connections is None:
             return super().scaled(own, factor, summand, output)
         rows = [row for row, of in enumerate(self.connections) for _ in of]

@@ -30,9 +30,11 @@ from archdsl.layers.base import (
     single,
     unpack,
 )
+from archdsl.layers.rewriting import Owned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+    from typing import Self
 
     from archdsl.layers.autograd import Autograd, Tensor
 
@@ -95,13 +97,24 @@ class Linear(Layer):
         return torch.linear(inputs[0], torch.own["weight"], torch.own.get("bias"))
 
     def scaled(
-        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
-    ) -> tuple[Layer, Mapping[str, Any]] | None:
+        self, own: Owned, factor: Any, summand: Any, output: Shape
+    ) -> tuple[Self, Owned] | None:
         if len(output) != 1:  # the first axis isn't the one that it gives
             return None
         bias = own["bias"] * factor + summand if "bias" in own else summand
         weights = {"weight": own["weight"] * factor[:, None], "bias": bias}
         return self.model_copy({"bias": True}), weights
+
+    def fed(self, own: Owned, factor: Any, summand: Any, input: Shape) -> tuple[Self, Owned] | None:
+        if len(input) != 1:
+            return None
+        bias = own["weight"] @ summand + own.get("bias", 0)
+        return self.model_copy({"bias": True}), {"weight": own["weight"] * factor, "bias": bias}
+
+    def abreast(self, others: Sequence[Self]) -> Self | None:
+        features = sum([each.out_features for each in (self, *others)])
+        one = self.model_copy({"out_features": features})
+        return one if all(each.bias == self.bias for each in others) else None
 
 
 class Bilinear(Layer):

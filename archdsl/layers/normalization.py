@@ -41,12 +41,11 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.linear import last_axis
+from archdsl.layers.rewriting import Owned
 from archdsl.layers.sizes import Size
 from archdsl.layers.strides import lies_as, suggested
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from archdsl.layers.autograd import Autograd, Tensor
 
 FLOAT32 = 4  # bytes
@@ -102,7 +101,7 @@ def running(channels: Size) -> dict[str, Shape]:
     return {"running_mean": (channels,), "running_var": (channels,), "num_batches_tracked": ()}
 
 
-def _as_scale(own: Mapping[str, Any], eps: float) -> tuple[Any, Any]:
+def _as_scale(own: Owned, eps: float) -> tuple[Any, Any]:
     """Return the factor and the summand of a normalization with statistics that were kept."""
     factor = (own["running_var"] + eps) ** -0.5
     if "weight" in own:
@@ -151,7 +150,7 @@ class BatchNorm(Layer):
         (x,) = inputs
         return torch.batch_norm(x, x.shape[1], torch.own.get("weight"))
 
-    def channel_scale(self, own: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    def channel_scale(self, own: Owned) -> tuple[Any, Any] | None:
         return _as_scale(own, self.eps) if self.track_running_stats else None
 
     def image(self, inputs: Shapes) -> Shape:
@@ -230,7 +229,7 @@ class FrozenBatchNorm2d(Layer):
         (x,), one = inputs, torch.new((1, inputs[0].shape[1], 1, 1))
         return torch.add(torch.mul(x, one), torch.new(one.shape))
 
-    def channel_scale(self, own: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    def channel_scale(self, own: Owned) -> tuple[Any, Any] | None:
         return _as_scale(own, self.eps)
 
 

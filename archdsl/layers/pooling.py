@@ -252,6 +252,11 @@ return mean
         share = numel(facts.output[1:]) if self.padding == "same" else 0
         return facts._replace(inside=facts.inside + share)
 
+    @property
+    def averages(self) -> bool:
+        counted = self.count_include_pad and self.padding != "same" and any(self.padding)
+        return not counted and getattr(self, "divisor_override", None) is None
+
     def pool(self, torch: Autograd, x: Tensor) -> Tensor:
         pooled = super().pool(torch, x)
         if self.padding != "same":

@@ -262,6 +262,10 @@ class Resizing(Layer):
     size: TargetSize = None
     scale_factor: Factors = None
 
+    @property
+    def averages(self) -> bool:
+        return True  # a copy is the mean of one place
+
     def resize(
         self, shape: Shape, resampling: Resampling, torch: Torch, recompute: bool = False
     ) -> Facts:

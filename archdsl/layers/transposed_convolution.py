@@ -22,10 +22,11 @@ from archdsl.layers.base import (
     unpack,
 )
 from archdsl.layers.convolution import check_groups, sizes_in_torch_order, with_scale
+from archdsl.layers.rewriting import Owned
 from archdsl.layers.sizes import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from typing import Self
 
     from archdsl.layers.autograd import Autograd, Tensor
 
@@ -94,8 +95,8 @@ class TransposedConvolution(Layer):
         return torch.convolution(inputs[0], torch.output)
 
     def scaled(
-        self, own: Mapping[str, Any], factor: Any, summand: Any, output: Shape
-    ) -> tuple[Layer, Mapping[str, Any]]:
+        self, own: Owned, factor: Any, summand: Any, output: Shape
+    ) -> tuple[Self, Owned] | None:
         # the input channels of a group have weights for its output channels alone
         channels = own["weight"].shape[0]
         along = factor.reshape(self.groups, -1).repeat_interleave(channels // self.groups, 0)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from archdsl.analysis.cost import cost
+from archdsl.analysis.memory import memory
 from archdsl.backends.optimizing.engines import ENGINES, Engine, EngineFailed, Place, Runs
 from archdsl.backends.optimizing.errors import BadEngine, BadOptimization
 from archdsl.backends.optimizing.passes import PASSES
@@ -40,12 +41,15 @@ class Step(Record):
         layers: how many there are, without the inputs.
         bytes: of its parameters and buffers.
         macs: of a sample; a formula where sizes are free.
+        peak: the most bytes of activations that a sample needs at once, in 32 bits, if that is
+            known; a formula where sizes are free.
     """
 
     name: str
     layers: int
     bytes: int
     macs: Size
+    peak: Size | None
 
 
 class Timed(Record):
@@ -83,12 +87,18 @@ class Report(Record):
 
     def lines(self) -> Iterator[str]:
         """Yield the report as lines: a row a pass, and the time and the difference."""
-        rows = [("pass", "layers", "bytes", "macs a sample")]
+        rows = [("pass", "layers", "bytes", "macs a sample", "peak")]
         rows += [
-            (step.name or "(none)", f"{step.layers:,}", f"{step.bytes:,}", macs_text(step.macs))
+            (
+                step.name or "(none)",
+                f"{step.layers:,}",
+                f"{step.bytes:,}",
+                number_text(step.macs),
+                number_text(step.peak),
+            )
             for step in self.steps
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             numbers = (text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
             yield "  ".join([row[0].ljust(widths[0]), *numbers])
@@ -106,9 +116,9 @@ class Report(Record):
             )
 
 
-def macs_text(macs: Size) -> str:
-    """Write multiply-accumulates."""
-    return f"{macs:,}" if isinstance(macs, int) else "by size"
+def number_text(number: Size | None) -> str:
+    """Write a number that may hang on sizes."""
+    return f"{number:,}" if isinstance(number, int) else "by size"
 
 
 def milliseconds(seconds: float) -> str:
@@ -199,7 +209,8 @@ def _step(name: str, program: Program) -> Step:
     checked = program.checked
     bytes_ = sum(tensor.nbytes for tensor in program.weights.values())
     layers = len(checked.nodes) - len(checked.inputs)
-    return Step(name, layers, bytes_, cost(checked).macs.inference)
+    costs = cost(checked)
+    return Step(name, layers, bytes_, costs.macs.inference, memory(checked, costs).peak)
 
 
 def chosen_passes(passes: str | Sequence[str] | None, engine: str) -> Collection[str]:

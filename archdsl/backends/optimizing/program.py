@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import count
 
 import torch
 
 from archdsl.analysis.cost import in_state
 from archdsl.graph import CheckedGraph, Node, Output, Scope
+from archdsl.layers.base import Layer
+from archdsl.layers.sizes import Shape, Size
 from archdsl.records import Record
 
 Tensors = Mapping[str, torch.Tensor]
@@ -35,16 +38,34 @@ class Edit:
         self.weights: dict[str, torch.Tensor] = dict(program.weights)
         self.readers = Counter(name for node in self.nodes.values() for name in node.inputs)
         self.readers.update(output.node for output in program.checked.outputs)
+        self._reader = {name: node.name for node in self.nodes.values() for name in node.inputs}
         self._shared = {node.shares for node in self.nodes.values()}
         self._shared.update(tie.owner for node in self.nodes.values() for tie in node.ties)
         self._instead: dict[str, str] = {}
         self._at: dict[str, str] = {}  # what comes in the place of which node
+        self._inserted: dict[str, list[str]] = {}  # what is new, by the node that it comes before
+        self._exchanged: dict[str, str] = {}  # what reads a node that nothing else reads any more
 
     def stands_for(self, name: str) -> str:
         """Return the node that is read now where that one was."""
         while name in self._instead:
             name = self._instead[name]
         return name
+
+    def reader(self, node: Node) -> Node | None:
+        """Return what alone reads a node, if it is a node that does."""
+        name = node.name
+        while self.readers[name] == 1 and name in self._reader:
+            name = self._reader[name]
+            if name in self.nodes:
+                return self.nodes[name]
+            if self.stands_for(name) != node.name:  # it became part of another that it read
+                return None
+        return None
+
+    def shapes(self, node: Node) -> tuple[Shape, ...]:
+        """Return the shapes of what a node reads."""
+        return tuple([self.nodes[self.stands_for(name)].shape for name in node.inputs])
 
     def is_alone(self, node: Node) -> bool:
         """Tell whether nothing else has a node's module, or tensors of it."""
@@ -57,6 +78,58 @@ class Edit:
             if self.weights[path].is_floating_point():
                 found[name] = self.weights[path].double()
         return found
+
+    def kind(self, node: Node) -> torch.dtype:
+        """Return the kind of floats that a node's module owns."""
+        kinds = (self.weights[path].dtype for _, path in _paths(node))
+        return next(kind for kind in kinds if kind.is_floating_point)
+
+    def put_layer(self, node: Node, layer: Layer, tensors: Tensors) -> Node:
+        """Let a node be another layer, whose module owns of these tensors what it needs."""
+        facts = layer.infer(self.shapes(node))
+        put = replace(node, layer=layer, facts=facts)
+        self.put(put, {name: tensors[name] for name in (*facts.params, *facts.buffers)})
+        return put
+
+    def insert(
+        self,
+        node: Node,
+        before: str,
+        tensors: Tensors | None = None,
+        kind: torch.dtype = torch.float32,
+    ) -> None:
+        """Put a node that is new in front of another one.
+
+        Args:
+            tensors: what its module owns; `kind` is the kind of numbers that it is to hold.
+        """
+        self.nodes[node.name] = node
+        self._inserted.setdefault(before, []).append(node.name)
+        for name, path in _paths(node):
+            self.weights[path] = (tensors or {})[name].to(kind)
+
+    def free_name(self, scope: Scope, label: str) -> str:
+        """Return a name for a new node: the label, with a number if it is taken."""
+        names = {*self.checked.nodes, *self.nodes, *self.checked.scopes}
+        numbers = count(2)
+        name = scope.full_name(label)
+        while name in names:
+            name = scope.full_name(f"{label}{next(numbers)}")
+        return name
+
+    def exchange(self, first: Node, second: Node) -> None:
+        """Let what read another node come before it."""
+        self.nodes[second.name] = replace(second, inputs=first.inputs)
+        self.nodes[first.name] = replace(first, inputs=(second.name,))
+        self._at |= {first.name: second.name, second.name: first.name}
+        self._exchanged[first.name] = second.name
+        for node in (self.nodes[second.name], self.nodes[first.name]):
+            shapes = [
+                self.nodes[name if node.name == first.name else self.stands_for(name)].shape
+                for name in node.inputs
+            ]
+            self.nodes[node.name] = replace(node, facts=node.layer.infer(tuple(shapes)))
+        self._instead[second.name] = first.name
 
     def drop(self, name: str, instead: str) -> None:
         """Take a node away; what reads it reads another one from now on."""
@@ -82,20 +155,21 @@ class Edit:
     def result(self) -> Program:
         """Return the program as it is now."""
         moved = {*self._at.values()}
-        names = [
-            self._at.get(name, name) for name in self.checked.nodes if name in self._at
-            or (name in self.nodes and name not in moved)
-        ]  # fmt: skip
+        names: list[str] = []
+        for name in self.checked.nodes:
+            names += self._inserted.get(name, ())
+            if name in self._at or (name in self.nodes and name not in moved):
+                names.append(self._at.get(name, name))
         outputs = [
             Output(each.name, self.stands_for(each.node), each.training_only, each.span)
             for each in self.checked.outputs
         ]
-        nodes = {
-            name: replace(
-                self.nodes[name], inputs=tuple(map(self.stands_for, self.nodes[name].inputs))
-            )
-            for name in names
-        }
+        nodes = {}
+        for name in names:
+            node = self.nodes[name]
+            if name not in self._exchanged:
+                node = replace(node, inputs=tuple(map(self.stands_for, node.inputs)))
+            nodes[name] = node
         return Program(remade(self.checked, nodes, outputs, self.stands_for), self.weights)
 
 
@@ -134,3 +208,8 @@ def remade(
         trace=None,
         again=None,
     )
+
+
+def added_up(one: Mapping[str, Size], other: Mapping[str, Size]) -> Mapping[str, Size]:
+    """Add up operations by their headings."""
+    return {heading: one.get(heading, 0) + other.get(heading, 0) for heading in {**one, **other}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 
@@ -14,6 +15,7 @@ class Eager(Engine):
     """Runs the module as it is compiled, with images that lie channels last."""
 
     name = "eager"
+    passes: ClassVar[Sequence[str]] = ("clamping",)
 
     def made(self, program: Program, place: Place, inputs: Sequence[torch.Tensor]) -> Runs:
         module = module_of(program, place)

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from archdsl.backends.optimizing.passes.clamping import clamping
 from archdsl.backends.optimizing.passes.evaluation import evaluation
+from archdsl.backends.optimizing.passes.exchanging import exchanging
 from archdsl.backends.optimizing.passes.joining import joining
+from archdsl.backends.optimizing.passes.merging import merging
 from archdsl.backends.optimizing.passes.scaling import scaling
 from archdsl.backends.optimizing.program import Program
 
 Pass = Callable[[Program], Program]
 
 # In this order.
-PASSES: Mapping[str, Pass] = {"evaluation": evaluation, "scaling": scaling, "joining": joining}
-# What the layers of torch can't say, so that other engines do it themselves.
-NATIVE = ("joining",)
+PASSES: Mapping[str, Pass] = {
+    "evaluation": evaluation,
+    "scaling": scaling,
+    "exchanging": exchanging,
+    "clamping": clamping,
+    "joining": joining,
+    "merging": merging,
+}

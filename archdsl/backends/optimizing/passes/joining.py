@@ -6,13 +6,11 @@ Torch has such operations for its own compiler, and no layer for them; `FUSED` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from archdsl.backends.optimizing.program import Edit, Program
+from archdsl.backends.optimizing.program import Edit, Program, added_up
 from archdsl.graph import Node
 from archdsl.layers.base import TorchModule
-from archdsl.layers.sizes import Size
 
 FUSED = '''\
 class FusedConv2d(nn.Conv2d):
@@ -119,10 +117,9 @@ class FusedConv2d(nn.Conv2d):
 def joining(program: Program) -> Program:
     """Join what follows a two-dimensional convolution with it, where nothing else reads it."""
     edit = Edit(program)
-    readers = {name: node for node in edit.nodes.values() for name in node.inputs}
     for node in program.checked.nodes.values():
         if node.name in edit.nodes and _is_plain(edit, node):
-            _join(edit, node, readers)
+            _join(edit, node)
     return edit.result()
 
 
@@ -136,26 +133,20 @@ def _is_plain(edit: Edit, node: Node) -> bool:
     return edit.is_alone(node) and not isinstance(padding, str) and mode == "zeros"
 
 
-def _join(edit: Edit, node: Node, readers: Mapping[str, Node]) -> None:
+def _join(edit: Edit, node: Node) -> None:
     """Join what follows a convolution with it: an addition, an activation, or both, or nothing."""
     joined = [node]
-
-    def behind() -> Node | None:
-        """Return what alone reads the last of them, if it is still there."""
-        name = joined[-1].name
-        reader = readers.get(name)
-        return reader if reader and edit.readers[name] == 1 and reader.name in edit.nodes else None
 
     added: tuple[str, ...] = ()
     other = node.facts.other
     torch = node.facts.torch
     assert isinstance(torch, TorchModule)
     # to the result of groups torch can't add in bfloat16
-    if (sum_ := behind()) and "groups" not in torch.keywords and _adds_alike(edit, sum_):
+    if (sum_ := edit.reader(node)) and "groups" not in torch.keywords and _adds_alike(edit, sum_):
         added = tuple([name for name in sum_.inputs if name != node.name])
         joined.append(sum_)
     activation: tuple[str, tuple[float, ...], str] = ("none", (), "")
-    function = behind()
+    function = edit.reader(joined[-1])
     known = function.layer.onednn() if function else None
     if function and known and (not added or known[0] == "relu"):  # no other behind an addition
         activation = known
@@ -184,8 +175,3 @@ def _adds_alike(edit: Edit, node: Node) -> bool:
     batched = all(edit.nodes[edit.stands_for(name)].facts.batched for name in node.inputs)
     two = len({*node.inputs}) == len(node.inputs) == 2
     return node.layer.word == "add" and two and len(shapes) == 1 and batched
-
-
-def added_up(one: Mapping[str, Size], other: Mapping[str, Size]) -> Mapping[str, Size]:
-    """Add up operations by their headings."""
-    return {heading: one.get(heading, 0) + other.get(heading, 0) for heading in {**one, **other}}

@@ -8,9 +8,7 @@ out in float64.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from archdsl.backends.optimizing.program import Edit, Program, Tensors
+from archdsl.backends.optimizing.program import Edit, Program
 from archdsl.graph import Node
 
 
@@ -37,12 +35,5 @@ def _join(edit: Edit, before: Node, node: Node) -> None:
     found = before.layer.scaled(edit.own(before), *scale, before.shape)
     if found is None:
         return
-    layer, tensors = found
-    shapes = tuple([edit.nodes[edit.stands_for(name)].shape for name in before.inputs])
-    joined = replace(before, layer=layer, facts=layer.infer(shapes))
-    edit.put(joined, _as_owned(joined, tensors))
+    edit.put_layer(before, *found)
     edit.drop(node.name, before.name)
-
-
-def _as_owned(node: Node, tensors: Tensors) -> Tensors:
-    return {name: tensors[name] for name in node.facts.params}

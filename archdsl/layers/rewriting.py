@@ -1,0 +1,72 @@
+"""What may be done with a layer where nothing learns, so that the same is computed with less work.
+
+A pass that makes a network faster asks its layers for it, and knows none of them by name. What a
+module owns comes as tensors of torch in float64, by their names there; torch isn't imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archdsl.layers.sizes import Shape
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Owned = Mapping[str, Any]
+
+
+class Rewritable:
+    """What layers answer; by default that nothing is known."""
+
+    # Whether it hands on what comes in, outside of training.
+    inert: ClassVar[bool] = False
+
+    @property
+    def averages(self) -> bool:
+        """Whether it makes of each channel weighted means of its places, of one sum of weights: 1.
+
+        They are the same for all channels, and may be negative, as in bicubic interpolation.
+        """
+        return False
+
+    @property
+    def mixes(self) -> bool:
+        """Whether it makes of the channels of each place others, by the same sums at all places."""
+        return False
+
+    def channel_scale(self, own: Owned) -> tuple[Any, Any] | None:
+        """Return the factor of each channel (first axis) in evaluation mode, and what is added.
+
+        Two tensors of one axis, of those that its module owns; None where that isn't all it does.
+        """
+        return None
+
+    def scaled(
+        self, own: Owned, factor: Any, summand: Any, output: Shape
+    ) -> tuple[Self, Owned] | None:
+        """Return the layer that does the same and then scales channels, and what its module owns.
+
+        None where there is none for an output of that shape.
+        """
+        return None
+
+    def fed(self, own: Owned, factor: Any, summand: Any, input: Shape) -> tuple[Self, Owned] | None:
+        """Return the layer that scales channels and then does the same, and what its module owns.
+
+        None where there is none for an input of that shape.
+        """
+        return None
+
+    def abreast(self, others: Sequence[Self]) -> Self | None:
+        """Return the layer that gives the channels of this and of others one after the other.
+
+        All read the same, and what it owns is theirs, one after the other along the first axis.
+        None where there is none.
+        """
+        return None
+
+    def onednn(self) -> tuple[str, tuple[float, ...], str] | None:
+        """Return what oneDNN calls an activation: its name, numbers and algorithm; else None."""
+        return None
