@@ -34,6 +34,7 @@ DTYPE = "float32"  # of parameters, where nobody says another
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ENDINGS = (".py", ".onnx", ".pt2", ".safetensors")
 # What is about training, or about what the network gives
+REGIONS = ("whole", "blocks")  # what torch.compile takes at once
 NOT_FOR_A_DECONVNET = ("freeze", "checkpoint", "verify", "torch_compile")
 
 
@@ -44,7 +45,7 @@ class Wishes:
     device: str | None
     dtype: str
     channels_last: bool
-    torch_compile: bool
+    torch_compile: str | None
     weights: str | None
     allow_mismatch: tuple[str, ...]
     rename: dict[str, str]
@@ -86,7 +87,13 @@ class Wishes:
 )
 @click.option("--dtype", type=click.Choice(FLOATS), default=DTYPE, help="Of the parameters.")
 @click.option("--channels-last", is_flag=True, help="Lay images out with channels last in memory.")
-@click.option("--torch-compile", is_flag=True, help="Run it under torch.compile.")
+@click.option(
+    "--torch-compile",
+    type=click.Choice(REGIONS),
+    is_flag=False,
+    flag_value=REGIONS[0],
+    help="Run it under torch.compile: whole, or each block by itself, and say how long that takes.",
+)
 @click.option("--verify", is_flag=True, help="Compare every node with torch.")
 @click.option("--force", is_flag=True, help="Overwrite what isn't source that archdsl wrote.")
 @reading
@@ -245,12 +252,17 @@ def _run(
     import archdsl.backends.torch_module as backend
 
     click.echo(f"macs        {_macs(checked)}")
-    runs: Any = module  # as torch.compile declares what it returns
     if wishes.torch_compile:
-        import torch
+        from archdsl.backends.torch_module.regions import compiled, times
 
-        runs = torch.compile(module)
-    _report_run(backend.run_once(runs, checked, place, wishes.dtype))
+        with compiled(module, checked, wishes.torch_compile == "blocks") as made:
+            first, then = times(lambda: backend.run_once(made.runs, checked, place, wishes.dtype))
+        told = ", ".join([f"{block} ({count})" for block, count in made.blocks.items()])
+        parts = f"each use of {told}" if told else "the whole network"
+        click.echo(
+            f"compiled    {parts}: the first run takes {first:.1f} s, the next {1000 * then:.3g} ms"
+        )
+    _report_run(backend.run_once(module, checked, place, wishes.dtype))
     if not wishes.verify:
         return True
     result = backend.verify(module, checked, place, wishes.dtype, moved=source.moved)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from archdsl.layers.base import Facts, Layer, Shape, Shapes, TorchModule, numel, single
+from archdsl.layers.arguments import Integer
+from archdsl.layers.base import (
+    Facts,
+    Layer,
+    Shape,
+    Shapes,
+    TorchFunction,
+    TorchModule,
+    numel,
+    single,
+)
 
 CLAMP = '''\
 class ChannelClamp(nn.Module):
@@ -75,4 +85,22 @@ class ScaledReLU(Layer):
             buffers={"factor": one, "summand": one},
             other={"normalization": 2 * numel(shape), "activation": numel(shape)},
             apart=True,
+        )
+
+
+class SomeChannels(Layer):
+    """The channels from `start` up to `stop`."""
+
+    family = "slicing"
+
+    start: Integer
+    stop: Integer
+
+    def infer(self, inputs: Shapes) -> Facts:
+        channels, *places = single(inputs)
+        bounds = f"{self.start or ''}:{'' if self.stop == channels else self.stop}"
+        return Facts(
+            output=(self.stop - self.start, *places),
+            torch=TorchFunction(f"{{0}}[:, {bounds}]"),
+            view=True,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,68 +24,61 @@ class Compiled(Record):
     """What runs under torch.compile.
 
     Attributes:
-        module: that runs it.
+        runs: the network.
         blocks: how often each block that was compiled by itself is used; none for a whole network.
     """
 
-    module: Callable[..., Any]
+    runs: Any  # as torch.compile declares what it returns
     blocks: Counter[str]
 
 
-def compiled_whole(module: nn.Module) -> Compiled:
-    """Let a network run under torch.compile as a whole."""
-    return Compiled(torch.compile(module), Counter())
+@contextmanager
+def compiled(module: nn.Module, checked: CheckedGraph, by_block: bool) -> Iterator[Compiled]:
+    """Let a network run under torch.compile, which ends where the context does.
 
-
-def compiled_by_block(module: nn.Module, checked: CheckedGraph) -> Compiled:
-    """Let each use of a block that is used more than once run under torch.compile by itself.
-
-    Of blocks within each other the outermost of those is compiled. A network without any is
-    compiled as a whole.
+    Args:
+        by_block: whether each use of a block that is used more than once is compiled by itself; of
+            blocks within each other the outermost of those. Without any it is the whole network.
     """
-    uses = [*_regions(module, checked)]
+    uses = [*_regions(module, checked)] if by_block else []
     if not uses:
-        return compiled_whole(module)
+        yield Compiled(torch.compile(module), Counter())
+        return
     # one for each class, so that uses of one class find what others made
-    functions = {kind: _Function(kind, len(uses)) for kind in {type(part) for _, part in uses}}
+    functions = {type(part): torch.compile(type(part).forward, dynamic=False) for _, part in uses}
     for _, part in uses:
-        part.forward = functions[type(part)].of(part)
-    return Compiled(module, Counter(block for block, _ in uses))
+        part.forward = _forward(functions[type(part)], part, len(uses))
+    try:
+        yield Compiled(module, Counter(block for block, _ in uses))
+    finally:
+        for _, part in uses:
+            del part.forward
 
 
-class _Function:
-    """The forward pass of a class, compiled."""
+def _forward(compiled: Callable[..., Any], part: nn.Module, uses: int) -> Callable[..., Any]:
+    """Return the forward pass of one use, by the compiled one of its class."""
 
-    def __init__(self, kind: type[nn.Module], most: int) -> None:
-        self.compiled = torch.compile(kind.forward, dynamic=False)
-        self.most = most
+    def forward(*inputs: Any) -> Any:
+        # each use may have shapes of its own, for all of which there is to be room, in both modes
+        with torch._dynamo.config.patch(recompile_limit=2 * uses + 8):
+            return compiled(part, *inputs)
 
-    def of(self, part: nn.Module) -> Callable[..., Any]:
-        """Return the forward pass of one use."""
-
-        def forward(*inputs: Any) -> Any:
-            # each use may have other shapes, for all of which there is to be room
-            with torch._dynamo.config.patch(recompile_limit=self.most + 8):
-                return self.compiled(part, *inputs)
-
-        return forward
+    return forward
 
 
 def _regions(module: nn.Module, checked: CheckedGraph) -> Iterator[tuple[str, nn.Module]]:
     """Yield the uses of blocks to compile: the block and the module of each."""
-    again = {block for block, times in _times(checked).items() if times > 1}
+    scopes = checked.scopes.values()
+    times = Counter(scope.block for scope in scopes if scope.parent and scope.block)
+    again = {block for block, used in times.items() if used > 1}
     modules = dict(module.named_modules())
-    for name, scope in checked.scopes.items():
-        part = modules.get(name)
+    for scope in scopes:
+        part = modules.get(scope.name)
         inside = any(around.block in again for around in _around(scope))
+        # a list of modules, which what is around it calls one by one, has none
         has_forward = part is not None and type(part).forward is not nn.Module.forward
         if scope.block in again and not inside and part is not None and has_forward:
             yield scope.block, part
-
-
-def _times(checked: CheckedGraph) -> Counter[str]:
-    """Return how often each block is used."""
-    return Counter(scope.block for scope in checked.scopes.values() if scope.parent and scope.block)
 
 
 def _around(scope: Scope) -> Iterator[Scope]:
@@ -95,12 +89,12 @@ def _around(scope: Scope) -> Iterator[Scope]:
         around = around.parent
 
 
-def times(runs: Callable[[], Any]) -> tuple[float, float]:
+def times(run: Callable[[], Any]) -> tuple[float, float]:
     """Return the seconds of a first run, in which torch compiles, and of the one after it."""
     taken = []
     for _ in range(2):
         begun = time.perf_counter()
-        runs()
+        run()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - begun)

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import torch
 
+from archdsl.backends.optimizing.layers import SomeChannels
 from archdsl.backends.optimizing.program import Edit, Program, added_up
 from archdsl.graph import Node, Scope
 from archdsl.layers.base import Layer, TorchModule
-from archdsl.layers.slicing import Slice
 
 
 def merging(program: Program) -> Program:
@@ -61,7 +61,7 @@ def _merge(edit: Edit, nodes: Sequence[Node], layer: Layer) -> None:
     start = 0
     for node in nodes:
         stop = start + len(edit.own(node)["weight"])
-        part = Slice(start=start, stop=stop)
+        part = SomeChannels(start=start, stop=stop)
         given = replace(
             first,
             name=edit.free_name(scope, "part"),
