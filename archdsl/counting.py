@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from archdsl.analysis.report import Report, report
@@ -31,14 +31,21 @@ class IntricateCosts(Diagnostic):
 LARGEST_BATCH = 2**31 - 1
 
 
-def options_of(checked: CheckedGraph, given: Mapping[str, Any]) -> Options:
+def options_of(
+    checked: CheckedGraph,
+    given: Mapping[str, Any],
+    mention: Callable[[Sequence[Diagnostic]], None],
+) -> Options:
     """Return how a network is trained, of the options that were given.
+
+    What a pattern means that can't be computed again is mentioned.
 
     Raises:
         ArchError: a pattern of what is computed again means no block.
     """
-    scopes = checkpointed(checked, given.get("checkpoint", ()))
-    return Options(**{**given, "checkpoint": scopes})
+    found = checkpointed(checked, given.get("checkpoint", ()))
+    mention(found.left_out)
+    return Options(**{**given, "checkpoint": found.scopes})
 
 
 def count(

@@ -185,7 +185,10 @@ class Network:
             return self._generated
         from archdsl.backends.python_source import generate
 
-        return generate(self.checked, checkpointed(self.checked, checkpoint))
+        again = checkpointed(self.checked, checkpoint)
+        for one in again.left_out:
+            warnings.warn(one.message(), stacklevel=3)
+        return generate(self.checked, again.scopes)
 
     def compile(
         self,

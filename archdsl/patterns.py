@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from archdsl.analysis.checkpoints import groups, scope_among
+from archdsl.analysis.checkpoints import unfit
 from archdsl.analysis.cost import in_state
 from archdsl.diagnostics import ArchError, Diagnostic, printable
 from archdsl.graph import CheckedGraph
+from archdsl.records import Record
 
 
 class NoSuchParameter(Diagnostic):
@@ -55,6 +56,31 @@ class NoCheckpoint(Diagnostic):
 
     name: str
     reason: str
+
+
+class LeftOut(Diagnostic):
+    """One of several that a pattern with `*` or `?` means, which can't be computed again as one."""
+
+    text = "`{name:100}` is not computed again in the backward pass: {reason}"
+
+    name: str
+    reason: str
+
+    @property
+    def severity(self) -> str:
+        return "note"
+
+
+class Checkpoints(Record):
+    """What is computed again in the backward pass.
+
+    Attributes:
+        scopes: the names of the blocks and groups, none of which is in another.
+        left_out: those meant by a pattern with `*` or `?` that can't be.
+    """
+
+    scopes: frozenset[str]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -217,28 +243,39 @@ def _nothing(
     return NoSuchParameter(pattern=pattern, known=shown, what=what)
 
 
-def checkpointed(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozenset[str]:
-    """Return the names of the blocks that patterns mean: the outermost where they are nested.
+def checkpointed(checked: CheckedGraph, patterns: str | Iterable[str]) -> Checkpoints:
+    """Return the blocks that patterns mean: the outermost where they are nested.
+
+    What can't be computed again as one is left out if only a pattern with `*` or `?` means it;
+    what the pattern means in it is taken instead.
 
     Raises:
-        ArchError: a pattern means none of them, or one whose nodes don't follow each other.
+        ArchError: a pattern means none of them, or one by its name that can't be; or none can be.
         TypeError: one is no string.
     """
     names = [name for name in checked.scopes if name]
     found: set[str] = set()
+    named: set[str] = set()
     for pattern in listed(patterns):
-        whole, _ = _forms(pattern)
-        meant = {name for name in names if whole.fullmatch(name)}
+        form, _ = _forms(pattern)
+        meant = {name for name in names if form.fullmatch(name)}
         if not meant:
             raise ArchError(_nothing(pattern, names, "no block") if names else _no_blocks(pattern))
         found |= meant
-    chosen = frozenset(name for name in found if not _inside(name, found))
-    for use in groups(checked, chosen):
-        if use[-1] - use[0] >= len(use):  # others are between them
-            name = scope_among(checked.names[use[0]], chosen)
-            reason = "what is in it doesn't follow each other, since it is filled at several places"
-            raise ArchError(NoCheckpoint(checked.scopes[name].span, name=name, reason=reason))
-    return chosen
+        if not _signs(pattern):
+            named |= meant
+    left_out: list[LeftOut] = []
+    while True:
+        chosen = frozenset(name for name in found if not _inside(name, found))
+        why = unfit(checked, chosen)
+        for name in sorted(why):
+            error = NoCheckpoint(checked.scopes[name].span, name=name, reason=why[name])
+            if name in named or found <= {*why}:
+                raise ArchError(error)
+            left_out.append(LeftOut(error.span, name=name, reason=error.reason))
+        if not why:
+            return Checkpoints(chosen, tuple(left_out))
+        found -= {*why}
 
 
 def _inside(name: str, others: set[str]) -> bool:

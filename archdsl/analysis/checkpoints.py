@@ -5,25 +5,54 @@ Where `reuse` applies a block again, that is another use, which keeps its own in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import groupby
 
-from archdsl.graph import CheckedGraph, Node, Scope
+from archdsl.graph import Arrays, CheckedGraph, Node, Scope
 
 
 def groups(checked: CheckedGraph, scopes: Set[str]) -> list[list[int]]:
     """Return the numbers of the nodes of each use of some scopes, none of which is in another."""
+    return [use for uses in _uses_of(checked, scopes).values() for use in uses]
+
+
+def unfit(checked: CheckedGraph, scopes: Set[str]) -> dict[str, str]:
+    """Return why some scopes, none of which is in another, can't be computed again as one."""
+    arrays, found = checked.arrays, {}
+    for name, uses in _uses_of(checked, scopes).items():
+        own, *others = uses or [[]]
+        owners = [arrays.shares.get(number, number) for number in own if arrays.reads[number]]
+        if any(use[-1] - use[0] >= len(use) for use in uses):  # others are between them
+            found[name] = (
+                "what is in it doesn't follow each other, since it is filled at several places"
+            )
+        elif any(not _is_again(arrays, use, owners) for use in others):
+            found[name] = "a layer in it is applied from elsewhere"
+        elif all(read >= own[0] for number in own for read in arrays.reads[number]):
+            found[name] = "nothing comes into it"
+    return found
+
+
+def _is_again(arrays: Arrays, use: Sequence[int], owners: Sequence[int]) -> bool:
+    """Tell whether a use applies all of a scope again, and not only some of its layers."""
+    pairs = [*zip(use, owners, strict=False)]
+    shared = all(arrays.shares.get(number, owner) == owner for number, owner in pairs)
+    return len(use) == len(owners) and shared
+
+
+def _uses_of(checked: CheckedGraph, scopes: Set[str]) -> dict[str, list[list[int]]]:
     if not scopes:
-        return []
+        return {}
     found: dict[str, list[tuple[int, Node]]] = {
         name: [] for name in checked.scopes if name in scopes
     }
     for number, node in enumerate(checked.nodes.values()):
         if around := scope_among(node.name, scopes):
             found[around].append((number, node))
-    return [
-        use for name, nodes in found.items() for use in _uses(checked.scopes[name], nodes) if use
-    ]
+    return {
+        name: [use for use in _uses(checked.scopes[name], nodes) if use]
+        for name, nodes in found.items()
+    }
 
 
 def scope_among(name: str, scopes: Set[str]) -> str:

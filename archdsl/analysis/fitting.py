@@ -6,14 +6,19 @@ runs, forward or backward, what is spared are the tensors of those before it. So
 blocks so far matters by two numbers alone: what it spares, and what it costs. Going from block to
 block (dynamic programming), all choices are kept that no other betters in both (their Pareto front)
 and with which the memory does for all that has run; the cheapest of those at the end is the best.
+
+That is so for blocks one after the other. Where they share tensors (a skip connection, several on
+the same stem), what one spares hangs on the others. So the whole step is worked out for what was
+found, what is needed no more is left out, and of few blocks all cheaper choices are tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
-from itertools import pairwise
+from collections.abc import Callable, Collection, Set
+from itertools import combinations, pairwise
+from math import inf
 
-from archdsl.analysis.checkpoints import groups
+from archdsl.analysis.checkpoints import groups, unfit
 from archdsl.analysis.peak import Region, Walk
 from archdsl.analysis.training import Options, Training
 from archdsl.graph import CheckedGraph, Scope
@@ -21,6 +26,7 @@ from archdsl.records import Record
 
 LARGEST = 2**31 - 1
 MOST_CHOICES = 50_000  # on the front; beyond, what is spared is rounded down
+FEW = 8  # blocks, of which all choices are tried
 SHARE = 3  # a block of more than a third of the network is taken apart
 
 
@@ -101,7 +107,7 @@ def candidates(checked: CheckedGraph) -> list[str]:
     """Return the blocks that may be computed again, none of them within another.
 
     They are the outermost uses of blocks, or groups; what holds a large part of the network is
-    taken apart.
+    taken apart, and so is what can't be computed again as one.
     """
     inner: dict[str, list[Scope]] = {}
     sizes: dict[str, int] = {}
@@ -123,6 +129,14 @@ def candidates(checked: CheckedGraph) -> list[str]:
             waiting += within[::-1]
         elif scope.name in sizes:
             found.append(scope.name)
+    while why := unfit(checked, {*found}):
+        taken_apart = [
+            [each.name for each in inner.get(name, ()) if each.name in sizes]
+            if name in why
+            else [name]
+            for name in found
+        ]
+        found = [name for names in taken_apart for name in names]
     return found
 
 
@@ -137,24 +151,45 @@ def least(
 ) -> tuple[str, ...] | None:
     """Return the blocks with which a step takes at most so many bytes and computes least again.
 
-    None if all of them together don't do.
+    None if no choice is found that does.
     """
+    sizes: dict[tuple[str, ...], int] = {}
+
+    def fits(chosen: tuple[str, ...]) -> bool:
+        if chosen not in sizes:
+            options = plain.options._replace(checkpoint=frozenset(chosen))
+            sizes[chosen] = _size(Training(checked, options, plain.frozen))
+        return sizes[chosen] <= memory
+
     whole = plain.options._replace(checkpoint=frozenset(names))
-    every = Training(checked, whole, plain.frozen)
-    blocks = _Blocks(plain, every, names)
+    blocks = _Blocks(plain, Training(checked, whole, plain.frozen), names)
     held = _size(plain) - blocks.plain_peak  # beside what the walk counts
-    room, least_room = memory - held, 0
-    while room > least_room:
-        choice = blocks.solve(room)
-        if choice is None:
-            return None
-        chosen = tuple(blocks.names[at] for at in choice.chosen)
-        options = plain.options._replace(checkpoint=frozenset(chosen))
-        over = _size(Training(checked, options, plain.frozen)) - memory
-        if over <= 0:
-            return chosen
-        room -= over  # blocks are not quite independent: what some share counts for none alone
-    return None
+    room, found = memory - held, None
+    while room > 0 and (found := blocks.solve(room)) is not None and not fits(found):
+        room -= sizes[found] - memory  # what blocks share counts for none alone
+    if found is None or not fits(found):
+        found = tuple(names)
+        for name in names:  # some may take more than they spare
+            rest = _without(found, name)
+            if not fits(found) and (fits(rest) or sizes[rest] < sizes[found]):
+                found = rest
+    if fits(found):
+        for name in found:  # what turns out to be needed no more
+            rest = _without(found, name)
+            if blocks.spared[name] <= memory - sizes[found] and fits(rest):
+                found = rest
+    else:
+        found = None
+    if len(names) > FEW:
+        return found
+    most = inf if found is None else blocks.cost_of(found)
+    every = [each for count in range(len(names) + 1) for each in combinations(names, count)]
+    cheaper = sorted((cost, each) for each in every if (cost := blocks.cost_of(each)) < most)
+    return next((each for _, each in cheaper if fits(each)), found)
+
+
+def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return tuple(one for one in names if one != name)
 
 
 class _Blocks:
@@ -167,13 +202,22 @@ class _Blocks:
         again = Walk(every.tape, every.regions)
         again.peak()
         self.plain_peak = as_is.best.size
-        self.names = _names_of(every, names)
+        self.names = _names_of(every, names)  # of a block that is applied again, at each use
+        self.first = [self.names.index(name) for name in self.names]
+        self.recurring = {at for at, first in enumerate(self.first) if at != first}
+        self.recurring |= {self.first[at] for at in self.recurring}
         self.costs = _costs(every)
         # what those before spare together, where all are computed again
         spared = [0]
-        for region in self.regions:
-            spared.append(as_is.after[region.stop - 1] - again.after[region.stop - 1])
+        # each until the next begins: what goes from one to the other is there that long
+        ends = [*[region.first - 1 for region in self.regions[1:]], len(plain.tape.ops) - 1]
+        for end, region in zip(ends, self.regions, strict=False):
+            at = max(end, region.stop - 1)
+            spared.append(as_is.after[at] - again.after[at])
         self.spares = [after - before for before, after in pairwise(spared)]
+        self.spared = dict.fromkeys(names, 0)
+        for name, size in zip(self.names, self.spares, strict=True):
+            self.spared[name] += size
         self.kept = [_most(as_is, region) for region in self.regions]
         self.anew = [
             _most(again, region) + before
@@ -189,21 +233,37 @@ class _Blocks:
                 gaps[place] = max(gaps[place], as_is.most.get(at, 0))
         self.gaps = gaps
 
-    def solve(self, room: int) -> _Choice | None:
+    def cost_of(self, names: Collection[str]) -> int:
+        """Return what blocks compute again together."""
+        return sum(cost for name, cost in zip(self.names, self.costs, strict=True) if name in names)
+
+    def solve(self, room: int) -> tuple[str, ...] | None:
         """Return the cheapest choice with which no more is held than there is room for."""
         front = [_Choice(0, 0, ())]
         for at, gap in enumerate(self.gaps):
             front = [one for one in front if gap - one.spared <= room]
             if at == len(self.regions):
                 break
-            found = [one for one in front if self.kept[at] - one.spared <= room]
-            found += [
-                _Choice(one.spared + self.spares[at], one.cost + self.costs[at], (*one.chosen, at))
-                for one in front
-                if self.anew[at] - one.spared <= room
-            ]
-            front = _undominated(found, room)
-        return min(front, key=lambda one: (one.cost, -one.spared), default=None)
+            first, parts = self.first[at], dict[frozenset[int], list[_Choice]]()
+            for one in front:
+                is_chosen = first in one.chosen  # at an earlier use
+                if not is_chosen and self.kept[at] - one.spared <= room:
+                    parts.setdefault(frozenset(self.recurring.intersection(one.chosen)), []).append(
+                        one
+                    )
+                if (is_chosen or first == at) and self.anew[at] - one.spared <= room:
+                    more = _Choice(
+                        one.spared + self.spares[at], one.cost + self.costs[at], (*one.chosen, at)
+                    )
+                    parts.setdefault(
+                        frozenset(self.recurring.intersection(more.chosen)), []
+                    ).append(more)
+            # what was chosen of blocks that come again matters beside the two numbers
+            front = [one for part in parts.values() for one in _undominated(part, room)]
+        if not front:
+            return None
+        best = min(front, key=lambda one: (one.cost, -one.spared))
+        return tuple(dict.fromkeys(self.names[at] for at in best.chosen))
 
 
 def _undominated(choices: list[_Choice], room: int) -> list[_Choice]:

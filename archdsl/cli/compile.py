@@ -150,7 +150,8 @@ def command(
 
         back = write_deconvnet(checked, deconvnet, rule or RULES[0])
     again = checkpointed(checked, checkpoint)
-    source = back.source if back else generate(checked, again)
+    mention(again.left_out)
+    source = back.source if back else generate(checked, again.scopes)
     name = f"{checked.name}_deconvnet" if back else checked.name
     endings = ENDINGS[:1] if back else ENDINGS
     goes_to = destination(output, name, ".py", force, _is_ours)

@@ -101,7 +101,7 @@ def command(
             depth,
             freeze,
             None if training and not device else least_times(checked, device, batch, dtype),
-            options_of(checked, step) if training else None,
+            options_of(checked, step, mention) if training else None,
         )
         for checked in networks
     ]

@@ -72,7 +72,7 @@ def command(
         step["dtype"] = dtype
     checked = graph_of(reading.spec(name), parameters, inputs)
     mention(checked.warnings)
-    options = options_of(checked, step)
+    options = options_of(checked, step, mention)
     try:
         found = fit(checked, there, options, frozen_parameters(checked, freeze))
     except Unfit as error:

@@ -95,7 +95,7 @@ def step(module: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
 
 
 def check(network: archdsl.Network, patterns: list[str], *, peak: bool = True) -> None:
-    scopes = checkpointed(network.checked, patterns)
+    scopes = checkpointed(network.checked, patterns).scopes
     plain = network.compile().train()
     module = network.compile(checkpoint=patterns).train()
     module.load_state_dict(copy.deepcopy(plain.state_dict()))
@@ -154,8 +154,34 @@ def test_what_is_no_module_of_its_own_is_refused(tmp_path: Path) -> None:
         network.compile(checkpoint=["q"])
     with pytest.raises(ArchError, match="no block is called `r`"):
         network.compile(checkpoint=["r"])
-    with pytest.raises(ArchError, match="`p` can't be computed again"):
-        checkpointed(network.checked, "p")  # what is counted, too
+    for name in ("p", "q"):
+        with pytest.raises(ArchError, match=f"`{name}` can't be computed again"):
+            checkpointed(network.checked, name)  # what is counted, too
+
+
+def test_a_wildcard_leaves_out_what_is_no_module_of_its_own(tmp_path: Path) -> None:
+    body = """
+        input x: [3, 8, 8]
+        p.a: { Linear(8); ReLU } Tanh; p.b: { Linear(8); ReLU } q: Block(3)
+        r: { s: { Linear(8); ReLU } t: { Linear(8); ReLU } } u: Block(3)
+        reuse q.conv; reuse r.t; reuse u
+    """
+    network = network_of(body, tmp_path)
+    found = checkpointed(network.checked, "*")
+
+    assert found.scopes == {"p.a", "p.b", "r.s", "r.t", "u"}
+    assert {one.name: one.reason.partition(",")[0] for one in found.left_out} == {
+        "p": "what is in it doesn't follow each other",
+        "q": "a layer in it is applied from elsewhere",
+        "r": "a layer in it is applied from elsewhere",
+    }
+    with pytest.warns(UserWarning, match="`[pqr]` is not computed again in the backward pass"):
+        network.compile(checkpoint="*")
+    check(network, [*found.scopes], peak=False)
+    with pytest.raises(ArchError, match="`q` can't be computed again"):
+        checkpointed(network.checked, ["*", "q"])  # by its name
+    with pytest.raises(ArchError, match="`q` can't be computed again"):
+        checkpointed(network.checked, "q*")  # and nothing else is left
 
 
 def test_source_is_as_a_hand_would_write_it(tmp_path: Path) -> None:
@@ -163,7 +189,9 @@ def test_source_is_as_a_hand_would_write_it(tmp_path: Path) -> None:
     network = network_of(
         "input x: [8, 8]; body: { repeat 4 { Mixed } } tail: { Linear(8); Tanh }", tmp_path
     )
-    source = generate(network.checked, checkpointed(network.checked, ["body.*", "tail"])).text
+    source = generate(
+        network.checked, checkpointed(network.checked, ["body.*", "tail"]).scopes
+    ).text
 
     assert "for layer in self.children():\n            x = checkpoint(layer, x, use_ree" in source
     assert "        x = checkpoint(self.tail, x, use_reentrant=False)\n" in source
@@ -178,7 +206,7 @@ def test_source_passes_linter_and_formatter(tmp_path: Path) -> None:
     for name, (body, chosen) in CASES.items():
         network = network_of(body, tmp_path)
         for at, patterns in enumerate(chosen):
-            scopes = checkpointed(network.checked, patterns.split())
+            scopes = checkpointed(network.checked, patterns.split()).scopes
             path = written / f"{name.replace(' ', '_')}_{at}.py"
             path.write_text(generate(network.checked, scopes).text)
     require_success("ruff", "check", "--isolated", "--no-cache", str(written))

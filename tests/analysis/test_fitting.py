@@ -9,10 +9,12 @@ from random import Random
 import pytest
 
 import archdsl
+from archdsl.analysis import fitting
 from archdsl.analysis.fitting import Unfit, candidates, fit, least
 from archdsl.analysis.training import Options, Training
 from archdsl.cli import run
 from archdsl.graph import CheckedGraph
+from archdsl.patterns import checkpointed
 
 
 def peak(checked: CheckedGraph, *chosen: str, batch: int = 1) -> int:
@@ -52,8 +54,84 @@ def grown(folder: Path, seed: int) -> CheckedGraph:
     return archdsl.load(file).checked
 
 
+ODD = """
+block Plain(out, times) { repeat times { Conv2d(out, 3, padding = 1); BatchNorm2d; ReLU } }
+block Two(out) {
+  input a
+  input b
+  concat { branch { from a } branch { from b } }
+  Conv2d(out, 3, padding = 1); ReLU
+}
+block Outer(out, times) { first: Plain(out, times); second: Plain(out, 1); Tanh }
+"""
+
+
+def odd(folder: Path, seed: int) -> CheckedGraph:
+    """Make a network whose blocks share tensors: what one spares hangs on the others."""
+    random = Random(seed)
+    kind = ("skips", "dense", "stem", "applied again", "nested", "residual")[seed % 6]
+    count = random.randint(2, 4)
+
+    def block(name: str) -> str:
+        return f"{name}: Plain({random.choice((4, 8, 16))}, {random.randint(1, 3)})"
+
+    def same(name: str) -> str:
+        return f"{name}: Plain(8, {random.randint(1, 3)})"
+
+    if kind == "skips":
+        lines = [block(f"d{at}") for at in range(count)]
+        for at in range(count - 1):
+            before = f"u{at - 1}" if at else f"d{count - 1}"
+            lines += [f"from {before}, d{count - 2 - at}", f"u{at}: Two(8)"]
+    elif kind == "dense":
+        lines = [f"concat {{ branch {{}} branch {{ {block(f'b{at}')} }} }}" for at in range(count)]
+    elif kind == "stem":
+        lines = ["stem: Conv2d(8, 1)", "concat {"]
+        lines += [f"branch {{ from stem -> {block(f'b{at}')} }}" for at in range(count)]
+        lines += ["}", block("z")]
+    elif kind == "applied again":
+        lines = ["Conv2d(8, 1)", *[same(f"b{at}") for at in range(count)], "reuse b0", "reuse b1"]
+    elif kind == "nested":
+        lines = [f"o{at}: Outer({8 * at + 4}, {random.randint(1, 3)})" for at in range(count)]
+    else:
+        lines = ["Conv2d(8, 1)", *[f"residual {{ {same(f'b{at}')} }}" for at in range(count)]]
+        lines += ["output side { q: Two }".replace("Two", "Plain(3, 1)")]
+    file = folder / "n.arch"
+    body = "\n".join(["input x: [3, 16, 16]", *lines, "Mean([2, 3])", "Linear(3)"])
+    file.write_text(f"network n {{\n{body}\n}}\n{ODD}")
+    return archdsl.load(file).checked
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_blocks_that_share_tensors(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = odd(tmp_path, seed)
+    names = candidates(checked)
+    every = [chosen for count in range(len(names) + 1) for chosen in combinations(names, count)]
+    sizes = {chosen: peak(checked, *chosen) for chosen in every}
+    costs = {chosen: again(checked, *chosen) for chosen in every}
+    plain = Training(checked, Options())
+    levels = sorted({*sizes.values()})
+    for memory in levels[:: max(1, len(levels) // 4)]:
+        monkeypatch.setattr(fitting, "FEW", 8)
+        found = least(checked, plain, memory, names)
+        monkeypatch.setattr(fitting, "FEW", 0)  # as of many blocks
+        of_many = least(checked, plain, memory, names)
+
+        assert found is not None
+        assert sizes[found] <= memory
+        assert costs[found] == min(costs[one] for one in every if sizes[one] <= memory)
+        assert of_many is not None
+        assert sizes[of_many] <= memory
+    assert least(checked, plain, levels[0] - 1, names) is None
+
+
 @pytest.mark.parametrize("seed", range(25))
-def test_no_other_choice_of_blocks_computes_less_again(seed: int, tmp_path: Path) -> None:
+def test_no_other_choice_of_blocks_computes_less_again(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "FEW", 0)  # of blocks one after the other it is so anyhow
     checked = grown(tmp_path, seed)
     names = candidates(checked)
     every = [chosen for count in range(len(names) + 1) for chosen in combinations(names, count)]
@@ -70,6 +148,30 @@ def test_no_other_choice_of_blocks_computes_less_again(seed: int, tmp_path: Path
         assert sizes[found] <= memory
         assert costs[found] == cheapest
     assert least(checked, plain, levels[0] - 1, names) is None
+
+
+def test_blocks_that_cannot_be_computed_again_as_one_are_no_candidates(tmp_path: Path) -> None:
+    file = tmp_path / "n.arch"
+    file.write_text(
+        """network n {
+      input x: [8, 16, 16]
+      list.a: Outer(8, 1); ReLU; list.b: Plain(8, 1)
+      parts: Outer(8, 1); more: Outer(8, 1); whole: Plain(8, 2)
+      reuse parts.first; Mean([2, 3]); Linear(2)
+    }"""
+        + ODD
+    )
+    checked = archdsl.load(file).checked
+
+    assert candidates(checked) == [
+        "list.a",
+        "list.b",
+        "parts.first",
+        "parts.second",
+        "more",
+        "whole",
+    ]
+    assert checkpointed(checked, candidates(checked)).scopes == {*candidates(checked)}
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet18", "vit_b_16"])
