@@ -1,6 +1,6 @@
 """With the same weights, the compiled networks give the outputs of torchvision's and timm's.
 
-To the last bit, on a CPU: the largest difference is 0.0.
+To the last bit, on a CPU: the largest difference is 0.0, but for those in `APART`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from archdsl.backends.torch_module import torch_module
 
 # Names that torchvision gives to outputs, by ours
 AUXILIARY = {"aux1": "aux_logits1", "aux2": "aux_logits2", "aux": "aux_logits"}
+
+# Files whose networks compute the same in another order, and how far apart that is: a part of the
+# largest output. DaViT's windows are an axis here and stand in the batch there, for which torch has
+# another kernel of attention; NFNet's weights are standardized there by a batch normalization.
+APART = {"davit.arch": 1e-5, "nfnet.arch": 1e-5}
 
 
 def pair(twin: Twin) -> tuple[nn.Module, nn.Module, list[torch.Tensor]]:
@@ -63,7 +68,8 @@ def test_same_outputs(name: str) -> None:
     theirs = [*two.values()] if isinstance(two, dict) else [two]
     for mine, other in zip([one] if len(theirs) == 1 else one, theirs, strict=True):
         assert other.std() > 0
-        assert torch.equal(mine, other)
+        apart = (mine - other).abs().max() / other.abs().max()
+        assert apart <= APART.get(TWINS[name].file, 0.0)
 
 
 @torch.no_grad()

@@ -33,8 +33,9 @@ LISTS = {
 }
 
 
-# Layers whose weights are handed to a function there, so that nobody sees what they give.
-FUNCTIONAL = {"swin_v2.arch": ".attn.proj", "swin3d.arch": ".attn."}
+# Layers whose weights are handed to a function there, so that nobody sees what they give, or that
+# have the windows in the batch.
+FUNCTIONAL = {"davit.arch": ".attn.", "swin_v2.arch": ".attn.proj", "swin3d.arch": ".attn."}
 
 
 def listed(name: str) -> list[tuple[str, tuple[int, ...]]]:

@@ -252,6 +252,8 @@ TWINS = {
         size=224,
     ),
     **_timm("hrnet.arch", "hrnet_w18"),
+    **_timm("nfnet.arch", *(f"dm_nfnet_f{number}" for number in range(4))),
+    **_timm("davit.arch", "davit_tiny", "davit_small", "davit_base", size=97),
     **_timm("beit.arch", "beit_base_patch16_224", size=224),
     "retinanet_resnet50_fpn": Twin("retinanet.arch", "retinanet_resnet50_fpn", RetinaNet),
     "dcgan_generator": Twin("dcgan.arch", "dcgan_generator", Generator, inputs={"z": (100, 1, 1)}),

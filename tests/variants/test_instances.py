@@ -46,6 +46,8 @@ def test_networks_that_come_with_the_package(path: Path) -> None:
     unusual |= {"bert_base", "bert_large", "gpt2", "gpt2_medium", "llama_7b", "llama_3_8b"}
     unusual |= {"swin_v2_t", "swin_v2_s", "swin_v2_b", "beit_base_patch16_224"}
     unusual |= {"maxvit_t", "mvit_v1_b", "mvit_v2_s", "swin3d_t", "swin3d_s", "swin3d_b"}
+    unusual |= {"davit_tiny", "davit_small", "davit_base"}
+    unusual |= {"dm_nfnet_f0", "dm_nfnet_f1", "dm_nfnet_f2", "dm_nfnet_f3"}
     unusual |= {"t5_small_encoder", "t5_base_encoder", "t5_large_encoder"}
     unusual |= {"hrnet_w18", "gru_classifier", "lstm_tagger", "retinanet_resnet50_fpn"}
     unusual |= {"ddpm_cifar10_32", "ddpm_celebahq_256"}
