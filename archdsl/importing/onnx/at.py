@@ -115,6 +115,10 @@ class At:
         """Return the shape that an input has for the file's own batch."""
         return self.root.shapes.get(self.node.inputs[place])
 
+    def is_from_sizes(self, value: Given) -> bool:
+        """Tell whether what is known follows from the sizes of what comes in."""
+        return id(value) in self.root.follows
+
     def from_sizes(self, array: Array) -> Array:
         """Return known numbers, and note that they follow from the sizes of what comes in."""
         if not self.known:

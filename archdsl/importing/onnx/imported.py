@@ -12,7 +12,7 @@ from torch import nn
 from archdsl.diagnostics import printable
 from archdsl.importing.imported import Imported, written_as_spec
 from archdsl.importing.naming import valid
-from archdsl.importing.onnx.at import require_size
+from archdsl.importing.onnx.at import TooLarge, require_size
 from archdsl.importing.onnx.module import onnx_module
 from archdsl.importing.onnx.proof import prove
 from archdsl.importing.onnx.reading import OnnxFile, read
@@ -119,7 +119,10 @@ def inputs_of(
     found: list[torch.Tensor] = []
     for one, shape in zip(file.inputs, shapes, strict=True):
         whole = (batch, *(sizes[size] if isinstance(size, str) else size for size in shape))
-        require_size(whole)
+        try:
+            require_size(whole)
+        except TooLarge:
+            raise file.bad("takes inputs of too many numbers to be run") from None
         kind = torch.from_numpy(np.zeros(0, one.kind)).dtype
         if kind.is_floating_point:
             found.append(torch.randn(whole, generator=generator))

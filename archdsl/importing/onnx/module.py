@@ -199,6 +199,7 @@ class Computed:
             if key not in self.layers:
                 with torch.device("meta"):
                     module = make()
+                require_shapes(module, weights)
                 self.weights.append((module, weights))
                 attach(at.home, at.label or at.node.op.lower(), module)
                 self.layers[key] = module
@@ -208,7 +209,7 @@ class Computed:
     def shared(self, node: OnnxNode) -> Any:
         """Return what nodes have in common that are one layer: its weights by their names."""
         tensors = self.file.tensors
-        names = tuple(name for name in node.inputs if name in tensors)
+        names = tuple(self.names[id(tensors[name])] for name in node.inputs if name in tensors)
         if not any(tensors[name].ndim > 1 for name in names):
             return None  # exporters keep equal vectors of different layers once
         return (node.op, names, repr(sorted(node.attributes.items(), key=lambda pair: pair[0])))
@@ -250,6 +251,14 @@ def require_operators(file: OnnxFile, title: str) -> None:
         for text, nodes in order[:MOST_LISTED]
     )
     raise ImportingError(NotSayable(what=f"`{title}`", missing=listed))
+
+
+def require_shapes(module: nn.Module, weights: Mapping[str, Array]) -> None:
+    """Refuse weights that aren't of the sizes of a layer."""
+    for name, tensor in module.state_dict().items():
+        if name in weights and weights[name].shape != tuple(tensor.shape):
+            there, wanted = weights[name].shape, tuple(tensor.shape)
+            raise ValueError(f"its {name} is of {there}, where {wanted} is needed")
 
 
 def nodes_in(steps: Sequence[Step]) -> list[OnnxNode]:

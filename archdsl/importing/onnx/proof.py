@@ -15,12 +15,17 @@ from archdsl.importing.proof import TOLERANCE, Proof, distance_of, other, tensor
 class OnnxProof(Proof):
     """What the comparison with onnxruntime gave: of outputs, since names are not promised."""
 
+    @property
+    def same(self) -> bool:
+        """Whether the spec computes what the file does; what wasn't compared isn't known to."""
+        return not self.reason and max(self.distance.values()) <= TOLERANCE
+
     def sentence(self) -> str:
         """Say in one line what came out."""
         if self.reason:
             return f"not compared: {self.reason}"
         most = max(self.distance.values())
-        if not most <= TOLERANCE:
+        if not self.same:
             return f"not the same: outputs differ from those of onnxruntime by {most:.1e}"
         if not most:
             return "the same: outputs equal those of onnxruntime"

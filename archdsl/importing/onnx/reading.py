@@ -140,6 +140,9 @@ class Reader:
             raise self.fail(f"has {len(graph.node):,} nodes; at most {MOST_NODES:,} are read")
         if graph.sparse_initializer:
             raise self.fail("holds sparse tensors, which are not read")
+        if model.functions:
+            hint = "`onnx.inliner.inline_local_functions` puts them into the graph"
+            raise self.fail("holds functions of its own, which are not read", hint)
         opset = self.opset(model)
         tensors = {}
         for tensor in graph.initializer:
@@ -153,7 +156,17 @@ class Reader:
         outputs = [one.name for one in graph.output]
         if not outputs or len({*outputs}) < len(outputs):
             raise self.fail("names no outputs, or one twice")
-        nodes = self.ordered([self.node(one) for one in graph.node], tensors, inputs, outputs)
+        given = [self.node(one) for one in graph.node]
+        nodes = self.ordered(given, tensors, inputs, outputs)
+        if len(nodes) < len(given):  # what isn't needed isn't run either
+            kept = {*nodes}
+            pairs = zip(given, [*graph.node], strict=True)
+            needed = [proto for node, proto in pairs if node in kept]
+            del graph.node[:]
+            graph.node.extend(needed)
+            if not self.outside:
+                data = bytes(model.SerializeToString())
+        nodes = parted(nodes, tensors, outputs)
         whole = b"" if self.outside else data
         if self.outside:  # onnxruntime gets numbers that were checked, and opens no file
             whole = self.joined(model, tensors)
@@ -320,6 +333,8 @@ class Reader:
         if one.type == kind.STRING:
             return one.s.decode(errors="replace")
         if one.type == kind.TENSOR:
+            if one.t.data_location == onnx.TensorProto.EXTERNAL:
+                raise self.fail(f"keeps a number of `{printable(node.op_type)}` in another file")
             return self.tensor(one.t, f"{node.op_type} {node.name}")
         if one.type == kind.FLOATS:
             return tuple(map(float, one.floats))
@@ -370,6 +385,25 @@ class Reader:
             left = next(nodes[n] for n in sorted(needed) if nodes[n] not in {*found})
             raise self.fail(f"goes in a circle: {left.shown} needs what is made of it")
         return found
+
+
+def parted(
+    nodes: Sequence[OnnxNode], tensors: dict[str, np.ndarray[Any, Any]], outputs: Sequence[str]
+) -> list[OnnxNode]:
+    """Give vectors of several layers, which exporters keep once where they are equal, their names.
+
+    A matrix that has several is one weight of several layers.
+    """
+    found: list[OnnxNode] = []
+    for node in nodes:
+        held = tensors.get(node.inputs[0]) if len(node.inputs) == 1 else None
+        if node.op != "Identity" or held is None or node.outputs[0] in outputs:
+            found.append(node)
+        elif held.ndim > 1:
+            tensors[node.outputs[0]] = held
+        else:
+            tensors[node.outputs[0]] = held.copy()
+    return found
 
 
 class Subgraph:

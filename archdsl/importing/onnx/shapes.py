@@ -78,7 +78,8 @@ def reshape(at: At, x: Given, shape: Given) -> Any:
     sizes = at.numbers(shape, "sizes")
     if not at.get("allowzero", 0):
         sizes = [tensor.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
-    if not at.known:
+    follows = at.is_from_sizes(shape) and sizes[:1] == [tensor.shape[0]]
+    if not at.known and not follows:
         sizes = for_batch(at, tensor, sizes)
     if sizes == [tensor.shape[0], -1] or sizes == [tensor.shape[0], tensor[0].numel()]:
         return torch.flatten(tensor, 1)

@@ -1,0 +1,301 @@
+"""ONNX files that lie, ask for too much, or hold what is not read: a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from running import Command
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+onnx_files = pytest.importorskip("onnx_files")
+helper, TensorProto = onnx.helper, onnx.TensorProto
+
+
+@pytest.fixture
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Command:
+    monkeypatch.chdir(tmp_path)
+    return Command(capsys)
+
+
+def changed(change: Callable[[Any], object]) -> bytes:
+    """Return a file with a linear layer in which something is changed."""
+    made = onnx_files.linear()
+    change(made)
+    return bytes(made.SerializeToString())
+
+
+def weight(made: Any) -> Any:
+    return made.graph.initializer[0]
+
+
+def of_nodes(*nodes: Any, **given: Any) -> bytes:
+    return bytes(onnx_files.model(nodes, **given).SerializeToString())
+
+
+def outside(location: str, offset: str = "0", length: str = "48") -> bytes:
+    """Return a file whose weight lies in another one."""
+
+    def change(made: Any) -> None:
+        tensor = weight(made)
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", location), ("offset", offset), ("length", length)):
+            tensor.external_data.add(key=key, value=value)
+
+    return changed(change)
+
+
+def branching() -> Any:
+    """Return a node that holds two graphs."""
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["inner"])],
+        "then",
+        [],
+        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)],
+    )
+    return helper.make_node("If", ["x"], ["y"], then_branch=graph, else_branch=graph)
+
+
+def constant_outside() -> Any:
+    """Return a constant whose number is said to lie in another file."""
+    tensor = TensorProto(dims=[1], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="short.bin")
+    return helper.make_node("Constant", [], ["c"], value=tensor)
+
+
+def many(count: int) -> list[Any]:
+    return [helper.make_node("Relu", [f"v{n}"], [f"v{n + 1}"]) for n in range(count)]
+
+
+WRONG: dict[str, tuple[bytes, str]] = {
+    "no_onnx": (b"network net { ReLU }", "is no ONNX file"),
+    "empty": (b"", "holds no nodes"),
+    "sizes_that_lie": (
+        changed(lambda made: weight(made).dims.__setitem__(0, 1000)),
+        "says that the tensor `fc.weight` is of 1000x4, and holds 12 numbers",
+    ),
+    "sizes_beyond_all": (
+        changed(lambda made: weight(made).dims.__setitem__(0, 2**60)),
+        "its sizes are",
+    ),
+    "sizes_below_zero": (
+        changed(lambda made: weight(made).dims.__setitem__(0, -3)),
+        "its sizes are [-3, 4]",
+    ),
+    "half_precision": (
+        changed(lambda made: setattr(weight(made), "data_type", TensorProto.FLOAT16)),
+        "of float16",
+    ),
+    "no_kind": (changed(lambda made: setattr(weight(made), "data_type", 99)), "of kind 99"),
+    "numbers_twice": (
+        changed(lambda made: made.graph.initializer.append(weight(made))),
+        "two tensors `fc.weight`",
+    ),
+    "made_twice": (
+        changed(lambda made: made.graph.node.append(made.graph.node[0])),
+        "makes the tensor `h` twice",
+    ),
+    "made_by_none": (
+        changed(lambda made: made.graph.node[0].input.__setitem__(0, "nowhere")),
+        "reads the tensor `nowhere`, which nothing makes",
+    ),
+    "circle": (
+        changed(lambda made: made.graph.node[0].input.__setitem__(0, "y")),
+        "goes in a circle",
+    ),
+    "old_opset": (
+        changed(lambda made: setattr(made.opset_import[0], "version", 3)),
+        "is of opset 3; opsets 7 to",
+    ),
+    "opset_to_come": (
+        changed(lambda made: setattr(made.opset_import[0], "version", 400)),
+        "is of opset 400",
+    ),
+    "no_opset": (changed(lambda made: made.ClearField("opset_import")), "is of no opset"),
+    "no_inputs": (changed(lambda made: made.graph.ClearField("input")), "has no inputs"),
+    "no_outputs": (changed(lambda made: made.graph.ClearField("output")), "names no outputs"),
+    "input_without_axes": (
+        changed(lambda made: made.graph.input[0].type.tensor_type.ClearField("shape")),
+        "doesn't say how many axes",
+    ),
+    "input_of_half_precision": (
+        changed(lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 10)),
+        "takes the input `x` of float16",
+    ),
+    "input_of_nothing": (
+        of_nodes(helper.make_node("Relu", ["x"], ["y"]), inputs={"x": [1, 0]}),
+        "an axis of size 0",
+    ),
+    "input_that_is_huge": (
+        of_nodes(helper.make_node("Relu", ["x"], ["y"]), inputs={"x": [1, 2**31]}),
+        "takes inputs of too many numbers",
+    ),
+    "file_above": (outside("../secret.bin"), "isn't in its folder"),
+    "file_elsewhere": (outside("/etc/hostname"), "isn't in its folder"),
+    "file_by_a_link": (outside("link.bin"), "isn't in its folder"),
+    "file_of_no_name": (outside(""), "isn't in its folder"),
+    "file_that_is_missing": (outside("gone.bin"), "`gone.bin`, which does not exist"),
+    "file_that_is_a_folder": (outside("folder"), "is a folder"),
+    "file_that_is_short": (outside("short.bin"), "which has 5"),
+    "place_below_zero": (outside("short.bin", "-1"), "at a place that isn't of its size"),
+    "place_of_no_number": (outside("short.bin", "many"), "at a place that isn't of its size"),
+    "length_that_lies": (outside("short.bin", "0", "5"), "at a place that isn't of its size"),
+    "number_of_a_node_elsewhere": (
+        of_nodes(constant_outside(), helper.make_node("Add", ["x", "c"], ["y"])),
+        "keeps a number of `Constant` in another file",
+    ),
+    "functions": (changed(lambda made: made.functions.add(name="Relu")), "functions of its own"),
+    "graphs_in_nodes": (of_nodes(branching()), "`If`, which holds graphs of its own"),
+    "operator_of_others": (
+        of_nodes(helper.make_node("FusedConv", ["x"], ["y"], domain="com.example")),
+        "1 time: `com.example.FusedConv`",
+    ),
+    "too_large_a_constant": (
+        of_nodes(
+            helper.make_node("ConstantOfShape", ["sizes"], ["c"]),
+            helper.make_node("Add", ["x", "c"], ["y"]),
+            tensors={"sizes": np.array([2**40], "int64")},
+        ),
+        "makes a tensor of 1099511627776 numbers",
+    ),
+    "too_large_a_spread": (
+        of_nodes(
+            helper.make_node("Expand", ["x", "sizes"], ["y"]),
+            tensors={"sizes": np.array([2**20, 2**20, 1, 1], "int64")},
+        ),
+        "makes a tensor of",
+    ),
+    "too_large_a_sum": (
+        of_nodes(
+            helper.make_node("Range", ["zero", "many", "one"], ["row"]),
+            helper.make_node("Unsqueeze", ["row", "axis"], ["column"]),
+            helper.make_node("Add", ["row", "column"], ["square"]),
+            helper.make_node("Cast", ["square"], ["s"], to=1),
+            helper.make_node("ReduceSum", ["s"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["x", "sum"], ["y"]),
+            tensors={
+                "zero": np.array(0, "int64"),
+                "one": np.array(1, "int64"),
+                "many": np.array(2**20, "int64"),
+                "axis": np.array([1], "int64"),
+            },
+        ),
+        "makes a tensor of 1048576x1048576",
+    ),
+    "too_large_a_padding": (
+        of_nodes(
+            helper.make_node("Pad", ["x", "pads"], ["y"]),
+            tensors={"pads": np.array([0, 0, 0, 2**50], "int64")},
+        ),
+        "makes a tensor of",
+    ),
+    "sizes_that_do_not_fit": (
+        changed(lambda made: made.graph.input[0].type.tensor_type.shape.dim[1].__setattr__(
+            "dim_value", 5)),
+        "can't be computed at node `/fc/Gemm` (`Gemm`)",
+    ),
+    "weights_of_other_sizes": (
+        of_nodes(
+            helper.make_node("BatchNormalization", ["x", "s", "s", "s", "short"], ["y"], name="n"),
+            tensors={"s": np.ones(4, "float32"), "short": np.ones(2, "float32")},
+        ),
+        "at node `n` (`BatchNormalization`)",
+    ),
+    "attributes_that_are_missing": (
+        of_nodes(helper.make_node("Concat", ["x", "x"], ["y"], name="n")),
+        "at node `n` (`Concat`)",
+    ),
+    "too_few_inputs": (
+        of_nodes(helper.make_node("Conv", ["x"], ["y"], name="n")),
+        "at node `n` (`Conv`)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_file_that_is_wrong_gets_a_sentence(case: str, command: Command, tmp_path: Path) -> None:
+    content, wanted = WRONG[case]
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(b"\0" * 48)
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (folder / "short.bin").write_bytes(b"\0" * 5)
+    (folder / "folder").mkdir()
+    (folder / "net.onnx").write_bytes(content)
+
+    result = command("import", "inner/net.onnx", "-o", "net.arch", "--weights-to", "w.safetensors")
+
+    assert result.status == 1, result
+    assert wanted in result.error, result.error
+    assert "Traceback" not in result.error
+    assert not (tmp_path / "net.arch").exists()
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_weights_beside_the_file_are_read(command: Command, tmp_path: Path) -> None:
+    whole = onnx_files.linear()
+    (tmp_path / "net.onnx").write_bytes(outside("numbers.bin", "8"))
+    (tmp_path / "numbers.bin").write_bytes(b"\0" * 8 + weight(whole).raw_data)
+
+    result = command("import", "net.onnx", "-o", "net.arch")
+
+    assert result.status == 0, result
+    assert "the same: outputs " in result.out
+
+
+def test_too_many_nodes_are_not_read(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archdsl.importing.onnx import reading
+
+    monkeypatch.setattr(reading, "MOST_NODES", 5)
+    nodes = [helper.make_node("Relu", ["x"], ["v0"]), *many(5)]
+    onnx_files.saved(onnx_files.model(nodes, outputs=("v5",)), tmp_path)
+
+    result = command("import", "net.onnx", "-o", "-")
+
+    assert result.status == 1
+    assert "has 6 nodes; at most 5 are read" in result.error
+
+
+def test_names_that_say_nothing_are_shown_harmless(command: Command, tmp_path: Path) -> None:
+    """Names come into messages and labels: none may hold what a terminal obeys."""
+    nodes = [
+        helper.make_node(
+            "Gemm", ["x", "a\x1b[31m/../.weight", "b"], ["h"], transB=1, name="/\x1b/\n/G"
+        ),
+        helper.make_node("Relu", ["h"], ["y"], name="/forward/type/R"),
+    ]
+    random = onnx_files.weights(w=(3, 4), b=(3,))
+    made = onnx_files.model(nodes, {"a\x1b[31m/../.weight": random["w"], "b": random["b"]})
+    onnx_files.saved(made, tmp_path)
+
+    result = command("import", "net.onnx", "-o", "net.arch")
+
+    assert result.status == 0, result
+    assert "\x1b" not in result.out + (tmp_path / "net.arch").read_text()
+
+
+def test_nothing_is_half_written_where_onnxruntime_refuses(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    def refuse(*given: Any, **named: Any) -> None:
+        raise RuntimeError("not this one")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    onnx_files.saved(onnx_files.linear(), tmp_path)
+
+    result = command("import", "net.onnx", "-o", "net.arch")
+
+    assert result.status == 1
+    assert "not compared: onnxruntime doesn't run the file: not this one" in result.out
+    assert (tmp_path / "net.arch").read_text().startswith("# archdsl import: not compared")
