@@ -125,3 +125,78 @@ def test_options_of_modules_are_refused(command: Command, tmp_path: Path) -> Non
 
     assert result.status == 2
     assert "--arg is of modules" in result.error
+
+
+class Transformer(nn.Module):
+    """A layer of a transformer with all that exporters take apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(11, 8)
+        self.place = nn.Parameter(torch.randn(1, 5, 8))
+        self.norm, self.query = nn.LayerNorm(8), nn.Linear(8, 24)
+        self.out, self.up, self.down = nn.Linear(8, 8), nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        x = self.words(words) + self.place
+        parts = self.query(self.norm(x)).reshape(x.shape[0], 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+        x = x + self.out(mixed.transpose(1, 2).reshape(x.shape[0], 5, 8))
+        return x + self.down(nn.functional.silu(self.up(x)) + nn.functional.gelu(self.up(x)))
+
+
+def test_what_exporters_take_apart_is_found_again(tmp_path: Path) -> None:
+    """Attention, activations, linear maps with their bias, tables; and a batch of one grows."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(exported(Transformer(), (torch.randint(0, 11, (1, 5)),), dynamo=False))
+
+    network = archdsl.from_onnx(path)
+
+    assert network.proof.same, network.proof.sentence()
+    for word in (
+        "ScaledDotProductAttention", "SiLU", "GELU", "words: Embedding(11, 8)", "LayerNorm",
+        "up: Linear(16)", "parameter place: [batch, 5, 8]",
+    ):  # fmt: skip
+        assert word in network.spec, network.spec
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_come_back(kind: type[nn.RNNBase], tmp_path: Path) -> None:
+    class Tagger(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = kind(4, 3, batch_first=True, bidirectional=True)
+            self.head = nn.Linear(6, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.head(self.cells(x)[0])
+            return found
+
+    path = tmp_path / "net.onnx"
+    path.write_bytes(exported(Tagger(), (torch.randn(1, 5, 4),), dynamo=False))
+
+    network = archdsl.from_onnx(path)
+
+    assert network.proof.same, network.proof.sentence()
+    assert f"{kind.__name__}(3, bidirectional = true)" in network.spec
+
+
+def test_a_layer_that_is_applied_twice_is_counted_once(tmp_path: Path) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.mix = nn.Linear(4, 4), nn.Conv1d(4, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.mix(torch.tanh(self.mix(x)))
+            return found + self.fc(self.fc(x))
+
+    path = tmp_path / "net.onnx"
+    path.write_bytes(exported(Twice(), (torch.randn(1, 4, 4),), dynamo=False))
+
+    network = archdsl.from_onnx(path)
+
+    assert network.proof.same, network.proof.sentence()
+    assert "reuse fc" in network.spec
+    assert "reuse mix" in network.spec
+    assert network.count().parameters == 40

@@ -115,6 +115,14 @@ class At:
         """Return the shape that an input has for the file's own batch."""
         return self.root.shapes.get(self.node.inputs[place])
 
+    def batch_axis(self, x: torch.Tensor) -> int | None:
+        """Return the axis of the first input that grew with the batch, if one did."""
+        before = self.shape_before(0)
+        if before is None or len(before) != x.dim():
+            return None
+        pairs = enumerate(zip(before, x.shape, strict=True))
+        return next((axis for axis, (was, now) in pairs if was != now), None)
+
     def is_from_sizes(self, value: Given) -> bool:
         """Tell whether what is known follows from the sizes of what comes in."""
         return id(value) in self.root.follows

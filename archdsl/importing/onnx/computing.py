@@ -33,6 +33,7 @@ ONE_BY_ONE: dict[str, Callable[[At, torch.Tensor], torch.Tensor]] = {
     "Selu": lambda at, x: functional.selu(x),
     "Softplus": lambda at, x: functional.softplus(x),
     "Softsign": lambda at, x: functional.softsign(x),
+    "archdsl.SiLU": lambda at, x: functional.silu(x),
     "HardSwish": lambda at, x: functional.hardswish(x),
     "Mish": lambda at, x: functional.mish(x),
     "Gelu": lambda at, x: functional.gelu(x, approximate=at.get("approximate", "none")),
@@ -346,6 +347,27 @@ def matmul(at: At, left: Given, right: Given) -> Any:
         at.with_reader(after)
         return linear(at, tensor, right.T, bias)
     return linear(at, tensor, right.T, None)
+
+
+@operator("archdsl.Attention")
+def attention(
+    at: At, query: Given, key: Given, value: Given, mask: Given = None, *scales: Given
+) -> Any:
+    """Say attention with keys as they come in, the last two axes turned."""
+    tensors = [at.tensor(one) for one in (query, key, value)]
+    if tensors[0].dim() < 3 or at.get("axis") % tensors[0].dim() != tensors[0].dim() - 1:
+        raise Missing("attention along another axis than the last")
+    scale = 1.0
+    for way, one in zip(at.get("ways"), scales, strict=True):
+        factor = at.one(one, "scale")
+        scale = scale / factor if way == "Div" else scale * factor
+    usual = tensors[0].shape[-1] ** -0.5
+    given = None if abs(scale / usual - 1) < 1e-6 else number(scale)
+    turned = tensors[1].transpose(-1, -2)
+    added = None if mask is None else at.tensor(mask)
+    return functional.scaled_dot_product_attention(
+        tensors[0], turned, tensors[2], attn_mask=added, scale=given
+    )
 
 
 @operator("Einsum")

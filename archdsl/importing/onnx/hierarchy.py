@@ -72,7 +72,7 @@ Step = Leaf | Part
 def planned(file: OnnxFile) -> list[Step]:
     """Return the nodes in an order in which they can be computed, in the scopes that hold them."""
     known = known_before(file)
-    places, classes = placed(file, known)
+    places, classes = placed(file, known | biases(file, known))
     steps = nested([(node, places.get(node)) for node in in_order(file, places)], classes)
     steps = without_single(steps)
     name_classes(steps)
@@ -89,6 +89,24 @@ def known_before(file: OnnxFile) -> set[OnnxNode]:
     return found
 
 
+def biases(file: OnnxFile, known: set[OnnxNode]) -> set[OnnxNode]:
+    """Return the nodes that add the bias of a linear map, which stand where that does."""
+    readers = Counter(name for node in file.nodes for name in node.inputs)
+    maps = {
+        node.outputs[0]
+        for node in file.nodes
+        if node.op == "MatMul" and node not in known and readers[node.outputs[0]] == 1
+    }
+    tensors = file.tensors
+    return {
+        node
+        for node in file.nodes
+        if node.op == "Add"
+        and any(name in maps for name in node.inputs)
+        and any(name in tensors and tensors[name].ndim == 1 for name in node.inputs)
+    }
+
+
 # --- where nodes stand ----------------------------------------------------------------------------
 
 
@@ -101,8 +119,9 @@ def placed(
     for node in file.nodes:
         if node not in known:
             places[node] = place_of(node, classes)
+    readers = {name: node for node in file.nodes for name in node.inputs}
     for node, place in places.items():
-        owner = owner_of(node, file)
+        owner = owner_of(node, file, readers)
         if owner:
             by_weight(place, owner)
     return places, classes
@@ -151,11 +170,16 @@ def split(path: str) -> tuple[str, ...]:
     return tuple(re.sub(r"[^\x21-\x7e]", "_", part) for part in path.split(".") if part)
 
 
-def owner_of(node: OnnxNode, file: OnnxFile) -> str:
-    """Return the module that a node's weight belongs to by its name, or ""."""
-    for name in node.inputs[1:] if len(node.inputs) > 1 else ():
-        if name in file.tensors and file.tensors[name].ndim and name.endswith(".weight"):
-            return name.removesuffix(".weight")
+def owner_of(node: OnnxNode, file: OnnxFile, readers: Mapping[str, OnnxNode]) -> str:
+    """Return the module that a node's weight or bias belongs to by its name, or ""."""
+    names = [*node.inputs[1:]]
+    after = readers.get(node.outputs[0])
+    if node.op == "MatMul" and after is not None and after.op == "Add":
+        names += after.inputs
+    for end in (".weight", ".bias"):
+        for name in names:
+            if name in file.tensors and file.tensors[name].ndim and name.endswith(end):
+                return name.removesuffix(end)
     return ""
 
 

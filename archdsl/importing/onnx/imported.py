@@ -14,6 +14,7 @@ from archdsl.importing.imported import Imported, written_as_spec
 from archdsl.importing.naming import valid
 from archdsl.importing.onnx.at import TooLarge, require_size
 from archdsl.importing.onnx.module import onnx_module
+from archdsl.importing.onnx.patterns import replaced
 from archdsl.importing.onnx.proof import prove
 from archdsl.importing.onnx.reading import OnnxFile, read
 from archdsl.importing.proof import Proof
@@ -46,6 +47,7 @@ def from_onnx(
     """
     path = os.fspath(path)
     file = read(path)
+    replaced(file)
     title = valid(name or os.path.splitext(os.path.basename(path))[0])
     wanted = shapes_of(file, shapes or {})
     module, computed = onnx_module(file, title)

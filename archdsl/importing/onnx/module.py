@@ -90,7 +90,10 @@ class Computed:
             self.shapes = {name: tuple(one.shape) for name, one in self.values.items()}
         found = [self.tensor_of(name) for name in self.file.outputs]
         self.values = {}
-        return found[0] if len(found) == 1 else tuple(found)
+        if len(found) == 1:
+            return found[0]
+        named = all(name.isidentifier() for name in self.file.outputs)
+        return dict(zip(self.file.outputs, found, strict=True)) if named else tuple(found)
 
     def tensor_of(self, name: str) -> torch.Tensor:
         """Return an output."""
@@ -220,7 +223,8 @@ class Computed:
         at.own += 1
         key = (name, id(at.home) if value.ndim < 2 else 0) if name else (at.node.outputs[0], at.own)
         if key not in self.parameters:
-            label = name.rpartition(".")[2] if name else f"{at.node.op.lower()}_weight"
+            said = name if name and "::" not in name else f"{at.node.op.lower()}_weight"
+            label = said.rpartition(".")[2]
             made = nn.Parameter(torch.empty(value.shape, device="meta"))
             label = free_label(at.home, valid(label).strip("_") or "weight")
             at.home.register_parameter(label, made)

@@ -76,9 +76,10 @@ def size_of(at: At, x: Given) -> Any:
 def reshape(at: At, x: Given, shape: Given) -> Any:
     tensor = at.tensor(x)
     sizes = at.numbers(shape, "sizes")
-    if not at.get("allowzero", 0):
-        sizes = [tensor.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
     follows = at.is_from_sizes(shape) and sizes[:1] == [tensor.shape[0]]
+    if not at.get("allowzero", 0):
+        follows = follows or at.batch_axis(tensor) in [n for n, s in enumerate(sizes) if s == 0]
+        sizes = [tensor.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
     if not at.known and not follows:
         sizes = for_batch(at, tensor, sizes)
     if sizes == [tensor.shape[0], -1] or sizes == [tensor.shape[0], tensor[0].numel()]:
@@ -96,13 +97,8 @@ def for_batch(at: At, x: torch.Tensor, sizes: list[int]) -> list[int]:
     known = prod(size for size in sizes if size != -1)
     if factor == 1 or (known == x.numel() and -1 not in sizes):
         return sizes
-    before = at.shape_before(0)
-    if before is None:
-        return sizes
-    axis = next(
-        (n for n, pair in enumerate(zip(before, x.shape, strict=True)) if pair[0] != pair[1]), None
-    )
-    if axis is None:
+    before, axis = at.shape_before(0), at.batch_axis(x)
+    if before is None or axis is None:
         return sizes
     whole = prod(before)
     found = [*sizes]

@@ -1,0 +1,218 @@
+"""Finds what exporters say in several nodes, and torch in one: one pattern, one entry.
+
+A pattern begins at a node of its operator, and returns the nodes that it stands for with the one
+that takes their place, or None. All but the last of them must be read by these nodes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from archdsl.importing.onnx.hierarchy import known_before
+from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+
+Found = tuple[list[OnnxNode], OnnxNode] | None
+PATTERNS: dict[str, Callable[[OnnxNode, Graph], Found]] = {}
+OURS = "archdsl."  # before the names of operators that patterns make
+
+
+class Graph:
+    """The nodes of a file by what they make and read."""
+
+    def __init__(self, file: OnnxFile) -> None:
+        self.file, self.known = file, {*file.tensors}
+        for node in known_before(file):
+            self.known.update(node.outputs)
+        self.makers = {name: node for node in file.nodes for name in node.outputs if name}
+        self.readers: dict[str, list[OnnxNode]] = {}
+        for node in file.nodes:
+            for name in filter(None, node.inputs):
+                self.readers.setdefault(name, []).append(node)
+
+    def before(self, name: str, *ops: str) -> OnnxNode | None:
+        """Return the node that makes a tensor, if it is of an operator and read but once."""
+        node = self.makers.get(name)
+        if node is None or node.op not in ops or name in self.file.outputs:
+            return None
+        return node if len(self.readers[name]) == 1 else None
+
+    def only_inside(self, nodes: Sequence[OnnxNode]) -> bool:
+        """Tell whether what all nodes but the last make is read by these nodes alone."""
+        inside = {*nodes}
+        return all(
+            name not in self.file.outputs and all(r in inside for r in self.readers.get(name, ()))
+            for node in nodes[:-1]
+            for name in node.outputs
+        )
+
+    def number(self, name: str) -> float | None:
+        """Return a number that the file holds."""
+        array = self.file.tensors.get(name)
+        maker = self.makers.get(name)
+        if array is None and maker is not None and maker.op == "Constant":
+            array = maker.attributes.get("value")
+        if not isinstance(array, np.ndarray) or array.size != 1:
+            return None
+        return float(array.reshape(-1)[0])
+
+    def is_scale(self, name: str) -> bool:
+        """Tell whether a tensor is a number that follows from no number that comes in."""
+        if name in self.known:
+            return self.number(name) is not None or name not in self.file.tensors
+        return False
+
+
+def other(node: OnnxNode, name: str) -> str:
+    """Return what a node of two inputs reads besides one."""
+    first, second = node.inputs
+    return second if first == name else first
+
+
+def replaced(file: OnnxFile) -> None:
+    """Put single nodes into the place of those that patterns find."""
+    graph = Graph(file)
+    gone: set[OnnxNode] = set()
+    instead: dict[OnnxNode, OnnxNode] = {}
+    for node in file.nodes:
+        pattern = PATTERNS.get(node.op)
+        found = pattern(node, graph) if pattern else None
+        if found is None or any(one in gone for one in found[0]):
+            continue
+        nodes, made = found
+        if graph.only_inside(nodes):
+            gone.update(nodes)
+            instead[nodes[-1]] = made
+    file.nodes = [instead.get(n, n) for n in file.nodes if n not in gone or n in instead]
+
+
+def silu(node: OnnxNode, graph: Graph) -> Found:
+    """Match `x * sigmoid(x)`."""
+    (x,) = node.inputs
+    for reader in graph.readers.get(node.outputs[0], ()):
+        if reader.op == "Mul" and x in reader.inputs:
+            return [node, reader], like(reader, "SiLU", (x,))
+    return None
+
+
+PATTERNS["Sigmoid"] = silu
+
+
+def hard_swish(node: OnnxNode, graph: Graph) -> Found:
+    """Match `x * hardsigmoid(x)`."""
+    (x,) = node.inputs
+    sixth = abs(node.attributes.get("alpha", 0.2) - 1 / 6) < 1e-6
+    for reader in graph.readers.get(node.outputs[0], ()):
+        if sixth and reader.op == "Mul" and x in reader.inputs:
+            return [node, reader], like(reader, "HardSwish", (x,), "")
+    return None
+
+
+PATTERNS["HardSigmoid"] = hard_swish
+
+
+def gelu(node: OnnxNode, graph: Graph) -> Found:
+    """Match `x * (1 + erf(x / sqrt(2))) / 2`, in each order of the factors."""
+    scaled = graph.makers.get(node.inputs[0])
+    if scaled is None or scaled.op not in ("Div", "Mul"):
+        return None
+    x, by = scaled.inputs
+    factor = graph.number(by)
+    wanted = 2**0.5 if scaled.op == "Div" else 0.5**0.5
+    added = single(graph, node.outputs[0], "Add")
+    if factor is None or abs(factor - wanted) > 1e-4 or added is None:
+        return None
+    if graph.number(other(added, node.outputs[0])) != 1:
+        return None
+    nodes, left = [scaled, node, added], {"x", "half"}
+    at = added
+    while left:
+        reader = single(graph, at.outputs[0], "Mul")
+        if reader is None:
+            return None
+        factor_name = other(reader, at.outputs[0])
+        half = graph.makers.get(factor_name)
+        if factor_name == x and "x" in left:
+            left.discard("x")
+        elif graph.number(factor_name) == 0.5 and "half" in left:
+            left.discard("half")
+        elif half is not None and half.op == "Mul" and x in half.inputs and len(left) == 2:
+            if graph.number(other(half, x)) != 0.5:
+                return None
+            nodes.append(half)
+            left.clear()
+        else:
+            return None
+        nodes.append(reader)
+        at = reader
+    return nodes, like(at, "Gelu", (x,), "")
+
+
+PATTERNS["Erf"] = gelu
+
+
+def attention(node: OnnxNode, graph: Graph) -> Found:
+    """Match `softmax(q k^T * scale + mask) v`, where q, k or their product may be scaled."""
+    last = single(graph, node.outputs[0], "MatMul")
+    if last is None or last.inputs[0] != node.outputs[0]:
+        return None
+    nodes, mask = [node, last], ""
+    scales: list[str] = []
+    ways: list[str] = []
+    name = node.inputs[0]
+    added = graph.before(name, "Add")
+    if added is not None:
+        scores = next((n for n in added.inputs if graph.before(n, "MatMul", "Mul", "Div")), None)
+        if scores is None:
+            return None
+        mask, name = other(added, scores), scores
+        nodes.append(added)
+    for _ in range(2):
+        scaled = graph.before(name, "Mul", "Div")
+        if scaled is None:
+            break
+        scores = next((n for n in scaled.inputs if graph.before(n, "MatMul", "Mul")), None)
+        if scores is None or (scaled.op == "Div" and scores != scaled.inputs[0]):
+            return None
+        scales.append(other(scaled, scores))
+        ways.append(scaled.op)
+        nodes.append(scaled)
+        name = scores
+    product = graph.before(name, "MatMul")
+    if product is None:
+        return None
+    nodes.append(product)
+    sides = [*product.inputs]
+    for place, side in enumerate(sides):
+        scaled = graph.before(side, "Mul", "Div")
+        if scaled is not None and graph.is_scale(scaled.inputs[1]):
+            scales.append(scaled.inputs[1])
+            ways.append(scaled.op)
+            nodes.append(scaled)
+            sides[place] = scaled.inputs[0]
+    if any(not graph.is_scale(one) for one in scales):
+        return None
+    order = {one: number for number, one in enumerate(graph.file.nodes)}
+    nodes.sort(key=order.__getitem__)
+    if nodes[-1] is not last:
+        return None
+    made = like(last, "Attention", (*sides, last.inputs[1], mask, *scales))
+    made.attributes = {"axis": node.attributes.get("axis", -1), "ways": tuple(ways)}
+    return nodes, made
+
+
+PATTERNS["Softmax"] = attention
+
+
+def single(graph: Graph, name: str, op: str) -> OnnxNode | None:
+    """Return what reads a tensor, if that is one node of an operator."""
+    readers = graph.readers.get(name, ())
+    if len(readers) != 1 or readers[0].op != op or name in graph.file.outputs:
+        return None
+    return readers[0]
+
+
+def like(node: OnnxNode, op: str, inputs: tuple[str, ...], domain: str = OURS) -> OnnxNode:
+    """Return a node that stands where another one does."""
+    return OnnxNode(domain + op, inputs, node.outputs[:1], {}, node.name, node.metadata)
