@@ -20,6 +20,15 @@ Entry = Callable[..., Any]
 Given = torch.Tensor | Array | None  # what flows, what is known before, and what is left out
 
 
+KINDS = {
+    1: torch.float32,
+    6: torch.int32,
+    7: torch.int64,
+    9: torch.bool,
+    11: torch.float64,
+}  # of ONNX by their numbers
+
+
 class Missing(Exception):
     """What a node does has no words, or can't be followed."""
 
@@ -220,6 +229,12 @@ class At:
         if not isinstance(value, np.ndarray):
             raise Missing(f"`{self.node.op}` whose {what} is computed of what comes in")
         return value
+
+
+def number(value: float) -> float:
+    """Return a number that was stored in 32 bits as it was written: 0.1, not 0.10000000149."""
+    found = float(np.format_float_positional(np.float32(value), unique=True))
+    return found if np.float32(found) == np.float32(value) else value
 
 
 def entering(entries: dict[str, Entry]) -> Callable[..., Callable[[Entry], Entry]]:

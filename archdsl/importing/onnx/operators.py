@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from archdsl.importing.onnx import computing, recurrent, shapes
+from archdsl.importing.onnx import computing, recurrent, shapes, windows
 
-OPERATORS = {**computing.ENTRIES, **shapes.ENTRIES, **recurrent.ENTRIES}
+OPERATORS = {**computing.ENTRIES, **shapes.ENTRIES, **windows.ENTRIES, **recurrent.ENTRIES}

@@ -10,8 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from archdsl.importing.onnx.at import At, Entry, Given, Missing, entering, require_size
-from archdsl.importing.onnx.computing import KINDS, number
+from archdsl.importing.onnx.at import (
+    KINDS,
+    At,
+    Entry,
+    Given,
+    Missing,
+    entering,
+    number,
+    require_size,
+)
 
 ENTRIES: dict[str, Entry] = {}
 operator = entering(ENTRIES)
