@@ -7,6 +7,7 @@ that function, so none is named here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from archdsl.importing.forms import Form
 from archdsl.importing.making import MOVED, Unsayable, numbers_of
 from archdsl.importing.record import Call, Value
 from archdsl.importing.reshaping import Reshaping
+
+LARGEST = 3.4028234663852886e38  # of 32 bits: the language has no infinity
 
 # What a tensor goes through unchanged.
 SAME = {
@@ -465,6 +468,8 @@ class Functions(Reshaping):
         if not padded:
             self.become(call.result, tensor)
             return
+        if value in (math.inf, -math.inf):  # whatever is larger than all that comes in
+            value = math.copysign(LARGEST, value)
         result = self.whole(call.result)
         first = min(padded)
         # padding is of the axes after the channels, so another axis stands there for so long

@@ -14,6 +14,7 @@ from archdsl.importing.layers import Use, layer_of_module
 from archdsl.importing.making import COUNTER, Unsayable
 from archdsl.importing.numbers import MOST_LISTED, of_tensor
 from archdsl.importing.record import Call, Value, tensors
+from archdsl.importing.windows import Applied
 from archdsl.layers.registry import Registry
 
 
@@ -106,25 +107,29 @@ class Lowering:
             return
         owns = bool(call.module.state_dict())
         self.functions.nodes, self.functions.place = [], call.place
-        missing, made, first = "", results[0], results[0]
+        missing, first = "", results[0]
+        applied = Applied(call.layer, inputs, first)
         try:
             if call.module._forward_hooks or call.module._forward_pre_hooks:
                 raise Unsayable(f"`{call.name}` with hooks")
             self.require_order(call, inputs)
-            inputs, made = self.functions.of_module(call.layer, inputs, first)
+            applied = self.functions.of_module(call.layer, call.module, call.path, inputs, first)
         except Unsayable as error:
             missing = str(error)
-            inputs = self.bases(inputs)
+            applied = Applied(call.layer, self.bases(inputs), first)
             self.functions.forms.pop(first, None)
-        nodes = [Node(call.layer, inputs, made, call.path, place=call.place, owns=owns)]
+        inputs = applied.inputs
+        path, owns = ("", False) if applied.weights else (call.path, owns)
+        nodes = [Node(applied.use, inputs, applied.output, path, place=call.place, owns=owns)]
+        nodes[0].weights = dict(applied.weights)
         nodes += [self.further(call, inputs, number) for number in range(1, len(results))]
         for node in nodes:
             node.missing = node.missing or missing
-            node.again = call.path in self.seen
-            node.ties = self.ties(call)
+            node.again = bool(node.path) and call.path in self.seen
+            node.ties = self.ties(call) if node.path else {}
             node.costs = call.costs
         self.seen.add(call.path)
-        added = [*self.functions.nodes, *nodes]
+        added = [*self.functions.nodes, *nodes, *self.functions.finish()]
         body.items += added
         if any(map(self.follows, map(find, call.values_in()))):
             self.computed.update(results)
@@ -132,7 +137,7 @@ class Lowering:
             return
         self.shared.update(results)
         for value in inputs:
-            value.alone = bool(value.own)
+            value.alone = value.held
 
     def require_order(self, call: Call, inputs: list[Value]) -> None:
         """Refuse sequences whose batch isn't where a module takes it to be."""
@@ -206,7 +211,7 @@ class Lowering:
             nodes = self.functions.of(call, sharing)
             if nodes and sharing:
                 for value in given:
-                    value.alone = bool(value.own)
+                    value.alone = value.held
         except Unsayable as error:
             nodes = [self.missing(call, str(error), given, value) for value in results]
         except (TypeError, ValueError, IndexError, KeyError, AttributeError):

@@ -14,7 +14,6 @@ from archdsl.importing.forms import Form, Groups, canonical, cut, plain
 from archdsl.importing.layers import Use, kinds_of, squeezed
 from archdsl.importing.record import Call, Value, tensors
 from archdsl.layers.base import ArgumentErrors, Layer, construct
-from archdsl.layers.registry import Registry
 
 # Arguments that say how torch is to compute, and not what.
 HOW = {
@@ -403,34 +402,6 @@ class Making:
         if listed is None:
             return dict(given), bases, made
         return {**given, "dim": axes if many else axes[0]}, bases, made
-
-    def of_module(
-        self, use: Use, inputs: Sequence[Value], result: Value
-    ) -> tuple[list[Value], Value]:
-        """Return what goes into a module that is a layer, and comes out, where the batch leads."""
-        if not any(value in self.forms for value in inputs):
-            return [*inputs], result
-        kind = Registry()[use.layer]
-        layer = construct(kind, use.arguments)
-        stored = layer.infer(tuple(value.shape[1:] for value in inputs)).params
-        if len(inputs) == 1 and len(result.shape) == 2:  # rows of channels: a sequence is as well
-            form = self.settled(inputs[0])
-            base = form.base
-            if form.groups == ((0, 1), (2,)) and not same_facts(layer, base, base.shape, stored):
-                turned = self.fresh([base.shape[at] for at in (0, 2, 1)], base.dtype)
-                made = self.fresh(turned.shape, result.dtype)
-                if same_facts(layer, turned, made.shape, stored):
-                    self.stage("permute", [base], turned, dims=(0, 2, 1))
-                    self.forms[result] = Form(made, ((0, 2), (1,)))
-                    return [turned], made
-        bases, made = self.alike(inputs, result)
-        try:
-            facts = layer.infer(tuple(one.shape[1:] for one in bases))
-        except ValueError:
-            facts = None
-        if facts is None or facts.params != stored or tuple(facts.output) != made.shape[1:]:
-            raise Unsayable(f"`{use.layer}` on what has other axes joined with the batch")
-        return bases, made
 
     def of_parameters(
         self, name: str, kinds: Sequence[type[Layer]], given: Mapping[str, Any], result: Value

@@ -6,13 +6,14 @@ from math import prod
 from typing import Any
 
 from archdsl.importing.forms import Form, plain
-from archdsl.importing.making import MOVED, Making, Unsayable, numbers_of, without
+from archdsl.importing.making import MOVED, Unsayable, numbers_of, without
 from archdsl.importing.record import Call, Value
+from archdsl.importing.windows import Windows
 
 MOST_INDICES = 256  # that are written as a list
 
 
-class Reshaping(Making):
+class Reshaping(Windows):
     """What changes no number: one method for what torch calls a thing.
 
     Attributes:

@@ -271,6 +271,12 @@ WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
     "for each": (words.ForEach(), (-9, 9), ("[batch, 9] = 0", "[batch, 9] = [i + 2 for i]")),
     "dropped": (words.Dropped(), (5, 8), ('StochasticDepth(0.25, "row")', "dropout = 0.1")),
     "transposed": (words.Transposed(), (5, 8), ("MatMul", "parameter first: [6]")),
+    "convolved": (
+        words.ConvolvedWindows(),
+        (4, 8, 8),
+        ("Repeat([4, 1, 1, 1])", "groups = 16", "MaxPool2d(2)", "3.4028234663852886e+38"),
+    ),
+    "heads": (words.Heads(), (6, 8), ("groups = 8", "parameter conv.weight: [4, 1, 3]")),
     "biased": (words.Biased(), (5, 8), ("output output2", "input x2")),
     "adds": (words.Adds(), (3, 4), ("MatMul", "# frozen in the module", "# gradients stop")),
 }

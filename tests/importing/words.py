@@ -349,3 +349,35 @@ class BiasedLayer(nn.Module):
             bias = self.table(places).permute(2, 0, 1)
         weights = (x @ x.transpose(-2, -1) + bias).softmax(-1)
         return self.proj(weights @ x), bias
+
+
+class ConvolvedWindows(nn.Module):
+    """Convolutions, normalization and pooling of windows that are joined with the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deep = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.wide, self.norm = nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6)
+        self.pool, self.reduce = nn.MaxPool2d(2), nn.Conv2d(6, 4, 2, bias=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        n, c, h, w = image.shape
+        x = image.view(n, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 1, 3, 5).reshape(-1, c, 4, 4)
+        x = self.pool(self.norm(self.wide(self.deep(x))).relu())
+        x = self.reduce(x).view(n, -1, 4)
+        y: torch.Tensor = F.max_pool1d(F.pad(x, (1, 0), value=float("-inf")), 2, 1) + x
+        return y
+
+
+class Heads(nn.Module):
+    """Pooling of each head, by a convolution and by a layer, with the heads before the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.pool = nn.Conv1d(4, 4, 3, padding=1, groups=4), nn.AvgPool1d(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, length, _ = x.shape
+        heads = x.view(n, length, 2, 4).permute(2, 0, 3, 1).reshape(2 * n, 4, length)
+        y: torch.Tensor = self.pool(self.conv(heads))
+        return y.view(2, n, 4, length // 2).permute(1, 3, 0, 2).flatten(2)

@@ -1,0 +1,187 @@
+"""Says layers of windows and heads, whose batch is joined with other axes, where it is alone.
+
+A layer of the language takes samples, and so a window can't be one. But what does the same at each
+place does it to the windows of a sample one beside the other; what pools each channel by itself
+takes the channels of all windows as its own; and so does a convolution, in as many groups more, and
+with its weights once for each window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+from archdsl.importing.bodies import Node
+from archdsl.importing.forms import Form, canonical
+from archdsl.importing.layers import Use
+from archdsl.importing.making import Making, Unsayable, same_facts, tidy
+from archdsl.importing.record import Value
+from archdsl.layers.base import POINTWISE, Facts, Layer, Window, construct
+from archdsl.layers.registry import Registry
+
+EACH_CHANNEL = ("pooling", "padding")  # families of layers that look at each channel by itself
+PLACE = Window(1)
+
+
+class Applied(NamedTuple):
+    """How a module that is a layer is applied: as which, to what, and what comes out.
+
+    Attributes:
+        weights: its parameters, where they are not used as they stand.
+    """
+
+    use: Use
+    inputs: list[Value]
+    output: Value
+    weights: Mapping[str, Value] = {}
+
+
+class Windows(Making):
+    """Modules that are layers, wherever the batch is.
+
+    Attributes:
+        stored: parameters of modules that are not used as they stand, by name.
+        later: what comes out of a layer, and what it is reshaped to.
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(batch)
+        self.stored: dict[str, Value] = {}
+        self.later: list[tuple[Value, Value]] = []
+
+    def finish(self) -> list[Node]:
+        """Return what comes after a layer that was applied to all windows."""
+        self.nodes = []
+        for made, base in self.later:
+            self.reshape_stage(made, base)
+        self.later = []
+        return self.nodes
+
+    def of_module(
+        self, use: Use, module: Any, path: str, inputs: Sequence[Value], result: Value
+    ) -> Applied:
+        """Return how a module that is a layer is applied where the batch leads.
+
+        Raises:
+            Unsayable: it can't be.
+        """
+        if not any(value in self.forms for value in inputs):
+            return Applied(use, [*inputs], result)
+        kind = Registry()[use.layer]
+        layer = construct(kind, use.arguments)
+        facts = layer.infer(tuple(value.shape[1:] for value in inputs))
+        if len(inputs) == 1 and len(result.shape) == 2:  # rows of channels: a sequence is as well
+            form = self.settled(inputs[0])
+            base = form.base
+            rows = form.groups == ((0, 1), (2,))
+            if rows and not same_facts(layer, base, base.shape, facts.params):
+                turned = self.fresh([base.shape[at] for at in (0, 2, 1)], base.dtype)
+                made = self.fresh(turned.shape, result.dtype)
+                if same_facts(layer, turned, made.shape, facts.params):
+                    self.stage("permute", [base], turned, dims=(0, 2, 1))
+                    self.forms[result] = Form(made, ((0, 2), (1,)))
+                    return Applied(use, [turned], made)
+        if len(inputs) == 1 and len(result.shape) > 2:
+            found = self.of_windows(use, layer, facts, module, path, inputs[0], result)
+            if found is not None:
+                return found
+        bases, made = self.alike(inputs, result)
+        if len(bases) > 1 or not same_facts(layer, bases[0], made.shape, facts.params):
+            raise Unsayable(f"`{use.layer}` on what has other axes joined with the batch")
+        return Applied(use, bases, made)
+
+    def of_windows(
+        self,
+        use: Use,
+        layer: Layer,
+        facts: Facts,
+        module: Any,
+        path: str,
+        value: Value,
+        result: Value,
+    ) -> Applied | None:
+        """Return how a layer is applied to all windows of a sample at once, or None."""
+        form = self.form(value)
+        lead, *rest = form.groups
+        others = tuple(axis for axis in lead if axis != 0)
+        if 0 not in lead or not others or len(rest) < 2:
+            return None
+        settled = self.fresh(canonical(form)[1], value.dtype)
+        if takes(layer, settled, facts):
+            return None  # as it does what it does to each number, or to each row
+        times = prod(form.base.shape[axis] for axis in others)
+        one_place = facts.windows == POINTWISE or (
+            isinstance(facts.windows, tuple) and {*facts.windows} == {PLACE}
+        )
+        if one_place and value.shape[2:] == result.shape[2:]:
+            channels, places, *more = rest
+            groups = ((0,), channels, (*others, *places), *more)
+            given = self.led(form, groups, value.dtype)
+            wide = (result.shape[1], times * result.shape[2], *result.shape[3:])
+            if not same_facts(layer, given, (self.batch, *wide), facts.params):
+                return None
+            made = self.fresh((self.batch, *wide), result.dtype)
+            self.led_back(form, made, 2, result)
+            return Applied(use, [given], made)
+        weights: dict[str, Value] = {}
+        kind, arguments = type(layer), use.arguments
+        if facts.params:
+            if not {"groups", "out_channels"} <= kind.model_fields.keys() or facts.buffers:
+                return None
+            named = {name: getattr(layer, name) for name in kind.model_fields}
+            named["groups"] *= times
+            named["out_channels"] *= times
+            arguments = tidy(kind, named)
+        elif kind.family not in EACH_CHANNEL:
+            return None
+        channels, *more = rest
+        given = self.led(form, ((0,), (*others, *channels), *more), value.dtype)
+        made = self.fresh((self.batch, times * result.shape[1], *result.shape[2:]), result.dtype)
+        for name, one in module.named_parameters():
+            own = self.parameter(f"{path}.{name}", one)
+            weights[name] = self.fresh((times * own.shape[0], *own.shape[1:]), own.dtype)
+            counts = (times, *(1 for _ in own.shape[1:]))
+            self.stage("repeat", [own], weights[name], repeats=counts)
+            own.alone = True
+            self.alone.add(weights[name])
+        self.led_back(form, made, 1, result)
+        return Applied(Use(use.layer, dict(arguments)), [given], made, weights)
+
+    def parameter(self, name: str, tensor: Any) -> Value:
+        """Return what stands for a parameter of a module."""
+        if name not in self.stored:
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            self.number -= 1
+            value = Value(self.number, tuple(tensor.shape), dtype)
+            value.own, value.tensor = name, tensor
+            self.stored[name] = value
+        return self.stored[name]
+
+    def led(self, form: Form, groups: tuple[tuple[int, ...], ...], dtype: str) -> Value:
+        """Return the numbers of a form with the batch first and the axes of its base as given."""
+        sizes = form.base.shape
+        value = self.fresh([prod(sizes[axis] for axis in group) for group in groups], dtype)
+        self.become_form(value, Form(form.base, groups))
+        return self.find(value)
+
+    def led_back(self, form: Form, made: Value, axis: int, result: Value) -> None:
+        """Say a result of which the axes that were joined with the batch begin another axis."""
+        lead = form.groups[0]
+        sizes = [form.base.shape[one] for one in lead if one != 0]
+        inner = made.shape[axis] // prod(sizes)
+        shape = (*made.shape[:axis], *sizes, inner, *made.shape[axis + 1 :])
+        base = self.fresh(shape, made.dtype)
+        self.later.append((made, base))
+        count = iter(range(axis, axis + len(sizes)))
+        first = tuple(0 if one == 0 else next(count) for one in lead)
+        left = [(one,) for one in range(1, len(shape)) if one not in first]
+        self.forms[result] = Form(base, (first, *left))
+
+
+def takes(layer: Layer, value: Value, facts: Facts) -> bool:
+    """Tell whether a layer with the same parameters takes a tensor with more axes."""
+    try:
+        return bool(layer.infer((value.shape[1:],)).params == facts.params)
+    except ValueError:
+        return False
