@@ -92,6 +92,7 @@ class Activation(Layer):
 class ReLU(Activation):
     """Rectified linear unit: max(x, 0)."""
 
+    keeps_zeros = True
     # torch compares integers as well, and complex numbers have no order
     takes = dtypes(int="int", float="float")
     overwritable = False  # its gradient is 1 where the result is above 0
@@ -108,6 +109,7 @@ class ReLU(Activation):
 class ReLU6(Activation):
     """ReLU cut off at 6: min(max(x, 0), 6)."""
 
+    keeps_zeros = True
     takes = dtypes(int="int", float="float")
     overwrites = True  # spares a tensor at inference; to train torch keeps a copy of the input
     back = "rectified"
@@ -121,6 +123,7 @@ class ReLU6(Activation):
 class LeakyReLU(Activation):
     """x, or negative_slope x where x is negative."""
 
+    keeps_zeros = True
     operations = 2
     examples = (Example({"negative_slope": 0.2}, inputs=((8,),), output=(8,)),)
 
@@ -188,6 +191,7 @@ class PReLU(Activation):
 class ELU(Activation):
     """Exponential linear unit: x, or alpha (exp(x) - 1) where x is negative."""
 
+    keeps_zeros = True
     operations = 4
     examples = PLAIN
 
@@ -197,6 +201,7 @@ class ELU(Activation):
 class SELU(Activation):
     """1.0507 times: x, or 1.6733 (exp(x) - 1) where x is negative."""
 
+    keeps_zeros = True
     operations = 5
     examples = PLAIN
 
@@ -204,6 +209,7 @@ class SELU(Activation):
 class CELU(Activation):
     """x, or alpha (exp(x / alpha) - 1) where x is negative."""
 
+    keeps_zeros = True
     operations = 5
     examples = PLAIN
 
@@ -213,6 +219,7 @@ class CELU(Activation):
 class GELU(Activation):
     """x/2 (1 + erf(x / sqrt(2))), or x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x x x)))."""
 
+    keeps_zeros = True
     operations = 5
     examples = (
         Example({}, inputs=((5, 8),), output=(5, 8)),
@@ -259,6 +266,7 @@ class LogSigmoid(Activation):
 class SiLU(Activation):
     """x / (1 + exp(-x)), also called swish."""
 
+    keeps_zeros = True
     operations = 4
     elsewhere = (("swish", "SiLU"),)
     examples = PLAIN
@@ -270,6 +278,7 @@ class SiLU(Activation):
 class Mish(Activation):
     """x tanh(log(1 + exp(x)))."""
 
+    keeps_zeros = True
     operations = 5
     examples = PLAIN
 
@@ -287,6 +296,7 @@ class Hardsigmoid(Activation):
 class Hardswish(Activation):
     """x min(max(x + 3, 0), 6) / 6."""
 
+    keeps_zeros = True
     operations = 5
     examples = PLAIN
 
@@ -297,6 +307,7 @@ class Hardswish(Activation):
 class Tanh(Activation):
     """Hyperbolic tangent: tanh(x)."""
 
+    keeps_zeros = True
     takes = TO_FLOATS
     overwritable = False  # its gradient is 1 - y y
     keeps = "output"

@@ -35,6 +35,7 @@ class AdaptivePool(Layer):
     """Pooling to a given size by windows that follow from it; its subclasses say how many axes."""
 
     family = "pooling"
+    keeps_zeros = True
     axes: ClassVar[int]
     maximum: ClassVar[bool] = False
 

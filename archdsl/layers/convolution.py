@@ -259,6 +259,15 @@ class Convolution(Padded):
         alike = all(each.model_copy(channels) == one for each in others)
         return one if alike and self.groups == 1 else None
 
+    def narrowed(
+        self, own: Owned, seen: Any, given: Any, input: Shape
+    ) -> tuple[Self, Owned] | None:
+        if self.groups != 1:
+            return None
+        kept = {name: each[given] for name, each in own.items()}
+        kept["weight"] = kept["weight"][:, seen]
+        return self.model_copy({"out_channels": len(kept["weight"])}), kept
+
     @property
     def pads(self) -> bool:
         """Whether it reads places beyond the edges of its input."""
@@ -508,6 +517,11 @@ class Conv2d(Convolution):
 
     def abreast(self, others: Sequence[Self]) -> Self | None:
         return super().abreast(others) if self.connections is None else None
+
+    def narrowed(
+        self, own: Owned, seen: Any, given: Any, input: Shape
+    ) -> tuple[Self, Owned] | None:
+        return super().narrowed(own, seen, given, input) if self.connections is None else None
 
     def scaled(
         self, own: Owned, factor: Any, summand: Any, output: Shape

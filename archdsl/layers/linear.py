@@ -111,6 +111,15 @@ class Linear(Layer):
         bias = own["weight"] @ summand + own.get("bias", 0)
         return self.model_copy({"bias": True}), {"weight": own["weight"] * factor, "bias": bias}
 
+    def narrowed(
+        self, own: Owned, seen: Any, given: Any, input: Shape
+    ) -> tuple[Self, Owned] | None:
+        if len(input) != 1:
+            return None
+        kept = {name: each[given] for name, each in own.items()}
+        kept["weight"] = kept["weight"][:, seen]
+        return self.model_copy({"out_features": len(kept["weight"])}), kept
+
     def abreast(self, others: Sequence[Self]) -> Self | None:
         features = sum([each.out_features for each in (self, *others)])
         one = self.model_copy({"out_features": features})

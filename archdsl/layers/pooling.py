@@ -78,6 +78,7 @@ class WindowedPool(Padded):
     """
 
     family = noun = "pooling"
+    keeps_zeros = True
     axes: ClassVar[int]
     title: ClassVar[str]
     steps: ClassVar[str] = "self.stride"

@@ -258,6 +258,7 @@ class Resizing(Layer):
     """A layer that brings the axes after the channels to a size, or scales them by a factor."""
 
     family = "resize"
+    keeps_zeros = True
 
     size: TargetSize = None
     scale_factor: Factors = None

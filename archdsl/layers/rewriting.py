@@ -22,6 +22,8 @@ class Rewritable:
 
     # Whether it hands on what comes in, outside of training.
     inert: ClassVar[bool] = False
+    # Whether a channel of zeros comes out of it as zeros, and all others as without that channel.
+    keeps_zeros: ClassVar[bool] = False
 
     @property
     def averages(self) -> bool:
@@ -64,6 +66,17 @@ class Rewritable:
 
         All read the same, and what it owns is theirs, one after the other along the first axis.
         None where there is none.
+        """
+        return None
+
+    def narrowed(
+        self, own: Owned, seen: Any, given: Any, input: Shape
+    ) -> tuple[Self, Owned] | None:
+        """Return the layer that reads some channels and gives some, and what its module owns.
+
+        `seen` and `given` are their numbers, as tensors of one axis, or slices. None where there is
+        none for an input of that shape. A layer that answers has in `weight` a row for each channel
+        that it gives, and a column for each that it reads.
         """
         return None
 

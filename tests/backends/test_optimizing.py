@@ -215,7 +215,9 @@ def test_what_is_joined_computes_the_same(stages: str, tmp_path: Path) -> None:
     assert len(program.checked.nodes) - 1 == JOINED[stages]
 
 
-@pytest.mark.parametrize("name", PASSES)
+@pytest.mark.parametrize(
+    "name", [name for name in PASSES if name != "pruning"]
+)  # which needs weights of its own
 def test_each_pass_alone_computes_the_same(name: str, tmp_path: Path) -> None:
     stages = """a: Conv2d(4, 3) -> BatchNorm2d -> Dropout; b: Conv2d(4, 3) -> ReLU
       BatchNorm2d -> ReLU -> Conv2d(8, 1) -> AvgPool2d(2)
@@ -225,6 +227,63 @@ def test_each_pass_alone_computes_the_same(name: str, tmp_path: Path) -> None:
 
     assert distance(network, DOUBLE, name) < 1e-10
     assert (before.layers, before.macs) != (after.layers, after.macs)
+
+
+# Stages behind an input of 4 x 8 x 8, what is made zero in their weights, and how many channels of
+# `a` are left: of 6, or of 1 that stands for none.
+PRUNED: dict[str, tuple[dict[str, Any], int]] = {
+    "a: Conv2d(6, 3) -> ReLU -> b: Conv2d(2, 3)": ({"a.weight": [1, 4], "a.bias": [1, 4]}, 4),
+    "a: Conv2d(6, 3, bias = false) -> Tanh -> MaxPool2d(2, padding = 1) -> b: Conv2d(2, 1)": (
+        {"a.weight": [0]}, 5,
+    ),
+    "a: Conv2d(6, 3, bias = false) -> Sigmoid -> b: Conv2d(2, 3)": ({"a.weight": [0]}, 6),
+    "a: Conv2d(6, 3) -> Sigmoid -> b: Conv2d(2, 3)": ({"a.weight": [0], "a.bias": [0]}, 6),
+    "a: Conv2d(6, 3); b: Conv2d(2, 3)": ({"b.weight": [(slice(None), 2), (slice(None), 5)]}, 4),
+    "a: Conv2d(6, 3, bias = false) -> BatchNorm2d; b: Conv2d(2, 3)": ({"1.weight": [0]}, 6),
+    "a: Conv2d(6, 3) -> BatchNorm2d; b: Conv2d(2, 3)": ({"1.weight": [0], "1.bias": [0]}, 5),
+    "Flatten; a: Linear(6) -> GELU; b: Linear(3)": ({"a.weight": [3], "a.bias": [3]}, 5),
+    "Flatten(2); a: Linear(6); b: Linear(3)": ({"a.weight": [3], "a.bias": [3]}, 6),
+    "a: Conv2d(6, 3, groups = 2); b: Conv2d(2, 3)": ({"a.weight": [3], "a.bias": [3]}, 6),
+    "a: Conv2d(6, 3); b: Conv2d(2, 3, groups = 2)": ({"a.weight": [3], "a.bias": [3]}, 6),
+    "a: Conv2d(6, 3); output early; b: Conv2d(2, 3)": ({"a.weight": [3], "a.bias": [3]}, 6),
+    "a: Conv2d(6, 3); residual { b: Conv2d(6, 1) }": ({"a.weight": [3], "a.bias": [3]}, 6),
+    "a: Conv2d(6, 7) -> Flatten -> b: Linear(3)": ({"a.weight": [3], "a.bias": [3]}, 6),
+    "a: Conv2d(6, 3); b: Conv2d(2, 1)": ({"a.weight": [...], "a.bias": [...]}, 1),
+    "a: Conv2d(6, 1); b: ConvTranspose2d(6, 1)": ({"a.weight": [3], "a.bias": [3]}, 6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stages", PRUNED)
+def test_channels_that_nothing_comes_of_are_gone(stages: str, tmp_path: Path) -> None:
+    zeros, left = PRUNED[stages]
+    network = network_of(
+        f"network net {{ input x: [4, 8, 8]; {stages.replace(' c:', '')} }}", tmp_path
+    )
+    plain = plain_of(network)
+    state = plain.state_dict()
+    for name, places in zeros.items():
+        for place in places:
+            state[name][place] = 0
+    program, steps = passed(network.checked, state, [*PASSES])
+    image = torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        expected, found = listed(plain(image)), listed(module_of(program, DOUBLE)(image))
+
+    for one, two in zip(found, expected, strict=True):
+        assert torch.allclose(one, two, rtol=0, atol=1e-10)
+    assert len(program.weights["a.weight"]) == left
+    assert (steps[3].macs < steps[2].macs) == (left < 6)
+
+
+def test_a_bias_below_zero_before_a_relu_does_nothing(tmp_path: Path) -> None:
+    stages = "a: Conv2d(6, 3) -> ReLU -> b: Conv2d(2, 3)"
+    network = network_of(f"network net {{ input x: [4, 8, 8]; {stages} }}", tmp_path)
+    state = plain_of(network).state_dict()
+    state["a.weight"][1], state["a.weight"][4] = 0, 0
+    state["a.bias"][1], state["a.bias"][4] = -0.5, 0.5
+    program, _ = passed(network.checked, state, ["pruning"])
+
+    assert torch.equal(program.weights["a.bias"], state["a.bias"][[0, 2, 3, 4, 5]])
 
 
 def test_what_only_training_has_is_gone(tmp_path: Path) -> None:
@@ -321,18 +380,19 @@ def test_the_report_says_what_was_done(dtype: str, tmp_path: Path) -> None:
     fast = network_of(text, tmp_path).optimize(engine="native", dtype=dtype, batch=2)
     lines = str(fast.report).splitlines()
 
-    assert [line.split() for line in lines[:8]] == [
+    assert [line.split() for line in lines[:9]] == [
         ["pass", "layers", "bytes", "macs", "a", "sample", "peak"],
         ["(none)", "3", "520", "3,888", "1,344"],
         ["evaluation", "3", "520", "3,888", "1,344"],
         ["scaling", "2", "448", "3,888", "1,344"],
+        ["pruning", "2", "448", "3,888", "1,344"],
         ["exchanging", "2", "448", "3,888", "1,344"],
         ["clamping", "2", "448", "3,888", "1,344"],
         ["joining", "1", "448", "3,888", "1,344"],
         ["merging", "1", "448", "3,888", "1,344"],
     ]
-    assert lines[9].startswith("native      2 samples in ")
-    assert "times as fast; outputs differ by" in lines[9]
+    assert lines[10].startswith("native      2 samples in ")
+    assert "times as fast; outputs differ by" in lines[10]
     assert fast(torch.randn(2, 3, 8, 8)).dtype == torch.float32
     assert {each.dtype for each in fast.weights.values()} == {getattr(torch, dtype)}
 
@@ -395,7 +455,7 @@ def test_an_engine_that_fails_or_computes_something_else_is_not_used(
         ({"device": "meta"}, "`--device` can't be meta"),
         (
             {"passes": []},
-            "is evaluation, scaling, exchanging, clamping, joining or merging, and not ``",
+            "is evaluation, scaling, pruning, exchanging, clamping, joining or merging, and not ``",
         ),
         ({"passes": "joining", "engine": "eager"}, "which is for the engine native"),
         ({"engine": "native", "dtype": "float16"}, "`native` computes in float32 or bfloat16"),

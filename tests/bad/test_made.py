@@ -139,7 +139,7 @@ def made() -> dict[str, Diagnostic]:
         "E0822_pass": optimizing.BadOptimization(
             span=None,
             option="--passes",
-            reason="is evaluation, scaling, exchanging, clamping, joining or merging, "
+            reason="is evaluation, scaling, pruning, exchanging, clamping, joining or merging, "
             "and not `joinin`",
             hint="did you mean `joining`?",
         ),

@@ -16,6 +16,7 @@ from archdsl.layers.sizes import Shape, Size
 from archdsl.records import Record
 
 Tensors = Mapping[str, torch.Tensor]
+RELU = ("relu", (), "")  # what `Layer.onednn` gives of it
 
 
 class Program(Record):
@@ -71,17 +72,18 @@ class Edit:
         """Tell whether nothing else has a node's module, or tensors of it."""
         return not node.shares and not node.ties and node.name not in self._shared
 
+    def stored(self, node: Node) -> Tensors:
+        """Return what a node's module owns, by its names there."""
+        return {name: self.weights[path] for name, path in _paths(node)}
+
     def own(self, node: Node) -> Tensors:
         """Return the floats that a node's module owns, by their names there, in float64."""
-        found = {}
-        for name, path in _paths(node):
-            if self.weights[path].is_floating_point():
-                found[name] = self.weights[path].double()
-        return found
+        stored = self.stored(node).items()
+        return {name: each.double() for name, each in stored if each.is_floating_point()}
 
     def kind(self, node: Node) -> torch.dtype:
         """Return the kind of floats that a node's module owns."""
-        kinds = (self.weights[path].dtype for _, path in _paths(node))
+        kinds = (each.dtype for each in self.stored(node).values())
         return next(kind for kind in kinds if kind.is_floating_point)
 
     def put_layer(self, node: Node, layer: Layer, tensors: Tensors) -> Node:

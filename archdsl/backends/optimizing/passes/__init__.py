@@ -12,6 +12,7 @@ from archdsl.backends.optimizing.passes.evaluation import evaluation
 from archdsl.backends.optimizing.passes.exchanging import exchanging
 from archdsl.backends.optimizing.passes.joining import joining
 from archdsl.backends.optimizing.passes.merging import merging
+from archdsl.backends.optimizing.passes.pruning import pruning
 from archdsl.backends.optimizing.passes.scaling import scaling
 from archdsl.backends.optimizing.program import Program
 
@@ -21,6 +22,7 @@ Pass = Callable[[Program], Program]
 PASSES: Mapping[str, Pass] = {
     "evaluation": evaluation,
     "scaling": scaling,
+    "pruning": pruning,
     "exchanging": exchanging,
     "clamping": clamping,
     "joining": joining,

@@ -13,11 +13,9 @@ from collections.abc import Iterator
 import torch
 
 from archdsl.backends.optimizing.layers import ChannelClamp, ScaledReLU
-from archdsl.backends.optimizing.program import Edit, Program
+from archdsl.backends.optimizing.program import RELU, Edit, Program
 from archdsl.graph import Node
 from archdsl.layers.base import Layer
-
-RELU = ("relu", (), "")
 
 
 def clamping(program: Program) -> Program:
