@@ -115,7 +115,7 @@ def evaluate(node: ast.Expression, at: Setting, most: int) -> Value:
         ArchError: it has none; the diagnostic says where and why.
         Spoiled: it depends on something that was reported already.
     """
-    if isinstance(node, ast.Literal):
+    if type(node) is ast.Literal:
         return node.value
     world = at.world
     world.steps_left -= 1
@@ -175,11 +175,14 @@ def _name(node: ast.Name, at: Setting, most: int) -> Value:
     if found is None:
         hint = f"`{node.name}` is a function: call it" if node.name in operations.FUNCTIONS else ""
         raise unknown("value", node, at.known_names(), at, hint)
-    if found[0] is SPOILED:
+    (value,) = found
+    if type(value) is int:  # as most are
+        return value
+    if value is SPOILED:
         raise Spoiled
-    if isinstance(found[0], LeftOpen):  # as an argument it is handed on; see `World.given`
-        raise NoValue(f"more depends on {found[0].name} than arguments")
-    return found[0]
+    if isinstance(value, LeftOpen):  # as an argument it is handed on; see `World.given`
+        raise NoValue(f"more depends on {value.name} than arguments")
+    return value
 
 
 def _flow(node: ast.Flow, at: Setting, most: int) -> Value:

@@ -77,12 +77,14 @@ class Remade:
     """A body that is made by a recipe.
 
     Attributes:
-        known: the facts of its nodes by number.
+        uses: bodies of blocks that it has used, by what they follow from, with what it cost in
+            steps to give them their parameters, and what must live as long as its id is known.
     """
 
     def __init__(self, body: Body, expected: list[Hashable]) -> None:
         self.body = body
         self.answers: list[Hashable] = []
+        self.uses: dict[Hashable, tuple[Body, int, object]] = {}
         self._expected = expected
 
     def decide(self, answer: Hashable) -> None:

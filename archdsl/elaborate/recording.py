@@ -74,14 +74,16 @@ class Recorder:
 
     def check(self, facts: Facts) -> None:
         """Refuse shapes that torch can't count, and those with too many axes."""
+        most = self.limits.dimensions
         for shape in (facts.output, *facts.params.values()):
-            if len(shape) > self.limits.dimensions:
+            if len(shape) > most:
                 raise LayerError(
                     f"gives a tensor with {len(shape)} axes, more than the limit of "
                     f"{self.limits.dimensions} (raise with --limit dimensions={len(shape)})"
                 )
-            if any(isinstance(size, int) and size > LARGEST for size in shape):
-                raise LayerError("gives a size beyond 9223372036854775807, where torch's end")
+            for size in shape:
+                if isinstance(size, int) and size > LARGEST:
+                    raise LayerError("gives a size beyond 9223372036854775807, where torch's end")
 
     def count(
         self, nodes: int, edges: int, steps: int, span: Span, trail: Callable[[], tuple[Use, ...]]

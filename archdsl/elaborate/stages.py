@@ -235,9 +235,17 @@ def use_block(
 
 
 def begin_block(
-    block: BlockValue, operation: ast.Call, frame: Frame, name: str, trail: tuple[Use, ...]
+    block: BlockValue,
+    operation: ast.Call,
+    frame: Frame,
+    name: str,
+    trail: tuple[Use, ...],
+    given: Given | None = None,
 ) -> Frame:
-    """Return the frame in which a block is worked out that takes what flows."""
+    """Return the frame in which a block is worked out that takes what flows.
+
+    `given` are the arguments of the call, if they are known.
+    """
     declaration, incoming = block.declaration, frame.flowing
     assert declaration is not None
     assert block.file is not None
@@ -248,7 +256,7 @@ def begin_block(
     inside = Frame(
         frame.world, block.file, frame.recorder, body, place, flow, operation.span, trail
     )
-    bind_block(block, operation, frame, inside)
+    bind_block(block, operation, frame, inside, given)
     if inside.names.given:
         body.arguments = inside.names.given.copy()
     body.inputs = tuple(named_inputs(declaration, inside))
@@ -317,22 +325,25 @@ def keep_use(
 class _UseAgain:
     """A step of a recipe that uses a block: another body by the same recipe, or the same body."""
 
-    __slots__ = ("asked", "at", "flow", "frame")
+    __slots__ = ("asked", "at", "fixed", "flow", "frame", "given")
 
     def __init__(self, frame: Frame, asked: ast.Call, flow: tuple[int, ...]) -> None:
         self.frame, self.asked, self.flow = frame, asked, flow
         self.at = len(frame.body.items) - 1
+        self.fixed = frame.are_fixed(asked.arguments)
+        self.given: tuple[Given, int, Hashable] | None = None  # with what they cost
 
     def again(self, made: Remade) -> None:
         frame = self.frame
         frame.flowing = self.flow
-        block, call = expanded(callee(self.asked, frame), self.asked, frame)
+        named = callee(self.asked, frame)
+        block, call = expanded(named, self.asked, frame)
         if block.declaration is None:
             raise Unfit
-        inside = begin_block(block, call, frame, "", frame.trail)
-        body = known_body(key_of(block, inside.body, self.flow), self.asked, inside)
+        body = self.known(block, made) if self.fixed and named is block else None
         if body is None:
-            raise Unfit
+            inside = begin_block(block, call, frame, "", frame.trail)
+            body = self.body_of(block, inside)
         made.decide(body.recipe or body)
         frame.step(self.asked.span, body.steps)
         old = made.body.items[self.at]
@@ -342,22 +353,55 @@ class _UseAgain:
                 body, old.tail, old.incoming, old.scope, old.span, old.way, old.position
             )
 
+    def known(self, block: BlockValue, made: Remade) -> Body:
+        """Return the body where the arguments are fixed, so that few things can be others."""
+        frame = self.frame
+        world, facts = frame.world, made.body.facts
+        before = world.steps_left
+        if self.given is None:
+            given = world.given(self.asked.arguments, frame)
+            same = id(self.asked), tuple([identity(value) for _, value, _ in given])
+            self.given = given, before - world.steps_left, same
+            world.steps_left = before
+        known, cost, values = self.given
+        coming = tuple([id(facts(number)) for number in self.flow])
+        key = values, id(block), coming, alike(self.flow)
+        found = made.uses.get(key)
+        if found is None:
+            inside = begin_block(block, self.asked, frame, "", frame.trail, known)
+            body = self.body_of(block, inside)
+            found = made.uses[key] = body, cost + before - world.steps_left, block
+            world.steps_left = before
+        body, cost, _ = found
+        world.steps_left -= cost
+        return body
+
+    def body_of(self, block: BlockValue, inside: Frame) -> Body:
+        body = known_body(key_of(block, inside.body, self.flow), self.asked, inside)
+        if body is None:
+            raise Unfit
+        return body
+
 
 def key_of(block: BlockValue, body: Body, incoming: tuple[int, ...]) -> Key:
     """Return what is equal for uses of a block that make the same."""
-    alike = tuple(map(incoming.index, incoming)) if len(incoming) > 1 else ()
     return (
         id(block.declaration),
         tuple([identity(value) for value in body.arguments.values()]),
         tuple([(facts.output, facts.batched) for facts in body.incoming]),
-        alike,
+        alike(incoming),
     )
+
+
+def alike(incoming: tuple[int, ...]) -> tuple[int, ...]:
+    """Return what is equal where the same ones of several tensors are the same."""
+    return tuple(map(incoming.index, incoming)) if len(incoming) > 1 else ()
 
 
 def _recipe_key(key: Key) -> Hashable:
     """Return what uses of a block must have in common for one recipe."""
-    declaration, _, coming, alike = key
-    return declaration, len(coming), alike
+    declaration, _, coming, same = key
+    return declaration, len(coming), same
 
 
 def fits(body: Body, name: str, frame: Frame) -> bool:

@@ -435,10 +435,11 @@ class Layer(Rewritable, ABC):
         return "".join([f", {name}={value}" for name, value in self.for_torch(*but).items()])
 
     def _but_defaults(self, kind: type[Layer]) -> dict[str, object]:
+        values = self.__dict__
         return {
-            name: squeeze(value)
-            for name, field in kind.model_fields.items()
-            if (value := getattr(self, name)) != field.default or field.is_required()
+            name: squeeze(values[name])
+            for name, default in _defaults(kind)
+            if values[name] != default  # nothing equals that of one that must be given
         }
 
     @classmethod
@@ -450,6 +451,11 @@ class Layer(Rewritable, ABC):
     def torch_name(cls) -> str:
         """Return what torch calls it, whose names the layers of this package have."""
         return (cls.origin() or cls).__name__
+
+
+@cache
+def _defaults(kind: type[Layer]) -> tuple[tuple[str, object], ...]:
+    return tuple([(name, field.default) for name, field in kind.model_fields.items()])
 
 
 @cache
@@ -561,7 +567,10 @@ def by(*factors: Size | Shape | str) -> str:
     """Write a product as papers do: `by((5, 5), 3)` is "5 x 5 x 3"."""
     text: list[str] = []
     for factor in factors:
-        text += map(str, factor) if isinstance(factor, tuple) else [str(factor)]
+        if isinstance(factor, tuple):
+            text += map(str, factor)
+        else:
+            text.append(str(factor))
     return " x ".join(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from archdsl.layers.agreeing import require_positive
@@ -179,7 +180,7 @@ class Convolution(Padded):
                 assert not isinstance(pad, str)
                 span = extent(kernel, dilation)
                 sizes.append((size + 2 * pad - span) // stride + 1)
-                windows.append(Window(span, stride, -pad))
+                windows.append(window(span, stride, -pad))
         return tuple(sizes), tuple(windows)
 
     def infer(self, inputs: Shapes) -> Facts:
@@ -342,6 +343,18 @@ class Convolution(Padded):
             given,
             call=f"{{module}}({wrapped(sides)})",
         )
+
+
+def window(size: Size, stride: int, start: int) -> Window:
+    """Return a window; equal ones are one, unless a number knows more than its value."""
+    if type(size) is int and type(stride) is int and type(start) is int:
+        return _window(size, stride, start)
+    return Window(size, stride, start)
+
+
+@lru_cache(maxsize=10_000)
+def _window(size: int, stride: int, start: int) -> Window:
+    return Window(size, stride, start)
 
 
 def with_scale(

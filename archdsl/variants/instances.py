@@ -24,26 +24,15 @@ from archdsl.records import Record
 NONE = -1  # there is no path
 
 
-class Sums(Record):
-    """What nodes come to together; for the bytes see `analysis/memory.py`."""
-
-    parameters: int
-    buffers: int
-    macs: int
-    other: int
-    training: int
+# What nodes come to together: parameters, buffers, macs, other operations, and bytes kept; for the
+# bytes see `analysis/memory.py`. Plain tuples, since there are many, and the garbage collector
+# leaves those of numbers alone.
+Sums = tuple[int, int, int, int, int]
 
 
-class Segment(Record):
-    """A part of the time in which a body runs.
-
-    Attributes:
-        peak: the most bytes held in it, beyond those at the start of the body.
-        over: the inputs that are read for the last time at its end.
-    """
-
-    peak: int
-    over: tuple[int, ...]
+# A part of the time in which a body runs: the most bytes held in it, beyond those at the start of
+# the body, and the inputs that are read for the last time at its end.
+Segment = tuple[int, tuple[int, ...]]
 
 
 class Summary(Record):
@@ -63,20 +52,16 @@ class Summary(Record):
     segments: tuple[Segment, ...]
     end: int
     results: tuple[tuple[int, int], ...]
-    reads: frozenset[int]
+    reads: tuple[int, ...]
 
 
 class Unusual(Exception):
     """It has to be counted node by node."""
 
 
-class _Node(Record):
-    """What a node comes to by itself."""
-
-    sums: Sums
-    size: int
-    inside: int
-    view: bool
+# What a node comes to by itself: its sums, then bytes of its result, bytes inside, and whether it
+# is a view.
+_Node = tuple[int, int, int, int, int, int, int, bool]
 
 
 class Instances:
@@ -95,19 +80,19 @@ class Instances:
             found = _Walk(self, worked.body, ends).summary()
         except Unusual:
             return None
-        sums = found.sums
+        parameters, buffers, macs, other, training = found.sums
         return (
             max(max(path) for path in found.paths),
-            sums.parameters,
-            sums.parameters,
-            sums.buffers,
-            sums.macs,
-            sums.macs,
-            sums.other,
-            sums.other,
-            sums.parameters * BYTES_PER_NUMBER,
-            sums.training,
-            max(segment.peak for segment in found.segments),
+            parameters,
+            parameters,
+            buffers,
+            macs,
+            macs,
+            other,
+            other,
+            parameters * BYTES_PER_NUMBER,
+            training,
+            max(peak for peak, _ in found.segments),
         )
 
     def body(self, body: Body) -> Summary:
@@ -152,7 +137,7 @@ def _node(layer: Layer, facts: Facts, inputs: int) -> _Node | None:
         return None
     if not isinstance(numel(facts.output), int):
         return None
-    return _Node(Sums(*known), size, inside, facts.view)
+    return known[0], known[1], known[2], known[3], known[4], size, inside, facts.view
 
 
 @cache
@@ -168,6 +153,10 @@ def _gives_floats(layer: Layer, inputs: int) -> bool:
         return False
 
 
+# A node or a use of a block: the number of its first node, what it reads, and what it comes to.
+_Step = tuple[Made | Instance, int, tuple[int, ...], _Node | None, Summary | None]
+
+
 class _Walk:
     """Goes through the items of a body, each as one step, in two passes."""
 
@@ -175,11 +164,18 @@ class _Walk:
         self.home = home
         self.ends = ends
         self.inputs = len(body.incoming)
-        self.steps: list[tuple[Made | Instance, int, tuple[int, ...]]] = []
+        self.steps: list[_Step] = []
         number = 0
         for item, numbers in _items(body.items, body.items, ()):
-            self.steps.append((item, number, numbers))
-            number += item.body.size if isinstance(item, Instance) else 1
+            if type(item) is Made:
+                if item.shares >= 0 or item.ties:
+                    raise Unusual
+                self.steps.append((item, number, numbers, home.node(item), None))
+                number += 1
+            else:
+                assert type(item) is Instance
+                self.steps.append((item, number, numbers, None, home.body(item.body)))
+                number += item.body.size
 
     def summary(self) -> Summary:
         storage = {~at: ~at for at in range(self.inputs)}  # whose memory a tensor lies in
@@ -191,35 +187,33 @@ class _Walk:
             for at in range(self.inputs)
         }
         start: tuple[int, ...] = (*(NONE,) * self.inputs, 0)
-        sums = [0, 0, 0, 0, 0]
-        entered = 0
-        for at, (item, number, reads) in enumerate(self.steps):
-            if not storage.keys() >= {*reads}:
-                raise Unusual  # it reads what is inside a block
-            unread.difference_update(reads)
-            if type(item) is Made:
-                node = self.home.node(item)
-                if item.shares >= 0 or item.ties:
-                    raise Unusual
-                counted = node.sums
+        parameters = buffers = macs = other = training = entered = 0
+        for at, (item, number, reads, node, inner) in enumerate(self.steps):
+            for read in reads:
+                if read not in storage:
+                    raise Unusual  # it reads what is inside a block
+                unread.discard(read)
+            if node is not None:
+                a, b, c, d, e, size, _, view = node
                 for read in reads:
                     last[storage[read]] = at
-                if node.view and reads:
+                if view and reads:
                     storage[number] = storage[reads[0]]
                 else:
                     storage[number] = number
-                    sizes[number] = node.size
+                    sizes[number] = size
                 last[storage[number]] = at
-                if isinstance(item.layer, InputTensor):
-                    entered += node.size
-                more = node.sums.macs != 0
+                if type(item) is Made and isinstance(item.layer, InputTensor):
+                    entered += size
                 path = _longest([paths[read] for read in reads] or [start])
-                paths[number] = tuple([far + more if far >= 0 else NONE for far in path])
+                if c:
+                    path = tuple([far + 1 if far >= 0 else NONE for far in path])
+                paths[number] = path
                 unread.add(number)
             else:
-                assert isinstance(item, Instance)
-                inner = self.home.body(item.body)
-                counted = inner.sums
+                assert inner is not None
+                assert type(item) is Instance
+                a, b, c, d, e = inner.sums
                 for which in inner.reads:
                     last[storage[reads[which]]] = at
                 flow = item.body.flow or ()
@@ -244,19 +238,22 @@ class _Walk:
                         ]
                     )
                     unread.add(made)
-            for place, count in enumerate(counted):
-                sums[place] += count
+            parameters += a
+            buffers += b
+            macs += c
+            other += d
+            training += e
         if not storage.keys() >= {*self.ends} or unread - {*self.ends}:
             raise Unusual
         kept = {storage[end] for end in self.ends}
         segments, end = self._held(storage, sizes, last, kept, entered)
         return Summary(
-            Sums(*sums),
+            (parameters, buffers, macs, other, training),
             tuple([paths[one] for one in self.ends]),
             segments,
             end,
             tuple([(sizes.get(storage[one], 0), storage[one]) for one in self.ends]),
-            frozenset([~one for one in last if one < 0]),
+            tuple([~one for one in last if one < 0]),
         )
 
     def _held(
@@ -274,30 +271,33 @@ class _Walk:
                 over.setdefault(at, []).append(memory)
         segments: list[Segment] = []
         held, peak = entered, entered
-        for at, (item, _, reads) in enumerate(self.steps):
+        for at, (item, _, reads, node, inner) in enumerate(self.steps):
             ending = over.get(at, ())
-            if type(item) is Made:
-                node = self.home.node(item)
-                if not isinstance(item.layer, InputTensor):
-                    held += node.size
-                peak = max(peak, held + node.inside)
-                held -= sum([sizes[memory] for memory in ending if memory >= 0])
-                passed = [~memory for memory in ending if memory < 0]
+            if node is not None:
+                if type(item) is Made and not isinstance(item.layer, InputTensor):
+                    held += node[5]
+                peak = max(peak, held + node[6])
+                passed: list[int] = []
+                for memory in ending:
+                    if memory >= 0:
+                        held -= sizes[memory]
+                    else:
+                        passed.append(~memory)
                 if passed:
-                    segments.append(Segment(peak, tuple(passed)))
+                    segments.append((peak, tuple(passed)))
                     peak = held
                 continue
-            assert isinstance(item, Instance)
-            inner = self.home.body(item.body)
+            assert inner is not None
             waiting: dict[int, int] = {}  # how many inputs of the block lie in some memory
             for which in inner.reads:
                 memory = storage[reads[which]]
                 waiting[memory] = waiting.get(memory, 0) + 1
             before, freed = held, 0
             for segment in inner.segments:
-                peak = max(peak, before + segment.peak - freed)
+                most, passing = segment
+                peak = max(peak, before + most - freed)
                 passed = []
-                for which in segment.over:
+                for which in passing:
                     memory = storage[reads[which]]
                     waiting[memory] -= 1
                     if waiting[memory] or memory not in ending:
@@ -307,10 +307,10 @@ class _Walk:
                     else:
                         passed.append(~memory)
                 if passed:
-                    segments.append(Segment(peak, tuple(passed)))
+                    segments.append((peak, tuple(passed)))
                     peak = 0
             held = before + inner.end - freed
-        segments.append(Segment(peak, ()))
+        segments.append((peak, ()))
         return tuple(segments), held
 
 
