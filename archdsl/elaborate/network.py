@@ -19,8 +19,9 @@ from archdsl.elaborate.labels import settle_order, single
 from archdsl.elaborate.naming import Entry, Place
 from archdsl.elaborate.recipes import Recipe
 from archdsl.elaborate.recording import Recorder
-from archdsl.elaborate.stages import ends_aside, remade
+from archdsl.elaborate.stages import ends_aside
 from archdsl.elaborate.tracing import bind_for_compiler
+from archdsl.elaborate.uses import remade
 from archdsl.elaborate.values import NoValue, Value, items
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.elaborate.world import FileSetting, World, signature_of
