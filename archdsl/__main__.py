@@ -14,7 +14,9 @@ def main() -> None:
     _fill_standard_descriptors()
     from archdsl.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    gc.freeze()  # nor is there a use in going through all that is left, as Python does at its end
+    sys.exit(status)
 
 
 def _fill_standard_descriptors() -> None:
