@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from archdsl.importing.skeleton import arguments_of, set_arguments, skeleton
 from archdsl.importing.tree import (
@@ -46,34 +46,92 @@ def fold(statements: list[Statement], default: Default) -> list[Statement]:
 def _folded(statements: list[Statement], default: Default, exact: bool) -> list[Statement]:
     found: list[Statement] = []
     at = 0
-    keys = [skeleton(one, labels=False) for one in statements]
+    lengths = range(1, LONGEST_TURN + 1)
+    alike = {length: alike_after(statements, length) for length in lengths}
     while at < len(statements):
-        best: tuple[int, int, Loop] | None = None
-        for length in range(1, LONGEST_TURN + 1):
-            turns = 1
-            while keys[at : at + length] == keys[at + turns * length : at + (turns + 1) * length]:
-                turns += 1
-                if at + turns * length > len(statements):
-                    break
-            while turns > 1:
-                run = [statements[at + n * length : at + (n + 1) * length] for n in range(turns)]
-                if turns * length > 2 and all(len(turn) == length for turn in run):
-                    loop = loop_of(run, default, exact)
-                    if loop is not None:
-                        if best is None or turns * length > best[0] * best[1]:
-                            best = (turns, length, loop)
-                        break
-                turns -= 1
+        best: Turns | None = None
+        for length in lengths:
+            most = 1 + alike[length][at] // length
+            turns = most_turns(statements, at, length, most, default, exact)
+            if turns is not None and (best is None or turns.covered > best.covered):
+                best = turns
         if best is None:
             found.append(statements[at])
             at += 1
         else:
-            found.append(best[2])
-            at += best[0] * best[1]
+            found.append(best.loop())
+            at += best.covered
     return found
 
 
-def loop_of(run: Sequence[list[Statement]], default: Default, exact: bool) -> Loop | None:
+def alike_after(statements: Sequence[Statement], length: int) -> list[int]:
+    """Return for each statement how many from there on are like those some places later."""
+    numbers: dict[Any, int] = {}
+    keys = [numbers.setdefault(skeleton(one, labels=False), len(numbers)) for one in statements]
+    found = [0] * (len(keys) + 1)
+    for at in range(len(keys) - length - 1, -1, -1):
+        found[at] = found[at + 1] + 1 if keys[at] == keys[at + length] else 0
+    return found
+
+
+def most_turns(
+    statements: list[Statement], at: int, length: int, most: int, default: Default, exact: bool
+) -> Turns | None:
+    """Return the longest loop that begins at a statement, with turns of some length.
+
+    What is a loop of so many turns is one of fewer, so that few numbers of turns are tried.
+    """
+
+    def loop(turns: int) -> Turns | None:
+        if turns < 2 or turns > most or turns * length <= 2:
+            return None
+        run = [statements[at + n * length : at + (n + 1) * length] for n in range(turns)]
+        return turns_of(run, default, exact)
+
+    few = loop(2)
+    best = loop(3)
+    if best is None:  # what differs in two turns is no list yet, but may be one in three
+        return few
+    low, high, step = 3, most + 1, 1
+    while high - low > 1:
+        # further and further, and back by halves from where there is none
+        tried = min(low + step, high - 1) if high > most else (low + high) // 2
+        longer = loop(tried)
+        if longer is None:
+            high = tried
+        else:
+            best, low, step = longer, tried, 2 * step
+    return best
+
+
+class Turns(NamedTuple):
+    """Statements that are turns of a loop.
+
+    Attributes:
+        run: the statements of each turn.
+        head: what stands before the body.
+        changes: the statements of the body with their arguments and labels then.
+    """
+
+    run: Sequence[list[Statement]]
+    head: str
+    changes: list[tuple[Statement, dict[str, Any], str]]
+
+    @property
+    def covered(self) -> int:
+        """How many statements they are."""
+        return len(self.run) * len(self.run[0])
+
+    def loop(self) -> Loop:
+        """Return the loop, of whose body the statements are those of the first turn."""
+        for one, values, label in self.changes:
+            if values or arguments_of(one):
+                set_arguments(one, values)
+            one.label = label
+        return Loop(head=self.head, statements=self.run[0])
+
+
+def turns_of(run: Sequence[list[Statement]], default: Default, exact: bool) -> Turns | None:
     """Return the loop of which the turns are some statements, or None if there is none."""
     columns = [list(everything(turn)) for turn in run]
     rows = list(zip(*columns, strict=True))
@@ -117,11 +175,8 @@ def loop_of(run: Sequence[list[Statement]], default: Default, exact: bool) -> Lo
     turns = len(run)
     if len(varying) > 3 or (varying and turns < 3):
         return None
-    for (one, values), label in zip(changes, labels, strict=True):
-        if values or arguments_of(one):
-            set_arguments(one, values)
-        one.label = label
-    return Loop(head=head_of(turns, index, counted, varying), statements=run[0])
+    labelled = [(*pair, label) for pair, label in zip(changes, labels, strict=True)]
+    return Turns(run, head_of(turns, index, counted, varying), labelled)
 
 
 def head_of(turns: int, index: str, counted: bool, varying: dict[tuple[Any, ...], str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
 
 from archdsl.importing.places import HERE, TORCH, standing
 from archdsl.importing.record import Call, Value
@@ -30,6 +31,7 @@ LIKE = {
     "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full",
     "new_tensor",
 }  # fmt: skip
+MOST_NUMBERS = 4_000_000  # of constants that are made on the CPU besides
 RANDOM = ("rand", "bernoulli", "normal", "uniform", "dropout", "multinomial", "empty")
 
 
@@ -125,11 +127,17 @@ class Recorder(TorchFunctionMode):
         call = Call(above.path, name, None, function, *self.values((args, kwargs)))
         call.place = user_place()
         call.training = above.training
+        fixed = self.is_fixed(call)
+        known = self.numbers(function, args, kwargs) if fixed else None
+        if known is not None and not has_tensor(known):
+            return known  # that it is asked for changes nothing: it is always the same
         result = function(*args, **kwargs)
         if self.costs is not None:
             call.costs = self.costs.take()
-        if self.is_fixed(call):
+        if fixed:
             self.keep(call, args, result)
+            if isinstance(known, torch.Tensor) and isinstance(result, torch.Tensor):
+                self.value(result).tensor = known
             above.inside.append(call)
             return result
         if name == "__setitem__":
@@ -142,6 +150,46 @@ class Recorder(TorchFunctionMode):
             call.result = result  # a number, say: whoever uses it can't be followed
         above.inside.append(call)
         return result
+
+    def numbers(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Return what a function of constants gives, also where these are on the meta device.
+
+        There they hold no numbers, so that they are made on the CPU besides; None if that can't be.
+        """
+        given = [*flat((args, kwargs))]
+        name = getattr(function, "__name__", "")
+        if name.startswith("__set") or any(self.value(one).tensor is None for one in given):
+            return None
+        makes = function in _device_constructors()
+        if not any(one.is_meta for one in given) and not (makes and self.on_meta(kwargs)):
+            return None
+        if any(self.value(one).tensor.is_meta for one in given):
+            return None
+        if sum(one.numel() for one in given) > MOST_NUMBERS:
+            return None
+        there = {key: self.beside(one) for key, one in kwargs.items()}
+        if makes:
+            there["device"] = "cpu"
+        try:
+            return function(*[self.beside(one) for one in args], **there)
+        except (RuntimeError, TypeError, ValueError):
+            return None
+
+    @staticmethod
+    def on_meta(kwargs: dict[str, Any]) -> bool:
+        """Tell whether a function makes a tensor on the meta device."""
+        device = kwargs.get("device")
+        return torch.device(torch.get_default_device() if device is None else device).type == "meta"
+
+    def beside(self, held: Any) -> Any:
+        """Return the same with the numbers of constants in the place of tensors without any."""
+        if isinstance(held, torch.Tensor):
+            return self.value(held).tensor.clone()
+        if isinstance(held, torch.device) or (isinstance(held, str) and held == "meta"):
+            return torch.device("cpu") if str(held) == "meta" else held
+        if isinstance(held, list | tuple) and not isinstance(held, torch.Size):
+            return type(held)([self.beside(one) for one in held])
+        return held
 
     def is_fixed(self, call: Call) -> bool:
         """Tell whether a function gives the same in every forward pass."""

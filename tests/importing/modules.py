@@ -294,3 +294,19 @@ class Same(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
+
+
+class AsksConstants(nn.Module):
+    """Asks what numbers a mask holds that the pass makes, as transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.ones(1, x.shape[1], device=x.device)
+        mask.mul_(2)
+        if (mask[:, -1] == 0).all():
+            return x
+        y: torch.Tensor = self.layer(x) * (mask.cumsum(1) if mask.sum().item() > 3 else mask)
+        return y

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import modules
 import pytest
@@ -12,6 +13,7 @@ import words
 from torch import nn
 
 import archdsl
+from archdsl.importing import loops
 from archdsl.importing.errors import ImportingError
 from archdsl.importing.imported import Imported
 from archdsl.importing.made import noted
@@ -102,6 +104,32 @@ def test_a_list_that_grows_is_a_loop() -> None:
     assert "for i in range(5) {" in text
     assert text.count("concat {") == 1
     assert len(text.splitlines()) < 20
+
+
+def test_constants_have_numbers_where_the_module_has_none() -> None:
+    module = modules.AsksConstants().to("meta")
+
+    network = archdsl.from_torch(module, torch.empty(2, 4, device="meta"))
+
+    assert network.proof.sentence().startswith("not compared: the module holds no numbers")
+    assert "= [2.0, 4.0, 6.0, 8.0]" in network.spec
+
+
+def test_what_resembles_a_loop_is_tried_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    turns_of = loops.turns_of
+
+    def counted(run: Any, *rest: Any) -> Any:
+        tried.append(len(run))
+        return turns_of(run, *rest)
+
+    monkeypatch.setattr(loops, "turns_of", counted)
+    layers = [nn.Linear(8 + i % 7, 8 + (i + 1) % 7) for i in range(70)]
+
+    network = brought(nn.Sequential(*layers), (8,))
+
+    assert network.proof.same
+    assert sum(tried) < 70 * 100  # each would be 70 * 70 * 70 / 2 and more
 
 
 def test_what_only_training_gives_is_said_so() -> None:

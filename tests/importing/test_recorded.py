@@ -32,6 +32,7 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "dense": (modules.Dense(), (4, 6, 6)),
     "own": (nn.Sequential(modules.Own(4), modules.Own(4)), (3, 4)),
     "twice": (modules.Twice(), (4,)),
+    "asks constants": (modules.AsksConstants(), (4,)),
 }
 
 
