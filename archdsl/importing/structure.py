@@ -183,6 +183,8 @@ class Structure:
                 if value is not flow:
                     found += self.reach(value)
                     flow = value
+                if top:
+                    self.after(flow, found)
                 continue
             found += self.item(item, flow)
             flow = value

@@ -52,6 +52,7 @@ class Run(Protocol):
         names: by identity the names of the tensors that the file holds.
         follows: identities of known values that follow from the sizes of what comes in.
         done: nodes whose result another one gives.
+        wholes: by name a tensor of which the named one is but another shape.
         shapes: by name the shapes for the file's own batch.
         building: whether it runs on the meta device, and makes layers where it meets them.
         batch, now: the file's own batch, 0 if it has none, and the one that there is.
@@ -64,6 +65,7 @@ class Run(Protocol):
     follows: set[int]
     done: set[OnnxNode]
     shapes: dict[str, tuple[int, ...]]
+    wholes: dict[str, torch.Tensor]
     building: bool
     batch: int
     now: int
@@ -87,9 +89,9 @@ class At:
         self.gives: Sequence[str] = node.outputs  # names for what it gives
         self.own = 0  # parameters of the network's own so far
 
-    def reader(self, op: str, output: int = 0) -> OnnxNode | None:
-        """Return the node that reads an output, if there is but one and it is of an operator."""
-        name = self.gives[output]
+    def reader(self, op: str) -> OnnxNode | None:
+        """Return the node that reads the first output, if it is but one and of an operator."""
+        name = self.node.outputs[0]
         readers = self.root.readers.get(name, ())
         if len(readers) != 1 or readers[0].op != op or name in self.root.file.outputs:
             return None

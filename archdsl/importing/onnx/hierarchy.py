@@ -75,6 +75,8 @@ def planned(file: OnnxFile) -> list[Step]:
     places, classes = placed(file, known | biases(file, known))
     steps = nested([(node, places.get(node)) for node in in_order(file, places)], classes)
     steps = without_single(steps)
+    while len(steps) == 1 and isinstance(steps[0], Part):
+        steps = steps[0].steps  # what is wrapped for the export
     name_classes(steps)
     return steps
 

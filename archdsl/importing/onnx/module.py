@@ -19,7 +19,7 @@ from archdsl.importing.naming import fresh_in, valid
 from archdsl.importing.onnx.at import Array, At, Missing, TooLarge, require_size
 from archdsl.importing.onnx.hierarchy import PLAIN, Leaf, Part, Step, planned
 from archdsl.importing.onnx.operators import OPERATORS
-from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph
+from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph, tells_apart
 from archdsl.importing.places import standing_at
 from archdsl.layers.registry import Registry
 
@@ -52,6 +52,7 @@ class Computed:
         self.parameters: dict[Any, tuple[nn.Module, str]] = {}
         self.weights: list[tuple[nn.Module, Mapping[str, Array]]] = []
         self.shapes: dict[str, tuple[int, ...]] = {}  # for the file's own batch
+        self.wholes: dict[str, torch.Tensor] = {}
         self.building = False
         self.batch = file.batch
         self.now = self.batch
@@ -89,7 +90,7 @@ class Computed:
         if keep:
             self.shapes = {name: tuple(one.shape) for name, one in self.values.items()}
         found = [self.tensor_of(name) for name in self.file.outputs]
-        self.values = {}
+        self.values, self.wholes = {}, {}
         if len(found) == 1:
             return found[0]
         named = all(name.isidentifier() for name in self.file.outputs)
@@ -213,7 +214,7 @@ class Computed:
         """Return what nodes have in common that are one layer: its weights by their names."""
         tensors = self.file.tensors
         names = tuple(self.names[id(tensors[name])] for name in node.inputs if name in tensors)
-        if not any(tensors[name].ndim > 1 for name in names):
+        if not any(tells_apart(self.file.tensors[name]) for name in names):
             return None  # exporters keep equal vectors of different layers once
         return (node.op, names, repr(sorted(node.attributes.items(), key=lambda pair: pair[0])))
 
@@ -221,7 +222,11 @@ class Computed:
         """Return a tensor of the network's own."""
         name = self.names.get(id(value), "")
         at.own += 1
-        key = (name, id(at.home) if value.ndim < 2 else 0) if name else (at.node.outputs[0], at.own)
+        key = (
+            (name, 0 if tells_apart(value) else id(at.home))
+            if name
+            else (at.node.outputs[0], at.own)
+        )
         if key not in self.parameters:
             said = name if name and "::" not in name else f"{at.node.op.lower()}_weight"
             label = said.rpartition(".")[2]

@@ -14,7 +14,9 @@ from archdsl.importing.onnx.hierarchy import known_before
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
 
 Found = tuple[list[OnnxNode], OnnxNode] | None
-PATTERNS: dict[str, Callable[[OnnxNode, Graph], Found]] = {}
+Patterns = dict[str, Callable[[OnnxNode, "Graph"], Found]]
+FIRST: Patterns = {}  # of which others are made
+PATTERNS: Patterns = {}
 OURS = "archdsl."  # before the names of operators that patterns make
 
 
@@ -72,11 +74,17 @@ def other(node: OnnxNode, name: str) -> str:
 
 def replaced(file: OnnxFile) -> None:
     """Put single nodes into the place of those that patterns find."""
+    for patterns in (FIRST, PATTERNS):
+        replace_by(patterns, file)
+
+
+def replace_by(patterns: Patterns, file: OnnxFile) -> None:
+    """Put single nodes into the place of those that some patterns find."""
     graph = Graph(file)
     gone: set[OnnxNode] = set()
     instead: dict[OnnxNode, OnnxNode] = {}
     for node in file.nodes:
-        pattern = PATTERNS.get(node.op)
+        pattern = patterns.get(node.op)
         found = pattern(node, graph) if pattern else None
         if found is None or any(one in gone for one in found[0]):
             continue
@@ -203,6 +211,43 @@ def attention(node: OnnxNode, graph: Graph) -> Found:
 
 
 PATTERNS["Softmax"] = attention
+
+
+def strided(node: OnnxNode, graph: Graph) -> Found:
+    """Match parts of a flattened tensor that are all of it, in order: another shape."""
+    places = graph.file.tensors.get(node.inputs[1])
+    flat = graph.makers.get(node.inputs[0])
+    if places is None or flat is None or flat.op != "Reshape" or node.attributes.get("axis", 0):
+        return None
+    shape = graph.file.tensors.get(flat.inputs[1])
+    whole = shape is not None and shape.tolist() == [-1]
+    if not whole or not np.array_equal(places.reshape(-1), np.arange(places.size)):
+        return None
+    name = f"{OURS}{node.outputs[0]}"
+    graph.file.tensors[name] = np.array(places.shape, "int64")
+    return [flat, node], like(node, "Reshape", (flat.inputs[0], name), "")
+
+
+FIRST["Gather"] = strided
+
+
+def turned(node: OnnxNode, graph: Graph) -> Found:
+    """Match what turns the last two of four axes, while the first two are one."""
+    turn = graph.before(node.inputs[0], "Transpose")
+    rows = graph.before(turn.inputs[0], "Reshape") if turn is not None else None
+    if turn is None or rows is None or turn.attributes.get("perm") != (0, 2, 1):
+        return None
+    tensors = graph.file.tensors
+    sizes, whole = tensors.get(rows.inputs[1]), tensors.get(node.inputs[1])
+    if sizes is None or whole is None or sizes.size != 3 or whole.size != 4:
+        return None
+    if sizes[0] != -1 or [*sizes[1:]] != [*whole[:1:-1]]:
+        return None
+    made = like(node, "Turned", (rows.inputs[0], rows.inputs[1], node.inputs[1]))
+    return [rows, turn, node], made
+
+
+FIRST["Reshape"] = turned
 
 
 def single(graph: Graph, name: str, op: str) -> OnnxNode | None:

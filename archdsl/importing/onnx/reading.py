@@ -390,20 +390,25 @@ class Reader:
 def parted(
     nodes: Sequence[OnnxNode], tensors: dict[str, np.ndarray[Any, Any]], outputs: Sequence[str]
 ) -> list[OnnxNode]:
-    """Give vectors of several layers, which exporters keep once where they are equal, their names.
+    """Give tensors of several layers, which exporters keep once where they are equal, their names.
 
-    A matrix that has several is one weight of several layers.
+    One that tells layers apart, and has several names, is one weight of several layers.
     """
     found: list[OnnxNode] = []
     for node in nodes:
         held = tensors.get(node.inputs[0]) if len(node.inputs) == 1 else None
         if node.op != "Identity" or held is None or node.outputs[0] in outputs:
             found.append(node)
-        elif held.ndim > 1:
+        elif tells_apart(held):
             tensors[node.outputs[0]] = held
         else:
             tensors[node.outputs[0]] = held.copy()
     return found
+
+
+def tells_apart(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether two layers with the same numbers share them: vectors may be equal by chance."""
+    return sum(size > 1 for size in array.shape) > 1 and bool((array != array.flat[0]).any())
 
 
 class Subgraph:

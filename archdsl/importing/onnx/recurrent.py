@@ -86,6 +86,9 @@ def recurrent(
     out, ends = module(tensor, *begun)
     many = ends if isinstance(ends, tuple) else (ends,)
     length, batch, _ = out.shape
+    turn = at.reader("Transpose")
+    if turn is not None and turn.attributes.get("perm") == (0, 2, 1, 3):
+        at.root.wholes[turn.outputs[0]] = out  # the directions side by side, as torch has them
     if directions == 1:
         apart = out.unsqueeze(1)
     else:

@@ -90,6 +90,9 @@ def reshape(at: At, x: Given, shape: Given) -> Any:
         sizes = [tensor.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
     if not at.known and not follows:
         sizes = for_batch(at, tensor, sizes)
+    whole = at.root.wholes.get(at.node.inputs[0])
+    if whole is not None and len(sizes) == 3 and torch.reshape(whole, sizes).shape == whole.shape:
+        return whole
     if sizes == [tensor.shape[0], -1] or sizes == [tensor.shape[0], tensor[0].numel()]:
         return torch.flatten(tensor, 1)
     return torch.reshape(tensor, sizes)
@@ -124,12 +127,24 @@ def for_batch(at: At, x: torch.Tensor, sizes: list[int]) -> list[int]:
     # heads that are parted from the features stand beside the batch, and what is joined with it
     # before it
     inner = len(found) >= len(before)
-    chosen = exact or places
-    if not chosen:
+    if exact:
+        found[min(exact, key=lambda place: abs(place - axis))] *= factor
+    elif places:
+        found[places[-1 if inner else 0]] *= factor
+    else:
         return sizes
-    place = chosen[-1 if inner else 0]
-    found[place] *= factor
     return found
+
+
+@operator("archdsl.Turned")
+def turned(at: At, x: Given, rows: Given, last: Given) -> Any:
+    """Turn the last two axes; exporters join those before for so long."""
+    tensor = at.tensor(x)
+    sizes, whole = at.numbers(rows, "sizes"), at.numbers(last, "sizes")
+    if tensor.dim() == 4 and [*tensor.shape[1:]] == [whole[1], *sizes[1:]]:
+        return tensor.transpose(-1, -2)
+    joined = torch.reshape(tensor, sizes).transpose(-1, -2)
+    return torch.reshape(joined, for_batch(at, tensor, whole))
 
 
 @operator("Flatten")
