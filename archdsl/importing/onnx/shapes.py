@@ -371,6 +371,11 @@ def resize(at: At, x: Given, *given: Given) -> Any:
         raise Missing("`Resize` of channels")
     require_size(wanted)
     target = tuple(int(size) for size in wanted[2:])
+    by = [number(one) for one in factors[2:]] if factors else []
+    # a factor holds for all sizes
+    size: dict[str, Any] = {"size": target}
+    if by and all(one == int(one) for one in by):
+        size = {"scale_factor": by[0] if len({*by}) == 1 else tuple(by)}
     rank = len(target)
     how = {"nearest": "nearest", "linear": ("linear", "bilinear", "trilinear")[min(rank, 3) - 1],
            "cubic": "bicubic"}.get(mode)  # fmt: skip
@@ -382,10 +387,10 @@ def resize(at: At, x: Given, *given: Given) -> Any:
         whole = all(t % s == 0 for t, s in zip(target, tensor.shape[2:], strict=True))
         if not floors and not whole:
             raise Missing(f"`Resize` to the nearest, {where} and {rounding}")
-        return functional.interpolate(tensor, target, mode="nearest")
+        return functional.interpolate(tensor, **size, mode="nearest")
     if at.get("antialias", 0):
-        return functional.interpolate(tensor, target, mode=how, align_corners=False, antialias=True)
+        return functional.interpolate(tensor, **size, mode=how, align_corners=False, antialias=True)
     corners = {"half_pixel": False, "pytorch_half_pixel": False, "align_corners": True}.get(where)
     if corners is None:
         raise Missing(f"`Resize` of the mode {mode}, {where}")
-    return functional.interpolate(tensor, target, mode=how, align_corners=corners)
+    return functional.interpolate(tensor, **size, mode=how, align_corners=corners)

@@ -1,0 +1,172 @@
+"""What single operators of ONNX become: the text gives what onnxruntime gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import archdsl
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+onnx_files = pytest.importorskip("onnx_files")
+pytestmark = pytest.mark.usefixtures("one_thread")
+node = onnx.helper.make_node
+
+MAP = {"x": ["batch", 4, 6, 6]}
+ROWS = {"x": ["batch", 5, 4]}
+ONE = {"x": [1, 4, 6, 6]}
+
+
+def whole(*numbers: int) -> Any:
+    return np.array(numbers, "int64")
+
+
+# Nodes with the tensors that they take and the input, and a part of the text that comes of them.
+CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
+    "conv_same": (
+        [node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2])],
+        onnx_files.weights(w=(8, 4, 3, 3)), MAP, "Conv2d(8, 3, stride = 2",
+    ),
+    "conv_groups": (
+        [node("Conv", ["x", "w", "b"], ["y"], group=2, dilations=[2, 2], pads=[2, 2, 2, 2])],
+        onnx_files.weights(w=(6, 2, 3, 3), b=(6,)), MAP, "dilation = 2, groups = 2",
+    ),
+    "conv_transpose": (
+        [node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2], output_padding=[1, 1])],
+        onnx_files.weights(w=(4, 6, 3, 3)), MAP, "ConvTranspose2d(6, 3, stride = 2",
+    ),
+    "gemm": (
+        [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w", "b"], ["y"], alpha=0.5, beta=2.0)],
+        onnx_files.weights(w=(144, 3), b=(3,)), MAP, "Linear(3)",
+    ),
+    "matmul_without_bias": (
+        [node("MatMul", ["x", "w"], ["y"])],
+        onnx_files.weights(w=(4, 7)), ROWS, "Linear(7, bias = false)",
+    ),
+    "batch_norm": (
+        [node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], epsilon=1e-3)],
+        {**onnx_files.weights(s=(4,), b=(4,), m=(4,)), "v": np.arange(1, 5, dtype="float32")},
+        MAP, "BatchNorm2d(eps = 0.001)",
+    ),
+    "layer_norm": (
+        [node("LayerNormalization", ["x", "s", "b"], ["y"])],
+        onnx_files.weights(s=(4,), b=(4,)), ROWS, "LayerNorm",
+    ),
+    "pool_rounded_up": (
+        [node("AveragePool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])],
+        {}, MAP, "AvgPool2d(3, stride = 2, ceil_mode = true",
+    ),
+    "max_pool": (
+        [node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])],
+        {}, MAP, "MaxPool2d(3, stride = 2, padding = 1)",
+    ),
+    "lrn": ([node("LRN", ["x"], ["y"], size=3)], {}, MAP, "LocalResponseNorm(3"),
+    "prelu": (
+        [node("PRelu", ["x", "s"], ["y"])],
+        onnx_files.weights(s=(4, 1, 1)), MAP, "PReLU(num_parameters = 4)",
+    ),
+    "clip": (
+        [node("Clip", ["x", "low", "high"], ["y"])],
+        {"low": np.float32(0), "high": np.float32(6)}, MAP, "ReLU6",
+    ),
+    "softmax_of_old": (
+        [node("Softmax", ["x"], ["y"], axis=1)], {}, {"x": ["batch", 4]}, "Softmax",
+    ),
+    "resize": (
+        [node("Resize", ["x", "", "by"], ["y"], mode="linear")],
+        {"by": np.array([1, 1, 2, 2], "float32")}, MAP, "(scale_factor = 2",
+    ),
+    "pad": (
+        [node("Pad", ["x", "p"], ["y"], mode="reflect")],
+        {"p": whole(0, 0, 1, 2, 0, 0, 1, 2)}, MAP, "ReflectionPad2d",
+    ),
+    "split": (
+        [node("Split", ["x", "s"], ["a", "b"], axis=1), node("Mul", ["a", "b"], ["y"])],
+        {"s": whole(2, 2)}, MAP, "mul {",
+    ),
+    "slice": (
+        [node("Slice", ["x", "a", "b", "c"], ["y"])],
+        {"a": whole(1), "b": whole(2**62), "c": whole(-1)}, MAP, "Slice(1",
+    ),
+    "a_number_less": (
+        [node("Sub", ["one", "x"], ["y"])], {"one": np.float32(1)}, MAP, "Neg -> Shift(1",
+    ),
+    "a_number_by": (
+        [node("Sigmoid", ["x"], ["s"]), node("Div", ["two", "s"], ["y"])],
+        {"two": np.float32(2)}, MAP, "Reciprocal",
+    ),
+    "reduced": ([node("ReduceMean", ["x", "a"], ["y"])], {"a": whole(2, 3)}, MAP,
+                "AdaptiveAvgPool2d(1)"),
+    "reduced_twice": (
+        [node("ReduceMax", ["x", "a"], ["y"], keepdims=0)], {"a": whole(2, 3)}, MAP, "Max(",
+    ),
+    "depth": ([node("DepthToSpace", ["x"], ["y"], blocksize=2, mode="CRD")], {}, MAP,
+              "PixelShuffle(2)"),
+    "silu": (
+        [node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])], {}, MAP, "SiLU",
+    ),
+    # a number for the batch of the file grows with the batch
+    "heads_of_one_sample": (
+        [
+            node("Reshape", ["x", "flat"], ["f"]), node("Transpose", ["f"], ["t"], perm=[0, 2, 1]),
+            node("MatMul", ["t", "w"], ["m"]), node("Reshape", ["m", "back"], ["y"]),
+        ],
+        {**onnx_files.weights(w=(4, 4)), "flat": whole(1, 4, 36), "back": whole(1, 36, 2, 2)},
+        ONE, "Linear(4",
+    ),
+    "token_of_one_sample": (
+        [node("Reshape", ["x", "s"], ["r"]), node("Concat", ["token", "r"], ["y"], axis=1)],
+        {**onnx_files.weights(token=(1, 1, 36)), "s": whole(1, 4, -1)}, ONE, "parameter token",
+    ),
+    "keys_turned_by_dynamo": (
+        [
+            node("Reshape", ["x", "parted"], ["p"]),
+            node("Transpose", ["p"], ["q"], perm=[0, 2, 1, 3]),
+            node("Reshape", ["q", "rows"], ["r"]), node("Transpose", ["r"], ["t"], perm=[0, 2, 1]),
+            node("Reshape", ["t", "last"], ["k"]), node("Mul", ["q", "half"], ["a"]),
+            node("Mul", ["k", "half"], ["b"]), node("MatMul", ["a", "b"], ["s"]),
+            node("Softmax", ["s"], ["m"]), node("MatMul", ["m", "q"], ["y"]),
+        ],
+        {"parted": whole(1, 36, 2, 2), "rows": whole(-1, 36, 2), "last": whole(1, 2, 2, 36),
+         "half": np.array([0.5**0.25], "float32")},
+        ONE, "ScaledDotProductAttention",
+    ),
+    "shape_of_what_comes_in": (
+        [
+            node("Shape", ["x"], ["all"]), node("Gather", ["all", "zero"], ["n"]),
+            node("Concat", ["n", "rest"], ["s"], axis=0), node("Reshape", ["x", "s"], ["y"]),
+        ],
+        {"zero": whole(0), "rest": whole(-1)}, MAP, "Flatten",
+    ),
+    "free_sizes": (
+        [node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]), node("Relu", ["c"], ["y"])],
+        onnx_files.weights(w=(2, 3, 3, 3)), {"x": ["n", 3, "h", "w2"]}, "input x: [3, h, w2]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_operator_becomes_a_layer(case: str, tmp_path: Path) -> None:
+    nodes, tensors, inputs, wanted = CASES[case]
+    opset = 9 if case.endswith("_of_old") else onnx_files.OPSET
+    made = onnx_files.model(nodes, tensors, inputs, opset=opset)
+
+    network = archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    text = " -> ".join(line.strip() for line in network.spec.splitlines())
+    assert wanted in text, network.spec
+
+
+def test_outputs_keep_their_names(tmp_path: Path) -> None:
+    nodes = [node("Relu", ["x"], ["low"]), node("Sigmoid", ["low"], ["high"])]
+    made = onnx_files.model(nodes, outputs=("high", "low"))
+
+    network = archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert "output low" in network.spec
+    assert "output high" in network.spec
