@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import assume
 from hypothesis import strategies as st
+from pieces import MEETINGS, PIECES, SHAPES, VALUES
 
 MOST_NODES, MOST_DEPTH, MOST_CHANNELS, MOST_SIZE = 40, 4, 16, 16
 Shape = tuple[int, int, int]
@@ -95,7 +96,31 @@ class From:
     label: str
 
 
-Statement = Stage | Use | Repeat | Group | Merge | From
+@dataclass(frozen=True)
+class Piece:
+    """Lines that keep the shape of a map, in braces of their own or not.
+
+    In braces they may ask for the sizes of the map, so that they are the same for every size.
+    """
+
+    lines: tuple[str, ...]
+    number: int
+    shape: Shape | None
+    braced: bool = True
+    label: str = ""
+
+    def text(self) -> Iterator[str]:
+        """Yield the lines."""
+        if self.shape is None:
+            yield "let c, h, w = in.shape"
+        sizes: dict[str, object] = {name: name for name in "chw"}
+        if self.shape is not None:
+            sizes = dict(zip("chw", self.shape, strict=True))
+        for line in self.lines:
+            yield line.format(n=self.number, **sizes)
+
+
+Statement = Stage | Use | Repeat | Group | Merge | From | Piece
 
 
 @dataclass(frozen=True)
@@ -170,6 +195,10 @@ def _lines(
             yield f"{indent}{_label(one.label)}{name}{f'({values})' if values else ''}"
         elif isinstance(one, From):
             yield f"{indent}from {one.label}"
+        elif isinstance(one, Piece):
+            lines = [f"{indent}{'  ' * one.braced}{line}" for line in one.text()]
+            head = f"{indent}{_label(one.label)}{{"
+            yield from [head, *lines, f"{indent}}}"] if one.braced else lines
         elif one.word == "residual":
             yield from _braced(f"{indent}residual", one.branches[0], style, indent, known)
         else:
@@ -208,8 +237,9 @@ def _value(value: int | str | bool | Number, style: Style, known: dict[str, int]
 class _Grower:
     """Grows a spec; `draw` chooses."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
+    def __init__(self, draw: st.DrawFn, wide: bool) -> None:
+        self.draw, self.wide = draw, wide
+        self.pieces = 0
         self.left = MOST_NODES - 10
         self.labels = 0
         self.blocks: list[Block] = []
@@ -242,9 +272,12 @@ class _Grower:
     def statement(
         self, shape: Shape, depth: int, same: bool, labels: bool
     ) -> tuple[Statement, Shape]:
-        kind = self.choose("layer", "layer", "layer", "repeat", "merge", "use", "group")
+        wide = ["piece"] * 4 if self.wide else []
+        kind = self.choose("layer", "layer", "layer", "repeat", "merge", "use", "group", *wide)
         if depth >= MOST_DEPTH or self.left < 6:
             kind = "layer"
+        if kind == "piece":
+            return self.piece(shape, labels), shape
         if kind == "repeat":
             count = self.integer(1, 3)
             self.left -= 2 * count
@@ -261,6 +294,20 @@ class _Grower:
             body, shape = self.body(shape, depth + 1, same, labels)
             return Group(label, body), shape
         return self.layer(shape, same, labels)
+
+    def piece(self, shape: Shape | None, labels: bool) -> Piece:
+        """Return one of `pieces`, or a tensor of the network's own that meets the flow."""
+        self.pieces += 1
+        if self.integer(0, 2):
+            lines: tuple[str, ...] = self.draw(st.sampled_from(PIECES))
+        else:
+            value = str(self.choose(*VALUES)).replace("{shape}", str(self.choose(*SHAPES)))
+            lines = (value, str(self.choose(*MEETINGS)))
+        self.left -= 2 * len(lines)
+        if labels and shape is not None and self.draw(st.booleans()):
+            return Piece(lines, self.pieces, shape, braced=False)
+        sizes = shape if self.draw(st.booleans()) else None
+        return Piece(lines, self.pieces, sizes, label=self.label(labels))
 
     def layer(self, shape: Shape, same: bool, labels: bool) -> tuple[Statement, Shape]:
         channels, height, width = shape
@@ -360,13 +407,18 @@ class _Grower:
                 "Conv2d", (("out_channels", out), ("kernel_size", 1), ("bias", False)), "inner"
             )
             after.append(Merge("residual", ((inner, Stage("ReLU")),)))
+        if self.wide:
+            after.append(self.piece(None, labels=True))
         return Block(f"Block{number}", ("width", "kernel"), (first, *after))
 
 
 @st.composite
-def arch_specs(draw: st.DrawFn) -> ArchSpec:
-    """Return a valid spec: a classifier of images, or what gives a map."""
-    grower = _Grower(draw)
+def arch_specs(draw: st.DrawFn, wide: bool = False) -> ArchSpec:
+    """Return a valid spec: a classifier of images, or what gives a map.
+
+    With `wide` there may stand all that `pieces` holds.
+    """
+    grower = _Grower(draw, wide)
     shape = (
         draw(st.integers(1, 4)),
         draw(st.integers(4, MOST_SIZE)),
@@ -388,6 +440,8 @@ def nodes_of(body: tuple[Statement, ...]) -> int:
     for one in body:
         if isinstance(one, Stage):
             count += 1
+        elif isinstance(one, Piece):
+            count += 2 * len(one.lines)
         elif isinstance(one, Use):
             count += nodes_of(one.block.body)
         elif isinstance(one, Repeat):
@@ -414,6 +468,8 @@ def relabelled(spec: ArchSpec, rename: Callable[[str], str]) -> ArchSpec:
             return Group(rename(one.label) if one.label else "", inside(one.body))
         if isinstance(one, From):
             return From(rename(one.label))
+        if isinstance(one, Piece):
+            raise TypeError("the lines of a piece have labels of their own")
         return replace(one, label=rename(one.label)) if one.label else one
 
     return replace(spec, body=inside(spec.body))

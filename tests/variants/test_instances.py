@@ -57,7 +57,7 @@ def test_networks_that_come_with_the_package(path: Path) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
-@given(spec=arch_specs())
+@given(spec=arch_specs(wide=True))
 def test_random_networks(spec: ArchSpec, tmp_path: Path) -> None:
     path = tmp_path / "net.arch"
     path.write_text(spec.text())

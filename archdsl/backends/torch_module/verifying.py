@@ -227,7 +227,9 @@ class _Interpreter:
                 # is the first result, since another kernel rounds otherwise.
                 macs = macs_of(run)
         self._check(node, output, macs, batch)
-        return output.detach()
+        # A parameter stays one: which kernel a product takes hangs on whether a factor needs a
+        # gradient, even where none is computed.
+        return output
 
     def _counted(self, node: Node, batch: int) -> int:
         """Return the multiply-accumulates of a batch; what all samples share is computed once."""

@@ -11,6 +11,7 @@ from compiled import verified
 from generators import ArchSpec, arch_specs
 from hypothesis import HealthCheck, given, settings
 
+from archdsl.analysis.state import state_dict
 from archdsl.backends.python_source import python_source
 from archdsl.backends.torch_module import torch_module
 from archdsl.graph import CheckedGraph
@@ -25,7 +26,7 @@ some = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-many = settings(some, max_examples=200)
+many = settings(some, max_examples=270)
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +41,15 @@ def graph(folder: Path, spec: ArchSpec) -> CheckedGraph:
 
 
 def compare(folder: Path, spec: ArchSpec) -> None:
-    """Hold every node to torch, and gradients to those without anything done in place."""
+    """Hold nodes and names to torch, and gradients to those without anything done in place."""
     checked = graph(folder, spec)
     text, found = verified(checked)
     assert found.agrees, (found.disagreeing, found.differing)
     assert python_source(graph(folder, spec)) == text
 
     module = torch_module(checked)
+    names = [(key, tuple(tensor.shape)) for key, tensor in module.state_dict().items()]
+    assert names == list(state_dict(checked).items())
     plain: Any = deepcopy(module)
     for layer in plain.modules():
         if hasattr(layer, "inplace"):
@@ -74,13 +77,13 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 @some
-@given(spec=arch_specs())
+@given(spec=arch_specs(wide=True))
 def test_a_generated_spec(folder: Path, spec: ArchSpec) -> None:
     compare(folder, spec)
 
 
 @pytest.mark.slow
 @many
-@given(spec=arch_specs())
+@given(spec=arch_specs(wide=True))
 def test_many_generated_specs(folder: Path, spec: ArchSpec) -> None:
     compare(folder, spec)

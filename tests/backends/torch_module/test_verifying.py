@@ -77,3 +77,14 @@ def test_outputs_are_the_same_number_by_number(
     one: list[float], other: list[float], same: bool
 ) -> None:
     assert verifying._same(torch.tensor(one), torch.tensor(other)) is same
+
+
+def test_a_parameter_that_is_multiplied_stays_one(tmp_path: Path) -> None:
+    """For torch takes another kernel where a factor needs no gradient, which rounds otherwise."""
+    checked = load(
+        tmp_path,
+        "network net { input x: [30, 11]; Transpose(1, 2) -> map: Unflatten(2, [6, 5]); "
+        "parameter p: [5, 5] = normal(); from map, p -> MatMul }",
+    )
+
+    assert verify(torch_module(checked), checked).agrees
