@@ -252,8 +252,9 @@ class Network:
             weights, allow_mismatch, rename: as `compile` takes them.
             device: where it runs.
             dtype: in what it computes: "float32", "bfloat16" or "float16".
-            engine: what runs it: "eager", "native", "inductor", "onnxruntime", "openvino"; "auto"
-                times all but inductor, which takes a minute, and takes the fastest.
+            engine: what runs it: "eager", "native", "graphs", "inductor", "onnxruntime",
+                "openvino"; "auto" times all that can be used there but inductor, which takes a
+                minute, and takes the fastest.
             batch: how many samples it is timed with.
             passes: names of the passes to run; else all.
 

@@ -22,6 +22,7 @@ from deconvnets import shaken  # noqa: E402
 
 from archdsl.backends.optimizing import ENGINES, PASSES  # noqa: E402
 from archdsl.backends.optimizing.engines.base import EngineFailed, Place, module_of  # noqa: E402
+from archdsl.backends.optimizing.engines.graphs import MOST, Captured  # noqa: E402
 from archdsl.backends.optimizing.optimized import passed  # noqa: E402
 from archdsl.backends.torch_module.running import chosen_sizes, random_inputs  # noqa: E402
 
@@ -397,6 +398,58 @@ def test_the_report_says_what_was_done(dtype: str, tmp_path: Path) -> None:
     assert {each.dtype for each in fast.weights.values()} == {getattr(torch, dtype)}
 
 
+def test_what_was_captured_runs_for_the_shapes_that_it_was_captured_for() -> None:
+    captures: list[Any] = []
+
+    def capture(work: Any, inputs: Any) -> Any:
+        """Write into one tensor whenever it is launched, as a CUDA graph does."""
+        output = work(*inputs)
+        captures.append(tuple(inputs[0].shape))
+        return lambda: output.copy_(work(*inputs)), [output]
+
+    runs = Captured(lambda a, b: a * 2 + b, capture)
+    for size in (3, 5, 3, 5):
+        one, two = torch.randn(size, 2), torch.randn(2)
+        (first,) = runs(one, two)
+        assert torch.equal(first, one * 2 + two)
+        runs(one + 1, two)
+        assert torch.equal(first, one * 2 + two)  # and not what came after it
+    runs(torch.randn(3, 2, dtype=torch.float64), torch.randn(2))
+    assert captures == [(3, 2), (5, 2), (3, 2)]
+    for size in range(10, 10 + MOST):
+        runs(torch.randn(size, 2), torch.randn(2))
+    assert len(runs.kept) == MOST
+    runs(torch.randn(3, 2), torch.randn(2))
+    assert captures[-1] == (3, 2)
+
+
+def test_graphs_are_for_a_gpu(tmp_path: Path) -> None:
+    network = network_of("network net { input x: [4]; Linear(3) }", tmp_path)
+
+    with pytest.raises(ArchError, match="`graphs` is for a GPU with CUDA, and not for cpu"):
+        network.optimize(engine="graphs", device="cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("engine", ["eager", "graphs", "inductor"])
+def test_on_a_gpu_it_gives_what_the_plain_one_gives(engine: str, dtype: str) -> None:
+    network = archdsl.load("resnet18", inputs={"image": (3, 64, 64)})
+    plain = plain_of(network, "float32").cuda()
+    fast = network.optimize(
+        weights=plain.state_dict(), device="cuda", dtype=dtype, engine=engine, batch=4
+    )
+
+    for batch in (4, 1, 4):
+        image = torch.randn(batch, 3, 64, 64)
+        with torch.no_grad():
+            expected = plain(image.cuda())
+        found = fast(image)
+        assert found.dtype == torch.float32
+        assert (found - expected).abs().max() < 0.05 * expected.abs().max()
+
+
 def test_weights_that_give_no_numbers_are_refused(tmp_path: Path) -> None:
     network = network_of("network net { input x: [4]; Linear(3) }", tmp_path)
     weights = network.compile().state_dict()
@@ -448,7 +501,7 @@ def test_an_engine_that_fails_or_computes_something_else_is_not_used(
     ("given", "said"),
     [
         ({"engine": "nativ"}, "not `nativ`"),
-        ({"engine": "tensorflow"}, "`--engine` is auto, eager, native"),
+        ({"engine": "tensorflow"}, "`--engine` is auto, eager, native, graphs"),
         ({"passes": ["joinin"]}, "did you mean `joining`"),
         ({"dtype": "int8"}, "`--dtype` is float32, bfloat16 or float16, and not `int8`"),
         ({"batch": 0}, "`--batch` is a number of samples from 1 on, and not 0"),

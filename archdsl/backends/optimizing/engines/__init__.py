@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from archdsl.backends.optimizing.engines.base import Engine, EngineFailed, Place, Runs
 from archdsl.backends.optimizing.engines.eager import Eager
+from archdsl.backends.optimizing.engines.graphs import Graphs
 from archdsl.backends.optimizing.engines.inductor import Inductor
 from archdsl.backends.optimizing.engines.native import Native
 from archdsl.backends.optimizing.engines.onnxruntime import OnnxRuntime
@@ -14,5 +15,6 @@ from archdsl.backends.optimizing.engines.openvino import OpenVino
 __all__ = ["ENGINES", "Engine", "EngineFailed", "Place", "Runs"]
 
 ENGINES: Mapping[str, Engine] = {
-    engine.name: engine for engine in (Eager(), Native(), Inductor(), OnnxRuntime(), OpenVino())
+    engine.name: engine
+    for engine in (Eager(), Native(), Graphs(), Inductor(), OnnxRuntime(), OpenVino())
 }
