@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from archdsl.diagnostics import ArchError, Source
+from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate.errors import Spoiled
 from archdsl.elaborate.expressions import evaluate_as, unknown
 from archdsl.elaborate.operations import FUNCTIONS
@@ -64,9 +64,12 @@ class Conditions:
             if text:
                 raise ArchError(BadSweep(reason=f"{OPTION} is empty"))
             return
-        node = Parser(self.limits).expression(Source(OPTION, text))
-        whole = isinstance(node, ast.Logical) and node.operator == "and"
         known = dict.fromkeys([*parameters, *figures])
+        try:
+            node = Parser(self.limits).expression(Source(OPTION, text))
+        except ArchError as error:
+            raise ArchError(*(_meant(one, known) for one in error.diagnostics)) from None
+        whole = isinstance(node, ast.Logical) and node.operator == "and"
         for one in node.operands if isinstance(node, ast.Logical) and whole else (node,):
             _require_condition(one)
             names = set()
@@ -113,6 +116,17 @@ class Conditions:
         self.world.steps_left = self.limits.steps
         most = self.limits.steps
         return all(evaluate_as(truth, part.node, setting, most, "a condition") for part in parts)
+
+
+def _meant(error: Diagnostic, known: Iterable[str]) -> Diagnostic:
+    """Name the figure that a word of the language stands for where it can't be a name."""
+    span = error.span
+    word = span.source.text[span.start : span.end] if span else ""
+    if word.isidentifier() and (
+        meant := [one for one in known if one in (f"{word}s", f"{word}_shape")]
+    ):
+        return error.but(hint=f"`{word}` is a word of the language: write `{meant[0]}`")
+    return error
 
 
 def _nothing() -> SpecFile:

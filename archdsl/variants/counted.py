@@ -43,7 +43,8 @@ def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Repo
     rows = [_values(of, known) for of in (reports[0].rows if alone else reports)]
     names = [*known]
     shorter = {short: name for short, name in longer.items() if name in names}
-    conditions = Conditions(where, None, (), [*names, *shorter])
+    sayable = [name for name in names if name not in NAMES_OF_ROWS.values()]
+    conditions = Conditions(where, None, (), [*sayable, *shorter])
     plain = [name for name in names if not any(isinstance(row[name], tuple) for row in rows)]
     for part in (sort or "").split(","):
         if (name := part.strip().removeprefix("-").strip()) in names and name not in plain:
@@ -100,7 +101,7 @@ def columns(reports: Sequence[Report], text: str) -> list[Column[Any]]:
     """
     alone = len(reports) == 1
     known = _known(reports)
-    longer = {} if alone else NAMES_OF_NETWORKS
+    longer = NAMES_OF_ROWS if alone else NAMES_OF_NETWORKS
     found: list[Column[Any]] = []
     for part in text.split(","):
         name = part.strip().removesuffix(PERCENT).rstrip()

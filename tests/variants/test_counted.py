@@ -161,6 +161,17 @@ def test_every_column_can_be_asked_for(archdsl: Command) -> None:
 
     assert names("--where", "stride == [2, 2]") == ["S2", "3", "C3", "5"]
     assert names("--where", "output_shape[0] == 120 and macs > 0") == ["C5"]
+    for word, meant in (("output", "output_shape"), ("input", "inputs")):
+        given = archdsl("count", "lenet5", "--where", f"{word}[0] == 120")
+        assert given.status
+        assert f"`{word}` is a word of the language: write `{meant}`" in given.error
+    assert (
+        "did you mean `output_shape`?"
+        in archdsl("count", "lenet5", "--where", "output_shap[0] == 1").error
+    )
+    assert archdsl.printed("count", "lenet5", "--columns", "name,output_shape") == archdsl.printed(
+        "count", "lenet5", "--columns", "name,output"
+    )
     assert names("--training", "--where", "kept > 2e4", "--sort=-kept") == ["C3", "S2"]
     assert "lists have no order" in archdsl("count", "lenet5", "--sort", "stride").error
 
