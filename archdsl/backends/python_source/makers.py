@@ -222,12 +222,12 @@ class ListMaker:
             if len(named) == 1 and named[0].startswith("*"):
                 return f"{self.target}(OrderedDict({named[0][1:]}))"
             return f"{self.target}(OrderedDict([{', '.join(named)}]))"
-        text = ", ".join(listed_items(items, turns))
-        if not self.target:
-            return text
-        return (
-            f"{self.target}([{text}])" if self.target == MODULE_LIST else f"{self.target}({text})"
-        )
+        listed = listed_items(items, turns)
+        text = ", ".join(listed)
+        if self.target == MODULE_LIST:
+            is_row = len(listed) == 1 and text.startswith("*")
+            text = text[1:] if is_row else f"[{text}]"
+        return f"{self.target}({text})" if self.target else text
 
 
 MODULE_LIST = "nn.ModuleList"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from archdsl.backends.python_source.rows import Row
 from archdsl.backends.python_source.template import template
 from archdsl.backends.python_source.tree import Place, first_node
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import Shapes, Torch, TorchFunction, TorchTensor, squeeze
+from archdsl.layers.base import Shape, Torch, TorchFunction, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula, FormulaError
 from archdsl.layers.traced import Loop, Trace, Traced, bare, formula_of, marks, needed
 
@@ -198,36 +198,48 @@ class Sight:
         """Return the formulas of the numbers in the text of a layer.
 
         A number is what an argument of the layer is if it equals that, and still does so where the
-        argument is another; else it follows from nothing that is known.
+        argument is another, or twice as large along with what comes in; else it follows from
+        nothing that is known.
         """
         layer = node.layer
         shapes = [self.sights.checked.nodes[name].shape for name in node.inputs]
         found: list[Any] = list(template(text).numbers)
         for name, given in vars(layer).items():
-            if isinstance(given, Traced) and bare(given) in found:
-                self._follow(node, found, {name: bare(given) + 1}, tuple(shapes), given)
-            elif isinstance(given, tuple):
-                for at, item in enumerate(given):
-                    if isinstance(item, Traced) and bare(item) in found:
-                        other = (*given[:at], bare(item) + 1, *given[at + 1 :])
-                        self._follow(node, found, {name: other}, tuple(shapes), item)
+            items = given if isinstance(given, tuple) else (given,)
+            for at, item in enumerate(items):
+                if isinstance(item, Traced) and bare(item) in found:
+                    self._follow(node, found, name, at, shapes)
         return found
 
     def _follow(
-        self, node: Node, found: list[Any], other: Mapping[str, object], shapes: Shapes, item: Any
+        self, node: Node, found: list[Any], name: str, at: int, shapes: Sequence[Shape]
     ) -> None:
-        """Give those numbers a formula that become one more where an argument does."""
-        try:
-            torch = node.layer.model_copy(other).infer(shapes).torch
-        except Exception:  # the layer, which may be a user's, doesn't take it
+        """Give those numbers a formula that change where an argument does, or an item of it."""
+        given = getattr(node.layer, name)
+        item: Any = given[at] if isinstance(given, tuple) else given
+        value: Any = bare(item)
+        nodes = self.sights.checked.nodes
+        batched = [nodes[read].facts.batched for read in node.inputs]
+        for other, incoming in [
+            (value + 1, shapes),
+            *((2 * value, each) for each in _doubled(shapes)),
+        ]:
+            whole = (*given[:at], other, *given[at + 1 :]) if isinstance(given, tuple) else other
+            try:
+                layer = node.layer.model_copy({name: whole})
+                if batched and not all(batched):
+                    torch = layer.infer_shared(tuple(incoming), batched).torch
+                else:
+                    torch = layer.infer(tuple(incoming)).torch
+            except Exception:  # the layer, which may be a user's, doesn't take it
+                continue
+            text = torch.value if isinstance(torch, TorchTensor) else text_of(torch)
+            numbers = template(text).numbers
+            if len(numbers) == len(found):
+                for place, number in enumerate(numbers):
+                    if found[place] == value and number == other:
+                        found[place] = self.of_value(item, formula_of(item))
             return
-        numbers = template(
-            torch.value if isinstance(torch, TorchTensor) else text_of(torch)
-        ).numbers
-        if len(numbers) == len(found):
-            for at, number in enumerate(numbers):
-                if found[at] == bare(item) and number == bare(item) + 1:
-                    found[at] = self.of_value(item, formula_of(item))
 
     def loops(self) -> Mapping[tuple[str, int], list[tuple[int, Any]]]:
         """Return how often the loops of the scope turn, with the formula, by their statement."""
@@ -236,6 +248,13 @@ class Sight:
             for loop in self.trace.loops.get(number, ()):
                 found.setdefault(loop.where, []).append((loop.turns, self.seen(loop.count)))
         return found
+
+
+def _doubled(shapes: Sequence[Shape]) -> Iterator[list[Shape]]:
+    """Yield shapes with one size twice as large: of the first that comes in, axis by axis."""
+    for axis, size in enumerate(shapes[0] if shapes else ()):
+        first = shapes[0]
+        yield [(*first[:axis], 2 * size, *first[axis + 1 :]), *shapes[1:]]
 
 
 def text_of(torch: Torch) -> str:

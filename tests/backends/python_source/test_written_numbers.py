@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compiled import load
+from compiled import load, verified
 
 from archdsl.backends.python_source import python_source
 from archdsl.backends.python_source.arithmetic import written
@@ -166,3 +166,41 @@ def test_a_power_of_a_variable_has_no_blanks(tmp_path: Path) -> None:
     assert "more = max(width, 4)\n" in text
     assert "more**2 + 1" in text
     assert "* more**width" in text
+
+
+def test_sizes_in_a_list_that_have_to_fit_follow_from_what_the_block_is_told(
+    tmp_path: Path,
+) -> None:
+    """None of them can be changed alone: as many numbers as come in have to go out."""
+    checked = load(
+        tmp_path,
+        """
+        network n {
+          input x: [6, 24]
+          a: Heads(2); b: Heads(4); c: Heads(8)
+        }
+        block Heads(heads) {
+          Unflatten(2, [heads, 24 // heads]) -> Transpose(2, 3)
+          flat: Reshape([3, 2 * heads, 24 // heads])
+          parameter t: [4, heads]
+          from t -> Reshape([heads, 2, 2]) -> total: Mean([1, 2])
+          from flat -> Reshape([6, heads, 24 // heads])
+          mul { branch {} branch { from total -> Unflatten(0, [heads, 1]) } }
+          Reshape([6, 24])
+        }
+        """,
+    )
+    source, verification = verified(checked)
+
+    assert verification.agrees
+    assert "class Heads(nn.Module):\n    def __init__(self, heads: int) -> None:\n" in source
+    assert "torch.unflatten(x, 2, (self.heads, self.x24_heads))" in source
+    assert "self.t.reshape(self.heads, 2, 2)" in source
+
+
+def test_a_list_of_one_row_is_written_once(tmp_path: Path) -> None:
+    body = "input x: [8]; " + "; ".join(f"a.{at}: Linear(8); ReLU" for at in range(5))
+    source, verification = verified(load(tmp_path, f"network n {{ {body} }}"))
+
+    assert verification.agrees
+    assert "self.a = nn.ModuleList([nn.Linear(8, 8) for _ in range(5)])\n" in source
