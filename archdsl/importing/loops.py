@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from archdsl.importing.naming import written
 from archdsl.importing.skeleton import arguments_of, set_arguments, skeleton
 from archdsl.importing.tree import (
     Loop,
@@ -231,5 +232,5 @@ def numbered(labels: list[str], index: str) -> str | None:
     before, after = "".join(parts[0][: differ[0]]), "".join(parts[0][differ[0] + 1 :])
     if '"' in before + after or "." in before + after:
         pieces = f"{before}{hole}{after}".replace('"', "").split(".")
-        return ".".join(f'"{piece}"' if "{" in piece else piece for piece in pieces)
+        return ".".join(f'"{piece}"' if "{" in piece else written(piece) for piece in pieces)
     return f'"{before}{hole}{after}"'

@@ -263,6 +263,8 @@ class Making:
                 raise Unsayable(MOVED)
         made = self.fresh(inner, result.dtype)
         self.forms[result] = Form(made, groups)
+        for value, form in zip(values, forms, strict=True):
+            value.alone = value.alone or (form is None and bool(value.own))
         bases = [v if f is None else f.base for v, f in zip(values, forms, strict=True)]
         return bases, made
 

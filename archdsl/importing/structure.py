@@ -142,7 +142,11 @@ class Structure:
         if value is flow:
             return Output(name=name, training=value in self.training)
         inner = self.compute(value, flow)
-        return Output(name=name, statements=inner, training=value in self.training)
+        one = Output(name=name, statements=inner, training=value in self.training)
+        made = self.made.get(value)
+        if made is not None and isinstance(made.to, Merge | Residual | Flowing):
+            self.made[value] = Reference(one)  # whose name reaches further than theirs
+        return one
 
     def output_name(self, value: Value) -> str:
         """Return the name of an output of this body."""

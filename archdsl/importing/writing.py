@@ -182,7 +182,7 @@ def call(name: str, arguments: Mapping[str, Any], by_position: int = -1) -> str:
 
 def name_of(one: Statement) -> str:
     """Return by what name a statement is referred to."""
-    if isinstance(one, Input):
+    if isinstance(one, Input | Output):
         return one.name
     return one.label or written(one.path)
 

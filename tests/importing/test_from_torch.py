@@ -305,6 +305,7 @@ WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
         ("Repeat([4, 1, 1, 1])", "groups = 16", "MaxPool2d(2)", "3.4028234663852886e+38"),
     ),
     "heads": (words.Heads(), (6, 8), ("groups = 8", "parameter conv.weight: [4, 1, 3]")),
+    "streams": (words.Streams(), (5, 8), ('"branch"."{i}".0: Linear', "from output2")),
     "biased": (words.Biased(), (5, 8), ("output output2", "input x2")),
     "adds": (words.Adds(), (3, 4), ("MatMul", "# frozen in the module", "# gradients stop")),
 }

@@ -381,3 +381,32 @@ class Heads(nn.Module):
         heads = x.view(n, length, 2, 4).permute(2, 0, 3, 1).reshape(2 * n, 4, length)
         y: torch.Tensor = self.pool(self.conv(heads))
         return y.view(2, n, 4, length // 2).permute(1, 3, 0, 2).flatten(2)
+
+
+class Inner(nn.Module):
+    """A layer of two streams, of which the inner one goes into the outer one, as TNT's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.proj = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = y + self.inner(y)
+        return x + self.proj(y), y
+
+
+class Streams(nn.Module):
+    """Layers of two streams, in lists whose name is a word of the language."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.ModuleList([Inner(), Inner(), Inner()])
+        self.branch = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(4)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x
+        for one in self.block:
+            x, y = one(x, y)
+        for layers in self.branch:
+            x = layers[0](x)
+        return x
