@@ -60,6 +60,15 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
         [node("AveragePool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])],
         {}, MAP, "AvgPool2d(3, stride = 2, ceil_mode = true",
     ),
+    "pool_to_one_side": (
+        [node("AveragePool", ["x"], ["y"], kernel_shape=[6, 6], pads=[0, 0, 1, 1])],
+        {}, MAP, "AvgPool2d(6, stride = 1, padding = 1, count_include_pad = false)",
+    ),
+    "norm_of_one_sample": (
+        [node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"])],
+        {**onnx_files.weights(s=(4,), b=(4,), m=(4,)), "v": np.arange(1, 5, dtype="float32")},
+        {"x": [1, 4]}, "BatchNorm1d",
+    ),
     "max_pool": (
         [node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])],
         {}, MAP, "MaxPool2d(3, stride = 2, padding = 1)",

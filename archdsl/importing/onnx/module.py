@@ -202,7 +202,7 @@ class Computed:
             key = self.shared(at.node) or own
             if key not in self.layers:
                 with torch.device("meta"):
-                    module = make()
+                    module = make().eval()  # in training mode norms refuse a single sample
                 require_shapes(module, weights)
                 self.weights.append((module, weights))
                 attach(at.home, at.label or at.node.op.lower(), module)

@@ -98,13 +98,13 @@ def max_pool(at: At, x: Given) -> Any:
     if at.is_read(1):
         raise Missing("`MaxPool` that gives places")
     strides, dilations, padding, before = windows(at, tensor, kernel)
-    padding, ceil = rounded_up(at, tensor, kernel, strides, dilations, padding, before)
+    padding, ceil, parts = rounded_up(at, tensor, kernel, strides, dilations, padding, before)
     function = of_axes(
         (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d),
         len(kernel),
         "MaxPool",
     )
-    return function(tensor, kernel, strides, padding, dilations, ceil)
+    return function(tensor, kernel, strides, padding, dilations, ceil)[parts]
 
 
 @operator("AveragePool")
@@ -116,7 +116,7 @@ def average_pool(at: At, x: Given) -> Any:
         raise Missing("`AveragePool` with dilation")
     if before and whole:
         tensor, before = functional.pad(tensor, before), []
-    padding, ceil = rounded_up(at, tensor, kernel, strides, dilations, padding, before)
+    padding, ceil, parts = rounded_up(at, tensor, kernel, strides, dilations, padding, before)
     if tuple(kernel) == tuple(tensor.shape[2:]) and not any(padding) and len(kernel) == 2:
         return functional.adaptive_avg_pool2d(tensor, 1)
     function = of_axes(
@@ -126,31 +126,40 @@ def average_pool(at: At, x: Given) -> Any:
     )
     # padding of zero is counted or not: it is all the same
     whole = whole or (not any(padding) and not ceil)
-    return function(tensor, kernel, strides, padding, ceil, whole)
+    return function(tensor, kernel, strides, padding, ceil, whole)[parts]
 
 
 def rounded_up(
     at: At, x: torch.Tensor, kernel: Sequence[int], strides: Sequence[int],
     dilations: Sequence[int], padding: Sequence[int], before: Sequence[int],
-) -> tuple[Sequence[int], bool]:  # fmt: skip
-    """Return padding as torch has it, and whether sizes are rounded up.
+) -> tuple[Sequence[int], bool, Any]:  # fmt: skip
+    """Return padding as torch has it, whether sizes are rounded up, and the part that is wanted.
 
-    More padding behind than before, which counts for nothing, is what torch does to round up.
+    More padding behind than before, which counts for nothing, is what torch does to round up; else
+    there is as much before, and the windows that begin in it are left out.
     """
     if not before:
-        return padding, bool(at.get("ceil_mode", 0))
+        return padding, bool(at.get("ceil_mode", 0)), ...
     sides = [(before[2 * n], before[2 * n + 1]) for n in reversed(range(len(before) // 2))]
+    up = whole = True
+    parts = [slice(None), slice(None)]
     for size, k, stride, dilation, (first, last) in zip(
         x.shape[2:], kernel, strides, dilations, sides, strict=True
     ):
         reach = dilation * (k - 1) + 1
         wanted = (size + first + last - reach) // stride + 1
-        up = -(-(size + 2 * first - reach) // stride) + 1
-        if (up - 1) * stride >= size + first:
-            up -= 1  # no window begins behind the end
-        if wanted != up or 2 * first > k:
-            raise Missing(f"`{at.node.op}` with other padding on each side")
-    return [first for first, _ in sides], True
+        rounded = -(-(size + 2 * first - reach) // stride) + 1
+        if (rounded - 1) * stride >= size + first:
+            rounded -= 1  # no window begins behind the end
+        up = up and wanted == rounded and 2 * first <= k
+        skipped = max(last - first, 0)
+        parts.append(slice(skipped // stride, skipped // stride + wanted))
+        whole = whole and not skipped % stride and 2 * max(first, last) <= k
+    if up:
+        return [first for first, _ in sides], True, ...
+    if not whole:
+        raise Missing(f"`{at.node.op}` with other padding on each side")
+    return [max(side) for side in sides], False, tuple(parts)
 
 
 @operator("GlobalAveragePool")
