@@ -28,7 +28,7 @@ from archdsl.elaborate.world import World
 from archdsl.records import Record
 from archdsl.syntax import ast
 
-COST_OF_BRANCH = 4  # in steps
+COST_OF_BRANCH = 4  # in steps; an output computed on the side is as much work
 
 
 Operate = Callable[[Any, ast.Stage, Frame], Work | None]
@@ -229,6 +229,7 @@ class Elaborator:
 
     def output_aside(self, statement: ast.Output, entry: Entry, frame: Frame) -> Work:
         assert statement.body is not None
+        self.world.step(statement.span, COST_OF_BRANCH)
         inner = frame.inner()
         yield statement.body, inner
         entry.flow = inner.flowing

@@ -227,6 +227,7 @@ class Frame(FileSetting):
     def filled(self, text: ast.Text) -> str:
         """Return a string of a label with its holes filled; they take no fractions."""
         parts: list[Value] = []
+        self.step(text.span)
         for hole in text.parts:
             if isinstance(hole, str):
                 parts.append(hole)
@@ -236,9 +237,11 @@ class Frame(FileSetting):
                 reason = f"a hole of a label takes an integer or a string, and this is {value}"
                 raise ArchError(BadValue(hole.span, self.trail, reason=reason))
             parts.append(self.numbered(value) if self.world.turns else value)
-        if self.world.turns and all(type(part) in (str, int) for part in parts):
-            return "".join(map(str, parts))
-        return str(evaluate(text, self, self.most))
+        if not all(type(part) in (str, int) for part in parts):
+            return str(evaluate(text, self, self.most))  # or what is wrong with it
+        shown = [part if type(part) is str else str(part) for part in parts]
+        self.text(text.span, sum(map(len, shown)))
+        return "".join(shown)
 
     def numbered(self, value: Value) -> Value:
         """Return the number in a label of a loop whose number of turns the compiler leaves open.

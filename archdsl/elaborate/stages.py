@@ -46,6 +46,9 @@ from archdsl.layers.given import with_given
 from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
+# In steps: a scope, a frame and a body, which is looked up among those that are there.
+COST_OF_USE = COST_OF_CALL + 3
+
 
 def flow(operation: ast.Flow, stage: ast.Stage, frame: Frame) -> None:
     if stage.label is not None:
@@ -147,7 +150,7 @@ def use_block(
     declaration = block.declaration
     assert declaration is not None
     assert block.file is not None
-    frame.step(operation.span, COST_OF_CALL)
+    frame.step(operation.span, COST_OF_USE)
     position = -1 if stage.label else frame.place.position
     label, entry = declare(frame, stage.label, stage.span)
     name = frame.place.full_name(label)
