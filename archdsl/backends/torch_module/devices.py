@@ -66,15 +66,17 @@ def dtype_of(dtype: str | torch.dtype | None) -> torch.dtype:
 
 
 def check_room(checked: CheckedGraph, device: torch.device, dtype: torch.dtype) -> None:
-    """Refuse to make a network whose parameters don't fit.
+    """Refuse to make a network whose parameters, buffers and constants don't fit.
 
     Raises:
         TorchError: they don't; the sentence says how much memory they would take.
     """
-    parameters = cost(checked).parameters.total
-    if isinstance(parameters, int) and device.type != "meta":
-        # made as float32, then converted one by one
-        _require(f"making `{checked.name}`", parameters * max(4, dtype.itemsize), device, checked)
+    if device.type == "meta":
+        return
+    # made as float32, then converted one by one
+    table = memory(checked, cost(checked), max(4, dtype.itemsize))
+    needed = [size for size in (table.parameters, table.buffers) if isinstance(size, int)]
+    _require(f"making `{checked.name}`", sum(needed), device, checked)
 
 
 def check_room_to_run(

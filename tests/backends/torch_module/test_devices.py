@@ -66,6 +66,46 @@ def test_what_files_hold_in_memory_counts_as_free(
     assert devices.available(torch.device("cpu")) == (expected or 3 * 4096)
 
 
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("parameter", "0.5"),
+        ("parameter", "[i + j for i, j]"),
+        ("buffer", "[i + j for i, j]"),
+        ("buffer", "[j <= i for i, j]"),
+        ("constant", "0.5"),
+        ("constant", "[i + j for i, j]"),
+        ("constant", "[j <= i for i, j]"),
+    ],
+)
+def test_tensors_of_its_own_that_do_not_fit(word: str, value: str, tmp_path: Path) -> None:
+    """They are counted, and no number of them is made."""
+    checked = load(
+        tmp_path,
+        f"network net {{ input x: [4]; {word} k: [1000000, 1000000] = {value}\n"
+        "  from k -> Slice(0, 1, dim = 0) -> row: Flatten(0) -> Slice(0, 4, dim = 0)\n"
+        '  To("float") -> few: Scale(2)\n  from x\n  add { branch {} branch { from few } }\n}',
+    )
+    with pytest.raises(TorchError, match="making `net` would take"):
+        torch_module(checked, device="cpu")
+
+
+@pytest.mark.parametrize("word", ["parameter", "buffer", "constant"])
+def test_room_is_counted_to_the_byte(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = load(
+        tmp_path,
+        f"network net {{ input x: [3, 5]; {word} k: [3, 5] = 0.5\n"
+        "  add { branch {} branch { from k } }\n}",
+    )
+    monkeypatch.setattr(devices, "available", lambda device: 3 * 5 * 4)
+    torch_module(checked, device="cpu")
+    monkeypatch.setattr(devices, "available", lambda device: 3 * 5 * 4 - 1)
+    with pytest.raises(TorchError, match="making `net` would take"):
+        torch_module(checked, device="cpu")
+
+
 def test_activations_that_do_not_fit(tmp_path: Path) -> None:
     checked = load(tmp_path, "network net { input x: [3, 400000, 400000]; Conv2d(64, 1); ReLU }")
     module = torch_module(checked)
