@@ -302,8 +302,10 @@ class GraphMaker:
             for part in (*node.facts.params, *node.facts.buffers)
         }
         used |= {value.own for value in self.made}
+        every = dict(self.module.named_parameters(remove_duplicate=False))
+        same = {id(every[name]) for name in used if name in every}
         for name, one in self.parameters.items():
-            if name not in used:
+            if name not in used and id(one) not in same:
                 value = Value(0, tuple(one.shape), str(one.dtype).removeprefix("torch."))
                 value.own = name
                 self.given(value)

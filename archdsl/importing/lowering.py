@@ -127,6 +127,8 @@ class Lowering:
             node.missing = node.missing or missing
             node.again = bool(node.path) and call.path in self.seen
             node.ties = self.ties(call) if node.path else {}
+            if node.ties and any(True for _ in call.module.buffers()):
+                node.missing = f"`{call.name}` with statistics that stand under several names"
             node.costs = call.costs
         self.seen.add(call.path)
         added = [*self.functions.nodes, *nodes, *self.functions.finish()]
@@ -171,8 +173,6 @@ class Lowering:
             before = self.owners.setdefault(id(one), path)
             if before != path:
                 found[name] = before
-        if found and len(found) < len(call.module.state_dict()):
-            raise Unsayable(f"`{call.name}` with statistics that stand under several names")
         return found
 
     def function(self, body: Body, call: Call) -> None:
