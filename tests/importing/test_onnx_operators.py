@@ -144,6 +144,14 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
          "half": np.array([0.5**0.25], "float32")},
         ONE, "ScaledDotProductAttention",
     ),
+    "a_scale_for_each_head": (
+        [
+            node("Transpose", ["x"], ["k"], perm=[0, 1, 3, 2]), node("MatMul", ["x", "k"], ["s"]),
+            node("Exp", ["log"], ["scale"]), node("Mul", ["s", "scale"], ["m"]),
+            node("Softmax", ["m"], ["p"]), node("MatMul", ["p", "x"], ["y"]),
+        ],
+        onnx_files.weights(log=(4, 1, 1)), MAP, "Softmax(-1)",
+    ),
     "shape_of_what_comes_in": (
         [
             node("Shape", ["x"], ["all"]), node("Gather", ["all", "zero"], ["n"]),

@@ -358,6 +358,8 @@ def attention(
     tensors = [at.tensor(one) for one in (query, key, value)]
     if tensors[0].dim() < 3 or at.get("axis") % tensors[0].dim() != tensors[0].dim() - 1:
         raise Missing("attention along another axis than the last")
+    if any(isinstance(one, np.ndarray) and one.size != 1 for one in scales):
+        return with_scales(at, tensors, mask, scales)
     scale = 1.0
     for way, one in zip(at.get("ways"), scales, strict=True):
         factor = at.one(one, "scale")
@@ -369,6 +371,21 @@ def attention(
     return functional.scaled_dot_product_attention(
         tensors[0], turned, tensors[2], attn_mask=added, scale=given
     )
+
+
+def with_scales(
+    at: At, tensors: list[torch.Tensor], mask: Given, scales: Sequence[Given]
+) -> torch.Tensor:
+    """Return attention with a scale for each head."""
+    scores = torch.matmul(tensors[0], tensors[1])
+    for way, one in zip(at.get("ways"), scales, strict=True):
+        factor = at.tensor(one)
+        if tuple(factor.shape[-2:]) != (1, 1):
+            raise Missing("attention with a scale for each feature")
+        scores = scores / factor if way == "Div" else scores * factor
+    if mask is not None:
+        scores = scores + at.tensor(mask)
+    return torch.matmul(torch.softmax(scores, -1), tensors[2])
 
 
 @operator("Einsum")
