@@ -133,7 +133,7 @@ class Frame(FileSetting):
         answer = ask()
         if self.recipe is not None and not self.is_fixed(of):
             self.recipe.decided(answer)
-            self.recipe.add(Asked(self, ask), before - self.world.steps_left)
+            self.recipe.add(Decided(self, ask), before - self.world.steps_left)
         return answer
 
     def names_given(
@@ -329,7 +329,7 @@ class Frame(FileSetting):
         return integer(evaluate(reference.item, self, self.world.limits.steps), "an index")
 
 
-class Asked:
+class Decided:
     """A step of a recipe that decides something."""
 
     __slots__ = ("ask", "flow", "frame")
