@@ -289,6 +289,33 @@ class OfBatch(nn.Module):
         return self.map(x) * x.shape[0]
 
 
+class OnTheWay(nn.Module):
+    """Gives a tensor, and two that were made on the way to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        first = torch.relu(self.a(x))
+        second = self.b(first) + first
+        return self.c(second), first, second
+
+
+class ReadsOnTheWay(nn.Module):
+    """Reads all that a part gives, and some of what another one gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.last = OnTheWay(), OnTheWay(), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, first, second = self.one(x)
+        z, _, other = self.two(y + first * second)
+        read: torch.Tensor = self.last(z * first) + self.last(other)
+        return read
+
+
 class Same(nn.Module):
     """Gives what came in."""
 

@@ -41,6 +41,7 @@ CASES: dict[str, tuple[nn.Module, tuple[tuple[int, ...], ...]]] = {
     "scaled": (modules.Scaled(), ((4, 6, 6),)),
     "drops": (modules.Drops(), ((4,),)),
     "branches": (modules.Branches(), ((4,),)),
+    "on the way": (modules.ReadsOnTheWay(), ((4,),)),
     "sequential": (nn.Sequential(nn.Linear(4, 3), nn.Identity(), nn.Linear(3, 2)), ((4,),)),
 }
 
