@@ -45,11 +45,19 @@ def test_standard_output_has_nothing_but_the_text(archdsl: Command) -> None:
 
 
 def test_what_differs_is_written_with_a_mark_and_fails(archdsl: Command, tmp_path: Path) -> None:
-    result = archdsl("import", "modules:Unused", "--input", "4", "-o", "net.arch")
+    result = archdsl("import", "modules:OfBatch", "--input", "4", "-o", "net.arch")
 
     assert result.status == 1
     assert "not the same" in result.out
     assert (tmp_path / "net.arch").read_text().startswith("# archdsl import: not the same")
+
+
+def test_state_that_no_output_needs_is_said(archdsl: Command, tmp_path: Path) -> None:
+    result = archdsl("import", "modules:Unused", "--input", "4", "-o", "net.arch")
+
+    assert result.status == 0
+    assert "the same, name by name, but for spare.weight, spare.bias" in result.out
+    assert "spare.weight, spare.bias" in (tmp_path / "net.arch").read_text()
 
 
 def test_files_of_others_are_left_alone(archdsl: Command, tmp_path: Path) -> None:

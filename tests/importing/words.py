@@ -175,6 +175,20 @@ class WindowConvolution(nn.Module):
         return y.reshape(image.shape[0], -1)
 
 
+class OwnFilters(nn.Module):
+    """A convolution whose filters each sample makes for itself, as CondConv's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filters = nn.Linear(3, 5 * 3)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        samples = len(image)
+        filters = self.filters(image.mean((2, 3))).reshape(samples * 5, 3, 1, 1)
+        together = F.conv2d(image.reshape(1, samples * 3, 4, 4), filters, groups=samples)
+        return together.reshape(samples, 5, 4, 4)
+
+
 class Computes(nn.Module):
     """Weights that are computed or fixed, parts that are written over, and a table of rows."""
 
