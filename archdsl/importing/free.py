@@ -17,6 +17,7 @@ Shape = tuple[int | str, ...]
 
 STEP = 32  # image networks that halve their input five times take sizes that differ by it
 MOST_FACTOR = 64
+MOST_FREE = 8  # free sizes that all change otherwise
 OPEN = ("shape", "unflattened_size")  # arguments of which one size may be -1
 
 
@@ -27,22 +28,40 @@ def other_shapes(
 
     Every free size is another number in each, and no two change alike.
     """
-    sizes = {
+    return [
+        _row(shapes, given, [STEP * (1 + (turn + number) % 2) for number in range(MOST_FREE)])
+        for turn in ((1, 2) if _free(shapes, given) else ())
+    ]
+
+
+def odd_shapes(
+    shapes: Sequence[Shape], given: Sequence[tuple[int, ...]]
+) -> list[list[tuple[int, ...]]]:
+    """Return two rows of shapes whose free sizes leave other rests than those of `other_shapes`.
+
+    Whatever is rounded, padded or decided by such a rest shows there. None is larger than theirs.
+    """
+    by = [[first + number for number in range(MOST_FREE)] for first in (STEP + 1, STEP + 22)]
+    return [_row(shapes, given, more) for more in by if _free(shapes, given)]
+
+
+def _free(shapes: Sequence[Shape], given: Sequence[tuple[int, ...]]) -> dict[str, int]:
+    """Return the free sizes, as they were given."""
+    return {
         name: size
         for shape, held in zip(shapes, given, strict=True)
         for name, size in zip(shape, held, strict=True)
         if isinstance(name, str)
     }
-    rows: list[list[tuple[int, ...]]] = []
-    for turn in (1, 2) if sizes else ():
-        row = {
-            name: size + STEP * (1 + (turn + number) % 2)
-            for number, (name, size) in enumerate(sizes.items())
-        }
-        rows.append(
-            [tuple(row[one] if isinstance(one, str) else one for one in shape) for shape in shapes]
-        )
-    return rows
+
+
+def _row(
+    shapes: Sequence[Shape], given: Sequence[tuple[int, ...]], by: Sequence[int]
+) -> list[tuple[int, ...]]:
+    """Return shapes whose free sizes are larger, each by a number of its own."""
+    sizes = _free(shapes, given).items()
+    row = {name: size + by[number % len(by)] for number, (name, size) in enumerate(sizes)}
+    return [tuple(row[one] if isinstance(one, str) else one for one in shape) for shape in shapes]
 
 
 class Differs(Exception):

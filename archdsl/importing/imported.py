@@ -16,7 +16,7 @@ from archdsl.importing.blocks import extract
 from archdsl.importing.bodies import Body
 from archdsl.importing.costs import Costs
 from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, NotSayable
-from archdsl.importing.free import Differs, other_shapes, unify
+from archdsl.importing.free import STEP, Differs, odd_shapes, other_shapes, unify
 from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.lowering import Lowering, as_layer
@@ -174,12 +174,27 @@ def written_as_spec(
         recorded = Imported(graph_of(module, given, title, inputs))
         recorded.weights, recorded._refused = dict(module.state_dict()), error
         return recorded
+    free = len(runs) > 1
     try:
-        loaded = load_text(text, title)
-        proof = compared(loaded, runs)
+        try:
+            loaded = load_text(text, title)
+            proof = compared(loaded, runs)
+            held = [tuple(one.shape[1:]) for one in given]
+            odd = odd_shapes([tuple(shape) for shape in shapes], held) if free else []
+            wrong, note = elsewhere(module, loaded, compared, filled(given, odd))
+        except ArchError as error:
+            if not free:
+                raise
+            wrong, note = _first_sentence(error), ""  # no module of formulas like these
+        if free and (wrong or not proof.same):
+            wrong = f"sizes are not free as asked for: {wrong or proof.sentence()}"
+            text, notes, runs = spec_of(module, runs, shapes, title, description, inputs, wrong)
+            loaded = load_text(text, title)
+            proof = compared(loaded, runs)
+        elif note:
+            notes, text = (note, *notes), f"# {note}\n{text}"
     except ArchError as error:
-        first = error.diagnostics[0].sentence() if error.diagnostics else str(error)
-        sentence = f"not the same: the text is wrong ({first})"
+        sentence = f"not the same: the text is wrong ({_first_sentence(error)})"
         raise Unproven(text, sentence, error) from error
     found = Imported(loaded.checked, loaded._read)
     if proof.same and proof.missing:
@@ -189,9 +204,51 @@ def written_as_spec(
     stored = module.state_dict()
     found.weights = {name: one for name, one in stored.items() if name not in proof.missing}
     found._proof, found.notes = proof, notes
-    if proof.same and proof.distance:
-        found.load_weights(found.weights)
+    numbers = not any(one.is_meta for one in found.weights.values())
+    if numbers and not proof.surplus and not proof.differing:
+        found.load_weights(found.weights)  # whatever became of the outputs
     return found
+
+
+def _first_sentence(error: ArchError) -> str:
+    return error.diagnostics[0].sentence() if error.diagnostics else str(error)
+
+
+def elsewhere(
+    module: nn.Module,
+    loaded: Network,
+    compared: Callable[[Network, Sequence[tuple[torch.Tensor, ...]]], Proof],
+    runs: Sequence[tuple[torch.Tensor, ...]],
+) -> tuple[str, str]:
+    """Compare a network whose sizes are free where they leave other rests.
+
+    Returns:
+        why its sizes can't be free, and what wasn't compared; or "".
+    """
+    failing: list[str] = []
+    was = module.training
+    for run in runs:
+        at = " and ".join("x".join(map(str, one.shape[1:])) for one in run)
+        try:
+            with torch.no_grad():
+                module.eval()(*[one.clone() for one in run])
+        except Exception:  # whatever the module says of sizes that it doesn't take
+            failing.append(at)
+            continue
+        finally:
+            module.train(was)
+        try:
+            agrees = compared(loaded, [run]).same
+        except (ArchError, RuntimeError):
+            agrees = False  # the text takes no such sizes
+        if not agrees:
+            return f"at {at} the module gives something else than formulas of its sizes do", ""
+    if not failing:
+        return "", ""
+    return (
+        "",
+        f"compared at sizes that differ by {STEP}: the module fails at {' and '.join(failing)}",
+    )
 
 
 def layer_alone(module: nn.Module) -> bool:
@@ -226,9 +283,16 @@ def sized(
     if not fits:
         reason = f"has inputs of {held}, which are not of the shapes {[*map(list, shapes)]}"
         raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
+    return [inputs, *filled(inputs, other_shapes([tuple(shape) for shape in shapes], held))]
+
+
+def filled(
+    inputs: tuple[torch.Tensor, ...], rows: Sequence[Sequence[tuple[int, ...]]]
+) -> list[tuple[torch.Tensor, ...]]:
+    """Return inputs of other shapes, with numbers that stand in those given."""
     generator = torch.Generator().manual_seed(0)
-    found = [inputs]
-    for row in other_shapes([tuple(shape) for shape in shapes], held):
+    found: list[tuple[torch.Tensor, ...]] = []
+    for row in rows:
         tensors: list[torch.Tensor] = []
         for one, shape in zip(inputs, row, strict=True):
             size = (one.shape[0], *shape)
@@ -258,15 +322,20 @@ def spec_of(
     name: str,
     description: str = "",
     wanted: Sequence[str] = (),
+    fixed: str = "",
 ) -> tuple[str, tuple[str, ...], list[tuple[torch.Tensor, ...]]]:
     """Return the text of a module, what it doesn't say, and the inputs for which it is right.
+
+    Args:
+        fixed: why sizes can't be free, if that is known.
 
     Raises:
         ImportingError: the module doesn't run, or can't be said.
     """
     inputs = runs[0]
     body, training, cut = body_of(module, inputs)
-    fixed = "" if len(runs) == 1 else why_fixed(module, body, runs)
+    if len(runs) > 1:
+        fixed = fixed or why_fixed(module, body, runs)
     free = len(runs) > 1 and not fixed
     try:
         names = input_names(module, inputs, wanted)

@@ -419,7 +419,10 @@ def test_sizes_are_free_where_numbers_follow_them(name: str) -> None:
     network = archdsl.from_torch(module, torch.randn(2, 3, 16, 8), shapes=[[3, "H", "W"]])
 
     assert network.proof.same
-    assert not network.notes
+    # it takes sizes that 4 divides, and says nothing of others
+    assert [note.partition(":")[0] for note in network.notes] == [
+        "compared at sizes that differ by 32"
+    ]
     assert all(text in network.spec for text in ("input image: [3, H, W]", *wanted)), network.spec
     given = torch.randn(3, 3, 40, 24)
     assert torch.equal(network.compile().eval()(given), module.eval()(given))
@@ -440,6 +443,38 @@ def test_sizes_that_cant_be_free_are_said_and_stay(module: nn.Module, said: str)
     assert network.notes[0].startswith("sizes are not free as asked for: ")
     assert said in network.notes[0]
     assert "input image: [3, 16, 8]" in network.spec
+
+
+@pytest.mark.parametrize("how", ["pads", "decides", "cuts"])
+def test_what_follows_the_rest_of_a_size_is_not_taken_for_free(how: str) -> None:
+    module = words.Rests(how)
+
+    network = archdsl.from_torch(module, torch.randn(2, 3, 32, 32), shapes=[[3, "H", "W"]])
+
+    assert network.proof.same
+    assert network.notes[0].startswith("sizes are not free as asked for: ")
+    assert "input image: [3, 32, 32]" in network.spec
+
+
+def test_sizes_that_a_module_refuses_are_said_to_be_unknown() -> None:
+    module = words.Rests("refuses")
+
+    network = archdsl.from_torch(module, torch.randn(2, 3, 32, 32), shapes=[[3, "H", "W"]])
+
+    assert network.proof.same
+    note = "compared at sizes that differ by 32: the module fails at 3x65x66 and 3x86x87"
+    assert network.notes == (note,)
+    assert network.spec.startswith(f"# {note}\n")
+    assert "input image: [3, H, W]" in network.spec
+
+
+def test_a_text_that_is_not_the_same_has_the_weights_all_the_same() -> None:
+    module = modules.OfBatch()
+
+    network = archdsl.from_torch(module, torch.randn(2, 4))
+
+    assert not network.proof.same
+    assert torch.equal(network.compile().map.weight, module.map.weight)
 
 
 def test_shapes_of_other_inputs_are_refused() -> None:

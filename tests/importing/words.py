@@ -254,6 +254,28 @@ class Sizes(nn.Module):
         return x.flatten(2).mean(2) + y
 
 
+class Rests(nn.Module):
+    """What is decided, padded or cut by the rest that a size leaves."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        if self.how == "pads":
+            x = F.pad(x, (0, -width % 8, 0, -height % 8))
+        if self.how == "decides" and height % 2:
+            x = F.pad(x, (0, 0, 0, 1), value=1.0)
+        y: torch.Tensor = self.conv(x)
+        if self.how == "cuts":
+            return y[:, :, : (y.shape[2] + 1) // 2].mean((2, 3))
+        if self.how == "refuses" and height % 4:
+            raise ValueError("takes sizes that 4 divides")
+        return y
+
+
 class Turns(nn.Module):
     """Another function for large images."""
 
