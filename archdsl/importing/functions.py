@@ -22,8 +22,12 @@ LARGEST = 3.4028234663852886e38  # of 32 bits: the language has no infinity
 # What a tensor goes through unchanged.
 SAME = {
     "contiguous", "clone", "detach", "to", "float", "int", "long", "bool", "type", "type_as",
-    "requires_grad", "alias", "positive", "checkpoint", "_to_copy", "data",
+    "double", "half", "bfloat16", "byte", "char", "short", "requires_grad", "alias", "positive",
+    "checkpoint", "_to_copy", "data",
 }  # fmt: skip
+
+KINDS = {"int", "float", "bool"}  # of numbers, that the language has
+SHORT = {"uint8", "int8", "int16"}  # integers that it has no word for: larger ones are cut to fit
 
 PROPERTIES = {"T": "t", "mT": "adjoint"}  # of tensors, each with the function that gives the same
 
@@ -80,13 +84,13 @@ class Functions(Reshaping):
         if not isinstance(result, Value) or not isinstance(arguments[0], Value):
             raise Unsayable(f"`{call.name}`")
         before, after = kind_of(arguments[0].dtype), kind_of(result.dtype)
-        if before != after and {before, after} <= {"int", "float", "bool"}:
-            self.each("to", [arguments[0]], result, kind=after)
-        elif result.dtype != arguments[0].dtype and "float" in (before, after):
-            raise Unsayable(f"`{call.name}` from {arguments[0].dtype} to {result.dtype}")
-        else:
+        if before == after:
             self.become(result, arguments[0])
-        return []
+        elif after in KINDS and (before in KINDS or before in SHORT):
+            self.each("to", [arguments[0]], result, kind=after)
+        else:
+            raise Unsayable(f"`{call.name}` from {arguments[0].dtype} to {result.dtype}")
+        return self.nodes
 
     # --- noise ----------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from archdsl.importing.bodies import Body, Node
 from archdsl.importing.costs import Cost, macs_of, not_counted, numbers_of
 from archdsl.importing.functions import kind_of
 from archdsl.importing.lowering import Lowering
+from archdsl.importing.making import NOWHERE
 from archdsl.importing.naming import fresh, fresh_in
 from archdsl.importing.record import Value
 from archdsl.layers.base import (
@@ -173,7 +174,10 @@ class GraphMaker:
         if value not in self.made:
             stored = bool(value.own)
             if not value.held:  # made where torch calls nobody, as custom operators do
-                self.torch["a tensor of which nobody saw whence"] += 1
+                self.torch[NOWHERE] += 1
+                facts = Facts(output=self.shape(value), torch=TorchFunction("{0}"))
+                self.add(value, "unseen", kind_called(NOWHERE)(facts=facts, kind="float"), (), "")
+                return self.made[value]
             learned = stored and value.own in self.parameters
             layer = OwnTensor(shape=value.shape, learnable=learned, stored=stored)
             path = value.own.rpartition(".")[0]

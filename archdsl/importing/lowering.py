@@ -11,7 +11,7 @@ from archdsl.importing.bodies import Body, Node, reads
 from archdsl.importing.forms import Form
 from archdsl.importing.functions import Functions
 from archdsl.importing.layers import Use, layer_of_module
-from archdsl.importing.making import COUNTER, Unsayable
+from archdsl.importing.making import COUNTER, NOWHERE, Unsayable
 from archdsl.importing.numbers import MOST_LISTED, of_tensor
 from archdsl.importing.record import Call, Value, tensors
 from archdsl.importing.windows import Applied
@@ -203,12 +203,11 @@ class Lowering:
             loose = [v for v in given if v not in known and not v.held and v not in noise]
             if loose:
                 drawn = any(value in self.drawn for value in loose)
-                raise Unsayable(
-                    "random numbers" if drawn else "a tensor of which nobody saw whence"
-                )
+                raise Unsayable("random numbers" if drawn else NOWHERE)
             if call.name.endswith("_") and not call.name.endswith("__") and given[0].own:
                 raise Unsayable("a tensor that is written over in part or for good")
             nodes = self.functions.of(call, sharing)
+            nodes = [*nodes, *self.forgotten(call, given, nodes)]
             if nodes and sharing:
                 for value in given:
                     value.alone = value.held
@@ -255,6 +254,18 @@ class Lowering:
         forms = self.functions.forms
         return [forms[value].base if value in forms else value for value in values]
 
+    def forgotten(self, call: Call, given: list[Value], nodes: list[Node]) -> list[Node]:
+        """Return a node for each result that nothing said: what uses it would lack its source."""
+        made = {node.output for node in nodes}
+        held = self.functions
+        known = (made, held.alias, held.forms, held.noise, held.even, held.blank)
+        text = f"`{call.name}` as it is used here"
+        return [
+            self.missing(call, text, given, value)
+            for value in call.values_out()
+            if not any(value in ones for ones in known)
+        ]
+
     def missing(self, call: Call, text: str, given: list[Value], result: Value) -> Node:
         """Return a node for what can't be said."""
         self.functions.forms.pop(result, None)
@@ -274,6 +285,7 @@ class Lowering:
                 self.lost.append(("an output whose first axis isn't the batch", root.place))
         needed = set(outputs)
         self.prune(self.root, needed)
+        self.require_whence(root)
         given: dict[str, str] = {}
         for node in self.root.nodes():
             if "gives" in node.use.arguments or node.path in given:
@@ -283,6 +295,21 @@ class Lowering:
             elif node.path and node.owns:
                 given[node.path] = "output"
         self.io(self.root, set(outputs))
+
+    def require_whence(self, root: Call) -> None:
+        """Refuse tensors that outputs need and nothing gives: none may stand for another."""
+        known = {node.output for node in self.root.nodes()}
+        known.update(value for value in self.computed if value.input is not None)
+
+        def unknown(values: list[Value]) -> bool:
+            return any(value not in known and not value.held for value in values)
+
+        for node in self.root.nodes():
+            if not node.missing and unknown(reads(node)):
+                drawn = any(v in self.drawn or v in self.functions.noise for v in reads(node))
+                self.lost.append(("random numbers" if drawn else NOWHERE, node.place))
+        if unknown(self.outputs):
+            self.lost.append((NOWHERE, root.place))
 
     def prune(self, body: Body, needed: set[Value]) -> None:
         """Leave out of a body what nothing needs, and add to `needed` what its items read."""

@@ -32,6 +32,7 @@ POSITIONS = {
     "prelu": ("weight",),
 }
 
+NOWHERE = "a tensor of which nobody saw whence"
 MOVED = "what moves the batch from the first axis to another, or joins it with others"
 
 

@@ -39,7 +39,7 @@ class Reshaping(Windows):
 
     def reshaped(self, value: Value, result: Value) -> None:
         """Say a change of shape, wherever the batch is."""
-        if not isinstance(result, Value) or "int" in result.dtype != value.dtype:
+        if not isinstance(result, Value) or result.dtype != value.dtype:
             raise Unsayable("a view of the bits of a tensor")
         if result.shape == value.shape:
             self.become(result, value)

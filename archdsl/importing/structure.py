@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from archdsl.importing.bodies import Body, Node, gives, reads
-from archdsl.importing.making import Unsayable, numbers_of
+from archdsl.importing.making import NOWHERE, Unsayable, numbers_of
 from archdsl.importing.naming import written
 from archdsl.importing.numbers import by_place, number, of_tensor
 from archdsl.importing.record import Value
@@ -121,7 +121,9 @@ class Structure:
     def network(self, names: Mapping[int, str]) -> list[Statement]:
         """Return the statements of the whole network, whose inputs have names."""
         for value in self.body.inputs:
-            one = Input(name=names[value.input or 0], named=True)
+            if value.input is None:
+                raise Unsayable(NOWHERE)
+            one = Input(name=names[value.input], named=True)
             self.made[value] = Reference(one)
         found = self.statements()
         return [one for one in found if not isinstance(one, Input)]
