@@ -74,6 +74,79 @@ def many(count: int) -> list[Any]:
     return [helper.make_node("Relu", [f"v{n}"], [f"v{n + 1}"]) for n in range(count)]
 
 
+def growing(op: str, *more: str, times: int = 40, size: int = 8, **attributes: Any) -> bytes:
+    """Return a file in which a constant goes through many nodes; "" stands for itself."""
+    tensors = {
+        "w0": np.ones((size, size), "float32"),
+        "row": np.ones((1, size), "float32"),
+        "twice": np.array([2, 1], "int64"),
+        "far": np.array([2**22, size, size], "int64"),
+        "sides": np.array([0, 0, 2**20, 0], "int64"),
+        "places": np.zeros(2**10, "int64"),
+    }
+    nodes = [
+        helper.make_node(op, [one or f"w{n}" for one in ["", *more]], [f"w{n + 1}"], **attributes)
+        for n in range(times)
+    ]
+    nodes += [
+        helper.make_node("ReduceMax", [f"w{times}"], ["most"], keepdims=0),
+        helper.make_node("Add", ["x", "most"], ["y"]),
+    ]
+    return of_nodes(*nodes, tensors=tensors)
+
+
+def many_layers() -> bytes:
+    """Return a file whose weight stands in many layers that aren't the same."""
+    nodes = [
+        helper.make_node("Gemm", [f"h{n}", "w"], [f"h{n + 1}"], alpha=1 + n / 1000)
+        for n in range(400)
+    ]
+    tensors = {"w": np.eye(4, dtype="float32")}
+    return of_nodes(
+        helper.make_node("Relu", ["x"], ["h0"]), *nodes, tensors=tensors, outputs=("h400",)
+    )
+
+
+# Small files that ask for GB, or for hours: each makes something large out of constants.
+GROWING = {
+    "concat": growing("Concat", "", axis=0),
+    "tile": growing("Tile", "twice"),
+    "expand": growing("Expand", "far"),
+    "pad": growing("Pad", "sides"),
+    "gather": growing("Gather", "places", times=100, size=2**10),
+    "einsum": growing("Einsum", "", equation="ab,ac->abc", times=1, size=2**10),
+    "einsum_inside": growing("Einsum", "", "", equation="ab,bc,cd->ad", times=99, size=2**9),
+    "matmul": growing("MatMul", "", times=99, size=2**9),
+    "one_by_one": growing("Add", "", times=300, size=2**10),
+}
+
+
+@pytest.mark.parametrize("case", GROWING)
+def test_what_is_made_of_constants_is_bounded_before_it_is_made(
+    case: str, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "net.onnx").write_bytes(GROWING[case])
+
+    result = command("import", "net.onnx", "-o", "net.arch")
+
+    assert result.status == 1, result
+    assert "numbers out of constants at node `w" in result.error, result.error
+
+
+def test_weights_in_many_layers_are_bounded(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archdsl.importing.onnx import module
+
+    monkeypatch.setattr(module, "MOST_KNOWN", 2**10)
+    (tmp_path / "net.onnx").write_bytes(many_layers())
+
+    result = command("import", "net.onnx", "-o", "net.arch")
+
+    assert result.status == 1, result
+    assert "numbers out of constants at node" in result.error, result.error
+
+
 WRONG: dict[str, tuple[bytes, str]] = {
     "no_onnx": (b"network net { ReLU }", "is no ONNX file"),
     "empty": (b"", "holds no nodes"),

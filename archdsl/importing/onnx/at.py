@@ -14,6 +14,7 @@ from archdsl.importing.numbers import by_place
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
 
 MOST_LISTED = 64  # numbers that are computed of constants, and listed where no formula is found
+MOST_GIVEN = 2**16  # numbers that say how a node works
 MOST_NUMBERS = 2**28  # in a tensor that is computed
 Array = np.ndarray[Any, Any]
 Entry = Callable[..., Any]
@@ -77,6 +78,9 @@ class Run(Protocol):
 
     def parameter(self, at: At, value: Array) -> torch.Tensor:
         """Return a tensor of the network's own."""
+
+    def spend_constants(self, numbers: int) -> None:
+        """Refuse to compute more of constants in one pass than a file of its size needs."""
 
 
 class At:
@@ -154,7 +158,11 @@ class At:
         """
         if isinstance(value, torch.Tensor) and not self.known:
             raise Missing(f"`{self.node.op}` whose {what} follow from what comes in")
-        assert value is not None
+        if value is None:
+            raise Missing(f"`{self.node.op}` without its {what}")
+        count = prod(value.shape)
+        if count > MOST_GIVEN:
+            raise Missing(f"`{self.node.op}` whose {what} are {count:,} numbers")
         return [*value.reshape(-1).tolist()]
 
     def optional(self, value: Given, what: str) -> list[Any] | None:
@@ -231,6 +239,12 @@ class At:
         if not isinstance(value, np.ndarray):
             raise Missing(f"`{self.node.op}` whose {what} is computed of what comes in")
         return value
+
+    def spread(self, value: Given, shape: Sequence[int], what: str) -> Array:
+        """Return known weights, repeated to a shape."""
+        array = self.array(value, what)
+        self.root.spend_constants(prod(shape))
+        return np.broadcast_to(array, tuple(shape)).copy()
 
 
 def number(value: float) -> float:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from archdsl.importing.errors import ImportingError, NotSayable
 from archdsl.importing.naming import fresh_in, valid
 from archdsl.importing.onnx.at import Array, At, Missing, TooLarge, require_size
+from archdsl.importing.onnx.bounds import Bounded
 from archdsl.importing.onnx.hierarchy import PLAIN, Leaf, Part, Step, planned
 from archdsl.importing.onnx.operators import OPERATORS
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph, tells_apart
@@ -25,6 +25,8 @@ from archdsl.layers.registry import Registry
 
 MOST_LISTED = 12
 MOST_COMPUTED = 2**33  # numbers in all tensors of one pass
+MOST_KNOWN = 2**26  # numbers that are made of constants, or kept of them a second time
+FOR_EACH = 16  # more of these for each number that the file holds
 
 
 class Computed:
@@ -57,6 +59,9 @@ class Computed:
         self.batch = file.batch
         self.now = self.batch
         self.numbers = 0
+        self.most_known = MOST_KNOWN + FOR_EACH * file.numbers
+        self.kept = 0  # numbers in layers and parameters
+        self.constants = 0  # numbers in what is made of constants
 
     # --- running --------------------------------------------------------------------------------
 
@@ -67,7 +72,7 @@ class Computed:
             ImportingError: something has no words, or can't be computed.
         """
         self.building = True
-        with torch.no_grad():
+        with torch.no_grad(), Bounded(self.spend):
             self.run(inputs, keep=True)
             self.run(again)
         self.building = False
@@ -84,7 +89,8 @@ class Computed:
         """Return what the file's outputs are for some inputs."""
         self.values = dict(self.file.tensors)
         self.values.update(zip((one.name for one in self.file.inputs), inputs, strict=True))
-        self.done, self.follows, self.numbers = set(), set(), 0
+        self.done, self.follows = set(), set()
+        self.numbers = self.constants = 0
         self.now = inputs[0].shape[0]
         self.steps_of(self.root, self.steps)
         if keep:
@@ -166,8 +172,8 @@ class Computed:
         node = at.node
         if node.op == "Identity":
             return given[0]
-        with torch._C.DisableTorchFunction():
-            tensors = [one if one is None else torch.from_numpy(np.array(one)) for one in given]
+        with torch._C.DisableTorchFunction(), Bounded(self.spend_constants):
+            tensors = [one if one is None else torch.from_numpy(one) for one in given]
             found = entry(at, *tensors)
             many = found if isinstance(found, tuple | list) else [found]
             arrays = [one.numpy() if isinstance(one, torch.Tensor) else one for one in many]
@@ -179,13 +185,29 @@ class Computed:
         """Keep what a node gives."""
         many = found if isinstance(found, tuple | list) else [found]
         for name, one in zip(at.gives, many, strict=False):
-            if isinstance(one, torch.Tensor):
-                self.numbers += one.numel()
-                if self.numbers > MOST_COMPUTED:
-                    raise TooLarge("more numbers than are computed")
-                require_size(one.shape)
+            require_size(one.shape)
             if name:
                 self.values[name] = one
+
+    def spend(self, numbers: int) -> None:
+        """Refuse to compute more of what flows in one pass than there is room for."""
+        self.numbers += numbers
+        if self.numbers > MOST_COMPUTED:
+            raise TooLarge(f"more than {MOST_COMPUTED:,} numbers in all")
+
+    def spend_constants(self, numbers: int) -> None:
+        """Refuse to compute more of constants in one pass than a file of its size needs."""
+        self.constants += numbers
+        self.require_known(self.constants)
+
+    def keep(self, weights: Mapping[str, Array]) -> None:
+        """Refuse to keep more weights than a file of its size needs."""
+        self.kept += sum(one.size for one in weights.values())
+        self.require_known(self.kept)
+
+    def require_known(self, numbers: int) -> None:
+        if numbers > self.most_known:
+            raise TooLarge(f"more than {self.most_known:,} numbers out of constants")
 
     def missing(self, text: str, place: str) -> ImportingError:
         """Return an error about what has no words."""
@@ -204,6 +226,7 @@ class Computed:
                 with torch.device("meta"):
                     module = make().eval()  # in training mode norms refuse a single sample
                 require_shapes(module, weights)
+                self.keep(weights)
                 self.weights.append((module, weights))
                 attach(at.home, at.label or at.node.op.lower(), module)
                 self.layers[key] = module
@@ -233,6 +256,7 @@ class Computed:
             made = nn.Parameter(torch.empty(value.shape, device="meta"))
             label = free_label(at.home, valid(label).strip("_") or "weight")
             at.home.register_parameter(label, made)
+            self.keep({label: value})
             self.weights.append((at.home, {label: value}))
             self.parameters[key] = (at.home, label)
         home, label = self.parameters[key]

@@ -86,6 +86,7 @@ class OnnxFile:
     inputs: list[OnnxInput]
     outputs: list[str]
     data: bytes  # the file itself, for onnxruntime
+    numbers: int  # in all tensors that it holds
 
     @property
     def batch(self) -> int:
@@ -170,7 +171,7 @@ class Reader:
         whole = b"" if self.outside else data
         if self.outside:  # onnxruntime gets numbers that were checked, and opens no file
             whole = self.joined(model, tensors)
-        return OnnxFile(self.shown, opset, nodes, tensors, inputs, outputs, whole)
+        return OnnxFile(self.shown, opset, nodes, tensors, inputs, outputs, whole, self.numbers)
 
     def opset(self, model: Any) -> int:
         """Return the version of ONNX's own operators."""
@@ -228,7 +229,7 @@ class Reader:
         if held != count:
             raise self.lies(what, dims, held)
         try:
-            return np.asarray(numpy_helper.to_array(tensor), kind).reshape(dims)
+            return np.array(numpy_helper.to_array(tensor), kind).reshape(dims)
         except Exception:  # whatever the library says of data that isn't of its kind
             raise self.fail(f"holds the {what}, whose numbers are of another kind") from None
 

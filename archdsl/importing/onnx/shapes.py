@@ -220,7 +220,7 @@ def split(at: At, x: Given, sizes: Given = None) -> Any:
     given = at.axes(sizes, "split")
     size = tensor.shape[axis]
     if given is None:
-        count = at.get("num_outputs", len(at.node.outputs))
+        count = len(at.node.outputs)
         part = -(-size // count)
         given = [min(part, size - part * number) for number in range(count)]
     found, start = [], 0
@@ -270,21 +270,23 @@ def gather(at: At, x: Given, indices: Given) -> Any:
     tensor = at.tensor(x)
     if flows and not at.known:
         raise Missing("`Gather` at places that follow from what comes in")
-    assert indices is not None
+    if indices is None:
+        raise Missing("`Gather` without places")
     size = tensor.shape[axis]
-    if indices.ndim == 0:
-        place = int(indices)
-        if not -size <= place < size:
-            raise Missing("`Gather` outside a tensor")
-        return tensor.select(axis, place % size)
-    places = [int(one) % size for one in indices.reshape(-1)]
-    if indices.ndim == 1 and places == [*range(places[0], places[-1] + 1)]:
-        return part_of(tensor, axis, places[0], places[-1] + 1, 1)
-    found = torch.index_select(tensor, axis, torch.tensor(places, device=tensor.device))
-    if indices.ndim == 1:
+    places = np.asarray(indices).astype("int64")
+    if places.size and not (-size <= places.min() and places.max() < size):
+        raise ValueError(f"it takes places that an axis of size {size} doesn't have")
+    places = places % max(size, 1)
+    if places.ndim == 0:
+        return tensor.select(axis, int(places))
+    flat = places.reshape(-1)
+    if places.ndim == 1 and flat.size and (np.diff(flat) == 1).all():
+        return part_of(tensor, axis, int(flat[0]), int(flat[-1]) + 1, 1)
+    found = torch.index_select(tensor, axis, torch.tensor(flat, device=tensor.device))
+    if places.ndim == 1:
         return found
     axis = axis % tensor.dim()
-    return found.reshape(*tensor.shape[:axis], *indices.shape, *tensor.shape[axis + 1 :])
+    return found.reshape(*tensor.shape[:axis], *places.shape, *tensor.shape[axis + 1 :])
 
 
 @operator("Pad")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -216,6 +215,8 @@ def group_norm(at: At, x: Given, scale: Given, bias: Given) -> Any:
     weights = {"weight": at.array(scale, "scale"), "bias": at.array(bias, "bias")}
     channels = tensor.shape[1]
     if at.opset < 21:  # a number for each group
+        if any(one.size != groups for one in weights.values()):
+            raise ValueError(f"it has {groups} groups, and other numbers of scales or biases")
         weights = {name: one.repeat(channels // groups) for name, one in weights.items()}
     eps = number(at.get("epsilon", 1e-5))
     return at.layer(nn.GroupNorm, groups, channels, eps, weights=weights)(tensor)
@@ -227,9 +228,9 @@ def layer_norm(at: At, x: Given, scale: Given, bias: Given = None) -> Any:
     if at.is_read(1) or at.is_read(2):
         raise Missing("`LayerNormalization` that gives means")
     shape = tuple(tensor.shape[at.get("axis", -1) % tensor.dim() :])
-    weights = {"weight": np.broadcast_to(at.array(scale, "scale"), shape).copy()}
+    weights = {"weight": at.spread(scale, shape, "scale")}
     if bias is not None:
-        weights["bias"] = np.broadcast_to(at.array(bias, "bias"), shape).copy()
+        weights["bias"] = at.spread(bias, shape, "bias")
     eps = number(at.get("epsilon", 1e-5))
     return at.layer(nn.LayerNorm, shape, eps, bias=bias is not None, weights=weights)(tensor)
 
@@ -238,7 +239,7 @@ def layer_norm(at: At, x: Given, scale: Given, bias: Given = None) -> Any:
 def rms_norm(at: At, x: Given, scale: Given) -> Any:
     tensor = at.tensor(x)
     shape = tuple(tensor.shape[at.get("axis", -1) % tensor.dim() :])
-    weights = {"weight": np.broadcast_to(at.array(scale, "scale"), shape).copy()}
+    weights = {"weight": at.spread(scale, shape, "scale")}
     eps = number(at.get("epsilon", 1e-5))
     return at.layer(nn.RMSNorm, shape, eps, weights=weights)(tensor)
 
