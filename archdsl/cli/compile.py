@@ -13,7 +13,7 @@ import click
 from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli import optimizing
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import Reading, graph_of, network, reading, renames_of, stored
+from archdsl.cli.options import Reading, graph_of, names, network, reading, renames_of, stored
 from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
@@ -70,7 +70,7 @@ class Wishes:
 )
 @click.option("--optimize", is_flag=True, help="Make it faster, for inference.")
 @click.option("--engine", metavar="NAME", help="What runs it then: native, or eager.")
-@click.option("--passes", metavar="NAME,...", help="What is done for that; else all.")
+@names("--passes", "What is done for that; else all.", "NAME,...")
 @click.option("--batch", metavar="N", type=int, help="How many samples it is timed with; else one.")
 @stored
 @click.option(

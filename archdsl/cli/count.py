@@ -13,8 +13,9 @@ from archdsl.analysis.training import DTYPES as WIDTHS
 from archdsl.backends.table import FORMATS, render, tells_warnings
 from archdsl.cli.modules import graphs_of, modules
 from archdsl.cli.on_device import DTYPES, least_times
-from archdsl.cli.options import Reading, condition, graph_of, network, one_of, reading
+from archdsl.cli.options import Reading, graph_of, names, network, one_of, reading
 from archdsl.cli.options import training as training_options
+from archdsl.cli.options import where as conditions
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
 from archdsl.counting import LARGEST_BATCH, count, options_of
 from archdsl.diagnostics import ArchError
@@ -48,11 +49,9 @@ from archdsl.diagnostics import ArchError
     help="Samples, for --device and --training.",
 )
 @click.option("--dtype", type=click.Choice(DTYPES), help="Of the numbers, for both as well.")
-@click.option("--where", callback=condition, metavar="CONDITION", help="Keep these: 'macs < 3e8'.")
-@click.option("--sort", metavar="NAMES", help="Sort by these; --sort=-macs has the most first.")
-@click.option(
-    "--columns", metavar="NAMES", help="Show these: name,parameters,'parameters %'; not in JSON."
-)
+@conditions("macs < 3e8")
+@names("--sort", "Sort by these; --sort=-macs has the most first.")
+@names("--columns", "Show these: name,parameters,'parameters %'; not in JSON.")
 @reading
 def command(
     specs: tuple[str, ...],
@@ -69,7 +68,7 @@ def command(
     step: dict[str, Any],
     batch: int | None,
     dtype: str | None,
-    where: str,
+    where: tuple[str, ...],
     sort: str | None,
     columns: str | None,
     reading: Reading,
@@ -115,7 +114,7 @@ def _asked(
     reports: Sequence[Report],
     form: str,
     explain: bool,
-    where: str,
+    where: tuple[str, ...],
     sort: str | None,
     columns: str | None,
 ) -> str:

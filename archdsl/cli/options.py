@@ -145,11 +145,34 @@ def one_of(given: str, known: Sequence[str], option: str) -> None:
     raise click.BadParameter(reason, param_hint=option)
 
 
-def condition(context: click.Context, option: click.Parameter, given: str | None) -> str:
-    """Return a condition, "" where none is given; refuse one that says nothing."""
-    if given is not None and not given.strip():
-        raise click.BadParameter("it is empty", param_hint="--where")
-    return given or ""
+def where(shown: str) -> Callable[[Command], Command]:
+    """Add the option for conditions, all of which must be true; `shown` is one to show."""
+
+    def checked(
+        context: click.Context, option: click.Parameter, given: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        if not all(text.strip() for text in given):
+            raise click.BadParameter("it is empty", param_hint="--where")
+        return given
+
+    help_text = f"Keep these: '{shown}'; of several all must be true."
+    return click.option(
+        "--where", multiple=True, callback=checked, metavar="CONDITION", help=help_text
+    )
+
+
+def names(option: str, shown: str, metavar: str = "NAMES") -> Callable[[Command], Command]:
+    """Add an option that takes names with commas between them, once: a second would hide it."""
+
+    def alone(
+        context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+    ) -> str | None:
+        if len(given) > 1:
+            reason = "it is given twice: write all of it as one, with commas between"
+            raise click.BadParameter(reason, param_hint=option)
+        return given[0] if given else None
+
+    return click.option(option, multiple=True, callback=alone, metavar=metavar, help=shown)
 
 
 def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
@@ -193,10 +216,11 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
+        name = name.strip()
         if not equals or not name or name in found:
             reason = "is given twice" if name in found else "is not NAME=VALUE"
             raise click.BadParameter(f"`{text}` {reason}", param_hint=option)
-        found[name.strip()] = value.strip()
+        found[name] = value.strip()
     return found
 
 

@@ -8,7 +8,8 @@ import time
 import click
 
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import Reading, condition, input_shapes, pairs, reading
+from archdsl.cli.options import Reading, input_shapes, names, pairs, reading
+from archdsl.cli.options import where as conditions
 from archdsl.cli.terminal import (
     INTERRUPTED,
     OK,
@@ -50,21 +51,16 @@ UNFINISHED = ".unfinished"  # follows the name of a result that isn't there yet
     metavar="NAME=SHAPE",
     help="Shape of an input: image=3x224x224.",
 )
-@click.option(
-    "--where",
-    callback=condition,
-    metavar="CONDITION",
-    help="Keep these: 'parameters < 5e6 and width < 2'.",
-)
+@conditions("parameters < 5e6 and width < 2")
 @click.option(
     "--random", type=click.IntRange(1), metavar="N", help="Draw N variants instead of taking all."
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, metavar="N", help="Decides which are drawn."
 )
-@click.option("--sort", metavar="NAMES", help="Sort by these; --sort=-macs has the most first.")
+@names("--sort", "Sort by these; --sort=-macs has the most first.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Keep the first N only.")
-@click.option("--pareto", metavar="NAMES", help="Keep the front: macs,parameters; - asks for more.")
+@names("--pareto", "Keep the front: macs,parameters; - asks for more.")
 @click.option(
     "--jobs", type=click.IntRange(1, 1024), default=1, metavar="N", help="Processes that count."
 )
@@ -80,7 +76,7 @@ def command(
     name: str,
     parameters: tuple[str, ...],
     inputs: tuple[str, ...],
-    where: str,
+    where: tuple[str, ...],
     random: int | None,
     seed: int,
     sort: str | None,
@@ -135,7 +131,7 @@ def _asked(
     spec: Spec,
     parameters: tuple[str, ...],
     inputs: tuple[str, ...],
-    where: str,
+    where: tuple[str, ...],
     random: int | None,
     seed: int,
     jobs: int,
@@ -154,9 +150,9 @@ def _asked(
     axes = [axis(key, text) for key, text in pairs(parameters, "-p").items()]
     shapes = input_shapes(spec, spec.network, inputs)
     sweep = request(spec, spec.network, axes, shapes, where, random, seed, jobs, scheduler)
-    columns, names = sweep.columns[:-1], {long: short for short, long in SHORT.items()}
-    by = wishes("--sort", sort, columns, names) if sort is not None else []
-    best = wishes("--pareto", pareto, columns, names) if pareto is not None else []
+    columns, longer = sweep.columns[:-1], {long: short for short, long in SHORT.items()}
+    by = wishes("--sort", sort, columns, longer) if sort is not None else []
+    best = wishes("--pareto", pareto, columns, longer) if pareto is not None else []
     return sweep, _Choice(by, top, best)
 
 

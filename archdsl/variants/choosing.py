@@ -35,7 +35,7 @@ def wishes(
         ArchError: there is no such column, or it is named twice.
     """
     found: list[Wish] = []
-    for part in text.split(","):
+    for part in asked(option, text, columns):
         more = part.strip().startswith("-")
         name = part.strip().removeprefix("-").strip()
         name = name if name in columns else names.get(name, name)
@@ -47,6 +47,21 @@ def wishes(
             raise ArchError(BadSweep(reason=f"{option} names `{name}` twice"))
         found.append(Wish(name, more))
     return found
+
+
+def asked(option: str, text: str, known: Iterable[str]) -> list[str]:
+    """Return what stands between the commas of an option.
+
+    Raises:
+        ArchError: nothing does.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.removeprefix("-").strip() for part in parts):
+        lacking = f"lacks a name in `{printable(text, 60)}`" if text.strip() else "is empty"
+        raise ArchError(
+            BadSweep(reason=f"{option} {lacking}", hint=f"there are {', '.join(known)}")
+        )
+    return parts
 
 
 def ordered(rows: Iterable[R], by: Sequence[Wish]) -> list[R]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from archdsl.diagnostics import ArchError, Diagnostic, Source
 from archdsl.elaborate.errors import Spoiled
@@ -31,13 +31,14 @@ class Part(Record):
 class Conditions:
     """What all must be true of a variant: `parameters < 5e6 and width * depth < 20`.
 
-    Names are parameters, figures, and what the file defines. What stands between `and` is decided
-    one by one: `early` on parameters alone, before anything is built, `late` on figures.
+    Names are parameters, figures, and what the file defines. What stands between `and`, or in
+    conditions of their own, is decided one by one: `early` on parameters alone, before anything is
+    built, `late` on figures.
     """
 
     def __init__(
         self,
-        text: str,
+        texts: Sequence[str],
         file: SpecFile | None,
         parameters: Collection[str],
         figures: Collection[str],
@@ -45,7 +46,7 @@ class Conditions:
         layers: Registry | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Read a condition; an empty text is one that is always true.
+        """Read conditions, all of which must be true; without any all is.
 
         Args:
             file: what the names of the language are looked up in.
@@ -60,10 +61,18 @@ class Conditions:
         self.file = file or _nothing()
         self.early: list[Part] = []
         self.late: list[Part] = []
+        for text in texts:
+            self._read(text, parameters, figures, open_parameters)
+
+    def _read(
+        self,
+        text: str,
+        parameters: Collection[str],
+        figures: Collection[str],
+        open_parameters: Collection[str],
+    ) -> None:
         if not text.strip():
-            if text:
-                raise ArchError(BadSweep(reason=f"{OPTION} is empty"))
-            return
+            raise ArchError(BadSweep(reason=f"{OPTION} is empty"))
         known = dict.fromkeys([*parameters, *figures])
         try:
             node = Parser(self.limits).expression(Source(OPTION, text))

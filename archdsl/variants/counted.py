@@ -19,7 +19,7 @@ from archdsl.backends.columns import (
 from archdsl.diagnostics import ArchError, printable
 from archdsl.elaborate.wording import did_you_mean
 from archdsl.layers.sizes import Formula, Size, total
-from archdsl.variants.choosing import ordered, wishes
+from archdsl.variants.choosing import asked, ordered, wishes
 from archdsl.variants.conditions import Conditions
 from archdsl.variants.errors import BadSweep
 from archdsl.variants.figures import SHORT
@@ -29,8 +29,8 @@ NAMES_OF_NETWORKS = {**SHORT, "name": "network"}
 NAMES_OF_ROWS = {"output_shape": "output"}  # which is a word of the language
 
 
-def chosen(reports: Sequence[Report], where: str, sort: str | None) -> list[Report]:
-    """Return the reports that a condition is true of, in order; of one report the rows.
+def chosen(reports: Sequence[Report], where: Sequence[str], sort: str | None) -> list[Report]:
+    """Return the reports that conditions are true of, in order; of one report the rows.
 
     Raises:
         ArchError: the condition makes no sense, or there is no such column.
@@ -103,9 +103,9 @@ def columns(reports: Sequence[Report], text: str) -> list[Column[Any]]:
     known = _known(reports)
     longer = NAMES_OF_ROWS if alone else NAMES_OF_NETWORKS
     found: list[Column[Any]] = []
-    for part in text.split(","):
-        name = part.strip().removesuffix(PERCENT).rstrip()
-        percent = part.strip().endswith(PERCENT)
+    for part in asked("--columns", text, [*known, *longer]):
+        name = part.removesuffix(PERCENT).rstrip()
+        percent = part.endswith(PERCENT)
         column = known.get(longer.get(name, name))
         if column is None:
             every = [*known, *longer]
@@ -119,7 +119,7 @@ def columns(reports: Sequence[Report], text: str) -> list[Column[Any]]:
         if percent:
             values = [column.value(of) for of in (reports[0].rows if alone else reports[:1])]
             if not all(isinstance(value, int | Formula | Mapping) for value in values):
-                reason = f"--columns has `{printable(part.strip(), 60)}`, and that has no share"
+                reason = f"--columns has `{printable(part, 60)}`, and that has no share"
                 raise ArchError(BadSweep(reason=reason, hint="write `parameters %` or `macs %`"))
             column = share(column, total(map(number, values)))
         found.append(column)

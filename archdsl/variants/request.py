@@ -98,7 +98,8 @@ def sweep(
 
     axes = [axis(key, given) for key, given in joined(parameters, named).items()]
     shapes = {key: tuple(shape) for key, shape in (inputs or {}).items()}
-    return request(read, name, axes, shapes, where or "", random, seed, jobs, scheduler or "")
+    conditions = [where] if where else []
+    return request(read, name, axes, shapes, conditions, random, seed, jobs, scheduler or "")
 
 
 def request(
@@ -106,13 +107,13 @@ def request(
     network: str | None,
     axes: Sequence[Axis],
     shapes: Shapes,
-    where: str = "",
+    where: Sequence[str] = (),
     random: int | None = None,
     seed: int = 0,
     jobs: int = 1,
     scheduler: str = "",
 ) -> Sweep:
-    """Return the sweep of a spec that was read.
+    """Return the sweep of a spec that was read, with conditions all of which must be true.
 
     Raises:
         ArchError: the spec is wrong, or what is asked for makes no sense.

@@ -90,7 +90,13 @@ def test_shares_of_free_sizes_are_not_known(archdsl: Command) -> None:
     ("options", "said"),
     [
         (("--columns", "nme"), "did you mean `name`?"),
-        (("--columns", ""), "there is no such column"),
+        (("--columns", ""), "--columns is empty"),
+        (("--columns", "name,,macs"), "--columns lacks a name in `name,,macs`"),
+        (("--sort", "-"), "--sort lacks a name in `-`"),
+        (("--sort", "macs", "--sort", "name"), "--sort: it is given twice"),
+        (("--columns", "macs", "--columns", "name"), "--columns: it is given twice"),
+        (("--where", "macs > 1", "--where", "mcs < 4"), "did you mean `macs`"),
+        (("--where", "macs > 1", "--where", ""), "--where: it is empty"),
         (("--columns", "type %"), "has no share"),
         (("--columns", "name", "--format", "json"), "--columns can't be given with --format json"),
         (("--columns", "name", "--explain"), "--columns can't be given with --explain"),
@@ -108,6 +114,20 @@ def test_nonsense_is_refused(options: tuple[str, ...], said: str, archdsl: Comma
     assert result.status == 2, result
     assert said in result.error
     assert result.out == ""
+
+
+def test_of_several_conditions_all_hold(archdsl: Command) -> None:
+    def names(*options: str) -> list[str]:
+        return archdsl.printed(
+            "count", "lenet5", *options, "--columns", "name", "--format", "csv"
+        ).split()[1:]
+
+    both = names("--where", "macs > 0 and parameters < 3000")
+    assert both
+    assert both == names("--where", "macs > 0", "--where", "parameters < 3000")
+    # each is a condition of its own: `or` in one leaves the other as it is
+    assert both == names("--where", "macs > 0 or false", "--where", "parameters < 3000")
+    assert both == names("--where", "parameters < 3000", "--where", "macs > 0 or false")
 
 
 @pytest.mark.parametrize("where", ["false", "1 > 2", "not true", "macs > 1 and false"])

@@ -98,6 +98,7 @@ def test_sorted_and_the_first(archdsl: Command) -> None:
         (["-p", "width=1.."], 2, "has the range `1..` without an end"),
         (["-p", "width"], 2, "is not NAME=VALUE"),
         (["-p", "width=1", "-p", "width=2"], 2, "is given twice"),
+        (["-p", "width=1", "-p", "width =2"], 2, "is given twice"),
         (["-p", "widht=1"], 1, "did you mean `width`?"),
         (["-p", "width=foo"], 1, "no value called `foo`"),
         (["-p", "width=1..1000000", "-p", "depth=1..1000000"], 2, "= 1,000,000,000,000 variants"),
@@ -105,6 +106,10 @@ def test_sorted_and_the_first(archdsl: Command) -> None:
         (["-p", "width=1,2", "--where", "width"], 1, "a condition must be true or false"),
         (["-p", "width=1,2", "--where", ""], 2, "--where: it is empty"),
         (["-p", "width=1,2", "--sort", "mecs"], 2, "--sort names `mecs`"),
+        (["-p", "width=1,2", "--pareto", ""], 2, "--pareto is empty"),
+        (["-p", "width=1,2", "--pareto", "macs,"], 2, "--pareto lacks a name in `macs,`"),
+        (["-p", "width=1,2", "--pareto", "macs", "--pareto", "peak"], 2, "--pareto: it is given"),
+        (["-p", "width=1,2", "--sort", "macs", "--sort", "peak"], 2, "--sort: it is given twice"),
         (["-p", "width=1,2", "--pareto", "macs,error"], 2, "--pareto names `error`"),
         (["-p", "width=1,2", "-o", "out.xls"], 2, "ends in none of .csv, .json"),
         (["-p", "width=1,2", "-o", "-"], 2, "ends in none of"),
@@ -127,6 +132,23 @@ def test_what_makes_no_sense(options: list[str], status: int, said: str, archdsl
     assert said in result.error
     assert "Traceback" not in result.error
     assert os.listdir() == ["net.arch"]
+
+
+def test_of_several_conditions_all_hold(archdsl: Command) -> None:
+    wide = ["--where", "width > 2"]
+    small = ["--where", "macs < 6e4 or false"]
+    found = [
+        archdsl.printed("sweep", "net.arch", "-p", "width=1..6", "-p", "depth=0,1", *options)
+        for options in (
+            ["--where", "width > 2 and (macs < 6e4 or false)"],
+            [*wide, *small],
+            [*small, *wide],
+        )
+    ]
+    widths = [*range(3, 7)]
+
+    assert found[0] == found[1] == found[2]
+    assert len(widths) <= len(found[0].splitlines()[2:]) < 2 * len(widths)
 
 
 def test_a_sample_that_can_t_be_filled_says_so(archdsl: Command) -> None:
