@@ -26,7 +26,6 @@ from archdsl.records import Record
 from archdsl.variants.axes import Axis, axis_of
 from archdsl.variants.choosing import Wish, front, ordered, wishes
 from archdsl.variants.errors import BadSweep, OtherSweep
-from archdsl.variants.figures import SHORT
 from archdsl.variants.request import request
 from archdsl.variants.sweep import Row, Sweep
 from archdsl.variants.writing import FORMS, is_sweep, table
@@ -150,7 +149,7 @@ def _asked(
     axes = [axis(key, text) for key, text in pairs(parameters, "-p").items()]
     shapes = input_shapes(spec, spec.network, inputs)
     sweep = request(spec, spec.network, axes, shapes, where, random, seed, jobs, scheduler)
-    columns, longer = sweep.columns[:-1], {long: short for short, long in SHORT.items()}
+    columns, longer = sweep.columns[:-1], sweep.further
     by = wishes("--sort", sort, columns, longer) if sort is not None else []
     best = wishes("--pareto", pareto, columns, longer) if pareto is not None else []
     return sweep, _Choice(by, top, best)

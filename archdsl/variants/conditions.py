@@ -17,6 +17,7 @@ from archdsl.syntax import ast
 from archdsl.syntax.parser import Parser
 from archdsl.syntax.spec_file import SpecFile
 from archdsl.variants.errors import BadSweep
+from archdsl.variants.figures import HIDDEN
 
 OPTION = "--where"
 
@@ -90,6 +91,8 @@ class Conditions:
                 elif name.name in open_parameters:
                     reason = f"{OPTION} names the parameter `{name.name}`, which has no value here"
                     hint = f"give it one with -p {name.name}=..."
+                    if (figure := f"{HIDDEN}{name.name}") in known:
+                        hint += f"; the figure is `{figure}` in this network"
                     raise ArchError(BadSweep(name.span, reason=reason, hint=hint))
                 elif not self._is_known(name):
                     setting = FileSetting(self.world, self.file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from archdsl.analysis.report import Report
@@ -24,6 +24,16 @@ SHOWN = ("parameters", "macs", "memory", "peak", "depth")  # what people see fir
 OF: Mapping[str, Column[Report]] = {name: OF_NETWORKS[SHORT.get(name, name)] for name in NAMES}
 BYTES = frozenset({"memory_parameters", "memory", "peak"})
 GETTERS: tuple[Callable[[Report], Any], ...] = tuple(column.value for column in OF.values())
+
+
+HIDDEN = "counted_"  # begins the name of a figure whose own is that of a parameter
+
+
+def unhidden(name: str, parameters: Collection[str]) -> str:
+    """Return the name of a figure, or other column, beside parameters that may be called so."""
+    while name in parameters:
+        name = f"{HIDDEN}{name}"
+    return name
 
 
 def figures_of(report: Report) -> tuple[Size | None, ...]:

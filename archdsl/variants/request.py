@@ -21,10 +21,10 @@ from archdsl.syntax import ast
 from archdsl.variants.axes import Axis, axis_from, axis_of
 from archdsl.variants.conditions import Conditions
 from archdsl.variants.errors import BadSweep
-from archdsl.variants.figures import NAMES, SHORT
+from archdsl.variants.figures import NAMES, SHORT, unhidden
 from archdsl.variants.plan import Plan
 from archdsl.variants.space import Space, require_finite
-from archdsl.variants.sweep import HIDDEN, Sweep
+from archdsl.variants.sweep import Sweep
 from archdsl.version import __version__
 
 MOST_JOBS = 1_024
@@ -131,7 +131,7 @@ def request(
     space = Space(tuple(axes))
     require_finite(space, random)
     given = [axis.name for axis in axes]
-    figures = [f"{HIDDEN}{name}" if name in given else name for name in (*NAMES, *SHORT.values())]
+    figures = [unhidden(name, declared) for name in (*NAMES, *SHORT.values())]
     conditions = Conditions(
         where,
         spec.file,
@@ -161,7 +161,7 @@ def request(
         spec.layers.own,
         spec.limits,
     )
-    return Sweep(plan, facts, conditions, random, seed, jobs, scheduler)
+    return Sweep(plan, [*declared], facts, conditions, random, seed, jobs, scheduler)
 
 
 def _require_parameters(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from archdsl.diagnostics import ArchError, printable
 from archdsl.output import Journal
 from archdsl.variants.conditions import Conditions
 from archdsl.variants.errors import OtherSweep
-from archdsl.variants.figures import NAMES, SHORT
+from archdsl.variants.figures import BYTES, NAMES, SHORT, unhidden
 from archdsl.variants.plan import Outcome, Plan, said
 from archdsl.variants.running import outcomes
 from archdsl.variants.space import MOST_VARIANTS, drawn
 
 Row = dict[str, Any]
-HIDDEN = "counted_"  # begins the name of a figure whose own is that of a parameter
 JOURNAL = "archdsl sweep, not finished: the same command goes on with these rows"
 
 
@@ -28,11 +27,14 @@ class Sweep:
 
     Attributes:
         columns: the names of what a row has.
+        further: longer names of figures, with those of their columns.
+        in_bytes: the columns that are bytes.
     """
 
     def __init__(
         self,
         plan: Plan,
+        declared: Collection[str],
         facts: Mapping[str, object],
         conditions: Conditions,
         random: int | None,
@@ -46,10 +48,13 @@ class Sweep:
         self.random, self.seed = random, seed
         self.jobs, self.scheduler = jobs, scheduler
         self.parameters = tuple(axis.name for axis in plan.space.axes)
-        self.figures = tuple(
-            f"{HIDDEN}{name}" if name in self.parameters else name for name in NAMES
-        )
-        self.error = f"{HIDDEN}error" if "error" in self.parameters else "error"
+        # a parameter hides a figure whether it is swept or not: names mean the same in all sweeps
+        self.figures = tuple(unhidden(name, declared) for name in NAMES)
+        self.error = unhidden("error", declared)
+        self.further = {
+            unhidden(long, declared): self.named(short) for short, long in SHORT.items()
+        }
+        self.in_bytes = frozenset(map(self.named, BYTES))
         self.columns = (*self.parameters, *self.figures, self.error)
         self.journal: Journal | None = None
         self.looked_at = 0
@@ -156,8 +161,7 @@ class Sweep:
     def _figures(self, figures: Sequence[Any]) -> dict[str, Any]:
         """Return figures by every name that they have."""
         named = dict(zip(self.figures, figures, strict=True))
-        pairs = zip(NAMES, figures, strict=True)
-        return {SHORT[name]: value for name, value in pairs if name in SHORT} | named
+        return named | {long: named[column] for long, column in self.further.items()}
 
     def __iter__(self) -> Iterator[Row]:
         """Yield rows in order, as soon as each is known."""

@@ -14,8 +14,8 @@ from archdsl.diagnostics import ArchError, printable
 from archdsl.reading import read_regular
 from archdsl.records import Record
 from archdsl.variants.errors import BadSweep
-from archdsl.variants.figures import BYTES, SHOWN
-from archdsl.variants.sweep import HIDDEN, Row, Sweep
+from archdsl.variants.figures import SHOWN
+from archdsl.variants.sweep import Row, Sweep
 from archdsl.version import __version__
 
 NOTHING = "-"
@@ -88,7 +88,7 @@ def _cell(sweep: Sweep, name: str, row: Row) -> str:
     if name in sweep.figures:
         if value is None:
             return NOTHING
-        return in_bytes(value) if name.removeprefix(HIDDEN) in BYTES else f"{value:,}"
+        return in_bytes(value) if name in sweep.in_bytes else f"{value:,}"
     return printable(text_of(value), LONGEST_CELL)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import archdsl
 from archdsl.variants.choosing import front, ordered, wishes
+from archdsl.variants.figures import NAMES, SHORT
 from archdsl.variants.sweep import Sweep
 
 NET = Path(__file__).with_name("net.arch")
@@ -128,7 +129,9 @@ def test_conditions_on_parameters_are_decided_before_anything_is_built(
     [
         ({"where": "parametres < 5"}, "did you mean `parameters`"),
         ({"where": "wdith < 5"}, "did you mean `width`"),
-        ({"where": "depth < 5"}, None),  # a figure, as long as no parameter is called so
+        # a parameter hides the figure of its name, swept or not
+        ({"where": "depth < 5"}, "names the parameter `depth`, which has no value here"),
+        ({"where": "counted_depth < 5"}, None),
         ({"where": "act == 1"}, "names the parameter `act`, which has no value here"),
         ({"where": "width + 1"}, "is no condition"),
         ({"where": "5"}, "is no condition"),
@@ -256,12 +259,42 @@ def chosen(text: str) -> Any:
     return wishes("--sort", text, ("name", "a", "b"), {"first": "a"})
 
 
+@pytest.mark.parametrize("swept", [(), ("depth", "macs"), (*NAMES, *SHORT.values(), "error")])
+def test_parameters_hide_figures_whether_they_are_swept_or_not(
+    swept: tuple[str, ...], tmp_path: Path
+) -> None:
+    names = dict.fromkeys((*NAMES, *SHORT.values(), "error", "counted_depth"))
+    file = tmp_path / "n.arch"
+    declared = ", ".join(f"{name}: int = 3" for name in names)
+    file.write_text(
+        f"network n(width: int = 4, {declared}) {{ input x: [3, 8, 8]; Conv2d(width, 1) }}\n"
+    )
+    parameters = {"width": [4, 5], **{key: [7] for key in swept}}
+
+    def rows(where: str) -> list[dict[str, Any]]:
+        return [*archdsl.sweep(file, parameters=parameters, where=where)]
+
+    (row, _) = archdsl.sweep(file, parameters=parameters)
+    figures = ["counted_counted_depth", *(f"counted_{name}" for name in NAMES if name != "depth")]
+    assert [*row] == [*parameters, *figures, "counted_error"]
+    for short, figure in zip(NAMES, figures, strict=True):
+        several = [figure, f"counted_{SHORT[short]}"] if short in SHORT else [figure]
+        for name in several:
+            assert row in rows(f"{name} == {row[figure]}"), name
+    for name in names:
+        if name in swept:
+            assert len(rows(f"{name} == 7")) == 2
+        else:
+            with pytest.raises(archdsl.ArchError, match="has no value here"):
+                rows(f"{name} == 3")
+
+
 def test_sorting() -> None:
     assert names(ordered(ROWS, chosen("a"))) == "pwqrvstu"
     assert names(ordered(ROWS, chosen("-a"))) == "tsqrvpwu"
     assert names(ordered(ROWS, chosen("first,-b"))) == "wpvqrstu"
     assert names(ordered(ROWS, chosen("-name"))) == "wvutsrqp"
-    for text, said in [("c", "no such column"), ("a,a", "twice"), ("", "no such column")]:
+    for text, said in [("c", "no such column"), ("a,a", "twice"), ("", "is empty")]:
         with pytest.raises(archdsl.ArchError, match=said):
             chosen(text)
 

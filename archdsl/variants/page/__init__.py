@@ -8,8 +8,8 @@ from typing import Any
 from archdsl.backends.html_page import html_page
 from archdsl.diagnostics import ArchError, printable
 from archdsl.variants.errors import BadSweep
-from archdsl.variants.figures import BYTES, SHOWN
-from archdsl.variants.sweep import HIDDEN, Row, Sweep
+from archdsl.variants.figures import SHOWN
+from archdsl.variants.sweep import Row, Sweep
 
 MOST_ROWS = 50_000  # that a browser sorts and draws while somebody waits
 
@@ -68,5 +68,5 @@ def _column(sweep: Sweep, name: str, rows: Sequence[Row]) -> dict[str, Any]:
         "name": name,
         "kind": kind,
         "numeric": kind != "error" and numeric and (figure or bool(values)),
-        "bytes": figure and name.removeprefix(HIDDEN) in BYTES,
+        "bytes": figure and name in sweep.in_bytes,
     }
