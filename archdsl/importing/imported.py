@@ -12,6 +12,7 @@ from torch import nn
 
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
+from archdsl.importing.batches import following, other_batch
 from archdsl.importing.blocks import extract
 from archdsl.importing.bodies import Body
 from archdsl.importing.costs import Costs
@@ -21,6 +22,7 @@ from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.making import Unsayable
+from archdsl.importing.missing import raise_if_lost, require_sayable
 from archdsl.importing.naming import label, register, valid
 from archdsl.importing.places import place_of, shown_place
 from archdsl.importing.proof import Proof, load_text, prove, restore
@@ -34,8 +36,6 @@ from archdsl.network import Network
 
 if TYPE_CHECKING:
     from archdsl.backends.python_source import PythonSource
-
-MOST_LISTED = 12
 
 
 class Imported(Network):
@@ -334,6 +334,7 @@ def spec_of(
     """
     inputs = runs[0]
     body, training, cut = body_of(module, inputs)
+    require_any_batch(module, body, inputs, name)
     if len(runs) > 1:
         fixed = fixed or why_fixed(module, body, runs)
     free = len(runs) > 1 and not fixed
@@ -356,6 +357,17 @@ def spec_of(
     head = "".join(f"# {note}\n" for note in notes)
     text = head + network(name, description, written, statements, blocks)
     return text, notes, runs if free else runs[:1]
+
+
+def require_any_batch(
+    module: nn.Module, body: Body, inputs: tuple[torch.Tensor, ...], name: str
+) -> None:
+    """Raise where something in a body follows the size of the batch."""
+    try:
+        other = body_of(module, other_batch(body, inputs))[0]
+    except ImportingError:
+        return  # it is for so many samples alone
+    raise_if_lost(Counter(following(body, other)), name)
 
 
 def why_fixed(module: nn.Module, body: Body, runs: Sequence[tuple[torch.Tensor, ...]]) -> str:
@@ -541,25 +553,6 @@ def batch_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
                 NoModule(what=f"`{type(module).__name__}`", reason=reason, hint=hint)
             )
     return batch
-
-
-def require_sayable(evaluation: Lowering, training: Lowering, name: str) -> None:
-    """Raise where something that outputs need can't be said."""
-    found: Counter[tuple[str, str]] = Counter()
-    for one in (evaluation, training):
-        times: Counter[tuple[str, str]] = Counter(one.lost)
-        times.update((n.missing, n.place) for n in one.root.nodes() if n.missing)
-        found |= times
-    if not found:
-        return
-    kinds: Counter[str] = Counter()
-    for (text, _), count in found.items():
-        kinds[text] += count
-    listed: list[str] = []
-    for text, count in kinds.most_common(MOST_LISTED):
-        place = next(place for what, place in found if what == text)
-        listed.append(f"{count} time{'s' * (count > 1)}: {text}, at {shown_place(place)}")
-    raise ImportingError(NotSayable(what=f"`{name}`", missing=tuple(listed)))
 
 
 def joined(evaluation: Lowering, training: Lowering, name: str) -> tuple[Body, set[Value]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from typing import Any
 
@@ -206,19 +207,26 @@ class Reshaping(Windows):
         listed = named.get("dims", dims)
         axes = listed[0] if len(listed) == 1 and isinstance(listed[0], list) else listed
         rank = len(value.shape)
-        found = tuple(one % rank for one in axes)
+        found = self.inner(one % rank for one in axes)
         self.stage("flip", [self.batched(value)], self.whole(call.result), dims=found)
 
     def on_roll(self, call: Call, value: Any, shifts: Any, dims: Any = None) -> None:
         if dims is None:
             raise Unsayable("`roll` of the whole batch")
         many = isinstance(dims, list)
-        found = tuple(one % len(value.shape) for one in (dims if many else [dims]))
+        found = self.inner(one % len(value.shape) for one in (dims if many else [dims]))
         moved = tuple(shifts) if many else (shifts,)
         if not any(moved):
             self.become(call.result, value)
             return
         self.stage("roll", [self.batched(value)], self.whole(call.result), shifts=moved, dims=found)
+
+    def inner(self, axes: Iterable[int]) -> tuple[int, ...]:
+        """Return axes along which something is done that would mix samples along the first."""
+        found = tuple(axes)
+        if 0 in found and not self.sharing:
+            raise Unsayable("what puts samples in another order")
+        return found
 
     # --- parts ----------------------------------------------------------------------------------
 

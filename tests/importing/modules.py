@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -279,14 +281,15 @@ ready = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
 
 
 class OfBatch(nn.Module):
-    """Multiplies by the number of samples."""
+    """Goes another way for many samples."""
 
     def __init__(self) -> None:
         super().__init__()
         self.map = nn.Linear(4, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.map(x) * x.shape[0]
+        y: torch.Tensor = self.map(x)
+        return y if len(x) < 3 else y.relu()
 
 
 class OnTheWay(nn.Module):
@@ -337,3 +340,25 @@ class AsksConstants(nn.Module):
             return x
         y: torch.Tensor = self.layer(x) * (mask.cumsum(1) if mask.sum().item() > 3 else mask)
         return y
+
+
+class Of(nn.Module):
+    """Some function of what comes in, and of a linear map of it."""
+
+    def __init__(self, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.map, self.function = nn.Linear(4, 4), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x, self.map(x))
+
+
+class Gated(Of):
+    """The same, behind a gate that begins with zero."""
+
+    def __init__(self, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__(function)
+        self.gate = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.gate * super().forward(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import modules
 import pytest
 import torch
 from torch import nn
@@ -14,17 +15,6 @@ from archdsl.importing.imported import graph_of
 from archdsl.network import Network
 
 Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-class Of(nn.Module):
-    """Some function of what comes in, and of a linear map of it."""
-
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.map, self.function = nn.Linear(4, 4), function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x, self.map(x))
 
 
 CASTS: dict[str, tuple[Function, str]] = {
@@ -48,7 +38,7 @@ CASTS: dict[str, tuple[Function, str]] = {
 @pytest.mark.parametrize("name", CASTS)
 def test_a_cast_is_a_layer(name: str) -> None:
     function, wanted = CASTS[name]
-    module = Of(function)
+    module = modules.Of(function)
 
     network = archdsl.from_torch(module, torch.randn(2, 4))
 
@@ -101,7 +91,7 @@ REFUSED: dict[str, tuple[Function, str]] = {
 def test_what_is_not_followed_is_refused_and_counted(name: str) -> None:
     function, said = REFUSED[name]
 
-    network = archdsl.from_torch(Of(function), torch.randn(2, 4))
+    network = archdsl.from_torch(modules.Of(function), torch.randn(2, 4))
 
     with pytest.raises(ImportingError, match=said):
         _ = network.spec
@@ -111,7 +101,7 @@ def test_what_is_not_followed_is_refused_and_counted(name: str) -> None:
 
 
 def test_what_nobody_saw_is_no_constant_in_a_count() -> None:
-    module = Of(lambda x, y: unseen(x, y).relu())
+    module = modules.Of(lambda x, y: unseen(x, y).relu())
 
     count = Network(graph_of(module, (torch.randn(2, 4),), "net")).count()
 
