@@ -159,6 +159,34 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
         ],
         {"zero": whole(0), "rest": whole(-1)}, MAP, "Flatten",
     ),
+    "cast_of_a_boolean": (
+        [
+            node("Greater", ["x", "zero"], ["gate"]), node("Cast", ["gate"], ["g"], to=1),
+            node("Mul", ["g", "x"], ["y"]),
+        ],
+        {"zero": np.array(0, "float32")}, ROWS, 'Greater(0.0) -> To("float")',
+    ),
+    "cast_of_an_integer": (
+        [
+            node("Mul", ["x", "k"], ["scaled"]), node("Cast", ["scaled"], ["i"], to=7),
+            node("Cast", ["i"], ["f"], to=1), node("Add", ["f", "x"], ["y"]),
+        ],
+        {"k": np.array([3.7], "float32")}, ROWS, 'Scale(3.7) -> To("int") -> To("float")',
+    ),
+    "cast_to_what_another_is": (
+        [
+            node("Less", ["x", "zero"], ["gate"]), node("CastLike", ["gate", "x"], ["g"]),
+            node("Add", ["g", "x"], ["y"]),
+        ],
+        {"zero": np.array(0, "float32")}, ROWS, 'Less(0.0) -> To("float")',
+    ),
+    "cast_to_a_boolean": (
+        [
+            node("Cast", ["x"], ["b"], to=9), node("Not", ["b"], ["n"]),
+            node("Cast", ["n"], ["f"], to=1), node("Add", ["f", "x"], ["y"]),
+        ],
+        {}, ROWS, 'To("bool") -> Equal(0) -> To("float")',
+    ),
     "free_sizes": (
         [node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]), node("Relu", ["c"], ["y"])],
         onnx_files.weights(w=(2, 3, 3, 3)), {"x": ["n", 3, "h", "w2"]}, "input x: [3, h, w2]",
@@ -177,6 +205,38 @@ def test_an_operator_becomes_a_layer(case: str, tmp_path: Path) -> None:
     assert network.proof.same, network.proof.sentence()
     text = " -> ".join(line.strip() for line in network.spec.splitlines())
     assert wanted in text, network.spec
+
+
+IDS = {"x": ["batch", 5]}
+# Ways in which files let a table of 9 x 4 be the matrix of a linear map as well.
+TIED: dict[str, list[Any]] = {
+    "transposed": [node("Transpose", ["w"], ["t"]), node("MatMul", ["rows", "t"], ["y"])],
+    "gemm": [
+        node("ReduceMean", ["rows", "first"], ["mean"], keepdims=0),
+        node("Gemm", ["mean", "w"], ["y"], transB=1),
+    ],
+    "twice_transposed": [
+        node("Transpose", ["w"], ["t"]), node("Transpose", ["t"], ["back"]),
+        node("ReduceMean", ["rows", "first"], ["mean"], keepdims=0),
+        node("Gemm", ["mean", "back"], ["y"], transB=1),
+    ],
+    "by_another_name": [
+        node("Identity", ["w"], ["same"]), node("Transpose", ["same"], ["t"]),
+        node("MatMul", ["rows", "t"], ["y"]),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TIED)
+def test_one_weight_of_several_layers_is_counted_once(case: str, tmp_path: Path) -> None:
+    nodes = [node("Gather", ["w", "x"], ["rows"]), *TIED[case]]
+    tensors = onnx_files.weights(w=(9, 4)) | {"first": whole(1)}
+    made = onnx_files.model(nodes, tensors, IDS, kind=onnx.TensorProto.INT64)
+
+    network = archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    assert network.count().parameters == 9 * 4
 
 
 def test_outputs_keep_their_names(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ class At:
         if not isinstance(value, np.ndarray) or not isinstance(other, torch.Tensor):
             return self.tensor(value)
         if value.size == 1 and value.ndim <= other.dim():
-            return value.item()
+            return number(value.item()) if value.dtype == np.float32 else value.item()
         return self.tensor(value)
 
     # --- layers ---------------------------------------------------------------------------------

@@ -76,8 +76,9 @@ class Computed:
             self.run(inputs, keep=True)
             self.run(again)
         self.building = False
+        tied: dict[Any, torch.Tensor] = {}
         for module, weights in self.weights:
-            state = {name: torch.tensor(array) for name, array in weights.items()}
+            state = {name: loaded(array, tied) for name, array in weights.items()}
             module.load_state_dict(state, strict=False, assign=True)
         self.root.requires_grad_(True)
 
@@ -262,6 +263,20 @@ class Computed:
         home, label = self.parameters[key]
         found: torch.Tensor = getattr(home, label)
         return found
+
+
+def loaded(array: Array, tied: dict[Any, torch.Tensor]) -> torch.Tensor:
+    """Return weights as a tensor: the same one for what lies at the same place in memory.
+
+    A matrix that is transposed for one of its layers lies where it did.
+    """
+    if not tells_apart(array):
+        return torch.tensor(array)
+    key = (array.ctypes.data, array.shape, array.strides, array.dtype)
+    if key not in tied:
+        kept = torch.tensor(array)
+        tied[key] = nn.Parameter(kept) if kept.is_floating_point() else kept
+    return tied[key]
 
 
 def require_operators(file: OnnxFile, title: str) -> None:
