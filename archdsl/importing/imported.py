@@ -497,6 +497,8 @@ def run(module: nn.Module, inputs: tuple[torch.Tensor, ...], costs: Any = None) 
     """
     try:
         return record(module, inputs, as_layer, costs)
+    except ImportingError:
+        raise  # the module has its own words for it
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         what = f"`{type(module).__name__}`"

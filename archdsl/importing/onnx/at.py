@@ -185,6 +185,16 @@ class At:
         given = self.get(name)
         return None if given is None else [*given]
 
+    def axis(self, axis: int, rank: int) -> int:
+        """Return an axis counted from the front.
+
+        Raises:
+            ValueError: there is no such axis.
+        """
+        if not -rank <= axis < rank:
+            raise ValueError(f"it names axis {axis} of {rank}")
+        return axis % rank
+
     # --- what flows -----------------------------------------------------------------------------
 
     def tensor(self, value: Given) -> torch.Tensor:

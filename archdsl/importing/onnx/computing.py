@@ -40,7 +40,7 @@ ONE_BY_ONE: dict[str, Callable[[At, torch.Tensor], torch.Tensor]] = {
     "LeakyRelu": lambda at, x: functional.leaky_relu(x, number(at.get("alpha", 0.01))),
     "Elu": lambda at, x: functional.elu(x, number(at.get("alpha", 1.0))),
     "Celu": lambda at, x: functional.celu(x, number(at.get("alpha", 1.0))),
-    "Selu": lambda at, x: functional.selu(x),
+    "Selu": lambda at, x: selu(at, x),
     "Softplus": lambda at, x: functional.softplus(x),
     "Softsign": lambda at, x: functional.softsign(x),
     "archdsl.SiLU": lambda at, x: functional.silu(x),
@@ -64,6 +64,14 @@ ONE_BY_ONE: dict[str, Callable[[At, torch.Tensor], torch.Tensor]] = {
     "Not": lambda at, x: torch.logical_not(x),
     "Identity": lambda at, x: x,
 }
+
+
+def selu(at: At, x: torch.Tensor) -> torch.Tensor:
+    """Return what `Selu` gives with the numbers that it is for."""
+    alpha, gamma = at.get("alpha", 1.67326324), at.get("gamma", 1.05070098)
+    if abs(alpha - 1.67326324) > 1e-6 or abs(gamma - 1.05070098) > 1e-6:
+        raise Missing("`Selu` with other numbers than its own")
+    return functional.selu(x)
 
 
 def one_by_one(function: Callable[[At, torch.Tensor], torch.Tensor]) -> Entry:
@@ -234,7 +242,7 @@ def along(function: Callable[..., torch.Tensor]) -> Entry:
     def entry(at: At, x: Given) -> Any:
         tensor = at.tensor(x)
         axis = at.get("axis", 1 if at.opset < 13 else -1)
-        if at.opset < 13 and axis % tensor.dim() != tensor.dim() - 1:
+        if at.opset < 13 and at.axis(axis, tensor.dim()) != tensor.dim() - 1:
             shape = tensor.shape  # of all axes from there on
             return function(torch.flatten(tensor, axis), dim=-1).reshape(shape)
         return function(tensor, dim=axis)
@@ -256,7 +264,7 @@ def reduced(function: Callable[..., torch.Tensor]) -> Entry:
             if at.get("noop_with_empty_axes", 0):
                 return tensor
             found = [*range(tensor.dim())]
-        return function(tensor, sorted(axis % tensor.dim() for axis in found),
+        return function(tensor, sorted(at.axis(axis, tensor.dim()) for axis in found),
                         bool(at.get("keepdims", 1)))  # fmt: skip
 
     return entry

@@ -13,6 +13,7 @@ from archdsl.diagnostics import printable
 from archdsl.importing.imported import Imported, written_as_spec
 from archdsl.importing.naming import valid
 from archdsl.importing.onnx.at import TooLarge, require_size
+from archdsl.importing.onnx.checks import require_nodes
 from archdsl.importing.onnx.module import onnx_module
 from archdsl.importing.onnx.patterns import replaced
 from archdsl.importing.onnx.proof import prove
@@ -47,6 +48,7 @@ def from_onnx(
     """
     path = os.fspath(path)
     file = read(path)
+    require_nodes(file)
     replaced(file)
     title = valid(name or os.path.splitext(os.path.basename(path))[0])
     wanted = shapes_of(file, shapes or {})

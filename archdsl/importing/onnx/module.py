@@ -17,6 +17,7 @@ from archdsl.importing.errors import ImportingError, NotSayable
 from archdsl.importing.naming import fresh_in, valid
 from archdsl.importing.onnx.at import Array, At, Missing, TooLarge, require_size
 from archdsl.importing.onnx.bounds import Bounded
+from archdsl.importing.onnx.checks import require_outputs
 from archdsl.importing.onnx.hierarchy import PLAIN, Leaf, Part, Step, planned
 from archdsl.importing.onnx.operators import OPERATORS
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph, tells_apart
@@ -55,6 +56,7 @@ class Computed:
         self.weights: list[tuple[nn.Module, Mapping[str, Array]]] = []
         self.shapes: dict[str, tuple[int, ...]] = {}  # for the file's own batch
         self.wholes: dict[str, torch.Tensor] = {}
+        self.outputs: dict[str, torch.Tensor] = {}  # of the last run that made layers
         self.building = False
         self.batch = file.batch
         self.now = self.batch
@@ -74,7 +76,9 @@ class Computed:
         self.building = True
         with torch.no_grad(), Bounded(self.spend):
             self.run(inputs, keep=True)
+            found = self.outputs
             self.run(again)
+        require_outputs(self.file, found, self.outputs)
         self.building = False
         tied: dict[Any, torch.Tensor] = {}
         for module, weights in self.weights:
@@ -96,12 +100,12 @@ class Computed:
         self.steps_of(self.root, self.steps)
         if keep:
             self.shapes = {name: tuple(one.shape) for name, one in self.values.items()}
-        found = [self.tensor_of(name) for name in self.file.outputs]
+        found = {name: self.tensor_of(name) for name in self.file.outputs}
         self.values, self.wholes = {}, {}
+        self.outputs = found if self.building else {}
         if len(found) == 1:
-            return found[0]
-        named = all(name.isidentifier() for name in self.file.outputs)
-        return dict(zip(self.file.outputs, found, strict=True)) if named else tuple(found)
+            return found[self.file.outputs[0]]
+        return found if all(map(str.isidentifier, found)) else tuple(found.values())
 
     def tensor_of(self, name: str) -> torch.Tensor:
         """Return an output."""
@@ -164,8 +168,9 @@ class Computed:
             except ImportingError:
                 raise
             except Exception as error:
-                said = " ".join(str(error).split())[:200] or type(error).__name__
-                reason = f"can't be computed at {node.shown} (`{node.op}`): {said}"
+                reason = (
+                    f"can't be computed at {node.shown} (`{node.op}`): {reason_for(error, given)}"
+                )
                 raise self.file.bad(reason) from error
 
     def known(self, at: At, entry: Callable[..., Any], given: Sequence[Any]) -> Any:
@@ -263,6 +268,22 @@ class Computed:
         home, label = self.parameters[key]
         found: torch.Tensor = getattr(home, label)
         return found
+
+
+OF_PYTHON = ("index out of range", "to unpack", "zip()", "object is not", "object has no")
+
+
+def reason_for(error: Exception, given: Sequence[Any]) -> str:
+    """Say why a node can't be computed: as torch says it, and nothing of how Python does."""
+    said = " ".join(str(error).split())[:200]
+    inner = isinstance(
+        error,
+        TypeError | KeyError | AttributeError | ArithmeticError | AssertionError | StopIteration,
+    )
+    if said and not inner and not any(one in said for one in OF_PYTHON):
+        return said
+    shapes = ["x".join(map(str, one.shape)) or "one number" for one in given if one is not None]
+    return f"what it takes doesn't fit it: inputs of {', '.join(shapes) or 'nothing'}"
 
 
 def loaded(array: Array, tied: dict[Any, torch.Tensor]) -> torch.Tensor:

@@ -87,6 +87,7 @@ class OnnxFile:
     outputs: list[str]
     data: bytes  # the file itself, for onnxruntime
     numbers: int  # in all tensors that it holds
+    said: dict[str, tuple[np.dtype[Any] | None, tuple[int | str, ...] | None]]  # of outputs
 
     @property
     def batch(self) -> int:
@@ -171,7 +172,10 @@ class Reader:
         whole = b"" if self.outside else data
         if self.outside:  # onnxruntime gets numbers that were checked, and opens no file
             whole = self.joined(model, tensors)
-        return OnnxFile(self.shown, opset, nodes, tensors, inputs, outputs, whole, self.numbers)
+        said = {one.name: self.output(one) for one in graph.output}
+        return OnnxFile(
+            self.shown, opset, nodes, tensors, inputs, outputs, whole, self.numbers, said
+        )
 
     def opset(self, model: Any) -> int:
         """Return the version of ONNX's own operators."""
@@ -310,6 +314,17 @@ class Reader:
         if len(shape) > MOST_AXES:
             raise self.fail(f"takes the {what} with {len(shape)} axes")
         return OnnxInput(one.name, KINDS[kind], tuple(shape))
+
+    def output(self, one: Any) -> tuple[np.dtype[Any] | None, tuple[int | str, ...] | None]:
+        """Return what the file says of an output: its kind and sizes, None where it doesn't."""
+        held = one.type.tensor_type
+        kind = KINDS.get(held.elem_type)
+        if not held.HasField("shape"):
+            return kind, None
+        return kind, tuple(
+            dim.dim_value if dim.HasField("dim_value") else dim.dim_param or f"size{number}"
+            for number, dim in enumerate(held.shape.dim)
+        )
 
     def node(self, one: Any) -> OnnxNode:
         """Return a node of the graph."""

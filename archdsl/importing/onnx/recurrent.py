@@ -70,6 +70,7 @@ def recurrent(
     inputs, hidden = at.array(w, "weights"), at.array(r, "weights")
     directions, size = hidden.shape[0], hidden.shape[2]
     bias = None if b is None else at.array(b, "bias")
+    require_sizes(at, inputs, hidden, bias, len(order))
     weights: dict[str, Array] = {}
     for number in range(directions):
         end = "_l0" + "_reverse" * number
@@ -94,6 +95,20 @@ def recurrent(
     else:
         apart = out.reshape(length, batch, directions, size).permute(0, 2, 1, 3)
     return [apart, *many]
+
+
+def require_sizes(at: At, inputs: Array, hidden: Array, bias: Array | None, gates: int) -> None:
+    """Refuse weights that aren't of the sizes that a node has."""
+    directions = 2 if at.get("direction") == "bidirectional" else 1
+    size = at.get("hidden_size", hidden.shape[-1])
+    wanted = {
+        "input weights": (inputs, (directions, gates * size, inputs.shape[-1])),
+        "hidden weights": (hidden, (directions, gates * size, size)),
+        "biases": (bias, (directions, 2 * gates * size)),
+    }
+    for what, (array, shape) in wanted.items():
+        if array is not None and array.shape != shape:
+            raise ValueError(f"its {what} are of {array.shape}, where {shape} is needed")
 
 
 def require_usual(at: At) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def size_of(at: At, x: Given) -> Any:
 def reshape(at: At, x: Given, shape: Given) -> Any:
     tensor = at.tensor(x)
     sizes = at.numbers(shape, "sizes")
-    follows = at.is_from_sizes(shape) and sizes[:1] == [tensor.shape[0]]
+    follows = at.is_from_sizes(shape) and sizes[:1] == [*tensor.shape[:1]]
     if not at.get("allowzero", 0):
         follows = follows or at.batch_axis(tensor) in [n for n, s in enumerate(sizes) if s == 0]
         sizes = [tensor.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
@@ -93,7 +93,8 @@ def reshape(at: At, x: Given, shape: Given) -> Any:
     whole = at.root.wholes.get(at.node.inputs[0])
     if whole is not None and len(sizes) == 3 and torch.reshape(whole, sizes).shape == whole.shape:
         return whole
-    if sizes == [tensor.shape[0], -1] or sizes == [tensor.shape[0], tensor[0].numel()]:
+    batch = [*tensor.shape[:1]]
+    if batch and sizes in ([*batch, -1], [*batch, prod(tensor.shape[1:])]):
         return torch.flatten(tensor, 1)
     return torch.reshape(tensor, sizes)
 
@@ -150,7 +151,7 @@ def turned(at: At, x: Given, rows: Given, last: Given) -> Any:
 @operator("Flatten")
 def flatten(at: At, x: Given) -> Any:
     tensor, axis = at.tensor(x), at.get("axis", 1)
-    axis = axis % tensor.dim() if axis < 0 else axis
+    axis = axis + tensor.dim() if axis < 0 else axis
     if axis == 1:
         return torch.flatten(tensor, 1)
     return torch.reshape(tensor, (prod(tensor.shape[:axis]), prod(tensor.shape[axis:])))
@@ -167,7 +168,7 @@ def squeeze(at: At, x: Given, axes: Given = None) -> Any:
     tensor, found = at.tensor(x), at.axes(axes)
     if found is None:
         found = [axis for axis, size in enumerate(tensor.shape) if size == 1]
-    for axis in sorted((axis % tensor.dim() for axis in found), reverse=True):
+    for axis in sorted((at.axis(axis, tensor.dim()) for axis in found), reverse=True):
         if tensor.shape[axis] != 1:
             raise Missing("`Squeeze` of an axis that isn't of size 1")
         tensor = torch.squeeze(tensor, axis)
@@ -178,7 +179,7 @@ def squeeze(at: At, x: Given, axes: Given = None) -> Any:
 def unsqueeze(at: At, x: Given, axes: Given = None) -> Any:
     tensor, found = at.tensor(x), at.axes(axes) or []
     rank = tensor.dim() + len(found)
-    for axis in sorted(axis % rank for axis in found):
+    for axis in sorted(at.axis(axis, rank) for axis in found):
         tensor = torch.unsqueeze(tensor, axis)
     return tensor
 
@@ -206,7 +207,11 @@ def concat(at: At, *values: Given) -> Any:
     axis = at.get("axis")
     tensors = [at.tensor(one) for one in values]
     batch = max(one.shape[0] for one in tensors if one.dim())
-    if not at.known and axis % tensors[0].dim() != 0 and any(o.shape[0] != batch for o in tensors):
+    if (
+        not at.known
+        and at.axis(axis, tensors[0].dim()) != 0
+        and any(o.shape[0] != batch for o in tensors)
+    ):
         # a token for the file's own batch
         tensors = [
             one.expand(batch, *one.shape[1:]) if one.shape[0] == 1 else one for one in tensors
@@ -223,6 +228,8 @@ def split(at: At, x: Given, sizes: Given = None) -> Any:
         count = len(at.node.outputs)
         part = -(-size // count)
         given = [min(part, size - part * number) for number in range(count)]
+    if sum(given) != size or len(given) != len(at.node.outputs) or min(given) < 0:
+        raise ValueError(f"it parts an axis of size {size} into {len(at.node.outputs)}: {given}")
     found, start = [], 0
     for part in given:
         found.append(part_of(tensor, axis, start, start + part, 1))
@@ -232,7 +239,7 @@ def split(at: At, x: Given, sizes: Given = None) -> Any:
 
 def part_of(x: torch.Tensor, axis: int, start: int, stop: int, step: int) -> torch.Tensor:
     """Return a part of a tensor along an axis."""
-    axis = axis % x.dim()
+    axis = range(x.dim())[axis]
     if (start, step) == (0, 1) and stop >= x.shape[axis]:
         return x
     return x[(slice(None),) * axis + (slice(start, stop, step),)]
@@ -253,7 +260,7 @@ def slice_(
         if step < 0:
             if step != -1 or (start < size - 1 and start != -1):
                 raise Missing("`Slice` that goes backwards over a part")
-            tensor = torch.flip(tensor, [axis % tensor.dim()])
+            tensor = torch.flip(tensor, [at.axis(axis, tensor.dim())])
             continue
         start, stop, _ = slice(start, stop).indices(size)
         tensor = part_of(tensor, axis, start, stop, step)
@@ -285,7 +292,7 @@ def gather(at: At, x: Given, indices: Given) -> Any:
     found = torch.index_select(tensor, axis, torch.tensor(flat, device=tensor.device))
     if places.ndim == 1:
         return found
-    axis = axis % tensor.dim()
+    axis = at.axis(axis, tensor.dim())
     return found.reshape(*tensor.shape[:axis], *places.shape, *tensor.shape[axis + 1 :])
 
 
@@ -295,7 +302,11 @@ def pad(at: At, x: Given, pads: Given = None, value: Given = None, axes: Given =
     sides = at.axes(pads, "pads") or at.get("paddings") or []
     along = at.optional(axes, "axes") or [*range(tensor.dim())]
     count = len(along)
-    both = {axis % tensor.dim(): (sides[n], sides[count + n]) for n, axis in enumerate(along)}
+    if len(sides) != 2 * count:
+        raise ValueError(f"it has {len(sides)} numbers of padding for {count} axes")
+    both = {
+        at.axis(axis, tensor.dim()): (sides[n], sides[count + n]) for n, axis in enumerate(along)
+    }
     # less than nothing is added where something is taken away
     for axis, (before, after) in both.items():
         size = tensor.shape[axis]

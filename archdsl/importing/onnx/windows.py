@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from archdsl.importing.onnx.at import At, Entry, Given, Missing, entering, number
+from archdsl.importing.onnx.at import Array, At, Entry, Given, Missing, entering, number
 
 ENTRIES: dict[str, Entry] = {}
 operator = entering(ENTRIES)
@@ -46,6 +46,15 @@ def windows(at: At, x: torch.Tensor, kernel: Sequence[int]) -> tuple[Any, Any, A
     return strides, dilations, (0,) * count, before
 
 
+def kernel_of(at: At, kernel: Array) -> tuple[int, ...]:
+    """Return the sizes of a window, which a node may say besides its weight."""
+    sizes = tuple(kernel.shape[2:])
+    said = at.get("kernel_shape", sizes)
+    if said != sizes:
+        raise ValueError(f"its `kernel_shape` is {[*said]}, and that of its weight {[*sizes]}")
+    return sizes
+
+
 def of_axes(kinds: Sequence[Any], count: int, what: str) -> Any:
     """Return the class of torch for so many axes."""
     if not 1 <= count <= len(kinds):
@@ -56,7 +65,7 @@ def of_axes(kinds: Sequence[Any], count: int, what: str) -> Any:
 @operator("Conv")
 def conv(at: At, x: Given, weight: Given, bias: Given = None) -> Any:
     tensor, kernel = at.tensor(x), at.array(weight, "weight")
-    strides, dilations, padding, before = windows(at, tensor, kernel.shape[2:])
+    strides, dilations, padding, before = windows(at, tensor, kernel_of(at, kernel))
     if before:
         tensor = functional.pad(tensor, before)
     groups = at.get("group", 1)
@@ -75,7 +84,7 @@ def conv_transpose(at: At, x: Given, weight: Given, bias: Given = None) -> Any:
     tensor, kernel = at.tensor(x), at.array(weight, "weight")
     if at.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or at.get("output_shape"):
         raise Missing("`ConvTranspose` whose padding follows from its output")
-    strides, dilations, padding, before = windows(at, tensor, kernel.shape[2:])
+    strides, dilations, padding, before = windows(at, tensor, kernel_of(at, kernel))
     if before:
         raise Missing("`ConvTranspose` with other padding on each side")
     count = kernel.ndim - 2
@@ -227,7 +236,7 @@ def layer_norm(at: At, x: Given, scale: Given, bias: Given = None) -> Any:
     tensor = at.tensor(x)
     if at.is_read(1) or at.is_read(2):
         raise Missing("`LayerNormalization` that gives means")
-    shape = tuple(tensor.shape[at.get("axis", -1) % tensor.dim() :])
+    shape = tuple(tensor.shape[at.axis(at.get("axis", -1), tensor.dim()) :])
     weights = {"weight": at.spread(scale, shape, "scale")}
     if bias is not None:
         weights["bias"] = at.spread(bias, shape, "bias")
@@ -238,7 +247,7 @@ def layer_norm(at: At, x: Given, scale: Given, bias: Given = None) -> Any:
 @operator("RMSNormalization")
 def rms_norm(at: At, x: Given, scale: Given) -> Any:
     tensor = at.tensor(x)
-    shape = tuple(tensor.shape[at.get("axis", -1) % tensor.dim() :])
+    shape = tuple(tensor.shape[at.axis(at.get("axis", -1), tensor.dim()) :])
     weights = {"weight": at.spread(scale, shape, "scale")}
     eps = number(at.get("epsilon", 1e-5))
     return at.layer(nn.RMSNorm, shape, eps, weights=weights)(tensor)

@@ -1,0 +1,143 @@
+"""Checks nodes against what ONNX says of their operators, and outputs against what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from archdsl.diagnostics import printable
+from archdsl.importing.onnx.operators import OPERATORS
+from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+
+# Kinds of attributes, each with what a value must be, and the words for it.
+KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "FLOAT": (lambda one: isinstance(one, float), "a number with a point"),
+    "INT": (lambda one: isinstance(one, int), "a whole number"),
+    "STRING": (lambda one: isinstance(one, str), "a text"),
+    "TENSOR": (lambda one: isinstance(one, np.ndarray), "a tensor"),
+    "FLOATS": (lambda one: list_of(float, one), "a list of numbers with points"),
+    "INTS": (lambda one: list_of(int, one), "a list of whole numbers"),
+    "STRINGS": (lambda one: list_of(str, one), "a list of texts"),
+}
+
+# Attributes that count, and are at least 1.
+COUNTS = ("kernel_shape", "strides", "dilations", "group", "blocksize", "num_groups", "size",
+          "hidden_size", "num_outputs")  # fmt: skip
+SIDES = ("pads", "output_padding")  # are at least 0, but where a `Pad` takes away
+WORDS = {
+    "auto_pad": ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"),
+    "direction": ("forward", "reverse", "bidirectional"),
+    "approximate": ("none", "tanh"),
+    "nearest_mode": ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
+}  # of which a text is one
+
+
+def list_of(kind: type, value: Any) -> bool:
+    """Tell whether a value is a list of a kind."""
+    return isinstance(value, tuple) and all(isinstance(one, kind) for one in value)
+
+
+def require_nodes(file: OnnxFile) -> None:
+    """Refuse nodes that aren't as ONNX says of their operators.
+
+    Raises:
+        ImportingError: it names the first of them.
+    """
+    for node in file.nodes:
+        if node.op in OPERATORS:
+            wrong = wrong_numbers(node, file.opset) or wrong_values(node)
+            if wrong:
+                raise file.bad(f"contradicts ONNX at {node.shown}: `{node.op}` {wrong}")
+
+
+def wrong_numbers(node: OnnxNode, opset: int) -> str:
+    """Say what is wrong with how many inputs and outputs a node has, and with its attributes."""
+    try:
+        schema = onnx.defs.get_schema(node.op, opset)
+    except onnx.defs.SchemaError:
+        return f"is no operator of opset {opset}"
+    sides = (
+        ("takes", "inputs", node.inputs, schema.inputs, schema.min_input, schema.max_input),
+        ("gives", "outputs", node.outputs, schema.outputs, schema.min_output, schema.max_output),
+    )
+    for verb, what, names, formal, least, most in sides:
+        if not least <= len(names) <= most:
+            wanted = str(least) if least == most else f"{least} to {most}"
+            wanted = wanted if most < 2**31 - 1 else f"at least {least}"
+            what = what[:-1] if wanted == "1" else what
+            return f"{verb} {wanted} {what}, and here {len(names)}"
+        for name, one in zip(names, formal, strict=False):
+            if not name and one.option == onnx.defs.OpSchema.FormalParameterOption.Single:
+                return f"is without its {what[:-1]} `{one.name}`"
+    for name, attribute in sorted(schema.attributes.items()):
+        if name not in node.attributes:
+            if attribute.required:
+                return f"is without its attribute `{name}`"
+            continue
+        kind = KINDS.get(str(attribute.type).rpartition(".")[2])
+        if kind and not kind[0](node.attributes[name]):
+            return f"has another `{name}` than {kind[1]}"
+    return ""
+
+
+def wrong_values(node: OnnxNode) -> str:
+    """Say which value of an attribute nothing can be computed with."""
+    for name in COUNTS:
+        if any(one < 1 for one in whole(node.attributes.get(name))):
+            return f"has `{name}` of {shown(node.attributes[name])}, which is less than 1"
+    for name in SIDES:
+        if node.op != "Pad" and any(one < 0 for one in whole(node.attributes.get(name))):
+            return f"has `{name}` of {shown(node.attributes[name])}, which is less than 0"
+    for name, words in WORDS.items():
+        value = node.attributes.get(name, words[0])
+        if value not in words:
+            return (
+                f"has `{name}` of {printable(str(value)[:40])}, and not one of {', '.join(words)}"
+            )
+    return ""
+
+
+def whole(value: Any) -> Sequence[int]:
+    """Return the whole numbers of an attribute; none where it is something else."""
+    if isinstance(value, int):
+        return [value]
+    return [one for one in value if isinstance(one, int)] if isinstance(value, tuple) else []
+
+
+def shown(value: Any) -> str:
+    """Return a number or a list of them for a message."""
+    return ", ".join(map(str, value[:8])) if isinstance(value, tuple) else str(value)
+
+
+def require_outputs(
+    file: OnnxFile, found: Mapping[str, torch.Tensor], again: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse outputs that aren't what the file says of them.
+
+    Args:
+        found: what they are for the file's own batch, where it has one.
+        again: what they are for another batch.
+
+    Raises:
+        ImportingError: it says both.
+    """
+    free = any(isinstance(size, str) for one in file.inputs for size in one.shape[1:])
+    for name, (kind, shape) in file.said.items():
+        one = found[name]
+        text = f"says that the output `{printable(name[:200])}` is"
+        is_of = torch.empty(0, dtype=one.dtype).numpy().dtype
+        if kind is not None and kind.kind != is_of.kind:
+            raise file.bad(f"{text} of {kind}, and computes {is_of}")
+        if shape is None:
+            continue
+        sizes = [
+            size if isinstance(size, str) or free or (not file.batch and now != then) else now
+            for size, now, then in zip(shape, one.shape, again[name].shape, strict=False)
+        ]
+        if len(shape) != one.dim() or sizes != [*shape]:
+            said, is_it = ("x".join(map(str, one)) or "one number" for one in (shape, one.shape))
+            raise file.bad(f"{text} {said}, and computes {is_it}")
