@@ -16,7 +16,7 @@ from archdsl.layers.tensor import InputTensor
 from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
-COST_OF_SCOPE = 3  # in steps, beyond that of its name
+COST_OF_SCOPE = 5  # in steps, beyond that of its name
 
 
 def declare(
