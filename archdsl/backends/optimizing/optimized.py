@@ -28,6 +28,8 @@ from archdsl.records import Record
 
 AUTO = "auto"
 KINDS = ("float32", "bfloat16", "float16")
+LEAST_PASSES = ("evaluation", "pruning", "exchanging")  # which change no number
+SLOWER = 0.97  # times as fast: what is less than that is no noise
 SECONDS = 1.0  # for which an engine and the plain module are timed, in turns
 # How far outputs may be apart, relative to the largest; what is further off is not used.
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 2e-1}
@@ -58,7 +60,8 @@ class Timed(Record):
     Attributes:
         seconds: of a batch, the median; None where it was not used.
         plain: of a batch with the plain module, in turns with it.
-        difference: between its outputs and those of the plain module, relative to the largest.
+        difference: between its outputs and those of the plain module, relative to the largest, if
+            it ran.
         note: why it was not used.
     """
 
@@ -109,9 +112,11 @@ class Report(Record):
                 yield f"{each.engine:<11} not used: it {each.note}"
                 continue
             assert each.difference is not None
+            ratio = each.plain / each.seconds
+            slower = ", slower than the plain module" if ratio < SLOWER else ""
             yield (
                 f"{each.engine:<11} {size} in {milliseconds(each.seconds)} instead of "
-                f"{milliseconds(each.plain)}: {each.plain / each.seconds:.2f} times as fast; "
+                f"{milliseconds(each.plain)}: {ratio:.2f} times as fast{slower}; "
                 f"outputs differ by {each.difference:.0e} of the largest"
             )
 
@@ -292,7 +297,11 @@ def optimize(
     used = [each for each in tried if each.seconds is not None]
     if not used:
         lacking = tried[0]
-        raise ArchError(BadEngine(engine=lacking.engine, reason=lacking.note))
+        hint = ""
+        if lacking.difference is not None and len(names) > 1:
+            kept = ",".join(each for each in names if each in LEAST_PASSES)
+            hint = f"a pass makes numbers too large to cancel out: try `--passes {kept}`"
+        raise ArchError(BadEngine(engine=lacking.engine, reason=lacking.note, hint=hint))
     used.sort(key=lambda each: each.seconds or 0)
     best = used[0]
     made = trial.made[best.engine]
@@ -351,7 +360,7 @@ class _Trial:
         name = engine.name
         if lacks := engine.lacks(self.place):
             return Timed(name, note=lacks)
-        own = [each for each in self.passes if each in engine.passes]
+        own = [each for each in self.passes if each in engine.passes_for(self.place)]
         program, steps = passed(self.program.checked, self.program.weights, own)
         try:
             runs = engine.made(program, self.place, self.inputs)
@@ -362,14 +371,16 @@ class _Trial:
         difference = self._difference([found] if isinstance(found, torch.Tensor) else [*found])
         most = TOLERANCES[self.place.dtype]
         if not difference <= most:
-            return Timed(name, note=f"gives outputs that differ by {difference:.1e} of the largest")
+            note = f"gives outputs that differ by {difference:.1e} of the largest"
+            return Timed(name, difference=difference, note=note)
         self.made[name] = _Made(runs, program, steps[1:])
         return Timed(name, *self._seconds(runs), difference)
 
     def _difference(self, found: Sequence[torch.Tensor]) -> float:
         most = 0.0
         for one, two in zip(found, self.expected, strict=True):
-            apart = (one.float() - two).abs().max() / two.abs().max().clamp(min=1e-30)
+            left, right = one.double(), two.double()  # truth values among them
+            apart = (left - right).abs().max() / right.abs().max().clamp(min=1e-30)
             most = max(most, float(apart)) if apart.isfinite() else float(apart)
         return most
 

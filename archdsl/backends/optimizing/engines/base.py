@@ -51,6 +51,10 @@ class Engine(ABC):
                 return f"needs {module}, which is not installed: {install}"
         return ""
 
+    def passes_for(self, place: Place) -> Sequence[str]:
+        """Return those of its own passes that are right for the numbers of a place."""
+        return self.passes
+
     @abstractmethod
     def made(self, program: Program, place: Place, inputs: Sequence[torch.Tensor]) -> Runs:
         """Return what runs a program.

@@ -17,6 +17,8 @@ from archdsl.backends.optimizing.program import RELU, Edit, Program
 from archdsl.graph import Node
 from archdsl.layers.base import Layer
 
+MOST_UNEVEN = 100  # the largest summand to the middle one
+
 
 def clamping(program: Program) -> Program:
     """Make one layer of what scales channels and the ReLU behind it."""
@@ -37,7 +39,9 @@ def _join(edit: Edit, node: Node, relu: Node, factor: torch.Tensor, summand: tor
     layer: Layer = ScaledReLU()
     tensors = {"factor": factor, "summand": summand}
     taker = _taker(edit, relu)
-    if taker is not None:
+    # what is far larger than the rest would have to cancel out, and leaves its rounding
+    even = summand.abs().max() <= MOST_UNEVEN * summand.abs().median()
+    if taker is not None and even:
         lower, upper, scale, shift = _bounds(factor, summand, edit.kind(node))
         took = taker.layer.fed(edit.own(taker), scale, shift, edit.shapes(taker)[0])
         if took is not None:
