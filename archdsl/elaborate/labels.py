@@ -16,7 +16,7 @@ from archdsl.layers.tensor import InputTensor
 from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
-COST_OF_SCOPE = 5  # in steps, beyond that of its name
+COST_OF_SCOPE = 3  # in steps, beyond that of its name
 
 
 def declare(
@@ -56,6 +56,7 @@ def step_into(place: Place, part: str, path: ast.Path, frame: Frame) -> Place:
     """Return the scope that a part of a dotted label names, which may be new."""
     entry = place.get(part)
     if entry is None:
+        frame.step(path.span, COST_OF_SCOPE)  # of the entry, which others have a statement for
         entry = place.enter(part, Entry(path.span, flow=()))
         opened = Opened(part, place.opened, path.span)
         return open_place(opened, place.full_name(part), entry, frame, place)

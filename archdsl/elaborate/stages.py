@@ -46,9 +46,6 @@ from archdsl.layers.given import with_given
 from archdsl.limits import CHARACTERS_OF_STEP
 from archdsl.syntax import ast
 
-# In steps: a scope, a frame and a body, which is looked up among those that are there.
-COST_OF_USE = COST_OF_CALL + 3
-
 
 def flow(operation: ast.Flow, stage: ast.Stage, frame: Frame) -> None:
     if stage.label is not None:
@@ -150,7 +147,7 @@ def use_block(
     declaration = block.declaration
     assert declaration is not None
     assert block.file is not None
-    frame.step(operation.span, COST_OF_USE)
+    frame.step(operation.span, COST_OF_CALL)
     position = -1 if stage.label else frame.place.position
     label, entry = declare(frame, stage.label, stage.span)
     name = frame.place.full_name(label)
