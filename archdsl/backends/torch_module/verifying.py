@@ -31,7 +31,7 @@ from archdsl.backends.torch_module.running import (
 )
 from archdsl.backends.torch_module.stepping import Steps
 from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import Dtype
+from archdsl.layers.base import Dtype, TorchModule
 from archdsl.layers.sizes import Size, substitute
 
 MODES = (False, True)
@@ -216,6 +216,10 @@ class _Interpreter:
         return freed
 
     def _compute(self, node: Node, inputs: list[torch.Tensor], batch: int) -> torch.Tensor:
+        if isinstance(node.facts.torch, TorchModule):
+            # torch's counter hooks itself into what a module reads, and can't where that is a view
+            # of a parameter that was taken without gradients
+            inputs = [each.detach() if each._is_view() else each for each in inputs]
         run = self.steps.step(node, inputs, batch)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
