@@ -25,7 +25,7 @@ from archdsl.importing.making import Unsayable
 from archdsl.importing.missing import raise_if_lost, require_sayable
 from archdsl.importing.naming import label, register, valid
 from archdsl.importing.places import place_of, shown_place
-from archdsl.importing.proof import Proof, load_text, prove, restore
+from archdsl.importing.proof import Proof, kept, load_text, prove, restore
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import record
 from archdsl.importing.structure import Structure
@@ -471,7 +471,7 @@ def body_of(
     """
     batch = batch_of(module, inputs)
     was = module.training
-    kept = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    before = kept(module)
     passes: dict[bool, Lowering] = {}
     try:
         for training in (False, True):
@@ -480,7 +480,7 @@ def body_of(
             passes[training] = Lowering(root, output, batch)
     finally:
         module.train(was)
-        restore(module, kept)
+        restore(module, before)
     for one in passes.values():
         flatten(one.root)
         hoist(one.root)
@@ -518,13 +518,13 @@ def graph_of(
         ImportingError: it doesn't run.
     """
     batch = batch_of(module, inputs)
-    was, kept = module.training, {k: one.clone() for k, one in module.state_dict().items()}
+    was, before = module.training, kept(module)
     try:
         module.eval()
         root, output = run(module, inputs, Costs())
     finally:
         module.train(was)
-        restore(module, kept)
+        restore(module, before)
     lowering = Lowering(root, output, batch)
     names = input_names(module, inputs, wanted)
     given = sorted(

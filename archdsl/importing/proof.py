@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ EXACT = 1e-9  # as much as it does with 64 bits
 DRAWING = ("dropout", "bernoulli", "rand", "rrelu", "normal_", "uniform_", "attention")
 
 
+MODES = ("evaluation", "training")
 NO_NUMBERS = "the module holds no numbers (the meta device)"
 
 
@@ -110,25 +113,102 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
     if any(tensor.is_meta for tensor in theirs.values()):
         return Proof(missing, ordered=ordered, reason=NO_NUMBERS)
     made = network.compile(weights={name: theirs[name] for name in ours})
-    was = module.training
+    was, begun = module.training, kept(module)
     distance: dict[str, float] = {}
     try:
-        for mode in ("evaluation", "training"):
-            kept = {name: one.clone() for name, one in module.state_dict().items()}
-            results = []
-            for one in (module, made):
-                one.train(mode == "training")
-                with torch.no_grad(), Reseeded():
-                    results.append(one(*[tensor.clone() for tensor in inputs]))
-            restore(module, kept)
-            restore(made, {name: kept[name] for name in ours})
-            distance[mode] = _apart(*results)
-            if TOLERANCE < distance[mode] < MOST_ROUNDED:
-                distance[mode] = _unrounded(module, made, inputs, mode, distance[mode])
-        distance["evaluation"] = max(distance["evaluation"], _with_more(module, made, inputs))
+        for mode in MODES:
+            distance[mode] = _distance(module, made, inputs, mode)
+        restore(module, drawn_anew(module))
+        drawn = {
+            "evaluation": _of_drawn(module, made, _more(inputs), "evaluation"),
+            "training": _of_drawn(module, made, inputs, "training"),
+        }
+        if drawn["evaluation"] is None:
+            drawn["evaluation"] = _of_drawn(module, made, inputs, "evaluation")
+            restore(module, begun)
+            with suppress(DoesNotRun):  # else it is for so many samples alone
+                apart = _distance(module, made, _more(inputs), "evaluation")
+                distance["evaluation"] = max(distance["evaluation"], apart)
+        for mode in MODES:
+            distance[mode] = max(distance[mode], drawn[mode] or 0.0)
     finally:
+        restore(module, begun)
         module.train(was)
     return Proof(missing, ordered=ordered, distance=distance)
+
+
+def _of_drawn(
+    module: nn.Module, made: nn.Module, inputs: Sequence[torch.Tensor], mode: str
+) -> float | None:
+    """Compare with weights that were drawn; None if the module gives no numbers with them."""
+    try:
+        return _distance(module, made, inputs, mode, numbers=True)
+    except DoesNotRun:
+        return None
+
+
+def _distance(
+    module: nn.Module,
+    made: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    mode: str,
+    numbers: bool = False,
+) -> float:
+    """Return how far outputs are apart, with the weights that the module holds now.
+
+    Raises:
+        DoesNotRun: the module fails on these inputs, or gives no number where it is to.
+    """
+    before = kept(module)
+    ours = {name: before[name] for name in made.state_dict()}
+    restore(made, ours)
+    results: list[Any] = []
+    try:
+        for one in (module, made):
+            one.train(mode == "training")
+            with torch.no_grad(), Reseeded():
+                results.append(one(*[tensor.clone() for tensor in inputs]))
+    except Exception as error:
+        if not results:
+            raise DoesNotRun from error
+        return float("inf")
+    finally:
+        restore(module, before)
+        restore(made, ours)
+    if numbers and not all(bool(one.isfinite().any()) for one in tensors_of(results[0])):
+        raise DoesNotRun
+    apart = _apart(*results)
+    if TOLERANCE < apart < MOST_ROUNDED:
+        return _unrounded(module, made, inputs, mode, apart)
+    return apart
+
+
+class DoesNotRun(Exception):
+    """The module doesn't run with these weights, or on so many samples."""
+
+
+def drawn_anew(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return other parameters, none of them zero, and numbers for buffers that hold none but zero.
+
+    What begins with zero, or nearly so, hides all that it multiplies (LayerScale, the last
+    normalization of a residual branch). Numbers keep about their size where that is enough, and
+    those that are all positive stay so. Other buffers stay: they may be tables or places.
+    """
+    learned = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    found: dict[str, torch.Tensor] = {}
+    for name, one in module.state_dict().items():
+        if not isinstance(one, torch.Tensor) or not one.is_floating_point() or not one.numel():
+            continue
+        if name not in learned and bool(one.any()):
+            continue
+        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        least = (one.shape[0] / one.numel()) ** 0.5 if one.dim() > 1 else 0.5
+        scale = max(float(one.abs().mean()), least)
+        numbers = (torch.rand(one.shape, generator=generator) + 0.5) * scale
+        if not (bool((one >= 0).all()) and bool(one.any())):
+            numbers *= 1 - 2 * torch.randint(0, 2, one.shape, generator=generator)
+        found[name] = numbers.to(one.device, one.dtype)
+    return found
 
 
 def _unrounded(
@@ -151,22 +231,12 @@ def _unrounded(
     return TOLERANCE if exact < EXACT else apart
 
 
-def _with_more(module: nn.Module, made: nn.Module, inputs: Sequence[torch.Tensor]) -> float:
-    """Compare on twice as many samples, and on other numbers.
+def _more(inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return twice as many samples, half of them of other numbers.
 
     A number in the text may be that of the batch, and a constant follow from what came in.
     """
-    twice = [torch.cat([one, other(one)]) if one.dim() else one for one in inputs]
-    results = []
-    for one in (module.eval(), made.eval()):
-        with torch.no_grad(), Reseeded():
-            try:
-                results.append(one(*[tensor.clone() for tensor in twice]))
-            except Exception:
-                if one is module:
-                    return 0.0  # it is for so many samples alone
-                return float("inf")
-    return _apart(*results)
+    return [torch.cat([one, other(one)]) if one.dim() else one for one in inputs]
 
 
 def other(tensor: torch.Tensor) -> torch.Tensor:
@@ -198,11 +268,24 @@ class Reseeded(TorchFunctionMode):
         return result
 
 
-def restore(module: nn.Module, kept: Mapping[str, torch.Tensor]) -> None:
-    """Put back what a module held."""
+def held_by(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the parameters and buffers of a module, also those that aren't stored."""
+    held = {**dict(module.named_buffers()), **module.state_dict()}
+    return {name: one for name, one in held.items() if isinstance(one, torch.Tensor)}
+
+
+def kept(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return copies of what a module holds."""
+    return {name: one.clone() for name, one in held_by(module).items()}
+
+
+def restore(module: nn.Module, numbers: Mapping[str, torch.Tensor]) -> None:
+    """Put numbers into what a module holds by these names."""
+    held = held_by(module)
     with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            tensor.copy_(kept[name])
+        for name, tensor in numbers.items():
+            if name in held:
+                held[name].copy_(tensor)
 
 
 def _apart(theirs: Any, ours: Any) -> float:
@@ -212,7 +295,9 @@ def _apart(theirs: Any, ours: Any) -> float:
         return float("inf")
     worst = 0.0
     for one in left:
-        worst = max(worst, min(distance_of(one, other) for other in right))
+        apart = [distance_of(one, other) for other in right]
+        worst = max(worst, min(apart))
+        del right[apart.index(min(apart))]  # none stands for two
     return worst
 
 
