@@ -357,6 +357,35 @@ WRONG: dict[str, tuple[bytes, str]] = {
         ),
         "its input weights are of (1, 3, 4), where (1, 9, 4) is needed",
     ),
+    "weights_that_are_no_numbers": (
+        of_nodes(
+            helper.make_node("Gemm", ["x", "w"], ["y"], name="n"),
+            tensors={"w": np.full((4, 3), np.nan, "float32")},
+        ),
+        "at node `n` (`Gemm`): its weight holds NaN, which is no number",
+    ),
+    "weights_without_end": (
+        of_nodes(
+            helper.make_node("Conv", ["x", "w", "b"], ["y"], name="n"),
+            tensors={"w": np.ones((2, 4, 1), "float32"), "b": np.array([1, np.inf], "float32")},
+            inputs={"x": ["batch", 4, 5]},
+        ),
+        "at node `n` (`Conv`): its bias holds infinity",
+    ),
+    "parameters_that_are_no_numbers": (
+        of_nodes(
+            helper.make_node("Add", ["x", "w"], ["y"], name="n"),
+            tensors={"w": np.array([1, np.nan, 2, 3], "float32")},
+        ),
+        "at node `n` (`Add`): it takes NaN, which is no number",
+    ),
+    "number_that_is_none": (
+        of_nodes(
+            helper.make_node("Mul", ["x", "w"], ["y"], name="n"),
+            tensors={"w": np.array(np.nan, "float32")},
+        ),
+        "at node `n` (`Mul`): it takes NaN, which is no number",
+    ),
     "outputs_of_other_sizes": (
         changed(lambda made: output_of(made, [1, 77])),
         "says that the output `y` is 1x77, and computes 2x3",

@@ -187,6 +187,34 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
         ],
         {}, ROWS, 'To("bool") -> Equal(0) -> To("float")',
     ),
+    "mask_of_infinity": (
+        [node("Add", ["x", "mask"], ["m"]), node("Softmax", ["m"], ["y"])],
+        {"mask": np.triu(np.full((5, 5), -np.inf, "float32"), 1)},
+        {"x": ["batch", 5, 5]}, "constant table: [5, 5] = [0.0 if j <= i else -3.4e+38 for i, j]",
+    ),
+    "mask_of_infinity_that_is_computed": (
+        [
+            node("ConstantOfShape", ["sizes"], ["all"], value=onnx.numpy_helper.from_array(
+                np.array([-np.inf], "float32"))),
+            node("Trilu", ["all", "one"], ["mask"], upper=1),
+            node("Add", ["x", "mask"], ["m"]), node("Softmax", ["m"], ["y"]),
+        ],
+        {"sizes": whole(9, 9), "one": np.array(1, "int64")},
+        {"x": ["batch", 9, 9]}, "constant table: [9, 9] = [0.0 if j <= i else -3.4e+38 for i, j]",
+    ),
+    "table_that_is_computed": (
+        [
+            node("ConstantOfShape", ["sizes"], ["all"], value=onnx.numpy_helper.from_array(
+                np.array([2], "float32"))),
+            node("Trilu", ["all"], ["table"], upper=0), node("Mul", ["x", "table"], ["y"]),
+        ],
+        {"sizes": whole(9, 9)},
+        {"x": ["batch", 9, 9]}, "constant table: [9, 9] = [2.0 if j <= i else 0.0 for i, j]",
+    ),
+    "reshape_of_a_single_number": (
+        [node("Reshape", ["k", "sizes"], ["row"]), node("Mul", ["x", "row"], ["y"])],
+        {"k": np.array(2.5, "float32"), "sizes": whole(1, 1)}, ROWS, "Scale(2.5)",
+    ),
     "free_sizes": (
         [node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]), node("Relu", ["c"], ["y"])],
         onnx_files.weights(w=(2, 3, 3, 3)), {"x": ["n", 3, "h", "w2"]}, "input x: [3, h, w2]",
@@ -237,6 +265,21 @@ def test_one_weight_of_several_layers_is_counted_once(case: str, tmp_path: Path)
 
     assert network.proof.same, network.proof.sentence()
     assert network.count().parameters == 9 * 4
+
+
+def test_a_layer_whose_biases_are_kept_twice_is_one(tmp_path: Path) -> None:
+    nodes = [
+        node("Identity", ["b"], ["b2"]),
+        node("Identity", ["w"], ["w2"]),
+        node("Conv", ["x", "w", "b"], ["h"]),
+        node("Conv", ["h", "w2", "b2"], ["y"]),
+    ]
+    made = onnx_files.model(nodes, onnx_files.weights(w=(4, 4, 3, 3), b=(4,)), MAP)
+
+    network = archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    assert network.count().parameters == 4 * 4 * 9 + 4
 
 
 def test_outputs_keep_their_names(tmp_path: Path) -> None:

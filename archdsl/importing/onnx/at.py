@@ -16,6 +16,7 @@ from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
 MOST_LISTED = 64  # numbers that are computed of constants, and listed where no formula is found
 MOST_GIVEN = 2**16  # numbers that say how a node works
 MOST_NUMBERS = 2**28  # in a tensor that is computed
+LARGEST = 3.4e38  # stands for infinity in 32 bits, which the language hasn't
 Array = np.ndarray[Any, Any]
 Entry = Callable[..., Any]
 Given = torch.Tensor | Array | None  # what flows, what is known before, and what is left out
@@ -205,14 +206,29 @@ class At:
             raise Missing(f"`{self.node.op}` without one of its inputs")
         if self.is_parameter(value):
             return self.root.parameter(self, value)
+        value = self.finite(value)
         if self.root.building:
             return torch.empty(value.shape, dtype=torch.from_numpy(value).dtype, device="meta")
         return torch.tensor(value)
+
+    def finite(self, value: Array) -> Array:
+        """Return known numbers with a very large one in the place of infinity, as in masks.
+
+        Raises:
+            ValueError: there is something that is no number among them.
+        """
+        if value.dtype.kind != "f" or self.known or bool(np.isfinite(value).all()):
+            return value
+        if np.isnan(value).any():
+            raise ValueError("it takes NaN, which is no number")
+        return np.clip(value, -LARGEST, LARGEST)
 
     def is_parameter(self, value: Array) -> bool:
         """Tell whether known numbers are the file's weights, and follow from no sizes."""
         if value.dtype.kind != "f" or value.size < 2 or id(value) in self.root.follows:
             return False
+        if bool(np.isinf(value).any()):
+            return False  # a mask
         if id(value) in self.root.names:
             return True
         same = bool((value == value.flat[0]).all())
@@ -223,7 +239,8 @@ class At:
         if not isinstance(value, np.ndarray) or not isinstance(other, torch.Tensor):
             return self.tensor(value)
         if value.size == 1 and value.ndim <= other.dim():
-            return number(value.item()) if value.dtype == np.float32 else value.item()
+            one = self.finite(value).item()
+            return number(one) if value.dtype == np.float32 else one
         return self.tensor(value)
 
     # --- layers ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -207,9 +208,13 @@ class Computed:
         self.require_known(self.constants)
 
     def keep(self, weights: Mapping[str, Array]) -> None:
-        """Refuse to keep more weights than a file of its size needs."""
+        """Refuse to keep more weights than a file of its size needs, or what are no numbers."""
         self.kept += sum(one.size for one in weights.values())
         self.require_known(self.kept)
+        for name, one in weights.items():
+            if one.dtype.kind == "f" and not bool(np.isfinite(one).all()):
+                held = "NaN, which is no number" if np.isnan(one).any() else "infinity"
+                raise ValueError(f"its {name} holds {held}")
 
     def require_known(self, numbers: int) -> None:
         if numbers > self.most_known:
@@ -240,12 +245,15 @@ class Computed:
         return self.layers[own]
 
     def shared(self, node: OnnxNode) -> Any:
-        """Return what nodes have in common that are one layer: its weights by their names."""
-        tensors = self.file.tensors
-        names = tuple(self.names[id(tensors[name])] for name in node.inputs if name in tensors)
-        if not any(tells_apart(self.file.tensors[name]) for name in names):
+        """Return what nodes have in common that are one layer: a matrix, and equal vectors."""
+        arrays = [self.file.tensors[name] for name in node.inputs if name in self.file.tensors]
+        if not any(map(tells_apart, arrays)):
             return None  # exporters keep equal vectors of different layers once
-        return (node.op, names, repr(sorted(node.attributes.items(), key=lambda pair: pair[0])))
+        held = tuple(
+            self.names[id(one)] if tells_apart(one) else (one.shape, one.tobytes())
+            for one in arrays
+        )
+        return (node.op, held, repr(sorted(node.attributes.items(), key=lambda pair: pair[0])))
 
     def parameter(self, at: At, value: Array) -> torch.Tensor:
         """Return a tensor of the network's own."""
