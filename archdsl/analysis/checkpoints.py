@@ -12,14 +12,14 @@ from archdsl.graph import Arrays, CheckedGraph, Node, Scope
 
 
 def groups(checked: CheckedGraph, scopes: Set[str]) -> list[list[int]]:
-    """Return the numbers of the nodes of each use of some scopes, none of which is in another."""
-    return [use for uses in _uses_of(checked, scopes).values() for use in uses]
+    """Return the same for all scopes together."""
+    return [use for uses in uses_of(checked, scopes).values() for use in uses]
 
 
 def unfit(checked: CheckedGraph, scopes: Set[str]) -> dict[str, str]:
     """Return why some scopes, none of which is in another, can't be computed again as one."""
     arrays, found = checked.arrays, {}
-    for name, uses in _uses_of(checked, scopes).items():
+    for name, uses in uses_of(checked, scopes).items():
         own, *others = uses or [[]]
         owners = [arrays.shares.get(number, number) for number in own if arrays.reads[number]]
         if any(use[-1] - use[0] >= len(use) for use in uses):  # others are between them
@@ -40,7 +40,8 @@ def _is_again(arrays: Arrays, use: Sequence[int], owners: Sequence[int]) -> bool
     return len(use) == len(owners) and shared
 
 
-def _uses_of(checked: CheckedGraph, scopes: Set[str]) -> dict[str, list[list[int]]]:
+def uses_of(checked: CheckedGraph, scopes: Set[str]) -> dict[str, list[list[int]]]:
+    """Return the numbers of the nodes of each use of some scopes, none of which is in another."""
     if not scopes:
         return {}
     found: dict[str, list[tuple[int, Node]]] = {

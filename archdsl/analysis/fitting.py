@@ -1,32 +1,34 @@
 """How a network is trained in a given memory: the largest batch, or the least to compute again.
 
-Where not even one sample fits, blocks are checkpointed: those whose forward passes, run again, cost
-the fewest multiply-accumulates together. Blocks come one after the other, and while one of them
-runs, forward or backward, what is spared are the tensors of those before it. So a choice for the
+Where not even one sample fits, blocks and groups are checkpointed: those whose forward passes, run
+again, cost the fewest multiply-accumulates together. None of them is in another. Where there are
+few such sets, all that are cheaper than what was found are tried, each by going through the whole
+step: no set is better.
+
+Where there are many, a good one is looked for. Of blocks one after the other what is spared, while
+one of them runs, forward or backward, are the tensors of those before it. So a choice for the
 blocks so far matters by two numbers alone: what it spares, and what it costs. Going from block to
 block (dynamic programming), all choices are kept that no other betters in both (their Pareto front)
-and with which the memory does for all that has run; the cheapest of those at the end is the best.
-
-That is so for blocks one after the other. Where they share tensors (a skip connection, several on
-the same stem), what one spares hangs on the others. So the whole step is worked out for what was
-found, what is needed no more is left out, and of few blocks all cheaper choices are tried.
+and with which the memory does for all that has run. That is done with the blocks of each level.
+Then blocks are left out, or give way to what is in them, as long as that is better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Set
-from itertools import combinations, pairwise
-from math import inf
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from itertools import pairwise, product
+from math import prod
 
-from archdsl.analysis.checkpoints import groups, unfit
-from archdsl.analysis.peak import Region, Walk
+from archdsl.analysis.checkpoints import unfit, uses_of
+from archdsl.analysis.peak import Region, Walk, regions_of
 from archdsl.analysis.training import Options, Training
 from archdsl.graph import CheckedGraph, Scope
 from archdsl.records import Record
 
 LARGEST = 2**31 - 1
 MOST_CHOICES = 50_000  # on the front; beyond, what is spared is rounded down
-FEW = 8  # blocks, of which all choices are tried
+# Nodes that are gone through to try sets of blocks, a step of the network for each: seconds.
+MOST_NODES = 100_000
 SHARE = 3  # a block of more than a third of the network is taken apart
 
 
@@ -38,8 +40,9 @@ class Fit(Record):
         chosen: blocks that were chosen to be computed again.
         without: bytes that a step of one sample takes without them; None if none were needed.
         next: bytes that one sample more takes.
-        least: bytes that a step of one sample takes with all blocks computed again, if that is
-            still too much.
+        least: bytes that a step of one sample takes at least, of the sets of blocks that were
+            tried, if that is still too much.
+        tried: how many sets of blocks were tried, if more there are; None if no set is better.
     """
 
     training: Training | None
@@ -47,6 +50,7 @@ class Fit(Record):
     without: int | None = None
     next: int | None = None
     least: int | None = None
+    tried: int | None = None
 
 
 class Unfit(ValueError):
@@ -71,14 +75,14 @@ def fit(
     without = _size(first)
     if without <= memory:
         return _largest(step, memory)
-    names = candidates(checked)
-    if options.checkpoint or not names:  # a user's own choice stands
+    if options.checkpoint:  # a user's own choice stands
         return Fit(None, without=without)
-    chosen = least(checked, step(1), memory, names)
-    if chosen is None:
-        return Fit(None, without=without, least=_size(step(1, frozenset(names))))
-    found = _largest(lambda batch: step(batch, frozenset(chosen)), memory)
-    return found._replace(chosen=chosen, without=without)
+    found = least(checked, step(1), memory)
+    if found.chosen is None:
+        return Fit(None, without=without, least=found.least, tried=found.tried)
+    chosen = found.chosen
+    largest = _largest(lambda batch: step(batch, frozenset(chosen)), memory)
+    return largest._replace(chosen=chosen, without=without, tried=found.tried)
 
 
 def _size(training: Training) -> int:
@@ -140,56 +144,217 @@ def candidates(checked: CheckedGraph) -> list[str]:
     return found
 
 
-class _Choice(Record):
-    spared: int
-    cost: int
-    chosen: tuple[int, ...]
+class _Level(Record):
+    """Scopes, and of each whether it can be computed again as one, with those that are in it."""
+
+    name: str
+    fits: bool
+    inner: tuple[_Level, ...]
+
+    @property
+    def number(self) -> int:
+        """How many sets there are of scopes in it, or it, none of them within another."""
+        return self.fits + prod(one.number for one in self.inner)
+
+    def sets(self) -> Iterator[tuple[str, ...]]:
+        """Yield them all."""
+        if self.fits:
+            yield (self.name,)
+        for parts in product(*([*one.sets()] for one in self.inner)):
+            yield tuple(name for part in parts for name in part)
+
+    def cut(self, depth: int) -> list[str]:
+        """Return the scopes of a depth, and where there are none so deep, the deepest."""
+        below = [name for one in self.inner for name in one.cut(depth - 1)] if depth else []
+        return below or ([self.name] if self.fits else [])
+
+    @property
+    def depth(self) -> int:
+        """How deep the scopes in it are nested."""
+        return max((1 + one.depth for one in self.inner), default=0)
 
 
-def least(
-    checked: CheckedGraph, plain: Training, memory: int, names: list[str]
-) -> tuple[str, ...] | None:
-    """Return the blocks with which a step takes at most so many bytes and computes least again.
+def levels_of(checked: CheckedGraph) -> _Level:
+    """Return all that may be computed again, as it is nested."""
+    inner: dict[str, list[str]] = {}
+    depths: dict[int, set[str]] = {}
+    depth_of = {"": 0}
+    for scope in checked.scopes.values():  # what is around comes first
+        if scope.parent is not None:
+            inner.setdefault(scope.parent.name, []).append(scope.name)
+            depth_of[scope.name] = 1 + depth_of[scope.parent.name]
+            depths.setdefault(depth_of[scope.name], set()).add(scope.name)
+    filled = {around.name for node in checked.nodes.values() for around in _around(node.scope)}
+    wrong = {name for names in depths.values() for name in unfit(checked, names)}
 
-    None if no choice is found that does.
+    def level(name: str) -> _Level:
+        within = (level(one) for one in inner.get(name, ()) if one in filled)
+        return _Level(name, name != "" and name not in wrong, tuple(within))
+
+    return level("")
+
+
+def _around(scope: Scope | None) -> Iterator[Scope]:
+    while scope is not None:
+        yield scope
+        scope = scope.parent
+
+
+class Least(Record):
+    """What is computed again.
+
+    Attributes:
+        chosen: the blocks; None if nothing was found that fits.
+        least: bytes of the smallest step that was tried; None if there is nothing to choose.
+        tried: how many sets of blocks were tried, where one that wasn't may be better; else None.
     """
-    sizes: dict[tuple[str, ...], int] = {}
 
-    def fits(chosen: tuple[str, ...]) -> bool:
-        if chosen not in sizes:
-            options = plain.options._replace(checkpoint=frozenset(chosen))
-            sizes[chosen] = _size(Training(checked, options, plain.frozen))
-        return sizes[chosen] <= memory
+    chosen: tuple[str, ...] | None
+    least: int | None
+    tried: int | None
 
-    whole = plain.options._replace(checkpoint=frozenset(names))
-    blocks = _Blocks(plain, Training(checked, whole, plain.frozen), names)
-    held = _size(plain) - blocks.plain_peak  # beside what the walk counts
-    room, found = memory - held, None
-    while room > 0 and (found := blocks.solve(room)) is not None and not fits(found):
-        room -= sizes[found] - memory  # what blocks share counts for none alone
-    if found is None or not fits(found):
-        found = tuple(names)
-        for name in names:  # some may take more than they spare
-            rest = _without(found, name)
-            if not fits(found) and (fits(rest) or sizes[rest] < sizes[found]):
-                found = rest
-    if fits(found):
-        for name in found:  # what turns out to be needed no more
-            rest = _without(found, name)
-            if blocks.spared[name] <= memory - sizes[found] and fits(rest):
-                found = rest
-    else:
-        found = None
-    if len(names) > FEW:
-        return found
-    most = inf if found is None else blocks.cost_of(found)
-    every = [each for count in range(len(names) + 1) for each in combinations(names, count)]
-    cheaper = sorted((cost, each) for each in every if (cost := blocks.cost_of(each)) < most)
-    return next((each for _, each in cheaper if fits(each)), found)
+
+def least(checked: CheckedGraph, plain: Training, memory: int) -> Least:
+    """Return the blocks with which a step takes at most so many bytes and computes least again."""
+    search, every = _Search(checked, plain, memory), levels_of(checked)
+    cuts = dict.fromkeys(tuple(every.cut(depth)) for depth in range(1, every.depth + 1))
+    for names in [tuple(candidates(checked)), *cuts]:
+        if names:
+            search.one_after_the_other(names)
+    if every.number * len(checked.nodes) <= MOST_NODES:
+        search.all_of(every)
+        return Least(search.best, search.least if every.number > 1 else None, None)
+    search.improve(every)
+    return Least(search.best, search.least, len(search.sizes))
+
+
+class _Search:
+    """Sets of blocks that were tried, and the best that fits."""
+
+    def __init__(self, checked: CheckedGraph, plain: Training, memory: int) -> None:
+        self.checked = checked
+        self.plain = plain
+        self.memory = memory
+        self.sizes: dict[tuple[str, ...], int] = {(): _size(plain)}
+        self.costs: dict[str, int] = {}
+        self.best: tuple[str, ...] | None = None
+
+    @property
+    def least(self) -> int:
+        """Bytes of the smallest step that was tried."""
+        return min(self.sizes.values())
+
+    def rank(self, chosen: tuple[str, ...]) -> tuple[int, int, tuple[str, ...]]:
+        """Return what is less for what is better: less is computed again, in fewer blocks."""
+        return sum(self.costs[name] for name in chosen), len(chosen), chosen
+
+    def fits(self, chosen: tuple[str, ...]) -> bool:
+        """Try a set, and keep the best."""
+        if chosen not in self.sizes:
+            options = self.plain.options._replace(checkpoint=frozenset(chosen))
+            self.sizes[chosen] = _size(Training(self.checked, options, self.plain.frozen))
+        if self.sizes[chosen] > self.memory:
+            return False
+        if self.best is None or self.rank(chosen) < self.rank(self.best):
+            self.best = chosen
+        return True
+
+    def all_of(self, every: _Level) -> None:
+        """Try all sets that are better than the best."""
+        ranks = sorted(map(self.rank, every.sets()))
+        for rank in ranks:
+            if self.fits(rank[-1]):
+                return
+
+    def one_after_the_other(self, names: tuple[str, ...]) -> None:
+        """Find a good set of some blocks, none of which is in another."""
+        plain, checked = self.plain, self.checked
+        whole = plain.options._replace(checkpoint=frozenset(names))
+        blocks = _Blocks(plain, Training(checked, whole, plain.frozen), list(names))
+        for name in names:
+            self.costs[name] = blocks.cost_of({name})
+        held = self.sizes[()] - blocks.plain_peak  # beside what the walk counts
+        room, found = self.memory - held, None
+        while room > 0 and (found := blocks.solve(room)) is not None and not self.fits(found):
+            room -= self.sizes[found] - self.memory  # what blocks share counts for none alone
+        if found is None or not self.fits(found):
+            found = names
+            for name in names:  # some may take more than they spare
+                rest = _without(found, name)
+                if not self.fits(found) and (
+                    self.fits(rest) or self.sizes[rest] < self.sizes[found]
+                ):
+                    found = rest
+        if self.fits(found):
+            for name in found:  # what turns out to be needed no more
+                rest = _without(found, name)
+                if blocks.spared[name] <= self.memory - self.sizes[found] and self.fits(rest):
+                    found = rest
+
+    def improve(self, every: _Level) -> None:
+        """Change the best block by block; where none fits yet, that which takes least."""
+        inner = _inner(every)
+        left = MOST_NODES // len(self.checked.nodes)
+        while left > 0:
+            if self.best is None:
+                found = min(self.sizes, key=lambda one: (self.sizes[one], one))
+                other = [one for one in _changed(found, inner, every) if one not in self.sizes]
+            else:
+                found = self.best
+                now = self.rank(found)
+                other = sorted(_changed(found, inner, every), key=self.rank)
+                other = [one for one in other if self.rank(one) < now and one not in self.sizes]
+            for one in other[:left]:
+                left -= 1
+                if self.fits(one) or (self.best is None and self.sizes[one] < self.sizes[found]):
+                    break
+            else:
+                return
+
+
+def _inner(every: _Level) -> Mapping[str, tuple[str, ...]]:
+    """Return the nearest blocks that are in each block and can be computed again."""
+    found: dict[str, tuple[str, ...]] = {}
+    waiting = [every]
+    while waiting:
+        level = waiting.pop()
+        found[level.name] = tuple(name for one in level.inner for name in _nearest(one))
+        waiting += level.inner
+    return found
+
+
+def _nearest(level: _Level) -> list[str]:
+    return [level.name] if level.fits else [name for one in level.inner for name in _nearest(one)]
+
+
+def _changed(
+    chosen: tuple[str, ...], inner: Mapping[str, tuple[str, ...]], every: _Level
+) -> Iterator[tuple[str, ...]]:
+    """Yield sets with a block less, with what is in one in its stead, or with one more."""
+    order = {name: number for number, name in enumerate(_in_order(every))}
+    for at, name in enumerate(chosen):
+        before, after = chosen[:at], chosen[at + 1 :]
+        for instead in dict.fromkeys([(), inner[name], *((one,) for one in inner[name])]):
+            yield (*before, *instead, *after)
+    for name in order:
+        apart = [one for one in chosen if not f"{one}.".startswith(f"{name}.")]
+        if name not in chosen and not any(f"{name}.".startswith(f"{one}.") for one in apart):
+            yield tuple(sorted([*apart, name], key=order.__getitem__))
+
+
+def _in_order(level: _Level) -> list[str]:
+    within = [name for one in level.inner for name in _in_order(one)]
+    return [level.name, *within] if level.fits else within
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return tuple(one for one in names if one != name)
+
+
+class _Choice(Record):
+    spared: int
+    cost: int
+    chosen: tuple[int, ...]
 
 
 class _Blocks:
@@ -286,19 +451,10 @@ def _most(walk: Walk, region: Region) -> int:
 
 def _names_of(training: Training, names: list[str]) -> list[str]:
     """Return the names of the regions in their order."""
-    first = {}
-    numbers = dict(zip(names, [set(group) for group in _grouped(training, names)], strict=True))
-    for name, nodes in numbers.items():
-        for region in training.regions:
-            if training.tape.ops[region.first].node in nodes:
-                first[region] = name
-    return [first[region] for region in training.regions]
-
-
-def _grouped(training: Training, names: list[str]) -> list[list[int]]:
-    return [
-        [number for group in groups(training.checked, {name}) for number in group] for name in names
-    ]
+    checked, found = training.checked, list[tuple[Region, str]]()
+    for name, uses in uses_of(checked, {*names}).items():
+        found += [(each, name) for each in regions_of(training.tape, uses, checked.arrays.reads)]
+    return [name for _, name in sorted(found, key=lambda pair: pair[0][:2])]
 
 
 def _costs(training: Training) -> list[int]:

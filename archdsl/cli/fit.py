@@ -99,7 +99,8 @@ def as_data(name: str, memory: int, found: Fit) -> dict[str, object]:
         "note": training.note if training else "",
         "macs_again": training.sums.again if training else None,
         "peak_without_checkpoints": found.without,
-        "peak_with_all": found.least,
+        "least_peak": found.least,
+        "sets_tried": found.tried,
     }
 
 
@@ -110,7 +111,7 @@ def lines(name: str, memory: int, found: Fit) -> list[str]:
     if training is None or training.peak is None:
         said = [f"No batch of {name} fits into {there}: one sample takes {without}"]
         if found.least is not None:
-            said.append(f"With all blocks computed again it takes {in_bytes(found.least)}")
+            said.append(_least(found, in_bytes(found.least)))
         return said
     batch, dtype, optimizer, _ = training.options
     said = [f"{name} in {there}: a batch of {batch:,} ({dtype}, {optimizer})"]
@@ -130,4 +131,19 @@ def lines(name: str, memory: int, found: Fit) -> list[str]:
         )
         patterns = " ".join(f"--checkpoint '{pattern_of(one)}'" for one in found.chosen)
         said.append(f"  as options  {patterns}")
+        if found.tried is not None:
+            said.append(f"  which may not be the least: {_tried(found.tried)}")
     return said
+
+
+def _least(found: Fit, least: str) -> str:
+    if found.tried is None:
+        return f"Whichever blocks are computed again, it takes {least} or more"
+    return (
+        f"With blocks computed again it takes {least} or more as far as was found, and others may "
+        f"do with less: {_tried(found.tried)}"
+    )
+
+
+def _tried(number: int) -> str:
+    return f"there are more sets of blocks than the {number:,} that were tried"

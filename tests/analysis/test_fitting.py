@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 from random import Random
 
@@ -10,6 +9,7 @@ import pytest
 
 import archdsl
 from archdsl.analysis import fitting
+from archdsl.analysis.checkpoints import unfit
 from archdsl.analysis.fitting import Unfit, candidates, fit, least
 from archdsl.analysis.training import Options, Training
 from archdsl.cli import run
@@ -26,6 +26,19 @@ def peak(checked: CheckedGraph, *chosen: str, batch: int = 1) -> int:
 def again(checked: CheckedGraph, *chosen: str) -> int:
     found = Training(checked, Options(checkpoint=frozenset(chosen))).sums.again
     assert isinstance(found, int)
+    return found
+
+
+def sets_of(checked: CheckedGraph) -> list[tuple[str, ...]]:
+    """Return all sets of blocks and groups, none of them within another, that can be chosen."""
+    names = [name for name in checked.scopes if name and any(
+        node.startswith(f"{name}.") for node in checked.nodes
+    ) and not unfit(checked, {name})]  # fmt: skip
+    found: list[tuple[str, ...]] = [()]
+    for name in names:  # what is around comes before what is in it
+        found += [
+            (*one, name) for one in found if not any(name.startswith(f"{each}.") for each in one)
+        ]
     return found
 
 
@@ -92,7 +105,9 @@ def odd(folder: Path, seed: int) -> CheckedGraph:
     elif kind == "applied again":
         lines = ["Conv2d(8, 1)", *[same(f"b{at}") for at in range(count)], "reuse b0", "reuse b1"]
     elif kind == "nested":
-        lines = [f"o{at}: Outer({8 * at + 4}, {random.randint(1, 3)})" for at in range(count)]
+        lines = [
+            f"o{at}: Outer({8 * at + 4}, {random.randint(1, 3)})" for at in range(min(count, 3))
+        ]
     else:
         lines = ["Conv2d(8, 1)", *[f"residual {{ {same(f'b{at}')} }}" for at in range(count)]]
         lines += ["output side { q: Two }".replace("Two", "Plain(3, 1)")]
@@ -107,34 +122,86 @@ def test_blocks_that_share_tensors(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = odd(tmp_path, seed)
-    names = candidates(checked)
-    every = [chosen for count in range(len(names) + 1) for chosen in combinations(names, count)]
+    every = sets_of(checked)
     sizes = {chosen: peak(checked, *chosen) for chosen in every}
     costs = {chosen: again(checked, *chosen) for chosen in every}
     plain = Training(checked, Options())
     levels = sorted({*sizes.values()})
     for memory in levels[:: max(1, len(levels) // 4)]:
-        monkeypatch.setattr(fitting, "FEW", 8)
-        found = least(checked, plain, memory, names)
-        monkeypatch.setattr(fitting, "FEW", 0)  # as of many blocks
-        of_many = least(checked, plain, memory, names)
+        found = least(checked, plain, memory)
+        with monkeypatch.context() as many:
+            few = len(checked.nodes) * len(every)
+            many.setattr(fitting, "MOST_NODES", few - 1)  # as of many blocks
+            of_many = least(checked, plain, memory)
 
-        assert found is not None
-        assert sizes[found] <= memory
-        assert costs[found] == min(costs[one] for one in every if sizes[one] <= memory)
-        assert of_many is not None
-        assert sizes[of_many] <= memory
-    assert least(checked, plain, levels[0] - 1, names) is None
+        assert found.chosen is not None
+        assert sizes[found.chosen] <= memory
+        assert costs[found.chosen] == min(costs[one] for one in every if sizes[one] <= memory)
+        assert found.tried is None
+        assert of_many.chosen is not None
+        assert sizes[of_many.chosen] <= memory
+        assert of_many.tried is not None
+    assert least(checked, plain, levels[0] - 1) == (None, levels[0], None)
+
+
+LEVELS = """
+block Outer(out) { Conv2d(out, 3, padding = 1) -> Sigmoid -> v: Inner(out) -> Tanh }
+block Wrapped(out) {
+  residual { BatchNorm2d -> Conv2d(in.channels, 3, padding = 1) -> v: Inner(out) }
+}
+block Inner(out) { Softplus -> Conv2d(in.channels, 1) -> Mish }
+block Bare { Sigmoid -> v: { Tanh } }
+"""
+
+
+def nested(folder: Path, seed: int) -> CheckedGraph:
+    """Make a network of two levels, of which blocks, those in them and groups may be chosen."""
+    random, lines = Random(seed), ["Conv2d(4, 3, padding = 1)"]
+    for at in range(random.randint(2, 3)):
+        kind = random.choice(("Outer", "Wrapped", "Bare", "group"))
+        out = random.choice((4, 6, 12))
+        lines.append(
+            f"b{at}: {{ Conv2d({out}, 1) -> ReLU -> h: {{ Conv2d({out}, 3) -> GELU }} }}"
+            if kind == "group"
+            else f"b{at}: {kind}" + (f"({out})" if kind != "Bare" else "")
+        )
+    file = folder / "n.arch"
+    body = "\n".join(["input x: [3, 16, 16]", *lines, "flat: { Mean([2, 3]) }", "Linear(3)"])
+    file.write_text(f"network n {{\n{body}\n}}\n{LEVELS}")
+    return archdsl.load(file).checked
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("seed", range(6))
+def test_of_blocks_in_blocks_no_other_choice_is_better(
+    seed: int, optimizer: str, tmp_path: Path
+) -> None:
+    checked = nested(tmp_path, seed)
+    found = {}
+    for chosen in sets_of(checked):
+        step = Training(checked, Options(optimizer=optimizer, checkpoint=frozenset(chosen)))
+        assert step.peak is not None
+        found[chosen] = step.peak.size, step.sums.again
+    levels = sorted({size for size, _ in found.values()})
+    plain = Training(checked, Options(optimizer=optimizer))
+    for memory in [*levels[:: max(1, len(levels) // 6)], levels[-1] - 1]:
+        one = least(checked, plain, memory)
+
+        assert one.chosen is not None
+        size, again = found[one.chosen]
+        assert size <= memory
+        assert again == min(again for size, again in found.values() if size <= memory)
+    # and it is said where nothing fits, with what a step takes at least
+    assert least(checked, plain, levels[0] - 1) == (None, levels[0], None)
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_no_other_choice_of_blocks_computes_less_again(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "FEW", 0)  # of blocks one after the other it is so anyhow
+    monkeypatch.setattr(fitting, "MOST_NODES", 0)  # of blocks one after the other it is so anyhow
     checked = grown(tmp_path, seed)
-    names = candidates(checked)
-    every = [chosen for count in range(len(names) + 1) for chosen in combinations(names, count)]
+    every = sets_of(checked)
     sizes = {chosen: peak(checked, *chosen) for chosen in every}
     costs = {chosen: again(checked, *chosen) for chosen in every}
     plain = Training(checked, Options())
@@ -142,12 +209,12 @@ def test_no_other_choice_of_blocks_computes_less_again(
     for memory in levels[:: max(1, len(levels) // 8)]:
         cheapest = min(costs[chosen] for chosen in every if sizes[chosen] <= memory)
 
-        found = least(checked, plain, memory, names)
+        found = least(checked, plain, memory)
 
-        assert found is not None
-        assert sizes[found] <= memory
-        assert costs[found] == cheapest
-    assert least(checked, plain, levels[0] - 1, names) is None
+        assert found.chosen is not None
+        assert sizes[found.chosen] <= memory
+        assert costs[found.chosen] == cheapest
+    assert least(checked, plain, levels[0] - 1).chosen is None
 
 
 def test_blocks_that_cannot_be_computed_again_as_one_are_no_candidates(tmp_path: Path) -> None:
@@ -191,7 +258,8 @@ def test_too_little_memory_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fit", "resnet18", "--memory", "10MiB"]) == 1
     said = capsys.readouterr().out
     assert "No batch of resnet18 fits into 10.0 MiB" in said
-    assert "With all blocks computed again it takes" in said
+    assert "With blocks computed again it takes" in said
+    assert "there are more sets of blocks than the " in said
 
 
 @pytest.mark.parametrize("text", ["", "24", "foo", "0GiB", "-1GiB", "1e3GiB", "24 XiB", "9" * 40])
