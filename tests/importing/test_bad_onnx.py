@@ -377,7 +377,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
             helper.make_node("Add", ["x", "w"], ["y"], name="n"),
             tensors={"w": np.array([1, np.nan, 2, 3], "float32")},
         ),
-        "at node `n` (`Add`): it takes NaN, which is no number",
+        "at node `n` (`Add`): its w holds NaN, which is no number",
     ),
     "number_that_is_none": (
         of_nodes(

@@ -200,3 +200,25 @@ def test_a_layer_that_is_applied_twice_is_counted_once(tmp_path: Path) -> None:
     assert "reuse fc" in network.spec
     assert "reuse mix" in network.spec
     assert network.count().parameters == 40
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_sizes_that_hold_for_the_batch_of_the_file_alone_are_read(
+    batch: int, tmp_path: Path
+) -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.att = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.att(x, x, x, need_weights=False)[0]
+            return x + found
+
+    path = tmp_path / "net.onnx"
+    path.write_bytes(exported(Attending(), (torch.randn(batch, 6, 8),), dynamo=False))
+
+    network = archdsl.from_onnx(path)
+
+    assert network.proof.same, network.proof.sentence()
+    assert "input x: [6, 8]" in network.spec

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from archdsl.diagnostics import printable
+from archdsl.importing.errors import ImportingError
 from archdsl.importing.imported import Imported, written_as_spec
 from archdsl.importing.naming import valid
 from archdsl.importing.onnx.at import TooLarge, require_size
@@ -52,14 +53,16 @@ def from_onnx(
     replaced(file)
     title = valid(name or os.path.splitext(os.path.basename(path))[0])
     wanted = shapes_of(file, shapes or {})
-    module, computed = onnx_module(file, title)
-    batch = file.batch or BATCH
-    computed.build(
-        [tensor.to("meta") for tensor in inputs_of(file, wanted, batch)],
-        [tensor.to("meta") for tensor in inputs_of(file, wanted, 2 * batch)],
-    )
+    batch, samples = file.batch or BATCH, 2 if file.batch == 1 else file.batch or BATCH
+    try:
+        module = built(file, title, wanted, (batch, 2 * batch))
+    except ImportingError as error:
+        found = for_own_batch(file, title, wanted)
+        if found is None:
+            raise error
+        module, samples = found, batch
     most = min((one.num_embeddings for one in tables(module)), default=2)
-    inputs = inputs_of(file, wanted, 2 if batch == 1 else batch, most)
+    inputs = inputs_of(file, wanted, samples, most)
     free = any(isinstance(size, str) for shape in wanted for size in shape)
     names = [one.name if one.name.isidentifier() else "" for one in file.inputs]
 
@@ -75,6 +78,34 @@ def from_onnx(
         wanted if free else (),
         os.path.basename(path),
     )
+
+
+def built(
+    file: OnnxFile, title: str, wanted: Sequence[tuple[int | str, ...]], batches: Sequence[int]
+) -> nn.Module:
+    """Return a module that computes what a file does, made by runs of so many samples."""
+    module, computed = onnx_module(file, title)
+    first, again = (
+        [tensor.to("meta") for tensor in inputs_of(file, wanted, batch)] for batch in batches
+    )
+    computed.build(first, again)
+    return module
+
+
+def for_own_batch(
+    file: OnnxFile, title: str, wanted: Sequence[tuple[int | str, ...]]
+) -> nn.Module | None:
+    """Return the module for the batch that a file has a number for, None if there is none.
+
+    Exporters write sizes into the file that hold for this batch alone. Whether the text holds for
+    others all the same is seen when it is compared.
+    """
+    if not file.batch:
+        return None
+    try:
+        return built(file, title, wanted, (file.batch, file.batch))
+    except ImportingError:
+        return None
 
 
 def tables(module: nn.Module) -> list[nn.Embedding]:
