@@ -21,8 +21,9 @@ from archdsl.importing.free import STEP, Differs, odd_shapes, other_shapes, unif
 from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.lowering import Lowering, as_layer
+from archdsl.importing.made import require_numbers
 from archdsl.importing.making import Unsayable
-from archdsl.importing.missing import raise_if_lost, require_sayable
+from archdsl.importing.missing import raise_if_lost, require_floats, require_sayable
 from archdsl.importing.naming import label, register, valid
 from archdsl.importing.places import place_of, shown_place
 from archdsl.importing.proof import Proof, kept, load_text, prove, restore
@@ -139,7 +140,8 @@ def from_torch(
         reason = "is a layer by itself, and its parameters belong to no module of a network"
         hint = "wrap it: `nn.Sequential(module)`"
         raise ImportingError(NoModule(what=what, reason=reason, hint=hint))
-    given = (images,) if isinstance(images, torch.Tensor) else tuple(images)
+    given = tuple(images) if isinstance(images, list | tuple) else (images,)
+    require_numbers(module, given)
 
     def compared(loaded: Network, runs: Sequence[tuple[torch.Tensor, ...]]) -> Proof:
         return joint([prove(loaded, module, run) for run in runs])
@@ -333,6 +335,7 @@ def spec_of(
         ImportingError: the module doesn't run, or can't be said.
     """
     inputs = runs[0]
+    require_floats(module, name)
     body, training, cut = body_of(module, inputs)
     require_any_batch(module, body, inputs, name)
     if len(runs) > 1:
@@ -499,7 +502,7 @@ def run(module: nn.Module, inputs: tuple[torch.Tensor, ...], costs: Any = None) 
         return record(module, inputs, as_layer, costs)
     except ImportingError:
         raise  # the module has its own words for it
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         what = f"`{type(module).__name__}`"
         place = place_of(error)
@@ -541,6 +544,7 @@ def batch_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
     Raises:
         ImportingError: the inputs don't tell.
     """
+    require_numbers(module, inputs)
     batches = {one.shape[0] for one in inputs if one.dim() > 0}
     if len(batches) != 1 or len(inputs) == 0:
         reason = "needs inputs that begin with one batch axis, of the same size"

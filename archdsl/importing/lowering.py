@@ -283,6 +283,11 @@ class Lowering:
         for value in outputs:
             if value in self.functions.forms:
                 self.lost.append(("an output whose first axis isn't the batch", root.place))
+        # what evaluation gives unchanged, training may have dropped numbers of
+        if root.training and any(value.input is not None for value in outputs):
+            self.lost.append(("an output that gives what came in", root.place))
+        elif root.training and len(set(outputs)) < len(outputs):
+            self.lost.append(("an output that is given twice", root.place))
         needed = set(outputs)
         self.prune(self.root, needed)
         self.require_whence(root)

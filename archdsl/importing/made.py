@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from archdsl.importing.errors import ImportingError, NoModule
 from archdsl.importing.places import place_of
@@ -37,7 +38,7 @@ def made(what: str, arguments: Mapping[str, object]) -> tuple[nn.Module, str]:
         raise ImportingError(NoModule(what=f"`{what}`", reason=reason))
     try:
         found: Any = importlib.import_module(home)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason, place = f"can't be imported: {said(error)}", place_of(error)
         raise ImportingError(NoModule(what=f"`{home}`", reason=reason, place=place)) from error
     if not hasattr(found, name.split(".")[0]) and home == "timm":
@@ -95,7 +96,7 @@ def call(maker: Any, what: str, arguments: Mapping[str, object]) -> Any:
         with warnings.catch_warnings(), noted():
             warnings.simplefilter("ignore")
             return maker(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason, place = f"fails with {said(error)}", place_of(error)
         raise ImportingError(NoModule(what=f"`{what}`", reason=reason, place=place)) from error
 
@@ -123,6 +124,28 @@ def noted() -> Iterator[None]:
         yield
 
 
+def require_numbers(module: nn.Module, inputs: Sequence[object]) -> None:
+    """Refuse what comes in and is no tensor, and parameters that wait for a first input.
+
+    Raises:
+        ImportingError: there is such a thing.
+    """
+    what = f"`{type(module).__name__}`"
+    for number, one in enumerate(inputs):
+        if not isinstance(one, torch.Tensor):
+            reason = f"is to be run on tensors, and input {number + 1} is {type(one).__name__}"
+            hint = "give a tensor, or a list of them, as `torch.randn(2, 3, 224, 224)`"
+            raise ImportingError(NoModule(what=what, reason=reason, hint=hint))
+    held = [*module.named_parameters(), *module.named_buffers()]
+    lazy = next((name for name, one in held if is_lazy(one)), None)
+    if lazy is not None:
+        reason = f"has a parameter without a shape, `{lazy}`, which its first input gives it"
+        hint = (
+            "run it on an input before, or give the layer its sizes (`nn.Linear` for `LazyLinear`)"
+        )
+        raise ImportingError(NoModule(what=what, reason=reason, hint=hint))
+
+
 def random_inputs(
     module: nn.Module, shapes: Sequence[tuple[int, ...]], batch: int
 ) -> tuple[torch.Tensor, ...]:
@@ -145,7 +168,7 @@ def random_inputs(
     return tuple(found)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Say an exception in one line."""
     text = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

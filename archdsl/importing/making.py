@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 from archdsl.importing.bodies import Node
@@ -95,6 +95,8 @@ class Making:
         self, function: str, inputs: Sequence[Value], output: Value, /, **arguments: Any
     ) -> None:
         """Add the layer that becomes a function of torch, with some arguments."""
+        if any(isinstance(one, float) and not isfinite(one) for one in arguments.values()):
+            raise Unsayable(f"`{function}` with infinity or NaN: the language has finite numbers")
         for kind in kinds_of(function):
             if arguments.keys() <= kind.model_fields.keys() and all(
                 name in arguments or not one.is_required()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+import torch
+from torch import nn
+
 from archdsl.importing.errors import ImportingError, NotSayable
 from archdsl.importing.lowering import Lowering
 from archdsl.importing.places import shown_place
@@ -31,5 +34,21 @@ def raise_if_lost(found: Counter[tuple[str, str]], name: str) -> None:
     listed: list[str] = []
     for text, count in kinds.most_common(MOST_LISTED):
         place = next(place for what, place in found if what == text)
-        listed.append(f"{count} time{'s' * (count > 1)}: {text}, at {shown_place(place)}")
+        listed.append(
+            f"{count} time{'s' * (count > 1)}: {text}"
+            + (f", at {shown_place(place)}" if place else "")
+        )
     raise ImportingError(NotSayable(what=f"`{name}`", missing=tuple(listed)))
+
+
+def require_floats(module: nn.Module, name: str) -> None:
+    """Raise where parameters aren't floats of 32 bits: a spec has no others.
+
+    Raises:
+        ImportingError: there are some.
+    """
+    for own, one in module.named_parameters():
+        if one.is_floating_point() and one.dtype is not torch.float32:
+            kind = str(one.dtype).removeprefix("torch.")
+            text = f"parameters of {kind}, as `{own}`: `module.float()` makes them float32"
+            raise_if_lost(Counter({(text, ""): 1}), name)
