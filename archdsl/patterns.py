@@ -22,11 +22,18 @@ class NoSuchParameter(Diagnostic):
 
     code = "E0608"
     text = "{what} is called `{pattern:100}`"
-    mend = "there are `{known:`, `}`, ..."
+    mend = "there are {shown}"
 
     pattern: str
     known: tuple[str, ...]
     what: str = "no parameter and no buffer"
+    is_all: bool = False  # whether there are no others
+
+    @property
+    def shown(self) -> str:
+        """Those that there are, in a sentence."""
+        quoted = ", ".join(f"`{name}`" for name in self.known)
+        return f"{quoted}, ..." if quoted and not self.is_all else quoted
 
 
 class BadRename(Diagnostic):
@@ -240,7 +247,9 @@ def _nothing(
 
     known = get_close_matches(pattern, names, 3, 0.3) or sorted(names)[:3]
     shown = tuple(printable(pattern_of(name), 100) for name in known)
-    return NoSuchParameter(pattern=pattern, known=shown, what=what)
+    return NoSuchParameter(
+        pattern=pattern, known=shown, what=what, is_all=len(known) == len({*names})
+    )
 
 
 def checkpointed(checked: CheckedGraph, patterns: str | Iterable[str]) -> Checkpoints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from archdsl.analysis.agreement import (
@@ -108,7 +109,7 @@ def _formula(size: Formula, known: Assumptions, divide: bool) -> str:
     return text
 
 
-def in_bytes(size: Size, write: Formulas | None = None) -> str:
+def in_bytes(size: Size, write: Formulas | None = None, digits: int = 1) -> str:
     """Write bytes in the largest unit that leaves a number above 1: `103.6 MiB`."""
     if isinstance(size, Formula):
         return f"{write.size(size) if write else size} bytes"
@@ -117,7 +118,17 @@ def in_bytes(size: Size, write: Formulas | None = None) -> str:
         value, power = value / 1024, power + 1
     if power == 0:
         return f"{size} bytes" if size != 1 else "1 byte"
-    return f"{float(value):,.1f} {UNITS[power]}"
+    return f"{float(value):,.{digits}f} {UNITS[power]}"
+
+
+def apart_in_bytes(sizes: Iterable[int]) -> Mapping[int, str]:
+    """Write several amounts of bytes with as many digits as make those differ that do."""
+    every = {*sizes}
+    for digits in range(1, 4):
+        found = {size: in_bytes(size, digits=digits) for size in every}
+        if len({*found.values()}) == len(every):
+            return found
+    return {size: f"{size:,} bytes" for size in every}
 
 
 def in_seconds(seconds: float) -> str:

@@ -10,7 +10,7 @@ import click
 
 from archdsl.analysis.fitting import Fit, Unfit, fit
 from archdsl.analysis.training import DTYPES
-from archdsl.backends.formulas import in_bytes
+from archdsl.backends.formulas import apart_in_bytes
 from archdsl.cli.options import Reading, graph_of, network, one_of, reading
 from archdsl.cli.options import training as training_options
 from archdsl.cli.terminal import WRONG_INPUT, mention
@@ -106,20 +106,24 @@ def as_data(name: str, memory: int, found: Fit) -> dict[str, object]:
 
 def lines(name: str, memory: int, found: Fit) -> list[str]:
     """Say what fits, for people."""
-    there, training = in_bytes(memory), found.training
-    without = "" if found.without is None else in_bytes(found.without)
+    training = found.training
+    peak = training.peak.size if training and training.peak else None
+    sizes = (memory, found.without, found.next, found.least, peak)
+    # all that is told is told beside each other: what differs must be seen to
+    shown = apart_in_bytes(size for size in sizes if size is not None)
+    there, without = shown[memory], "" if found.without is None else shown[found.without]
     if training is None or training.peak is None:
         said = [f"No batch of {name} fits into {there}: one sample takes {without}"]
         if found.least is not None:
-            said.append(_least(found, in_bytes(found.least)))
+            said.append(_least(found, shown[found.least]))
         return said
     batch, dtype, optimizer, _ = training.options
     said = [f"{name} in {there}: a batch of {batch:,} ({dtype}, {optimizer})"]
-    said.append(f"  peak of a step  {in_bytes(training.peak.size)}, {training.peak_at}")
+    said.append(f"  peak of a step  {shown[training.peak.size]}, {training.peak_at}")
     if training.note:
         said.append(f"  what is kept  {training.note}")
     if found.next is not None:
-        said.append(f"  of {batch + 1:,}  {in_bytes(found.next)}")
+        said.append(f"  of {batch + 1:,}  {shown[found.next]}")
     if found.chosen:
         again, forward = training.sums.again, training.forward
         assert isinstance(again, int)

@@ -68,7 +68,7 @@ def least_times(
     if name is None:
         for option, given in (("--batch", batch), ("--dtype", dtype)):
             if given is not None:
-                raise click.UsageError(f"{option} is of --device, which is not given")
+                raise click.UsageError(f"{option} is of --device and --training, and none is given")
         return None
     try:
         return roofline(checked, device_named(name, "--device"), batch or 1, dtype or "float32")

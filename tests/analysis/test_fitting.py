@@ -12,6 +12,7 @@ from archdsl.analysis import fitting
 from archdsl.analysis.checkpoints import unfit
 from archdsl.analysis.fitting import Unfit, candidates, fit, least
 from archdsl.analysis.training import Options, Training
+from archdsl.backends.formulas import apart_in_bytes
 from archdsl.cli import run
 from archdsl.graph import CheckedGraph
 from archdsl.patterns import checkpointed
@@ -278,3 +279,34 @@ def test_free_sizes_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Unfit, match="give them with `--input`"):
         fit(archdsl.load(file).checked, 10**9, Options())
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1,), (1000, 1001), (24 * 2**30, 24 * 2**30 - 2**24), (2**40, 2**40 + 1), (0, 5, 5)]
+)
+def test_amounts_that_differ_are_seen_to(sizes: tuple[int, ...]) -> None:
+    shown = apart_in_bytes(sizes)
+    assert len({*shown.values()}) == len({*sizes})
+
+
+def test_what_a_memory_lacks_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    first, more = (peak(archdsl.load("lenet5").checked, batch=batch) for batch in (1000, 1001))
+    for memory in (more - 1, more, first - 1):
+        assert run(["fit", "lenet5", "--memory", f"{memory}B"]) == 0
+        rows = capsys.readouterr().out.splitlines()
+        there = rows[0].removeprefix("lenet5 in ").partition(":")[0]
+        lacking = next(row.split("  ")[-1] for row in rows if row.startswith("  of "))
+        assert there != lacking
+
+
+def test_blocks_that_there_are_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, said in ((2, "there are `l0`, `l1`"), (5, "there are `l0`, `l1`, `l2`, ...")):
+        file = tmp_path / "n.arch"
+        file.write_text(
+            f"network n {{ input x: [3, 8, 8]; for i in range({number}) "
+            '{ "l{i}": { Conv2d(3, 1) -> ReLU } } }\n'
+        )
+        assert run(["count", str(file), "--training", "--checkpoint", "nope*"]) == 1
+        assert capsys.readouterr().err.rstrip().endswith(said)

@@ -58,8 +58,8 @@ def test_a_device_of_ones_own(archdsl: Command, tmp_path: Path) -> None:
         (["--device", "no.json"], "no.json does not exist"),
         (["--device", "l4", "--batch", "0"], "--batch"),
         (["--device", "l4", "--dtype", "float64"], "l4 has no peak for float64"),
-        (["--batch", "2"], "--batch is of --device"),
-        (["--dtype", "float32"], "--dtype is of --device"),
+        (["--batch", "2"], "--batch is of --device and --training"),
+        (["--dtype", "float32"], "--dtype is of --device and --training"),
         (["--device", "l4", "--input", "image=1xHx32"], "sizes of its inputs are free"),
     ],
 )
