@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
+from math import gcd, isfinite, lcm
 from typing import Any, overload
 
 from archdsl.diagnostics import ArchError, printable
+from archdsl.elaborate.values import BlockValue
 from archdsl.limits import LARGEST
 from archdsl.records import Record
 from archdsl.variants.errors import BadSweep
@@ -21,6 +22,7 @@ NUMBER = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?"
 RANGE = re.compile(
     rf"(?P<first>{NUMBER})?\s*\.\.\s*(?P<last>{NUMBER})?(?:\s+by\s+(?P<step>{NUMBER}))?", re.ASCII
 )
+MOST_RANGES = 100  # of a parameter: each is compared with each
 MOST_DIGITS = 40  # of a number in a range
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 FORMS = "`width=0.5,0.75`, `depth=1..6` or `channels=16..256 by 16`"
@@ -44,6 +46,39 @@ class Steps(Sequence[Value]):
 
     def __len__(self) -> int:
         return self.number
+
+    def has(self, value: Value) -> bool:
+        """Tell whether a value is one of them; 1 and 1.0 are two."""
+        if type(value) is not (int if self.whole else float) or not isfinite(value):
+            return False
+        at = round((Fraction(value) - self.first) / self.step)
+        return 0 <= at < self.number and bool(self[at] == value)
+
+    def common(self, other: Steps) -> Value | None:
+        """Return a number that is in both, or None."""
+        if self.whole != other.whole:
+            return None
+        numbers = (self.first, self.step, other.first, other.step)
+        scale = lcm(*(number.denominator for number in numbers))
+        (low, step, high), (its_low, its_step, its_high) = (
+            each._ascending(scale) for each in (self, other)
+        )
+        divisor = gcd(step, its_step)
+        if (its_low - low) % divisor:
+            return None
+        # the steps from `low` to where the other's steps come too, and from there to the next
+        turns = its_step // divisor
+        steps = (its_low - low) // divisor * pow(step // divisor, -1, turns) % turns
+        found, every = low + steps * step, turns * step
+        found += -((found - max(low, its_low)) // every) * every
+        if found > min(high, its_high):
+            return None
+        return found // scale if self.whole else found / scale
+
+    def _ascending(self, scale: int) -> tuple[int, int, int]:
+        ends = sorted((self.first, self.first + (self.number - 1) * self.step))
+        low, high = (int(end * scale) for end in ends)
+        return low, int(abs(self.step) * scale), high
 
 
 class Axis(Record):
@@ -112,9 +147,7 @@ def axis_of(name: str, text: str, parse: Callable[[str], Value], kind: str) -> A
             else:
                 pieces.append([value])
         count = sum(map(len, pieces))
-    for part, times in Counter(parts).items():
-        if times > 1:
-            raise _wrong(name, f"has `{printable(part, 60)}` twice")
+    _require_once(name, pieces, written)
     return Axis(name, tuple(map(_frozen, pieces)), written, ",".join(parts))
 
 
@@ -131,8 +164,45 @@ def axis_from(name: str, values: Sequence[Value], shown: Callable[[Value], str])
         said = f"{first}..{first + step * (len(values) - 1)} by {step}"
         return Axis(name, (values,), {}, said)
     written = {at: shown(value) for at, value in enumerate(values) if not _is_plain(value)}
+    _require_once(name, [values], written)
     said = ",".join(written.get(at) or repr(value) for at, value in enumerate(values))
     return Axis(name, (tuple(values),), written, said)
+
+
+def _require_once(name: str, pieces: Sequence[Sequence[Value]], written: Mapping[int, str]) -> None:
+    """Refuse a value that is there twice: its rows would be equal."""
+    ranges: list[Steps] = []
+    several: dict[object, Value] = {}
+    count = 0
+    for piece in pieces:
+        if isinstance(piece, Steps):
+            for other in ranges:
+                if (common := piece.common(other)) is not None:
+                    raise _wrong(name, f"has `{common}` twice, in two ranges")
+            ranges.append(piece)
+            if len(ranges) > MOST_RANGES:
+                raise _wrong(name, f"has more than {MOST_RANGES} ranges")
+        else:
+            for at, value in enumerate(piece, count):
+                if (key := _key(value)) in several:
+                    shown = printable(written.get(at) or repr(value), 60)
+                    raise _wrong(name, f"has `{shown}` twice")
+                several[key] = value
+        count += len(piece)
+    for value in several.values():
+        if any(each.has(value) for each in ranges):
+            raise _wrong(name, f"has `{value!r}` twice, alone and in a range")
+
+
+def _key(value: Value) -> object:
+    """Return what is equal for values of which no variant differs."""
+    if isinstance(value, tuple):
+        return tuple(map(_key, value))
+    if isinstance(value, BlockValue):
+        fixed = sorted((name, _key(one)) for name, (one, _) in value.fixed.items())
+        parts = (id(value.declaration), value.layer, id(value.alias), tuple(fixed))
+        return (value.name, *parts)
+    return type(value), value
 
 
 def _is_plain(value: Value) -> bool:

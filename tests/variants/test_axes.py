@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import archdsl
 from archdsl.pipeline import Spec
-from archdsl.variants.axes import Axis, axis_of
+from archdsl.variants.axes import Axis, Steps, axis_of
 from archdsl.variants.space import MOST_VARIANTS, Space, drawn, require_finite
 
 NET = Path(__file__).with_name("net.arch")
@@ -74,6 +75,15 @@ def test_values_are_read(name: str, text: str, values: list[Any]) -> None:
         (" ", "has no values"),
         ("1,,2", "nothing between two commas"),
         ("1,2,1", "has `1` twice"),
+        ("1..2,1..3", "has `1` twice, in two ranges"),
+        ("3..3,1..5", "has `3` twice"),
+        ("1..9 by 2,8..2 by -3", "has `5` twice"),
+        ("0..9000000000000000000 by 6,1..9000000000000000000 by 5", "has `6` twice"),
+        ("0.1..0.5 by 0.1,0.3", "has `0.3` twice, alone and in a range"),
+        ("0.1..0.5 by 0.1,0.25..0.5 by 0.05", "twice, in two ranges"),
+        ("4,2 * 2", "has `4` twice"),
+        ("2,1..3", "has `2` twice"),
+        (",".join(f"{3 * at}..{3 * at + 1}" for at in range(101)), "more than 100 ranges"),
         ('"ab', "without an end"),
         ("wodth", "no value called `wodth`"),
         ("1 / 0", "divides by zero"),
@@ -85,6 +95,35 @@ def test_nonsense_is_refused(text: str, said: str) -> None:
         axis(text)
 
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("kernels", "[3],[2 + 1]"), ("unit", "Grouped(groups = 2),Grouped(groups=2)")],
+)
+def test_the_same_value_in_other_words_is_refused(name: str, text: str) -> None:
+    with pytest.raises(archdsl.ArchError, match="twice"):
+        axis(text, name)
+    with pytest.raises(archdsl.ArchError, match="has `4` twice"):
+        archdsl.sweep(NET, width=[4, 4])
+    assert axis("1,1.0,true").length == 3  # these are three
+
+
+@given(
+    *[st.tuples(st.integers(-20, 20), st.integers(-6, 6).filter(bool), st.integers(1, 8))] * 2,
+    st.booleans(),
+)
+def test_ranges_have_a_number_in_common_where_one_is(
+    one: tuple[int, int, int], other: tuple[int, int, int], whole: bool
+) -> None:
+    unit = Fraction(1) if whole else Fraction(1, 4)
+    ranges = [Steps(first * unit, step * unit, count, whole) for first, step, count in (one, other)]
+    both = {*ranges[0]} & {*ranges[1]}
+
+    common = ranges[0].common(ranges[1])
+
+    assert (common in both) if both else (common is None)
+    assert {value for value in ranges[0] if ranges[1].has(value)} == both
 
 
 def test_variants_are_each_value_with_each_other() -> None:
