@@ -386,6 +386,10 @@ WRONG: dict[str, tuple[bytes, str]] = {
         ),
         "at node `n` (`Mul`): it takes NaN, which is no number",
     ),
+    "output_without_a_batch": (
+        of_nodes(helper.make_node("Flatten", ["x"], ["y"], axis=0), inputs={"x": [2, 4]}),
+        "an output whose first axis isn't the batch\n",
+    ),
     "outputs_of_other_sizes": (
         changed(lambda made: output_of(made, [1, 77])),
         "says that the output `y` is 1x77, and computes 2x3",

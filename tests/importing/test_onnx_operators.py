@@ -187,6 +187,16 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
         ],
         {}, ROWS, 'To("bool") -> Equal(0) -> To("float")',
     ),
+    "recurrent_of_one_way": (
+        [
+            node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+            node("RNN", ["t", "w", "r"], ["both", "end"], hidden_size=3),
+            node("Squeeze", ["both", "axis"], ["h"]),
+            node("Transpose", ["h"], ["y"], perm=[1, 0, 2]),
+        ],
+        onnx_files.weights(w=(1, 3, 4), r=(1, 3, 3)) | {"axis": whole(1)}, ROWS,
+        "RNN(3, bias = false)",
+    ),
     "mask_of_infinity": (
         [node("Add", ["x", "mask"], ["m"]), node("Softmax", ["m"], ["y"])],
         {"mask": np.triu(np.full((5, 5), -np.inf, "float32"), 1)},

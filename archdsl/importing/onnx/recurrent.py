@@ -92,6 +92,7 @@ def recurrent(
         at.root.wholes[turn.outputs[0]] = out  # the directions side by side, as torch has them
     if directions == 1:
         apart = out.unsqueeze(1)
+        at.root.wholes[at.node.outputs[0]] = out  # exporters take the axis away again
     else:
         apart = out.reshape(length, batch, directions, size).permute(0, 2, 1, 3)
     return [apart, *many]

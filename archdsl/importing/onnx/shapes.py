@@ -166,6 +166,9 @@ def transpose(at: At, x: Given) -> Any:
 @operator("Squeeze")
 def squeeze(at: At, x: Given, axes: Given = None) -> Any:
     tensor, found = at.tensor(x), at.axes(axes)
+    whole = at.root.wholes.get(at.node.inputs[0])
+    if whole is not None and found == [1] and tensor.squeeze(1).shape == whole.shape:
+        return whole
     if found is None:
         found = [axis for axis, size in enumerate(tensor.shape) if size == 1]
     for axis in sorted((at.axis(axis, tensor.dim()) for axis in found), reverse=True):
