@@ -32,7 +32,7 @@ COMMANDS = (
     "check", "count", "fit", "draw", "compile", "see", "bench", "sweep", "import", "networks",
     "layers",
 )  # fmt: skip
-WITH_LIBRARIES = ("draw", "compile", "see", "bench", "import")
+WITH_LIBRARIES = ("draw", "compile", "see", "bench", "import", "layers")
 
 # How the system, and Python itself deep inside, say that memory ran out, in small letters.
 NO_MEMORY_SAID = (
@@ -149,6 +149,8 @@ def _outcome(arguments: Sequence[str], program: click.Command) -> int:
         return INTERRUPTED
     except SystemExit as error:  # so click ends when nobody reads any more
         raise BrokenPipeError from error
+    except MemoryError:
+        pass  # what took it is let go first, or there would be none to say so
     except Exception as error:
         if _is_out_of_memory(error):
             complain("this takes more memory than there is")
@@ -160,6 +162,8 @@ def _outcome(arguments: Sequence[str], program: click.Command) -> int:
             return WRONG_USAGE
         complain(_internal(error))
         return INTERNAL
+    complain("this takes more memory than there is")
+    return WRONG_INPUT
 
 
 ROOM = 16 * 2**20  # bytes: with less than that nothing goes as it should
@@ -170,8 +174,8 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno == ENOMEM
     text = str(error).lower()
-    loading = isinstance(error, ImportError | RuntimeError | SystemError)
-    if isinstance(error, MemoryError) or (loading and any(said in text for said in NO_MEMORY_SAID)):
+    loading = isinstance(error, (ImportError, RuntimeError, SystemError))
+    if loading and any(said in text for said in NO_MEMORY_SAID):
         return True
     try:  # Python itself fails in many ways then, where it compiles or loads a module
         bytearray(ROOM)
