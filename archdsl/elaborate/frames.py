@@ -329,19 +329,6 @@ class Frame(FileSetting):
         return integer(evaluate(reference.item, self, self.world.limits.steps), "an index")
 
 
-class Decided:
-    """A step of a recipe that decides something."""
-
-    __slots__ = ("ask", "flow", "frame")
-
-    def __init__(self, frame: Frame, ask: Callable[[], Hashable]) -> None:
-        self.frame, self.flow, self.ask = frame, frame.flowing, ask
-
-    def again(self, made: Remade) -> None:
-        self.frame.flowing = self.flow
-        made.decide(self.ask())
-
-
 class MadeAgain:
     """A step of a recipe that makes a node; its layer is the same where `layer` gives none."""
 
@@ -377,12 +364,22 @@ class Done:
 
     __slots__ = ("do", "flow", "frame")
 
-    def __init__(self, frame: Frame, do: Callable[[], None]) -> None:
+    def __init__(self, frame: Frame, do: Callable[[], Hashable]) -> None:
         self.frame, self.flow, self.do = frame, frame.flowing, do
 
     def again(self, made: Remade) -> None:
         self.frame.flowing = self.flow
         self.do()
+
+
+class Decided(Done):
+    """A step of a recipe that decides something."""
+
+    __slots__ = ()
+
+    def again(self, made: Remade) -> None:
+        self.frame.flowing = self.flow
+        made.decide(self.do())
 
 
 # A body under way. It yields the bodies inside it, so that nesting costs no Python stack.

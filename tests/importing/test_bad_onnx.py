@@ -16,14 +16,6 @@ onnx_files = pytest.importorskip("onnx_files")
 helper, TensorProto = onnx.helper, onnx.TensorProto
 
 
-@pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return Command(capsys)
-
-
 def changed(change: Callable[[Any], object]) -> bytes:
     """Return a file with a linear layer in which something is changed."""
     made = onnx_files.linear()

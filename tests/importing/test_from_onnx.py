@@ -20,14 +20,6 @@ onnx_files = pytest.importorskip("onnx_files")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return Command(capsys)
-
-
 def exported(module: nn.Module, inputs: tuple[torch.Tensor, ...], dynamo: bool) -> bytes:
     """Return what an exporter of torch makes of a module, with numbers that say something."""
     torch.manual_seed(0)

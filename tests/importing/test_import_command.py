@@ -11,18 +11,10 @@ from running import Command
 from safetensors.torch import load_file
 
 
-@pytest.fixture
-def archdsl(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return Command(capsys)
-
-
-def test_a_module_is_written_and_compared(archdsl: Command, tmp_path: Path) -> None:
+def test_a_module_is_written_and_compared(command: Command, tmp_path: Path) -> None:
     given = ("import", "modules:Residuals", "--arg", "width=4", "--input", "3x8x8")
 
-    result = archdsl(*given, "-o", "net.arch")
+    result = command(*given, "-o", "net.arch")
 
     assert result.status == 0, result
     assert "compared    the same, name by name; outputs equal" in result.out
@@ -30,13 +22,13 @@ def test_a_module_is_written_and_compared(archdsl: Command, tmp_path: Path) -> N
     assert text.startswith("network Residuals {")
     # the block's parameters are called as those of the class
     assert "block Unit(out, stride = 1) {" in text
-    assert archdsl("check", "net.arch").status == 0
+    assert command("check", "net.arch").status == 0
     # what archdsl wrote may be written over
-    assert archdsl(*given, "-o", "net.arch").status == 0
+    assert command(*given, "-o", "net.arch").status == 0
 
 
-def test_standard_output_has_nothing_but_the_text(archdsl: Command) -> None:
-    result = archdsl("import", "modules:ready", "--input", "rows=4", "-o", "-")
+def test_standard_output_has_nothing_but_the_text(command: Command) -> None:
+    result = command("import", "modules:ready", "--input", "rows=4", "-o", "-")
 
     assert result.status == 0
     assert result.out.startswith("network ready {")
@@ -44,26 +36,26 @@ def test_standard_output_has_nothing_but_the_text(archdsl: Command) -> None:
     assert "outputs equal" in result.error
 
 
-def test_what_differs_is_written_with_a_mark_and_fails(archdsl: Command, tmp_path: Path) -> None:
-    result = archdsl("import", "modules:OfBatch", "--input", "4", "-o", "net.arch")
+def test_what_differs_is_written_with_a_mark_and_fails(command: Command, tmp_path: Path) -> None:
+    result = command("import", "modules:OfBatch", "--input", "4", "-o", "net.arch")
 
     assert result.status == 1
     assert "not the same" in result.out
     assert (tmp_path / "net.arch").read_text().startswith("# archdsl import: not the same")
 
 
-def test_state_that_no_output_needs_is_said(archdsl: Command, tmp_path: Path) -> None:
-    result = archdsl("import", "modules:Unused", "--input", "4", "-o", "net.arch")
+def test_state_that_no_output_needs_is_said(command: Command, tmp_path: Path) -> None:
+    result = command("import", "modules:Unused", "--input", "4", "-o", "net.arch")
 
     assert result.status == 0
     assert "the same, name by name, but for spare.weight, spare.bias" in result.out
     assert "spare.weight, spare.bias" in (tmp_path / "net.arch").read_text()
 
 
-def test_files_of_others_are_left_alone(archdsl: Command, tmp_path: Path) -> None:
+def test_files_of_others_are_left_alone(command: Command, tmp_path: Path) -> None:
     (tmp_path / "net.arch").write_text("network net { input x: [4] ReLU }")
 
-    result = archdsl("import", "modules:ready", "--input", "4", "-o", "net.arch")
+    result = command("import", "modules:ready", "--input", "4", "-o", "net.arch")
 
     assert result.status == 2
     assert "--force overwrites it" in result.error
@@ -87,11 +79,11 @@ def test_files_of_others_are_left_alone(archdsl: Command, tmp_path: Path) -> Non
     ],
 )
 def test_bad_input_is_a_sentence(
-    archdsl: Command, tmp_path: Path, what: str, options: tuple[str, ...], said: str
+    command: Command, tmp_path: Path, what: str, options: tuple[str, ...], said: str
 ) -> None:
     (tmp_path / "wrong_inside.py").write_text("1 / 0")
 
-    result = archdsl("import", what, *options, "-o", "net.arch")
+    result = command("import", what, *options, "-o", "net.arch")
 
     assert result.status == 1
     assert said in result.error
@@ -110,15 +102,15 @@ def test_bad_input_is_a_sentence(
         (("--weights-to", "net.pt"), "must end in .safetensors"),
     ],
 )
-def test_bad_options_are_wrong_usage(archdsl: Command, options: tuple[str, ...], said: str) -> None:
-    result = archdsl("import", "modules:ready", *options)
+def test_bad_options_are_wrong_usage(command: Command, options: tuple[str, ...], said: str) -> None:
+    result = command("import", "modules:ready", *options)
 
     assert result.status == 2
     assert said in result.error
 
 
 def test_weights_are_loaded_by_other_names_and_written_beside_the_text(
-    archdsl: Command, tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)
     module = modules.Residuals()
@@ -131,9 +123,9 @@ def test_weights_are_loaded_by_other_names_and_written_beside_the_text(
     given = ("import", "modules:Residuals", "--input", "3x8x8", "--weights", "net.pt")
     written = ("-o", "net.arch", "--weights-to", "net.safetensors")
 
-    refused = archdsl(*given, *written)
-    loaded = archdsl(*given, *written, "--rename", "module.*=*")
-    again = archdsl(*given, *written, "--rename", "module.*=*")
+    refused = command(*given, *written)
+    loaded = command(*given, *written, "--rename", "module.*=*")
+    again = command(*given, *written, "--rename", "module.*=*")
 
     assert refused.status == 1
     assert "--rename 'module.*=*'" in refused.error  # which is what mends it
@@ -144,13 +136,13 @@ def test_weights_are_loaded_by_other_names_and_written_beside_the_text(
     assert all(
         torch.equal(stored[name.removeprefix("module.")], one) for name, one in state.items()
     )
-    assert archdsl("compile", "net.arch", "--weights", "net.safetensors", "-o", "x.py").status == 0
+    assert command("compile", "net.arch", "--weights", "net.safetensors", "-o", "x.py").status == 0
     assert again.status == 2
     assert "net.safetensors is there already" in again.error
 
 
-def test_weights_and_text_are_written_both_or_none(archdsl: Command, tmp_path: Path) -> None:
-    result = archdsl(
+def test_weights_and_text_are_written_both_or_none(command: Command, tmp_path: Path) -> None:
+    result = command(
         "import", "modules:Residuals", "--input", "3x8x8", "-o", "net.arch",
         "--weights-to", "nowhere/net.safetensors",
     )  # fmt: skip

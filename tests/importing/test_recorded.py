@@ -91,20 +91,10 @@ def test_what_asks_for_the_text_lists_what_is_missing() -> None:
     assert [*network.weights] == [*words.Odd().state_dict()]
 
 
-@pytest.fixture
-def archdsl_command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return Command(capsys)
-
-
-def test_modules_are_counted_and_drawn_by_their_names(
-    archdsl_command: Command, tmp_path: Path
-) -> None:
-    counted = archdsl_command("count", "--module", "words:Odd", "--input", "numbers=4")
-    drawn = archdsl_command("draw", "--module", "words:Odd", "--input", "4", "-o", "odd.svg")
-    both = archdsl_command(
+def test_modules_are_counted_and_drawn_by_their_names(command: Command, tmp_path: Path) -> None:
+    counted = command("count", "--module", "words:Odd", "--input", "numbers=4")
+    drawn = command("draw", "--module", "words:Odd", "--input", "4", "-o", "odd.svg")
+    both = command(
         "count", "--module", "modules:Residuals", "--input", "3x8x8",
         "--module", "modules:Dense",
     )  # fmt: skip
@@ -120,9 +110,9 @@ def test_modules_are_counted_and_drawn_by_their_names(
 
 
 def test_importing_lists_what_is_missing_and_writes_nothing(
-    archdsl_command: Command, tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
-    result = archdsl_command("import", "words:Odd", "--input", "4", "-o", "odd.arch")
+    result = command("import", "words:Odd", "--input", "4", "-o", "odd.arch")
 
     assert result.status == 1
     assert "2 times: `topk`" in result.error
@@ -141,8 +131,8 @@ def test_importing_lists_what_is_missing_and_writes_nothing(
         (("count", "--module", "words"), "is not MODULE:NAME"),
     ],
 )
-def test_wrong_use_is_said(archdsl_command: Command, given: tuple[str, ...], said: str) -> None:
-    result = archdsl_command(*given)
+def test_wrong_use_is_said(command: Command, given: tuple[str, ...], said: str) -> None:
+    result = command(*given)
 
     assert result.status in (1, 2)
     assert said in result.error

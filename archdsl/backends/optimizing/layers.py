@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
 from archdsl.layers.arguments import Integer
 from archdsl.layers.base import (
     Facts,
     Layer,
-    Shape,
     Shapes,
     TorchFunction,
     TorchModule,
@@ -47,45 +50,41 @@ class ScaledReLU(nn.Module):
 '''
 
 
-def _along_channels(shape: Shape) -> Shape:
-    """Return the shape of one number for each channel, beside a sample of that shape."""
-    return (shape[0], *(1,) * (len(shape) - 1))
+class ByChannel(Layer):
+    """What has two numbers for each channel, in buffers that never change."""
+
+    family = "activation"
+    buffers_move = False
+    source: ClassVar[str]
+    names: ClassVar[tuple[str, str]]
+    operations: ClassVar[Mapping[str, int]]  # for each number, by their headings
+
+    def infer(self, inputs: Shapes) -> Facts:
+        shape = single(inputs)
+        one = (shape[0], *(1,) * (len(shape) - 1))  # beside a sample
+        return Facts(
+            output=shape,
+            torch=TorchModule(type(self).__name__, one, source=self.source),
+            buffers=dict.fromkeys(self.names, one),
+            other={heading: each * numel(shape) for heading, each in self.operations.items()},
+            apart=True,
+        )
 
 
-class ChannelClamp(Layer):
+class ChannelClamp(ByChannel):
     """Keeps the numbers of each channel between a lower and an upper one."""
 
-    family = "activation"
-    buffers_move = False
-
-    def infer(self, inputs: Shapes) -> Facts:
-        shape = single(inputs)
-        one = _along_channels(shape)
-        return Facts(
-            output=shape,
-            torch=TorchModule("ChannelClamp", one, source=CLAMP, overwritable=True),
-            buffers={"lower": one, "upper": one},
-            other={"activation": 2 * numel(shape)},
-            apart=True,
-        )
+    source = CLAMP
+    names = ("lower", "upper")
+    operations = MappingProxyType({"activation": 2})
 
 
-class ScaledReLU(Layer):
+class ScaledReLU(ByChannel):
     """A ReLU behind a factor for each channel and what is added to it."""
 
-    family = "activation"
-    buffers_move = False
-
-    def infer(self, inputs: Shapes) -> Facts:
-        shape = single(inputs)
-        one = _along_channels(shape)
-        return Facts(
-            output=shape,
-            torch=TorchModule("ScaledReLU", one, source=SCALED_RELU),
-            buffers={"factor": one, "summand": one},
-            other={"normalization": 2 * numel(shape), "activation": numel(shape)},
-            apart=True,
-        )
+    source = SCALED_RELU
+    names = ("factor", "summand")
+    operations = MappingProxyType({"normalization": 2, "activation": 1})
 
 
 class SomeChannels(Layer):
