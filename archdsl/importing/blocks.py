@@ -15,6 +15,7 @@ from torch import nn
 from archdsl.importing.aligning import Alignment, align
 from archdsl.importing.layers import squeezed
 from archdsl.importing.loops import fold
+from archdsl.importing.making import Unsayable
 from archdsl.importing.naming import fresh, valid
 from archdsl.importing.parameters import Parameters
 from archdsl.importing.tree import (
@@ -124,7 +125,9 @@ def keyed(statements: list[Statement]) -> Iterator[tuple[Part, Any]]:
     for one in statements:
         if isinstance(one, Part) and one.body is not None:
             kind = type(one.body.module)
-            if kind not in PLAIN or needs_block(one):
+            if one.bound and needs_block(one):
+                raise Unsayable(f"`{one.body.path}`, a block that uses what stands outside again")
+            if (kind not in PLAIN and not one.bound) or needs_block(one):
                 nested = any(
                     isinstance(inner, Part)
                     and inner.body is not None

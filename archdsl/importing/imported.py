@@ -27,6 +27,7 @@ from archdsl.importing.missing import raise_if_lost, require_floats, require_say
 from archdsl.importing.naming import label, register, valid
 from archdsl.importing.places import place_of, shown_place
 from archdsl.importing.proof import Proof, kept, load_text, prove, restore
+from archdsl.importing.randomness import untouched
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import record
 from archdsl.importing.structure import Structure
@@ -150,6 +151,7 @@ def from_torch(
     return written_as_spec(module, given, compared, title, inputs, shapes, source)
 
 
+@untouched()
 def written_as_spec(
     module: nn.Module,
     given: tuple[torch.Tensor, ...],
@@ -509,6 +511,7 @@ def run(module: nn.Module, inputs: tuple[torch.Tensor, ...], costs: Any = None) 
         raise ImportingError(NoForwardPass(what=what, reason=reason, place=place)) from error
 
 
+@untouched()
 def graph_of(
     module: nn.Module,
     inputs: tuple[torch.Tensor, ...],

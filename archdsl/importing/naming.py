@@ -19,6 +19,7 @@ from archdsl.importing.tree import (
     Part,
     Register,
     Residual,
+    Reuse,
     Stage,
     Statement,
     in_scope,
@@ -45,6 +46,8 @@ def label(statements: list[Statement]) -> None:
             word = one.word if isinstance(one, Merge) else "add"
             name = "start" if isinstance(one, Flowing) else WORDS[word]
             one.label = fresh(name, taken)
+        elif one.named and isinstance(one, Reuse):
+            one.label = fresh(one.path.rpartition(".")[2], taken)
         if isinstance(one, Part):
             label(one.statements)
             if one.body is not None:

@@ -89,11 +89,13 @@ def number(one: Any) -> str:
         return str(held).lower()
     if not isinstance(held, float) or not math.isfinite(held):
         return repr(held)
+    most = torch.finfo(one.dtype).max
     for digits in range(1, 18):
-        text = f"{held:.{digits}g}"
-        if torch.tensor(float(text), dtype=one.dtype).item() == held:
+        near = float(f"{held:.{digits}g}")
+        # the largest number as short as may be is rounded up, to more than fits
+        if abs(near) <= most and torch.tensor(near, dtype=one.dtype).item() == held:
             break
-    return repr(float(text))
+    return repr(near)
 
 
 def by_place(tensor: Any) -> str | None:

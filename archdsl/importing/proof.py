@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from archdsl.importing.randomness import seed
 from archdsl.network import Network, load
 from archdsl.output import write_whole
 from archdsl.records import Record
@@ -257,13 +258,13 @@ class Reseeded(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         if not any(part in name for part in DRAWING):
             return function(*args, **(kwargs or {}))
-        torch.manual_seed(0)
+        seed()
         result = function(*args, **(kwargs or {}))
         if name in ("rand", "rand_like"):
             return 1 - result
         given = [*args, *(kwargs or {}).values()]
         if name == "bernoulli_" and isinstance(given[1], float):
-            torch.manual_seed(0)
+            seed()
             return result.copy_(torch.rand(result.shape) < given[1])
         return result
 

@@ -19,9 +19,10 @@ from archdsl.importing.tree import (
     Reuse,
     Stage,
     Statement,
+    Tie,
     bodies_of,
 )
-from archdsl.importing.writing import name_of, reference
+from archdsl.importing.writing import reference
 
 
 def skeleton(one: Statement, labels: bool = True) -> tuple[Any, ...]:
@@ -35,7 +36,8 @@ def surface(one: Statement, labels: bool = True) -> tuple[Any, ...]:
     name = one.label if labels else bool(one.label)
     kind = type(one).__name__
     if isinstance(one, Stage):
-        return (kind, name, one.layer)
+        ties = [pair for pair in one.arguments.items() if isinstance(pair[1], Tie)]
+        return (kind, name, one.layer, *ties)
     if isinstance(one, Part):
         return (kind, name, one.block)
     if isinstance(one, Merge):
@@ -45,7 +47,7 @@ def surface(one: Statement, labels: bool = True) -> tuple[Any, ...]:
     if isinstance(one, From):
         return (kind, *map(reference, one.references))
     if isinstance(one, Reuse):
-        return (kind, name_of(one.of) if one.of else "")
+        return (kind, name, one.name)
     if isinstance(one, Input):
         return (kind, one.name)
     if isinstance(one, Own):

@@ -14,9 +14,9 @@ import torch
 
 from archdsl.importing.bodies import Body, Node, gives, reads
 from archdsl.importing.making import NOWHERE, Unsayable, numbers_of
-from archdsl.importing.naming import written
 from archdsl.importing.numbers import by_place, number, of_tensor
 from archdsl.importing.record import Value
+from archdsl.importing.sharing import references, settle
 from archdsl.importing.tree import (
     Flowing,
     From,
@@ -27,11 +27,9 @@ from archdsl.importing.tree import (
     Part,
     Reference,
     Residual,
-    Reuse,
     Stage,
     Statement,
     Weight,
-    Written,
     everything,
 )
 
@@ -45,8 +43,6 @@ class Structure:
         self.body, self.batch = body, batch
         self.root: Structure = scope.root if scope else self
         self.training: set[Value] = set(training)
-        if scope is None:
-            self.places: dict[str, Statement] = {}
         self.producer: dict[Value, Node | Body] = {
             value: item for item in body.items for value in gives(item)
         }
@@ -125,8 +121,9 @@ class Structure:
                 raise Unsayable(NOWHERE)
             one = Input(name=names[value.input], named=True)
             self.made[value] = Reference(one)
-        found = self.statements()
-        return [one for one in found if not isinstance(one, Input)]
+        found = [one for one in self.statements() if not isinstance(one, Input)]
+        settle(found, self.body)
+        return found
 
     def way(self, main: Value) -> set[Value]:
         """Return the values that flow one after the other on the way to an output."""
@@ -295,25 +292,15 @@ class Structure:
         """Return the statement of a layer or a body."""
         one: Statement
         path = self.relative(item.path) if item.path else ""
-        if item.again and (isinstance(item, Body) or item.owns):
-            before = self.root.places.get(item.path)
-            if before is None:
-                raise Unsayable(f"`{item.path}`, a module that is called again from elsewhere")
-            before.named = True
-            one = Reuse(of=before)
-        elif isinstance(item, Node):
-            one = Stage(path="" if item.again else path, layer=item.use.layer)
+        if isinstance(item, Node):
+            one = Stage(path="" if item.again and not item.owns else path, layer=item.use.layer)
             one.arguments, one.node = dict(item.use.arguments), item
             for name, value in item.weights.items():
                 one.arguments[name] = Weight(self.reference(value))
-            for name, of in item.ties.items():
-                one.arguments[name] = Written(f"from {written(self.from_here(of))}")
         else:
             inner = Structure(item, self)
             one = Part(path=path, body=item, takes=tuple(item.inputs))
             one.statements = inner.statements()
-        if item.path and not item.again:
-            self.root.places[item.path] = one
         if isinstance(item, Node):
             self.made[item.output] = Reference(one)
         else:
@@ -326,13 +313,6 @@ class Structure:
     def output_name_of(body: Body, value: Value) -> str:
         """Return the name that a further output of a body has."""
         return body.names[value]
-
-    def from_here(self, path: str) -> str:
-        """Return how something is called from this body: outwards to where both stand."""
-        here = self.body.path.split(".") if self.body.path else []
-        while here and not path.startswith(".".join(here) + "."):
-            here.pop()
-        return path.removeprefix(".".join(here) + "." if here else "")
 
     def relative(self, path: str) -> str:
         """Return how a module is called in this body."""
@@ -365,10 +345,7 @@ class Structure:
 def refers(statements: list[Statement], to: list[Statement]) -> bool:
     """Tell whether statements go on from something that others make."""
     there = set(everything(to))
-    return any(
-        isinstance(one, From) and any(reference.to in there for reference in one.references)
-        for one in everything(statements)
-    )
+    return any(reference.to in there for reference in references(statements))
 
 
 def weight(statements: list[Statement]) -> int:

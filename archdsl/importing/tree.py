@@ -29,6 +29,10 @@ class Definition:
     statements: list[Statement]
 
 
+class Tie(Written):
+    """The name of another layer's parameter, in the place of one of a layer."""
+
+
 REQUIRED = object()  # in the place of a default
 
 
@@ -58,7 +62,11 @@ class Stage(Statement):
 
 @dataclass(eq=False)
 class Part(Statement):
-    """A body in its own scope: a group, or the use of a block."""
+    """A body in its own scope: a group, or the use of a block.
+
+    Attributes:
+        bound: whether a name in it leads out of it, so that it can be no block.
+    """
 
     statements: list[Statement] = field(default_factory=list)
     body: Body | None = None
@@ -66,6 +74,7 @@ class Part(Statement):
     block: str = ""  # the block that it is a use of, with the arguments for it
     arguments: dict[str, Any] = field(default_factory=dict)
     open: int = 0  # how many of them are given by position
+    bound: bool = False
 
 
 @dataclass(eq=False)
@@ -116,9 +125,9 @@ class From(Statement):
 
 @dataclass(eq=False)
 class Reuse(Statement):
-    """Applies a stage again."""
+    """Applies a stage again, which has a name there."""
 
-    of: Statement | None = None
+    name: str = ""
 
 
 @dataclass(eq=False)

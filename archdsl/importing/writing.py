@@ -67,8 +67,7 @@ def lines(one: Statement, indent: str) -> list[str]:
     if isinstance(one, Part):
         return braces(f"{indent}{label}", one.statements, indent)
     if isinstance(one, Reuse):
-        assert one.of is not None
-        return [f"{indent}reuse {name_of(one.of)}"]
+        return [f"{indent}{label}reuse {one.name}"]
     if isinstance(one, From):
         return [f"{indent}from {', '.join(map(reference, one.references))}"]
     if isinstance(one, Let):

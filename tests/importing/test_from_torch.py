@@ -396,6 +396,29 @@ def test_constants_are_formulas_of_their_place() -> None:
         assert torch.equal(found, tensor)
 
 
+LARGEST = torch.finfo(torch.float32).max
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_number_is_not_rounded_up(sign: int) -> None:
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = nn.Parameter(torch.full((4,), sign * LARGEST))
+            self.register_buffer("few", torch.tensor([0.0, sign * LARGEST, 1.0, 2.0]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            masked = x + torch.full((4, 4), sign * LARGEST).triu(1) / 4
+            return torch.minimum(masked, self.own) - torch.maximum(x, self.few) / 4
+
+    network = brought(Holds(), (4, 4))
+    assert network.proof.sentence() == "the same, name by name; outputs equal"
+    for numbers in (torch.tensor([sign * LARGEST]), torch.eye(4) * sign * LARGEST):
+        text = of_tensor(numbers)
+        assert text is not None
+        assert str(sign * LARGEST)[:10] in text
+
+
 def test_constants_without_numbers_are_refused() -> None:
     with torch.device("meta"):
         module, given = words.Windows(), torch.empty(2, 8, 8, 8)
