@@ -25,7 +25,7 @@ else:
         def __new__(meta, name: str, bases: tuple[type, ...], body: dict[str, object]) -> type:
             if names := tuple(body.get("__annotations__", ())):
                 body["_fields"] = body["__match_args__"] = names
-                body["_names"] = frozenset(names)
+                body["_places"] = {each: at for at, each in enumerate(names)}
                 body["_defaults"] = {each: body[each] for each in names if each in body}
                 body["_last"] = tuple(body["_defaults"].values())
                 body |= {each: part(at, "") for at, each in enumerate(names)}
@@ -41,7 +41,7 @@ else:
         """
 
         _fields = ()
-        _names = frozenset()
+        _places: Mapping[str, int] = {}
         _defaults: Mapping[str, object] = {}
         _last: tuple[object, ...] = ()  # defaults come last, as in a function
 
@@ -50,7 +50,7 @@ else:
                 whole = named if len(named) == len(cls._fields) else cls._defaults | named
                 if values:
                     values = cls._after(values, named, whole)
-                elif whole.keys() != cls._names:
+                elif whole.keys() != cls._places.keys():
                     values = cls._completed(values, named)
                 else:
                     values = map(whole.__getitem__, cls._fields)
@@ -91,4 +91,9 @@ else:
             return dict(zip(self._fields, self, strict=True))
 
         def _replace(self, **changes: object) -> Record:
-            return type(self)(**(self._asdict() | changes))
+            values, places = [*self], self._places
+            for name in changes:
+                if name not in places:
+                    raise TypeError(f"{type(self).__name__} does not take {name}")
+                values[places[name]] = changes[name]
+            return tuple.__new__(type(self), values)

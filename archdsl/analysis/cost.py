@@ -96,7 +96,7 @@ def cost(checked: CheckedGraph, frozen: Set[str] = frozenset()) -> CostTable:
     frozen_all = total([size for _, size in kept])
     learned = whole.parameters
     return CostTable(
-        nodes=Later(lambda: {name: _of(node, frozen) for name, node in checked.nodes.items()}),
+        nodes=Later(lambda: _by_name(checked, frozen)),
         parameters=learned._replace(trainable=learned.total - frozen_all, frozen=frozen_all),
         frozen=Usage(frozen_inference, frozen_all),
         buffers=_kept(checked, idle, lambda facts: facts.buffers),
@@ -176,6 +176,19 @@ def in_state(node: Node, tensors: Mapping[str, Shape]) -> dict[str, Shape]:
     if node.shares:
         return {}
     return {f"{node.name}.{name}" if name else node.name: tensors[name] for name in tensors}
+
+
+def _by_name(checked: CheckedGraph, frozen: Set[str]) -> Mapping[str, Cost]:
+    if frozen:
+        return {name: _of(node, frozen) for name, node in checked.nodes.items()}
+    known: dict[tuple[int, bool], Cost] = {}  # nodes whose facts are one object share their costs
+    found: dict[str, Cost] = {}
+    for name, node in checked.nodes.items():
+        key = (id(node.facts), node.shares == "")
+        if (each := known.get(key)) is None:
+            each = known[key] = _of(node, frozen)
+        found[name] = each
+    return found
 
 
 def _of(node: Node, frozen: Set[str]) -> Cost:

@@ -34,8 +34,8 @@ from fractions import Fraction
 from math import ceil, gcd, lcm
 
 from archdsl.analysis.ordering import never_less
-from archdsl.graph import CheckedGraph, Node
-from archdsl.layers.base import Shape, Window
+from archdsl.graph import CheckedGraph
+from archdsl.layers.base import Facts, Shape, Window
 from archdsl.layers.sizes import Formula, Size
 from archdsl.records import Record
 
@@ -114,39 +114,49 @@ def fields_and_axes(
     """
     # the first axis of an input holds its channels, which are no places
     straight = tuple(range(1, len(checked.inputs[of])))
-    lying: dict[str, Axes] = {of: straight}
-    found: dict[str, Fields] = {of: (Field(1, (Reach(0, 1),)),) * len(straight)}
-    for name, node in checked.nodes.items():
-        unseen = node.facts.shape_only
-        seen = [r for at, r in enumerate(node.inputs) if r in found and at not in unseen]
+    arrays, start = checked.arrays, checked.numbers[of]
+    lying: dict[int, Axes] = {start: straight}
+    found: dict[int, Fields] = {start: (Field(1, (Reach(0, 1),)),) * len(straight)}
+    for number, (facts, reads) in enumerate(zip(arrays.facts, arrays.reads, strict=True)):
+        unseen = facts.shape_only
+        seen = [r for at, r in enumerate(reads) if r in found and at not in unseen]
         if not seen:
             continue
-        shapes = [checked.nodes[read].shape for read in seen]
-        axes, *others = dict.fromkeys(lying[read] for read in seen)
-        if others:  # what lies differently meets as a whole
-            axes = straight
-            branches = [_all(found[read], checked.nodes[read].shape, lying[read]) for read in seen]
+        output = facts.output
+        if len(reads) == 1:  # most nodes, so they have a way of their own
+            axes = lying[seen[0]]
+            found[number] = _through(facts, arrays.facts[seen[0]].output, found[seen[0]], axes)
         else:
-            branches = [
-                _through(node, shape, found[read], axes)
-                for read, shape in zip(seen, shapes, strict=True)
-            ]
-        alone = len(node.inputs) == 1
-        found[name] = branches[0] if alone else _merged(node.shape, shapes, branches, axes)
-        lying[name] = axes
-        if len(node.shape) - 1 != len(straight):  # its axes are no longer those of the input
-            lying[name] = straight
-        elif node.facts.moves:
-            lying[name] = tuple(map(node.facts.moves.index, axes))
-    return found, lying
+            shapes = [arrays.facts[read].output for read in seen]
+            axes, *others = dict.fromkeys(lying[read] for read in seen)
+            if others:  # what lies differently meets as a whole
+                axes = straight
+                pairs = zip(seen, shapes, strict=True)
+                branches = [_all(found[read], shape, lying[read]) for read, shape in pairs]
+            else:
+                branches = [
+                    _through(facts, shape, found[read], axes)
+                    for read, shape in zip(seen, shapes, strict=True)
+                ]
+            found[number] = _merged(output, shapes, branches, axes)
+        lying[number] = axes
+        if len(output) - 1 != len(straight):  # its axes are no longer those of the input
+            lying[number] = straight
+        elif facts.moves:
+            lying[number] = tuple(map(facts.moves.index, axes))
+    names = checked.names
+    return (
+        {names[number]: fields for number, fields in found.items()},
+        {names[number]: axes for number, axes in lying.items()},
+    )
 
 
-def _through(node: Node, shape: Shape, fields: Fields, axes: Axes) -> Fields:
+def _through(facts: Facts, shape: Shape, fields: Fields, axes: Axes) -> Fields:
     """Return the fields after a node of one of its inputs, which has that shape."""
-    facts = node.facts
+    output = facts.output
     if facts.moves:
         return fields
-    if facts.windows == "pointwise" and len(node.shape) == len(shape):
+    if facts.windows == "pointwise" and len(output) == len(shape):
         if facts.apart or 0 not in axes:
             return fields
         # no place is moved, but channels are mixed, and one of the axes lies along them
@@ -156,9 +166,7 @@ def _through(node: Node, shape: Shape, fields: Fields, axes: Axes) -> Fields:
     elif isinstance(facts.windows, tuple) and len(facts.windows) == len(fields):
         windows = facts.windows
     else:
-        stays = len(node.shape) == len(shape) and all(
-            node.shape[axis] == shape[axis] for axis in axes
-        )
+        stays = len(output) == len(shape) and all(output[axis] == shape[axis] for axis in axes)
         return _all(fields, shape, axes, stays)
     first = Window(1) if facts.apart else Window(shape[0], 0)
     along = [windows[axis - 1] if axis else first for axis in axes]
@@ -180,13 +188,13 @@ def _window(field: Field, window: Window, places: Size) -> Field:
     """Return the field after windows over an axis of so many places that has that field."""
     size, step, start = window
     stride = _times(field.stride, step)
-    if places == 1 and isinstance(step, Fraction) and step < 1:
+    if places == 1 and type(step) is Fraction and step < 1:
         return _whole(field, places, None)
     if field.whole:
         return field._replace(stride=stride)
-    if len(field.reaches) == 1 and not isinstance(step, Fraction):
+    if len(field.reaches) == 1 and type(step) is not Fraction:
         first, last = _times(field.stride, start), _times(field.stride, size - 1)
-        if not isinstance(first, Fraction) and not isinstance(last, Fraction):
+        if isinstance(first, int | Formula | None) and isinstance(last, int | Formula | None):
             return Field(stride, (_moved(field.reaches[0], first, _plus(first, last)),))
     if not isinstance(stride, int | Fraction) or isinstance(size, Formula):
         return Field(stride, (UNKNOWN,))
@@ -290,6 +298,8 @@ def _minus(left: Size | None, right: Size | None) -> Size | None:
 
 
 def _times(left: Extent, right: Extent) -> Extent:
+    if type(left) is int and type(right) is int:  # mostly, and to ask for fractions takes longer
+        return left * right
     if left is None or right is None:
         return None
     if isinstance(left, Fraction) or isinstance(right, Fraction):

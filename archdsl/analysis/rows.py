@@ -20,7 +20,7 @@ from archdsl.analysis.receptive_field import Fields
 from archdsl.analysis.roofline import Bound, together
 from archdsl.analysis.training import Step, Training
 from archdsl.graph import CheckedGraph, Node, Scope
-from archdsl.layers.base import Shape, by
+from archdsl.layers.base import NOTHING, Shape, by
 from archdsl.layers.sizes import Formula, Size, total
 from archdsl.layers.tensor import InputTensor
 from archdsl.records import Record
@@ -103,12 +103,14 @@ def rows_of(parts: Parts, depth: int | None) -> Iterator[Row]:
             ancestors[scope] = _ancestor(scope, depth)
         folds.setdefault(ancestors[scope] or name, []).append(name)
     # a folded block is seen from outside: what comes out of it is what others read
-    leaving = _leaving(parts.checked, folds.values()) if depth is not None else {}
+    folded = [names for fold, names in folds.items() if isinstance(fold, Scope)]
+    leaving = _leaving(parts.checked, folded)
+    alike: dict[tuple[int, ...], Row] = {}
     for fold, names in folds.items():
         if isinstance(fold, Scope):
             yield _block_row(parts, fold, names, leaving.get(names[0], names[-1]))
         else:
-            yield _layer_row(parts, nodes[fold])
+            yield _layer_row(parts, nodes[fold], alike)
 
 
 def _ancestor(scope: Scope, depth: int | None) -> Scope | None:
@@ -124,33 +126,47 @@ def _ancestor(scope: Scope, depth: int | None) -> Scope | None:
 def _leaving(checked: CheckedGraph, folds: Iterable[Sequence[str]]) -> Mapping[str, str]:
     """Return, by the first node of each fold, the last of its nodes that is read outside it."""
     fold_of = {name: names[0] for names in folds for name in names}
+    if not fold_of:
+        return {}
     left = {output.node for output in checked.outputs}
     for name, node in checked.nodes.items():
         left.update(read for read in node.inputs if fold_of.get(read) != fold_of.get(name))
     return {fold_of[name]: name for name in fold_of if name in left}
 
 
-def _layer_row(parts: Parts, node: Node) -> Row:
-    each = parts.costs.nodes[node.name]
-    return Row(
-        name=node.name,
-        type=node.type,
-        inputs=tuple(parts.checked.nodes[read].shape for read in node.sources),
-        output=node.shape,
-        parameters=each.parameters,
-        buffers=each.buffers,
-        macs=each.macs,
-        other=each.other,
-        memory=parts.memory.nodes[node.name],
-        fields=_fields_of(parts, node.name),
-        arithmetic="" if node.shares else arithmetic(node),
-        training_only=node.name in parts.checked.training_only,
-        shares=node.shares,
-        layers=1,
-        frozen=each.frozen,
-        step=parts.step(node.name),
-        tied=tuple(tie.path for tie in node.ties),
-        bound=parts.bounds.get(node.name),
+def _layer_row(parts: Parts, node: Node, alike: dict[tuple[int, ...], Row]) -> Row:
+    """Return the row of a node; in `alike` are those of others, which it may share much with."""
+    name, nodes = node.name, parts.checked.nodes
+    each, sources = parts.costs.nodes[name], node.sources
+    # layers, facts and costs that are equal are mostly one object, which lives as long as `parts`
+    key = (id(node.layer), id(node.facts), id(each), *[id(nodes[read].facts) for read in sources])
+    like = alike.get(key)
+    if like is None or node.shares or node.ties:
+        like = alike[key] = Row(
+            name="",
+            type=node.type,
+            inputs=tuple([nodes[read].shape for read in sources]),
+            output=node.shape,
+            parameters=each.parameters,
+            buffers=each.buffers,
+            macs=each.macs,
+            other=each.other,
+            memory=0,
+            fields=NOTHING,
+            arithmetic="" if node.shares else arithmetic(node),
+            training_only=False,
+            shares=node.shares,
+            layers=1,
+            frozen=each.frozen,
+            tied=tuple([tie.path for tie in node.ties]),
+        )
+    return like._replace(
+        name=name,
+        memory=parts.memory.nodes[name],
+        fields=_fields_of(parts, name),
+        training_only=name in parts.checked.training_only,
+        step=parts.step(name),
+        bound=parts.bounds.get(name),
     )
 
 

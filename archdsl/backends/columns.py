@@ -154,9 +154,21 @@ class Column(Record, Generic[Of]):
     total: Callable[[Report], Usage] | None = None
     spare: bool = False
 
-    def cell(self, write: Writer, of: Of) -> str:
-        """Return what people see in a row."""
-        return self.text(write, of) if self.text else self.format.text(write, self.value(of))
+    def cells(self, writers: Iterable[Writer], rows: Iterable[Of]) -> list[str]:
+        """Return what people see in each row, of which each has what writes its sizes."""
+        pairs = zip(writers, rows, strict=True)
+        if text := self.text:
+            return [text(write, row) for write, row in pairs]
+        value, written = self.value, self.format.text
+        # a value that comes again mostly does so in the next row, as the same object
+        before, by, said = object(), None, ""
+        found: list[str] = []
+        for write, row in pairs:
+            of = value(row)
+            if of is not before or write is not by:
+                before, by, said = of, write, written(write, of)
+            found.append(said)
+        return found
 
 
 def _by_name(*columns: Column[Of]) -> Mapping[str, Column[Of]]:

@@ -6,7 +6,7 @@ Texts come in as they are; each format makes them safe for itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from archdsl.backends.escaping import html_text, latex
@@ -47,26 +47,21 @@ class Grid(Record):
 
 def plain(grid: Grid) -> str:
     """Write aligned columns for a terminal, without the spare ones beyond 120 characters."""
-    rows = [[printable(cell) for cell in row] for row in grid.rows]
-    totals = [[printable(cell) for cell in row] for row in grid.totals]
     headings = [heading.text for heading in grid.headings]
-    widths = [max(map(len, cells)) for cells in zip(headings, *rows, *totals, strict=True)]
+    columns = [*zip(headings, *grid.rows, *grid.totals, strict=True)]
+    # of the cells of a long table most say the same, so each text is looked at once
+    texts = [{cell: printable(cell) for cell in dict.fromkeys(cells)} for cells in columns]
+    widths = [max(map(len, known.values())) for known in texts]
     shown = _fitting(grid.headings, widths)
-
-    def line(cells: Sequence[str]) -> str:
-        placed = [
-            cells[at].rjust(widths[at])
-            if grid.headings[at].numeric
-            else cells[at].ljust(widths[at])
-            for at in shown
-        ]
-        return "  ".join(placed).rstrip()
-
+    placed: list[Iterable[str]] = []
+    for at in shown:
+        place = str.rjust if grid.headings[at].numeric else str.ljust
+        known = {cell: place(text, widths[at]) for cell, text in texts[at].items()}
+        placed.append(map(known.__getitem__, columns[at]))
+    first, *lines = ["  ".join(cells).rstrip() for cells in zip(*placed, strict=True)]
     rule = "-" * _width(widths, shown)
-    lines = [line(headings), rule, *map(line, rows)]
-    if totals:
-        lines += [rule, *map(line, totals)]
-    return "\n".join(lines) + "\n"
+    below = [rule, *lines[len(grid.rows) :]] if grid.totals else []
+    return "\n".join([first, rule, *lines[: len(grid.rows)], *below]) + "\n"
 
 
 def _fitting(headings: Sequence[Heading], widths: Sequence[int]) -> Sequence[int]:

@@ -258,10 +258,7 @@ def _grid(
     """Lay out what people see of columns, each row with what writes its sizes."""
     return Grid(
         tuple(Heading(each.heading, each.format.numeric, each.spare) for each in columns),
-        [
-            [each.cell(write, row) for each in columns]
-            for row, write in zip(rows, writers, strict=True)
-        ],
+        [*zip(*[each.cells(writers, rows) for each in columns], strict=True)],
         totals,
     )
 

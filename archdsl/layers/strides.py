@@ -8,12 +8,14 @@ Sizes may be free; where two strides have to be compared, free sizes are taken f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from archdsl.layers.sizes import Shape, Size, substitute
 
 Strides = tuple[Size, ...]
 
 LARGE = 10_007  # what a free size is taken for
+MOST_KNOWN = 1_024  # shapes whose strides are kept: those of a network come again and again
 
 
 def weight(size: Size) -> int:
@@ -27,6 +29,11 @@ def weight(size: Size) -> int:
 
 def contiguous(shape: Shape) -> Strides:
     """Return the strides of a tensor whose last axis is the innermost."""
+    return _contiguous(tuple(shape))  # users' own layers may hand over lists
+
+
+@lru_cache(MOST_KNOWN)
+def _contiguous(shape: Shape) -> Strides:
     strides: list[Size] = []
     step: Size = 1
     for size in reversed(shape):
@@ -86,7 +93,12 @@ def suggests_channels_last(shape: Shape, strides: Strides) -> bool:
 
 def suggested(shape: Shape, like: tuple[Shape, Strides]) -> Strides:
     """Return the strides of a result that is laid out as its input suggests."""
-    return channels_last(shape) if suggests_channels_last(*like) else contiguous(shape)
+    return channels_last(shape) if _suggests(tuple(like[0]), like[1]) else contiguous(shape)
+
+
+@lru_cache(MOST_KNOWN)
+def _suggests(shape: Shape, strides: Strides) -> bool:
+    return suggests_channels_last(shape, strides)
 
 
 def is_dense(shape: Shape, strides: Strides) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -14,8 +16,11 @@ from archdsl import ArchError
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import memory
 from archdsl.analysis.receptive_field import receptive_fields
+from archdsl.analysis.training import Options
+from archdsl.backends.table import as_data, render
 from archdsl.backends.torch_module.verifying import macs_of
-from archdsl.layers.base import numel
+from archdsl.counting import count
+from archdsl.layers.base import Facts, numel
 
 STAGES = (
     "Conv2d({a}, [{b}, {c}], stride = [{c}, {a}], padding = {d}, dilation = [{a}, {b}])",
@@ -141,3 +146,40 @@ def simulated_peak(network: archdsl.Network) -> int:
         inside = nodes[name].facts.inside
         most = max(most, 4 * inside + sum(4 * numel(nodes[one].shape) for one in held & needed))
     return most
+
+
+REPEATED = """network n {{
+  input x: [4, 9, 9]
+  Conv2d(4, 3, stride = 2, padding = 1)
+  repeat {turns} {{ {body} }}
+  tied: Conv2d(4, 3, padding = 1)
+  repeat {turns} {{ Conv2d(4, 3, padding = 1, weight = from tied.weight) -> reuse tied }}
+  output aside when training {{ repeat {turns} {{ Conv2d(4, 1) -> ReLU }} }}
+}}
+block B {{ residual {{ Conv2d(4, 1) -> BatchNorm2d -> ReLU }} }}
+"""
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_rows_of_nodes_that_share_what_is_known_of_them(tmp_path: Path, depth: int | None) -> None:
+    random = Random(depth or 0)
+    stages = ["Conv2d(4, 3, padding = 1)", "BatchNorm2d", "ReLU", "B", "{ Dropout(0.5) }"]
+    stages += ["AvgPool2d(3, 1, 1)", "Upsample(scale_factor = 2) -> MaxPool2d(2)"]
+    for _ in range(6):
+        body = " -> ".join(random.choices(stages, k=random.randint(1, 3)))
+        (tmp_path / "n.arch").write_text(REPEATED.format(turns=random.randint(2, 6), body=body))
+        checked = archdsl.load(tmp_path / "n.arch").checked
+        # the same network, in which each node has all of it for itself
+        apart = replace(
+            checked,
+            nodes={
+                name: replace(node, layer=copy(node.layer), facts=Facts(*node.facts))
+                for name, node in checked.nodes.items()
+            },
+        )
+        for options in (None, Options(batch=2, optimizer="adam")):
+            one, other = (
+                count(each, depth, freeze="0.*", options=options) for each in (checked, apart)
+            )
+            assert as_data(one) == as_data(other)
+            assert render([one]) == render([other])
