@@ -43,7 +43,7 @@ def test_takes_the_number_of_classes(name: str) -> None:
         without = any(spec is FILES[stem] for stem in ("blocks", "dcgan", "ddpm"))
         assert "vocabulary" in taken or without or name == "nin_cifar100"
         return
-    if any(spec is FILES[stem] for stem in ("retinanet", "yolov8")):
+    if any(spec is FILES[stem] for stem in ("efficientdet", "retinanet", "yolov8")):
         return  # they give boxes too
 
     graph = spec.graph(name, {"classes": 7})

@@ -20,7 +20,7 @@ from archdsl.pipeline import Spec
 
 # Copied from packages that can't be installed beside today's torch, pretrainedmodels 0.7.4 and
 # facenet-pytorch 2.6.0, and from those that are large or bring many others, transformers 5.24.0,
-# diffusers 0.42.1 and ultralytics 8.4.190: `name<tab>shape`, in order.
+# diffusers 0.42.1, ultralytics 8.4.190 and effdet 0.4.1: `name<tab>shape`, in order.
 LISTS = {
     "bert_base": "bert.arch",
     "bn_inception": "bn_inception.arch",
@@ -29,6 +29,7 @@ LISTS = {
     "inception_resnet_v1": "inception_resnet.arch",
     "llama_3_8b": "llama.arch",
     "t5_small_encoder": "t5.arch",
+    "tf_efficientdet_d0": "efficientdet.arch",
     "yolov8n": "yolov8.arch",
 }
 

@@ -12,6 +12,7 @@ from unittest import mock
 import timm
 import torch
 import torchvision
+from efficientdet_twin import EfficientDet
 from small_twins import Classifier, Discriminator, Generator, Tagger
 from torch import nn
 from torchvision.models.regnet import BlockParams
@@ -256,6 +257,9 @@ TWINS = {
     **_timm("davit.arch", "davit_tiny", "davit_small", "davit_base", size=97),
     **_timm("beit.arch", "beit_base_patch16_224", size=224),
     "retinanet_resnet50_fpn": Twin("retinanet.arch", "retinanet_resnet50_fpn", RetinaNet),
+    "tf_efficientdet_d0": Twin(
+        "efficientdet.arch", "tf_efficientdet_d0", EfficientDet, inputs=image(96)
+    ),
     "dcgan_generator": Twin("dcgan.arch", "dcgan_generator", Generator, inputs={"z": (100, 1, 1)}),
     "dcgan_discriminator": Twin("dcgan.arch", "dcgan_discriminator", Discriminator),
     "lstm_tagger": Twin("recurrent.arch", "lstm_tagger", Tagger, inputs={"tokens": (9,)}),

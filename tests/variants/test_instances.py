@@ -50,6 +50,7 @@ def test_networks_that_come_with_the_package(path: Path) -> None:
     unusual |= {"dm_nfnet_f0", "dm_nfnet_f1", "dm_nfnet_f2", "dm_nfnet_f3"}
     unusual |= {"t5_small_encoder", "t5_base_encoder", "t5_large_encoder"}
     unusual |= {"hrnet_w18", "gru_classifier", "lstm_tagger", "retinanet_resnet50_fpn"}
+    unusual |= {"tf_efficientdet_d0", "tf_efficientdet_d1", "tf_efficientdet_d2", "efficientdet_d0"}
     unusual |= {"ddpm_cifar10_32", "ddpm_celebahq_256"}
     unusual |= {"yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"}
 
