@@ -353,8 +353,8 @@ class _Writer:
         if not 0 <= at.bounds[0] <= at.bounds[1] < len(values):
             values = self.everywhere(node)  # no place beyond its ends
         place = f"{at.tight}.long()" if self.fractions else at.text
-        kinds = {type(value) for value in values}
-        kind: Dtype = "float" if float in kinds else "bool" if bool in kinds else "int"
+        floats = any(isinstance(value, float) for value in values)
+        kind: Dtype = "float" if floats else "bool" if bool in map(type, values) else "int"
         numbers: Any = NONE if kind == "bool" else (min(values), max(values))
         return _Text(f"{text}[{place}]", kind, bounds=numbers)
 
@@ -364,12 +364,12 @@ class _Writer:
         if not isinstance(values, tuple | range) or not values:
             raise NoValue(f"a list of numbers stands here, and this is {kind_of(values)}")
         self.frame.weigh(values, node.span)
-        if any(type(value) not in (int, float, bool) for value in values):
+        if not all(isinstance(value, int | float) for value in values):
             raise NoValue("this list holds something else than numbers")
         mixed = {type(value) is bool for value in values}
         if len(mixed) > 1:
             raise NoValue("a tensor holds numbers, or true and false, and not both")
-        self.fractions = self.fractions or float in map(type, values)
+        self.fractions = self.fractions or any(isinstance(one, float) for one in values)
         precise = ", dtype=torch.float64" if self.fractions and mixed == {False} else ""
         device = ", device={0}.device" if self.free else ""
         return f"torch.tensor({list(values)}{precise}{device})"

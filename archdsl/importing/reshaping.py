@@ -117,6 +117,8 @@ class Reshaping(Windows):
                 raise Unsayable(MOVED)
             self.merge("concat", bases, made, **axis_of(group[0], made, self.batch))
             return
+        for value in values if not self.sharing else ():
+            self.require_same_for_all(value, len(result.shape))
         self.whole(result)
         self.merge("concat", values, result, **axis_of(dim, result, self.batch, self.sharing))
 

@@ -217,6 +217,10 @@ WRONG: dict[str, tuple[bytes, str]] = {
         of_nodes(helper.make_node("Relu", ["x"], ["y"]), inputs={"x": [1, 2**31]}),
         "takes inputs of too many numbers",
     ),
+    "inputs_of_two_batches": (
+        of_nodes(helper.make_node("Add", ["x", "b"], ["y"]), inputs={"x": [3, 4], "b": [1, 4]}),
+        "takes 3 rows of `x` and 1 of `b`, where both need one for each sample of a batch",
+    ),
     "file_above": (outside("../secret.bin"), "isn't in its folder"),
     "file_elsewhere": (outside("/etc/hostname"), "isn't in its folder"),
     "file_by_a_link": (outside("link.bin"), "isn't in its folder"),

@@ -44,6 +44,11 @@ CASES: dict[str, tuple[nn.Module, Any, str]] = {
         HERE,
         "`masked_fill` with infinity",
     ),
+    "joined with numbers for each sample": (
+        modules.Of(lambda x, y: torch.cat([x, torch.arange(8.0).view(2, 4)], 1)),
+        HERE,
+        "a tensor of the module with other numbers for each sample",
+    ),
     "double": (nn.Sequential(nn.Linear(4, 4)).double(), HERE.double(), "parameters of float64"),
     "half": (nn.Sequential(nn.Linear(4, 4)).bfloat16(), HERE.bfloat16(), "of bfloat16, as `0.w"),
 }

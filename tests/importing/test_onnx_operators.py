@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import archdsl
+from archdsl.importing.errors import ImportingError
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -225,6 +226,18 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
         [node("Reshape", ["k", "sizes"], ["row"]), node("Mul", ["x", "row"], ["y"])],
         {"k": np.array(2.5, "float32"), "sizes": whole(1, 1)}, ROWS, "Scale(2.5)",
     ),
+    "resize_by_a_factor_that_is_rounded": (
+        [node("Resize", ["x", "", "s"], ["y"], mode="linear")],
+        {"s": np.array([1, 1, 0.7, 0.7], "float32")}, MAP, "scale_factor = 0.7",
+    ),
+    "resize_to_the_nearest_of_halves": (
+        [node("Resize", ["x", "", "", "s"], ["y"], mode="nearest")],
+        {"s": whole(1, 4, 4, 4)}, ONE, '"nearest-exact"',
+    ),
+    "hard_sigmoid_of_another_kind": (
+        [node("HardSigmoid", ["x"], ["h"], alpha=1 / 6, beta=0.25), node("Mul", ["h", "x"], ["y"])],
+        {}, MAP, "Clamp(min = 0, max = 1)",
+    ),
     "free_sizes": (
         [node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]), node("Relu", ["c"], ["y"])],
         onnx_files.weights(w=(2, 3, 3, 3)), {"x": ["n", 3, "h", "w2"]}, "input x: [3, h, w2]",
@@ -243,6 +256,52 @@ def test_an_operator_becomes_a_layer(case: str, tmp_path: Path) -> None:
     assert network.proof.same, network.proof.sentence()
     text = " -> ".join(line.strip() for line in network.spec.splitlines())
     assert wanted in text, network.spec
+
+
+# What would be silently something else if an attribute or an output were passed over.
+REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
+    "last_of_equals": (
+        [node("ArgMax", ["x"], ["y"], axis=1, select_last_index=1)], {},
+        "`ArgMax` with `select_last_index` of 1",
+    ),
+    "rounded_up_and_padded": (
+        [node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], pads=[0, 0, 1, 1], ceil_mode=1)], {},
+        "`MaxPool` with `ceil_mode` of 1",
+    ),
+    "other_cubes": (
+        [node("Resize", ["x", "", "s"], ["y"], mode="cubic", cubic_coeff_a=-0.5)],
+        {"s": np.array([1, 1, 2, 2], "float32")}, "`Resize` with `cubic_coeff_a` of -0.5",
+    ),
+    "nearest_above": (
+        [node("Resize", ["x", "", "s"], ["y"], mode="nearest", nearest_mode="ceil")],
+        {"s": np.array([1, 1, 2, 2], "float32")}, "`Resize` to the nearest, half_pixel and ceil",
+    ),
+    "no_attribute_of_it": ([node("Relu", ["x"], ["y"], alpha=0.5)], {}, "`Relu` with `alpha`"),
+    "means": (
+        [node("LayerNormalization", ["x", "s"], ["n", "y"])], onnx_files.weights(s=(6,)),
+        "`LayerNormalization` of which output 2 is read",
+    ),
+    "places": (
+        [node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2, 2]), node("Cast", ["i"], ["y"], to=1)],
+        {}, "`MaxPool` of which output 2 is read",
+    ),
+    "training": (
+        [node("Dropout", ["x", "r", "t"], ["y"])],
+        {"r": np.array(0.5, "float32"), "t": np.array(True)}, "`Dropout` in training mode",
+    ),
+    "even_window": ([node("LRN", ["x"], ["y"], size=4)], {}, "`LRN` over an even number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_another_meaning_is_refused(case: str, tmp_path: Path) -> None:
+    nodes, tensors, wanted = REFUSED[case]
+    made = onnx_files.model(nodes, tensors, MAP)
+
+    with pytest.raises(ImportingError) as caught:
+        archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert wanted in str(caught.value), caught.value
 
 
 IDS = {"x": ["batch", 5]}

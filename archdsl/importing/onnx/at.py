@@ -93,6 +93,7 @@ class At:
         self.opset = root.file.opset
         self.gives: Sequence[str] = node.outputs  # names for what it gives
         self.own = 0  # parameters of the network's own so far
+        self.asked: set[str] = set()  # names of the attributes that its entry looked at
 
     def reader(self, op: str) -> OnnxNode | None:
         """Return the node that reads the first output, if it is but one and of an operator."""
@@ -102,19 +103,14 @@ class At:
             return None
         return readers[0]
 
-    def is_read(self, output: int) -> bool:
-        """Tell whether something needs an output, and not only the first one."""
-        names = self.node.outputs[output : output + 1]
-        of_file = self.root.file.outputs
-        return any(name in self.root.readers or name in of_file for name in names if name)
-
     def with_reader(self, node: OnnxNode) -> None:
         """Compute another node, which reads what this one gives, together with it."""
         self.gives = node.outputs
         self.root.done.add(node)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return an attribute."""
+        """Return an attribute, and note that it was looked at."""
+        self.asked.add(name)
         return self.node.attributes.get(name, default)
 
     def beside(self, node: OnnxNode) -> Array | None:

@@ -10,6 +10,7 @@ import onnx
 import torch
 
 from archdsl.diagnostics import printable
+from archdsl.importing.onnx.at import Missing
 from archdsl.importing.onnx.operators import OPERATORS
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
 
@@ -25,6 +26,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 # Attributes that count, and are at least 1.
+SAYS_NOTHING = {"seed", "momentum", "storage_order"}  # of what is computed in evaluation mode
 COUNTS = ("kernel_shape", "strides", "dilations", "group", "blocksize", "num_groups", "size",
           "hidden_size", "num_outputs")  # fmt: skip
 SIDES = ("pads", "output_padding")  # are at least 0, but where a `Pad` takes away
@@ -99,6 +101,28 @@ def wrong_values(node: OnnxNode) -> str:
                 f"has `{name}` of {printable(str(value)[:40])}, and not one of {', '.join(words)}"
             )
     return ""
+
+
+def require_no_more(node: OnnxNode, asked: set[str], opset: int) -> None:
+    """Refuse attributes that say something, and that nobody looked at to compute a node.
+
+    Raises:
+        Missing: it names the first.
+    """
+    for name in sorted(node.attributes.keys() - asked - SAYS_NOTHING):
+        formal = onnx.defs.get_schema(node.op, opset).attributes.get(name)
+        usual = formal.default_value if formal is not None else None
+        value = node.attributes[name]
+        if usual is None or plainly(usual) != value:
+            raise Missing(f"`{node.op}` with `{name}` of {printable(shown(value)[:40])}")
+
+
+def plainly(attribute: Any) -> Any:
+    """Return what an attribute of a schema says, as those of nodes are kept."""
+    value = onnx.helper.get_attribute_value(attribute) if attribute.type else None
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def whole(value: Any) -> Sequence[int]:

@@ -259,9 +259,9 @@ def reduced(function: Callable[..., torch.Tensor]) -> Entry:
 
     def entry(at: At, x: Given, axes: Given = None) -> Any:
         tensor = at.tensor(x)
-        found = at.axes(axes)
+        found, none = at.axes(axes), at.get("noop_with_empty_axes", 0)
         if not found:
-            if at.get("noop_with_empty_axes", 0):
+            if none:
                 return tensor
             found = [*range(tensor.dim())]
         return function(tensor, sorted(at.axis(axis, tensor.dim()) for axis in found),

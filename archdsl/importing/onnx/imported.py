@@ -127,8 +127,6 @@ def shapes_of(
             raise file.bad(f"has no input `{printable(name)}`", f"it has {', '.join(names)}")
     found: list[tuple[int | str, ...]] = []
     for one in file.inputs:
-        if not one.shape:
-            raise file.bad(f"takes a single number as `{printable(one.name)}`, and no batch")
         shape = one.shape[1:]
         wanted = given.get(one.name, given.get("") if len(names) == 1 else None)
         if wanted is not None:

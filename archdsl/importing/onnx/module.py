@@ -18,7 +18,7 @@ from archdsl.importing.errors import ImportingError, NotSayable
 from archdsl.importing.naming import fresh_in, valid
 from archdsl.importing.onnx.at import Array, At, Missing, TooLarge, require_size
 from archdsl.importing.onnx.bounds import Bounded
-from archdsl.importing.onnx.checks import require_outputs
+from archdsl.importing.onnx.checks import require_no_more, require_outputs
 from archdsl.importing.onnx.hierarchy import PLAIN, Leaf, Part, Step, planned
 from archdsl.importing.onnx.operators import OPERATORS
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph, tells_apart
@@ -161,6 +161,7 @@ class Computed:
         with standing_at(node.shown):
             try:
                 found = self.known(at, entry, given) if known else entry(at, *given)
+                require_no_more(node, at.asked, self.file.opset)
                 self.store(at, found)
             except Missing as error:
                 raise self.missing(str(error), node.shown) from None
@@ -195,6 +196,9 @@ class Computed:
             require_size(one.shape)
             if name:
                 self.values[name] = one
+        for number, name in enumerate(at.gives[len(many) :], len(many) + 1):
+            if name in self.readers or name in self.file.outputs:
+                raise Missing(f"`{at.node.op}` of which output {number} is read")
 
     def spend(self, numbers: int) -> None:
         """Refuse to compute more of what flows in one pass than there is room for."""

@@ -111,6 +111,7 @@ def hard_swish(node: OnnxNode, graph: Graph) -> Found:
     """Match `x * hardsigmoid(x)`."""
     (x,) = node.inputs
     sixth = abs(node.attributes.get("alpha", 0.2) - 1 / 6) < 1e-6
+    sixth = sixth and node.attributes.get("beta", 0.5) == 0.5
     for reader in graph.readers.get(node.outputs[0], ()):
         if sixth and reader.op == "Mul" and x in reader.inputs:
             return [node, reader], like(reader, "HardSwish", (x,), "")
@@ -205,8 +206,9 @@ def attention(node: OnnxNode, graph: Graph) -> Found:
     nodes.sort(key=order.__getitem__)
     if nodes[-1] is not last:
         return None
+    usual = 1 if graph.file.opset < 13 else -1
     made = like(last, "Attention", (*sides, last.inputs[1], mask, *scales))
-    made.attributes = {"axis": node.attributes.get("axis", -1), "ways": tuple(ways)}
+    made.attributes = {"axis": node.attributes.get("axis", usual), "ways": tuple(ways)}
     return nodes, made
 
 

@@ -26,7 +26,7 @@ MOST_NODES = 100_000
 MOST_NUMBERS = 2**32  # in all tensors that the file holds
 MOST_AXES = 8
 LONGEST_NAME = 1000
-OPSETS = range(7, 28)
+OPSETS = range(7, 29)
 
 # Types of numbers that are read, by their names in ONNX.
 KINDS: dict[int, np.dtype[Any]] = {
@@ -155,6 +155,7 @@ class Reader:
         inputs = [self.input(one) for one in graph.input if one.name not in tensors]
         if not inputs:
             raise self.fail("has no inputs")
+        self.require_one_batch(inputs)
         outputs = [one.name for one in graph.output]
         if not outputs or len({*outputs}) < len(outputs):
             raise self.fail("names no outputs, or one twice")
@@ -314,6 +315,19 @@ class Reader:
         if len(shape) > MOST_AXES:
             raise self.fail(f"takes the {what} with {len(shape)} axes")
         return OnnxInput(one.name, KINDS[kind], tuple(shape))
+
+    def require_one_batch(self, inputs: Sequence[OnnxInput]) -> None:
+        """Refuse inputs of which not each has a row for each sample."""
+        first = inputs[0]
+        for one in inputs:
+            if not one.shape:
+                raise self.fail(f"takes a single number as `{printable(one.name)}`, and no batch")
+            sizes = (first.shape[0], one.shape[0])
+            if sizes[0] != sizes[1] and all(isinstance(size, int) for size in sizes):
+                raise self.fail(
+                    f"takes {sizes[0]} rows of `{printable(first.name)}` and {sizes[1]} of "
+                    f"`{printable(one.name)}`, where both need one for each sample of a batch"
+                )
 
     def output(self, one: Any) -> tuple[np.dtype[Any] | None, tuple[int | str, ...] | None]:
         """Return what the file says of an output: its kind and sizes, None where it doesn't."""

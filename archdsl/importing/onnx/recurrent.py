@@ -39,7 +39,7 @@ def gru(
     at: At, x: Given, w: Given, r: Given, b: Given = None, lengths: Given = None,
     hidden: Given = None,
 ) -> Any:  # fmt: skip
-    if b is not None and not at.get("linear_before_reset", 0):
+    if not at.get("linear_before_reset", 0):
         raise Missing("`GRU` that resets before its linear map")
     return recurrent(at, nn.GRU, GRU, x, w, r, b, lengths, (hidden,))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -27,15 +28,15 @@ operator = entering(ENTRIES)
 
 @operator("Constant")
 def constant(at: At) -> Any:
-    attributes = at.node.attributes
-    for name in ("value_float", "value_floats"):
-        if name in attributes:
-            return torch.tensor(attributes[name], dtype=torch.float32)
-    for name in ("value_int", "value_ints"):
-        if name in attributes:
-            return torch.tensor(attributes[name], dtype=torch.int64)
-    if isinstance(attributes.get("value"), np.ndarray):
-        return torch.from_numpy(attributes["value"])
+    kinds = {"float": torch.float32, "floats": torch.float32, "int": torch.int64,
+             "ints": torch.int64}  # fmt: skip
+    for name, kind in kinds.items():
+        value = at.get(f"value_{name}")
+        if value is not None:
+            return torch.tensor(value, dtype=kind)
+    held = at.get("value")
+    if isinstance(held, np.ndarray):
+        return torch.from_numpy(held)
     raise Missing("`Constant` of something else than numbers")
 
 
@@ -59,9 +60,10 @@ def range_(at: At, start: Given, stop: Given, step: Given) -> Any:
 
 @operator("EyeLike")
 def eye_like(at: At, x: Given) -> Any:
-    rows, columns = at.tensor(x).shape
+    tensor = at.tensor(x)
+    rows, columns = tensor.shape
     require_size((rows, columns))
-    return torch.eye(rows, columns, dtype=KINDS.get(at.get("dtype", 1), torch.float32))
+    return torch.eye(rows, columns, dtype=KINDS.get(at.get("dtype"), tensor.dtype))
 
 
 @operator("Shape")
@@ -225,10 +227,9 @@ def concat(at: At, *values: Given) -> Any:
 @operator("Split")
 def split(at: At, x: Given, sizes: Given = None) -> Any:
     tensor, axis = at.tensor(x), at.get("axis", 0)
-    given = at.axes(sizes, "split")
+    given, count = at.axes(sizes, "split"), at.get("num_outputs", len(at.node.outputs))
     size = tensor.shape[axis]
     if given is None:
-        count = len(at.node.outputs)
         part = -(-size // count)
         given = [min(part, size - part * number) for number in range(count)]
     if sum(given) != size or len(given) != len(at.node.outputs) or min(given) < 0:
@@ -301,7 +302,7 @@ def gather(at: At, x: Given, indices: Given) -> Any:
 
 @operator("Pad")
 def pad(at: At, x: Given, pads: Given = None, value: Given = None, axes: Given = None) -> Any:
-    tensor = at.tensor(x)
+    tensor, mode = at.tensor(x), at.get("mode", "constant")
     sides = at.axes(pads, "pads") or at.get("paddings") or []
     along = at.optional(axes, "axes") or [*range(tensor.dim())]
     count = len(along)
@@ -324,7 +325,6 @@ def pad(at: At, x: Given, pads: Given = None, value: Given = None, axes: Given =
         side for axis in range(tensor.dim() - 1, min(both) - 1, -1)
         for side in both.get(axis, (0, 0))
     ]  # fmt: skip
-    mode = at.get("mode", "constant")
     kinds = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
     if mode != "constant":
         if mode not in kinds:
@@ -382,15 +382,16 @@ def resize(at: At, x: Given, *given: Given) -> Any:
     if not wanted:
         if not factors or len(factors) != tensor.dim():
             raise Missing("`Resize` without sizes")
-        wanted = [int(size * factor) for size, factor in zip(tensor.shape, factors, strict=True)]
+        wanted = [floored(size * by) for size, by in zip(tensor.shape, factors, strict=True)]
     if [*wanted][1] != tensor.shape[1]:
         raise Missing("`Resize` of channels")
     require_size(wanted)
     target = tuple(int(size) for size in wanted[2:])
     by = [number(one) for one in factors[2:]] if factors else []
-    # a factor holds for all sizes
+    pairs = [*zip(tensor.shape[2:], target, strict=True)]
     size: dict[str, Any] = {"size": target}
-    if by and all(one == int(one) for one in by):
+    if by and (all((64 * one).is_integer() for one in by) or not fits(pairs, by)):
+        # a factor holds for all sizes; others are what an exporter made of two sizes
         size = {"scale_factor": by[0] if len({*by}) == 1 else tuple(by)}
     rank = len(target)
     how = {"nearest": "nearest", "linear": ("linear", "bilinear", "trilinear")[min(rank, 3) - 1],
@@ -398,15 +399,63 @@ def resize(at: At, x: Given, *given: Given) -> Any:
     if how is None:
         raise Missing(f"`Resize` of the mode {mode}")
     if how == "nearest":
-        rounding = at.get("nearest_mode", "round_prefer_floor")
-        floors = where == "asymmetric" and (rounding == "floor" or at.opset < 11)
-        whole = all(t % s == 0 for t, s in zip(target, tensor.shape[2:], strict=True))
-        if not floors and not whole:
+        rounding = at.get("nearest_mode", "floor" if at.opset < 11 else "round_prefer_floor")
+        exact = nearest(pairs, by, where, rounding)
+        if exact is None:
             raise Missing(f"`Resize` to the nearest, {where} and {rounding}")
-        return functional.interpolate(tensor, **size, mode="nearest")
-    if at.get("antialias", 0):
-        return functional.interpolate(tensor, **size, mode=how, align_corners=False, antialias=True)
-    corners = {"half_pixel": False, "pytorch_half_pixel": False, "align_corners": True}.get(where)
+        return functional.interpolate(tensor, **size, mode="nearest-exact" if exact else "nearest")
+    how_aligned = {"half_pixel": False, "pytorch_half_pixel": False, "align_corners": True}
+    corners = how_aligned.get(where)
     if corners is None:
         raise Missing(f"`Resize` of the mode {mode}, {where}")
+    if where == "pytorch_half_pixel" and 1 in target:
+        raise Missing("`Resize` to one place, of the middle by half of pixels")
+    if at.get("antialias", 0):
+        size["antialias"] = True
     return functional.interpolate(tensor, **size, mode=how, align_corners=corners)
+
+
+def floored(size: float) -> int:
+    """Return a size rounded down, but for what 32 bits lack to a whole number."""
+    return round(size) if abs(size - round(size)) < 1e-4 else int(size)
+
+
+def fits(pairs: Sequence[tuple[int, int]], by: Sequence[float]) -> bool:
+    """Tell whether sizes are to others as factors say, without any rounding down."""
+    both = zip(pairs, by, strict=True)
+    return all(abs(before * one - after) < 1e-4 for (before, after), one in both)
+
+
+def nearest(
+    pairs: Sequence[tuple[int, int]], by: Sequence[float], where: str, rounding: str
+) -> bool | None:
+    """Tell whether the nearest places are those of torch's exact mode, or of its other one.
+
+    None if they are of neither. ONNX has many ways to say where a place lies and how it is
+    rounded; of these the places are worked out and compared.
+    """
+    found: set[bool] = {False, True}
+    for axis, (before, after) in enumerate(pairs):
+        scale = by[axis] if by else after / before
+        step = np.arange(after)
+        place = {
+            "half_pixel": (step + 0.5) / scale - 0.5,
+            "pytorch_half_pixel": ((step + 0.5) / scale - 0.5) * (after > 1),
+            "asymmetric": step / scale,
+            "align_corners": step * ((before - 1) / max(after - 1, 1)),
+            "tf_half_pixel_for_nn": (step + 0.5) / scale,
+        }.get(where)
+        if place is None:
+            return None
+        place = {
+            "floor": np.floor(place),
+            "ceil": np.ceil(place),
+            "round_prefer_floor": np.ceil(place - 0.5),
+            "round_prefer_ceil": np.floor(place + 0.5),
+        }[rounding]
+        wanted = np.clip(place, 0, before - 1)
+        for exact in (False, True):
+            theirs = np.floor((step + exact / 2) / scale)
+            if not np.array_equal(wanted, np.clip(theirs, 0, before - 1)):
+                found.discard(exact)
+    return None if not found else False not in found

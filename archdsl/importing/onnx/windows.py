@@ -103,8 +103,6 @@ def conv_transpose(at: At, x: Given, weight: Given, bias: Given = None) -> Any:
 @operator("MaxPool")
 def max_pool(at: At, x: Given) -> Any:
     tensor, kernel = at.tensor(x), at.get("kernel_shape", ())
-    if at.is_read(1):
-        raise Missing("`MaxPool` that gives places")
     strides, dilations, padding, before = windows(at, tensor, kernel)
     padding, ceil, parts = rounded_up(at, tensor, kernel, strides, dilations, padding, before)
     function = of_axes(
@@ -234,8 +232,6 @@ def group_norm(at: At, x: Given, scale: Given, bias: Given) -> Any:
 @operator("LayerNormalization")
 def layer_norm(at: At, x: Given, scale: Given, bias: Given = None) -> Any:
     tensor = at.tensor(x)
-    if at.is_read(1) or at.is_read(2):
-        raise Missing("`LayerNormalization` that gives means")
     shape = tuple(tensor.shape[at.axis(at.get("axis", -1), tensor.dim()) :])
     weights = {"weight": at.spread(scale, shape, "scale")}
     if bias is not None:
@@ -256,8 +252,10 @@ def rms_norm(at: At, x: Given, scale: Given) -> Any:
 @operator("LRN")
 def lrn(at: At, x: Given) -> Any:
     alpha, beta = number(at.get("alpha", 1e-4)), number(at.get("beta", 0.75))
-    return functional.local_response_norm(at.tensor(x), at.get("size"), alpha, beta,
-                                 number(at.get("bias", 1.0)))  # fmt: skip
+    size, bias = at.get("size"), number(at.get("bias", 1.0))
+    if size % 2 == 0:
+        raise Missing("`LRN` over an even number of channels")  # torch has the middle elsewhere
+    return functional.local_response_norm(at.tensor(x), size, alpha, beta, bias)
 
 
 @operator("LpNormalization")
@@ -267,9 +265,9 @@ def lp_norm(at: At, x: Given) -> Any:
 
 @operator("Dropout")
 def dropout(at: At, x: Given, ratio: Given = None, training: Given = None) -> Any:
-    if at.is_read(1):
-        raise Missing("`Dropout` that gives its mask")
+    share = number(at.one(ratio, "ratio", at.get("ratio", 0.5)))
+    if at.one(training, "mode", False):
+        raise Missing("`Dropout` in training mode")
     if at.known:
         return x
-    share = number(at.one(ratio, "ratio", at.get("ratio", 0.5)))
     return at.layer(nn.Dropout, share)(at.tensor(x))
