@@ -12,6 +12,7 @@ from archdsl.importing.forms import Form
 from archdsl.importing.functions import Functions
 from archdsl.importing.layers import Use, layer_of_module
 from archdsl.importing.making import COUNTER, NOWHERE, Unsayable
+from archdsl.importing.naming import fresh
 from archdsl.importing.numbers import MOST_LISTED, of_tensor
 from archdsl.importing.record import Call, Value, tensors
 from archdsl.importing.windows import Applied
@@ -349,7 +350,10 @@ class Lowering:
         returned = [value for _, value in body.gives if value in made and value in used_outside]
         rest = [v for v in made if v in used_outside and v not in returned]
         body.outputs = list(dict.fromkeys([*returned, *rest]))
-        body.names = {value: name for name, value in body.gives if name}
+        # a name that is that of a stage too would lead to either
+        taken = set() if body is self.root else {name for name, _ in body.module.named_children()}
+        named = {value: name for name, value in body.gives if name}
+        body.names = {value: fresh(name, taken) for value, name in named.items()}
         for number, item in enumerate(body.items):
             if isinstance(item, Body):
                 around = set(used_outside)

@@ -14,6 +14,7 @@ import torch
 
 from archdsl.importing.bodies import Body, Node, gives, reads
 from archdsl.importing.making import NOWHERE, Unsayable, numbers_of
+from archdsl.importing.naming import fresh
 from archdsl.importing.numbers import by_place, number, of_tensor
 from archdsl.importing.record import Value
 from archdsl.importing.sharing import references, settle
@@ -152,13 +153,9 @@ class Structure:
         body = self.body
         if value in body.names:
             return body.names[value]
-        number = body.outputs.index(value)
-        taken = set(body.names.values())
-        name = f"output{number + 1}"
-        while name in taken:
-            name += "_"
-        body.names[value] = name
-        return name
+        taken = {*body.names.values(), *(name for name, _ in body.module.named_children())}
+        body.names[value] = fresh(f"output{body.outputs.index(value) + 1}", taken)
+        return body.names[value]
 
     def base(self, item: Node | Body) -> Value | None:
         """Return the value with which the way to an item goes on upwards."""

@@ -362,3 +362,31 @@ class Gated(Of):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.gate * super().forward(x)
+
+
+class Several(nn.Module):
+    """Gives several tensors by names."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.names = names
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        first = self.a(x)
+        second = torch.relu(self.b(first))
+        return dict(zip(self.names, (first, second, self.c(second)), strict=True))
+
+
+class Takes(nn.Module):
+    """Two of what gives several tensors by names, all of which are used."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.several, self.others = Several(names), Several(names)
+        self.fuse = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b, c = self.several(x).values()
+        d, e, f = self.others(x).values()
+        return a * self.fuse(b) + c * e - d + f
