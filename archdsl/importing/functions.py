@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 from archdsl.importing.bodies import Node
@@ -24,6 +25,12 @@ SAME = {
     "contiguous", "clone", "detach", "to", "float", "int", "long", "bool", "type", "type_as",
     "double", "half", "bfloat16", "byte", "char", "short", "requires_grad", "alias", "positive",
     "checkpoint", "_to_copy", "data",
+}  # fmt: skip
+
+# What takes a tensor that is the same for each sample as one that all share.
+SPREADING = {
+    "add", "iadd", "radd", "sub", "isub", "rsub", "mul", "imul", "rmul", "div", "truediv",
+    "matmul", "bmm", "einsum", "scaled_dot_product_attention",
 }  # fmt: skip
 
 KINDS = {"int", "float", "bool"}  # of numbers, that the language has
@@ -340,8 +347,11 @@ class Functions(Reshaping):
     def on_matmul(self, call: Call, left: Any, right: Any) -> None:
         if len(left.shape) < 2 or len(right.shape) < 2:
             raise Unsayable("`matmul` of vectors")
-        if left in self.forms and self.is_shared(right) and len(right.shape) == 2:
-            self.mapped(left, right, call.result)
+        if left in self.forms and self.is_shared(right):
+            if len(right.shape) == 2:
+                self.mapped(left, right, call.result)
+            else:
+                self.mapped_apart(left, right, call.result)
             return
         if len(left.shape) != len(right.shape) and not any(map(self.is_shared, (left, right))):
             raise Unsayable("`matmul` of tensors of different rank")
@@ -366,6 +376,29 @@ class Functions(Reshaping):
         made = self.fresh((*base.shape[:-1], matrix.shape[1]), result.dtype)
         matrix.alone = matrix.alone or bool(matrix.own)
         self.stage("matmul", [base, matrix], made)
+        self.become_form(result, Form(made, groups))
+
+    def mapped_apart(self, left: Value, matrices: Value, result: Value) -> None:
+        """Say a product with a matrix for each place of some axes, wherever the samples are."""
+        base, groups = self.form(left)
+        before = len(groups) - len(matrices.shape)
+        letters = ascii_lowercase[: len(base.shape)]
+        wide, *free = [*ascii_lowercase[len(base.shape) :]]
+        if before < 0 or len(groups[-1]) != 1 or groups[-1] == (0,):
+            raise Unsayable(MOVED)
+        inner = groups[-1][0]
+        names = ""
+        for size, group in zip(matrices.shape[:-2], groups[before:-2], strict=True):
+            if size > 1 and (len(group) > 1 or group == (0,)):
+                raise Unsayable(MOVED)
+            names += letters[group[0]] if size > 1 else free.pop()
+        shape = [*base.shape]
+        shape[inner] = matrices.shape[-1]
+        made = self.fresh(shape, result.dtype)
+        after = letters.replace(letters[inner], wide)
+        equation = f"{letters},{names}{letters[inner]}{wide}->{after}"
+        matrices.alone = matrices.alone or bool(matrices.own)
+        self.stage("einsum", [base, matrices], made, equation=equation)
         self.become_form(result, Form(made, groups))
 
     def on_rmatmul(self, call: Call, left: Any, right: Any) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from archdsl.importing.bodies import Body, Node, reads
 from archdsl.importing.forms import Form
-from archdsl.importing.functions import Functions
+from archdsl.importing.functions import SAME, SPREADING, Functions
 from archdsl.importing.layers import Use, layer_of_module
 from archdsl.importing.making import COUNTER, NOWHERE, Unsayable
 from archdsl.importing.naming import fresh
@@ -99,6 +99,7 @@ class Lowering:
     def layer(self, body: Body, call: Call) -> None:
         """Add a module that is a layer."""
         find = self.functions.find
+        self.each_sample(body, call)
         inputs = [find(value) for value in call.values_in()]
         while len(inputs) > 1 and inputs[-1] is inputs[-2]:
             inputs.pop()
@@ -182,6 +183,7 @@ class Lowering:
             self.constant(body, call)
             return
         find = self.functions.find
+        self.each_sample(body, call)
         given, results = [*map(find, call.values_in())], call.values_out()
         if any(value.own.endswith(COUNTER) for value in given):
             return
@@ -224,6 +226,26 @@ class Lowering:
                 self.seen.add(node.path)
             (self.shared if sharing else self.computed).add(node.output)
         body.items += nodes
+
+    def each_sample(self, body: Body, call: Call) -> None:
+        """Say for each sample what is spread over them, where a call counts its axes."""
+        functions, given = self.functions, call.values_in()
+        spread = [one for one in map(functions.spread_before, given) if one is not None]
+        name = call.name.strip("_")
+        if not spread:
+            return
+        if name in SAME and call.module is None:
+            functions.over.update((value, functions.over[spread[0]]) for value in call.values_out())
+            return
+        mixed = any(self.follows(functions.find(value)) for value in given)
+        for value in dict.fromkeys(spread):
+            before = functions.find(value)
+            kept = mixed and (bool(before.own) or name in SPREADING)
+            if not kept and "float" in before.dtype:
+                added = functions.each_sample(value)
+                self.shared.update(one.output for one in added[:-1])
+                self.computed.add(added[-1].output)
+                body.items += added
 
     def follows(self, value: Value) -> bool:
         """Tell whether a tensor has numbers for each sample: it follows from what comes in."""

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from math import prod
 from typing import Any
 
+import torch
+
+from archdsl.importing.bodies import Node
 from archdsl.importing.forms import Form, plain
 from archdsl.importing.making import MOVED, Unsayable, numbers_of, without
 from archdsl.importing.record import Call, Value
@@ -19,11 +22,13 @@ class Reshaping(Windows):
 
     Attributes:
         spread: for what was spread along axes of size 1: what it was before.
+        over: for what no input changes, and is spread over the samples: what it was before.
     """
 
     def __init__(self, batch: int) -> None:
         super().__init__(batch)
         self.spread: dict[Value, Value] = {}
+        self.over: dict[Value, Value] = {}
 
     def on_reshape(self, call: Call, value: Any, *sizes: Any, shape: Any = None) -> None:
         self.reshaped(value, call.result)
@@ -139,14 +144,21 @@ class Reshaping(Windows):
         before, after = value.shape, result.shape
         shared = self.is_shared(value)
         over_batch = shared and before[:1] == (1,) and after == (self.batch, *before[1:])
-        if over_batch or after == before:
+        if after == before:
             self.become(result, value)
             return
+        if over_batch:
+            self.spread_over(value, result)
+            return
         if self.sharing:
-            if after[:1] == (self.batch,) and after[1:] == before:
-                self.become(result, value)
-                return
-            self.spread_out(value, result)
+            if len(after) > len(before) and after[0] == self.batch:
+                rest = after[1:]
+                made = value if rest == before else self.fresh(rest, value.dtype)
+                if rest != before:
+                    self.spread_out(value, made)
+                self.spread_over(self.find(made), result)
+            else:
+                self.spread_out(value, result)
             return
         if len(after) != len(before) or value in self.forms:
             raise Unsayable("`expand` to more axes, or along the batch")
@@ -157,11 +169,44 @@ class Reshaping(Windows):
 
     on_expand_as = on_broadcast_to = on_expand
 
+    def spread_over(self, value: Value, result: Value) -> None:
+        """Take a result that is the same for each sample for what it was before."""
+        self.become(result, value)
+        self.over[result] = value
+
+    def spread_before(self, value: Value) -> Value | None:
+        """Return which name of a value was spread over the samples, if one was."""
+        while value in self.alias and value not in self.over:
+            value = self.alias[value]
+        return value if value in self.over else None
+
+    def each_sample(self, result: Value) -> list[Node]:
+        """Say what was spread over the samples for each of them, as a sum with zeros for each.
+
+        What counts its axes counts that of the batch then.
+        """
+        self.nodes, self.sharing = [], True
+        value = self.find(self.over[result])
+        if len(value.shape) == len(result.shape):
+            first = self.fresh(value.shape[1:], value.dtype)
+            self.stage("getitem", [value], first, dim=0, index=0)
+            value.alone = value.held
+            self.alone.add(first)
+            value = first
+        value.alone = value.held
+        shape = (self.batch, *(1 for _ in result.shape[1:]))
+        zeros = self.fresh(shape, value.dtype)
+        zeros.tensor = torch.zeros(shape, dtype=getattr(torch, value.dtype))
+        zeros.fixed = zeros.made = True
+        made = self.fresh(result.shape, value.dtype)
+        self.merge("add", [zeros, value], made)
+        del self.over[result]
+        self.alias[result] = made
+        return self.nodes
+
     def spread_out(self, value: Value, result: Value) -> None:
-        """Say a parameter that is spread along axes of size 1, and new ones; but for the batch."""
+        """Say a parameter that is spread along axes of size 1, and new ones."""
         shape = [*result.shape]
-        if len(shape) > len(value.shape) and shape[0] == self.batch:
-            del shape[0]  # all samples share it
         for _ in range(len(shape) - len(value.shape)):
             made = self.fresh((1, *value.shape), value.dtype)
             self.stage("unsqueeze", [value], made, dim=0)
@@ -173,20 +218,41 @@ class Reshaping(Windows):
         else:
             self.stage("expand", [value], result, shape=tuple(wanted))
 
-    def on_repeat(self, call: Call, value: Any, *sizes: Any) -> None:
+    def on_repeat(self, call: Call, value: Any, *sizes: Any, **named: Any) -> None:
+        sizes = sizes or tuple(named.values())
         listed = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], list) else [*sizes]
-        before, after = value.shape, call.result.shape
-        over_batch = before[0] == 1 and after == (self.batch, *before[1:])
-        if self.is_shared(value) and (over_batch or after == (self.batch, *before)):
-            self.become(call.result, value)
+        before, result = value.shape, call.result
+        listed = [1] * (len(before) - len(listed)) + listed
+        if self.sharing:
+            if result.shape[0] == listed[0] == self.batch and (
+                len(listed) > len(before) or before[0] == 1
+            ):
+                rest = listed[1:] if len(listed) > len(before) else [1, *listed[1:]]
+                self.spread_over(self.repeated(value, rest), result)
+            else:
+                self.become(result, self.repeated(value, listed))
         elif value in self.forms or len(listed) != len(before) or listed[0] != 1:
             raise Unsayable("`repeat` of the batch, or with more axes")
-        elif after == before:
-            self.become(call.result, value)
+        elif result.shape == before:
+            self.become(result, value)
         else:
-            self.stage("repeat", [value], call.result, repeats=tuple(listed[1:]))
+            self.stage("repeat", [value], result, repeats=tuple(listed[1:]))
 
     on_tile = on_repeat
+
+    def repeated(self, value: Value, times: list[int]) -> Value:
+        """Return a tensor that all samples share with its axes repeated, and more before them."""
+        while len(value.shape) < len(times):
+            value, before = self.fresh((1, *value.shape), value.dtype), value
+            self.stage("unsqueeze", [before], value, dim=0)
+            self.alone.add(value)
+        if {*times} == {1}:
+            return value
+        shape = [size * count for size, count in zip(value.shape, times, strict=True)]
+        made = self.fresh(shape, value.dtype)
+        self.stage("repeat", [value], made, repeats=tuple(times))
+        self.alone.add(made)
+        return made
 
     def on_repeat_interleave(self, call: Call, value: Any, repeats: Any, dim: Any = None) -> None:
         if dim is None or not isinstance(repeats, int) or value in self.forms:
@@ -396,9 +462,7 @@ class Reshaping(Windows):
             if what == "unsqueeze":
                 shape.insert(axis, 1)
                 made = result if last else self.fresh(shape, value.dtype)
-                if axis == 0 or value in self.forms:
-                    if self.sharing:
-                        raise Unsayable("an axis before those of a parameter")
+                if not self.sharing and (axis == 0 or value in self.forms):
                     self.recut(made, self.form(value))
                 else:
                     self.stage("unsqueeze", [value], made, dim=axis)

@@ -308,6 +308,7 @@ WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
     "heads": (words.Heads(), (6, 8), ("groups = 8", "parameter conv.weight: [4, 1, 3]")),
     "streams": (words.Streams(), (5, 8), ('"branch"."{i}".0: Linear', "from output2")),
     "biased": (words.Biased(), (5, 8), ("output output2", "input x2")),
+    "distances": (words.Distances(), (5, 8), ('Einsum("abcd,bde->abce")',)),
     "adds": (words.Adds(), (3, 4), ("MatMul", "# frozen in the module", "# gradients stop")),
 }
 

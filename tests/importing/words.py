@@ -446,3 +446,20 @@ class Streams(nn.Module):
         for layers in self.branch:
             x = layers[0](x)
         return x
+
+
+class Distances(nn.Module):
+    """Products with a matrix for each place of an axis, which stands before the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables, self.one = (
+            nn.Parameter(torch.randn(5, 4, 3)),
+            nn.Parameter(torch.randn(1, 3, 2)),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, length, _ = x.shape
+        rows = x.view(n, length, 2, 4).permute(1, 0, 2, 3).reshape(length, n * 2, 4)
+        y = (rows @ self.tables @ self.one).transpose(0, 1)
+        return y.view(n, 2, length, 2).permute(0, 2, 1, 3).flatten(2)
