@@ -30,6 +30,7 @@ from archdsl.importing.proof import Proof, kept, load_text, prove, restore
 from archdsl.importing.randomness import untouched
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import record
+from archdsl.importing.sharing import dissolve
 from archdsl.importing.structure import Structure
 from archdsl.importing.tree import Definition, Own, Statement, Written, everything
 from archdsl.importing.writing import network
@@ -437,6 +438,7 @@ def rooted(body: Body, training: set[Value], names: Mapping[int, str], batch: in
     """Return the statements of the whole network, whose inputs have names already."""
     if not body.outputs or any(value in body.inputs for value in body.outputs):
         raise Unsayable("a module that gives what came in, or nothing that it computes")
+    dissolve(body)
     structure = Structure(body, training=training, batch=batch)
     return structure.network(names)
 

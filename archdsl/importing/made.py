@@ -62,8 +62,8 @@ def from_here() -> Iterator[None]:
     A module may import others while it runs, so this encloses all that is done with it.
     """
     before = [*sys.path]
-    if os.curdir not in before and "" not in before:
-        sys.path.insert(0, os.curdir)
+    if not {"", os.curdir, os.getcwd()} & {*before}:
+        sys.path.insert(0, os.getcwd())  # Python remembers where "." was first
     try:
         yield
     finally:

@@ -30,6 +30,31 @@ from archdsl.importing.tree import (
 Scopes = tuple[Part, ...]  # the bodies that something stands in, outermost first
 
 
+def dissolve(body: Body) -> None:
+    """Take bodies apart that would have to be blocks, and use what others hold.
+
+    What takes or gives several tensors is no group, and no name leads out of a block.
+    """
+    found: list[Node | Body] = []
+    for item in body.items:
+        found.append(item)
+        if isinstance(item, Body):
+            dissolve(item)
+            if (len(item.inputs) != 1 or len(item.outputs) > 1) and leads_out(item):
+                found[-1:] = item.items
+    body.items = found
+
+
+def leads_out(body: Body) -> bool:
+    """Tell whether a body uses modules or weights of which others are the first to do so."""
+    inner = f"{body.path}."
+    return any(
+        not name.startswith(inner)
+        for node in body.nodes()
+        for name in (*node.ties.values(), *([node.path] if node.again and node.owns else ()))
+    )
+
+
 def settle(statements: list[Statement], body: Body) -> None:
     """Replace all uses of a module but the first that is written by a `reuse` of that one.
 

@@ -123,6 +123,33 @@ def bodies_longer_first(m: Any, x: torch.Tensor) -> torch.Tensor:
     return first + m.a(torch.relu(m.k(torch.relu(m.k(m.a(x))))))
 
 
+class Relative(nn.Module):
+    """A module of two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.d = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, q: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return self.c(q) * v + self.d(v)
+
+
+class Holder(nn.Module):
+    """A residual branch with a module that others hold too."""
+
+    def __init__(self, held: Relative) -> None:
+        super().__init__()
+        self.q, self.v, self.held = nn.Linear(4, 4), nn.Linear(4, 4), held
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.held(self.q(x), self.v(x))
+
+
+def holders() -> nn.Module:
+    held = Relative()
+    return nn.Sequential(Holder(held), Holder(held), Holder(held))
+
+
 CASES: dict[str, Callable[[], nn.Module]] = {
     "tied in swapped branches": lambda: Shared(swapped, "b a"),
     "tied in the longer branch": lambda: Shared(longer_first, "b a"),
@@ -138,6 +165,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "bodies in the longer branch": lambda: Shared(body_longer_first),
     "bodies of which one is tied": lambda: Shared(bodies, "k.p i.p"),
     "bodies tied crosswise": lambda: Shared(bodies, "k.q i.p", inner=True),
+    "a module of two inputs that three hold": holders,
     "tied bodies applied twice": lambda: Shared(bodies_longer_first, "k.p i.p"),
 }
 
