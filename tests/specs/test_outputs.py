@@ -20,9 +20,10 @@ from archdsl.backends.torch_module import torch_module
 AUXILIARY = {"aux1": "aux_logits1", "aux2": "aux_logits2", "aux": "aux_logits"}
 
 # Files whose networks compute the same in another order, and how far apart that is: a part of the
-# largest output. DaViT's windows are an axis here and stand in the batch there, for which torch has
-# another kernel of attention; NFNet's weights are standardized there by a batch normalization.
-APART = {"davit.arch": 1e-5, "nfnet.arch": 1e-5}
+# largest output. DaViT's windows and MobileViT's patches are an axis here and stand in the batch
+# there, and CoAtNet's queries are copied there, for which torch has other kernels of attention;
+# NFNet's weights are standardized there by a batch normalization.
+APART = {"coatnet.arch": 1e-6, "davit.arch": 1e-5, "mobilevit.arch": 1e-6, "nfnet.arch": 1e-5}
 
 
 def pair(twin: Twin) -> tuple[nn.Module, nn.Module, list[torch.Tensor]]:

@@ -255,6 +255,8 @@ TWINS = {
     **_timm("hrnet.arch", "hrnet_w18"),
     **_timm("nfnet.arch", *(f"dm_nfnet_f{number}" for number in range(4))),
     **_timm("davit.arch", "davit_tiny", "davit_small", "davit_base", size=97),
+    **_timm("mobilevit.arch", *(f"mobilevit_{size}" for size in ("s", "xs", "xxs")), size=80),
+    **_timm("coatnet.arch", "coatnet_0_rw_224", "coatnet_1_rw_224", size=224),
     **_timm("beit.arch", "beit_base_patch16_224", size=224),
     "retinanet_resnet50_fpn": Twin("retinanet.arch", "retinanet_resnet50_fpn", RetinaNet),
     "tf_efficientdet_d0": Twin(

@@ -48,6 +48,13 @@ def test_networks_that_come_with_the_package(path: Path) -> None:
     unusual |= {"maxvit_t", "mvit_v1_b", "mvit_v2_s", "swin3d_t", "swin3d_s", "swin3d_b"}
     unusual |= {"davit_tiny", "davit_small", "davit_base"}
     unusual |= {"dm_nfnet_f0", "dm_nfnet_f1", "dm_nfnet_f2", "dm_nfnet_f3"}
+    unusual |= {
+        "mobilevit_s",
+        "mobilevit_xs",
+        "mobilevit_xxs",
+        "coatnet_0_rw_224",
+        "coatnet_1_rw_224",
+    }
     unusual |= {"t5_small_encoder", "t5_base_encoder", "t5_large_encoder"}
     unusual |= {"hrnet_w18", "gru_classifier", "lstm_tagger", "retinanet_resnet50_fpn"}
     unusual |= {"tf_efficientdet_d0", "tf_efficientdet_d1", "tf_efficientdet_d2", "efficientdet_d0"}
