@@ -202,7 +202,9 @@ class _Writer:
         frame, outer = self.frame, self.frame.names
         try:
             frame.names = Names(outer)
-            frame.names.given.update(zip(self.axes, place, strict=True))
+            # not by `axes`, where a name that stands twice, which is reported, is once
+            names = [target.name for target in self.node.targets]
+            frame.names.given.update(zip(names, place, strict=True))
             return evaluate(node, frame, frame.most)
         finally:
             frame.names = outer

@@ -25,6 +25,7 @@ from archdsl.elaborate.tracing import (
 )
 from archdsl.elaborate.values import SPOILED, NoValue, Value, integer, sequence, truth
 from archdsl.elaborate.world import World
+from archdsl.layers.base import LayerError
 from archdsl.records import Record
 from archdsl.syntax import ast
 
@@ -240,7 +241,11 @@ class Elaborator:
         flowing = frame.flowing
         label, entry = declare(frame, statement.name, statement.span, positional=False)
         layer, reads = own_tensor(statement, frame)
-        facts = self.recorder.infer(layer, [*map(frame.body.facts, reads)])
+        try:
+            facts = self.recorder.infer(layer, [*map(frame.body.facts, reads)])
+        except LayerError as error:
+            reason, span = f"`{statement.word}` {error}", statement.shape.span
+            raise ArchError(BadValue(span, frame.trail, reason=reason)) from None
         last = label.rpartition(".")[2]
         opened = frame.place.opened
         made = Made(label, last, layer, reads, facts, opened, statement.span, frame.way)

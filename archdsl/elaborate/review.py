@@ -394,8 +394,11 @@ class _Review:
         elif isinstance(node, ast.ShapeOf | ast.TensorOf):
             self.reference(node.reference, known)
         elif isinstance(node, ast.Indexed):
+            axes = Known({})
+            for target in node.targets:
+                self.give(target, axes, ())
             inner = Known(known)
-            inner.update({target.name: target.span for target in node.targets})
+            inner.update(axes)
             self.expression(node.item, inner)
         elif isinstance(node, ast.Comprehension):
             self.expression(node.source, known)

@@ -45,6 +45,10 @@ EXACT: list[tuple[str, str, Callable[[int], str], int]] = [
     ("layers", "one by one", lambda n: BEGIN + "  ReLU\n" * (n - 1) + "}\n", 50),
     ("edges", "concat", lambda n: body(f"  concat {{ {'branch {} ' * (n - 1)} }}"), 30),
     ("dimensions", "input", lambda n: f"network n {{\n input x: [{'1, ' * n}]\n ReLU\n}}\n", 5),
+    ("dimensions", "parameter", lambda n: own(f"parameter t: [{'1, ' * n}]"), 5),
+    ("dimensions", "of each sample", lambda n: own(f"buffer t: [batch{', 1' * n}]"), 5),
+    ("dimensions", "constant", lambda n: own(f"constant t: [{'1, ' * n}] = 0.5"), 5),
+    ("dimensions", "indices", lambda n: own(f"constant t: [{'1, ' * n}] = [i0 for {places(n)}]"), 5),
     ("dimensions", "reshape", lambda n: body(f"  Reshape([3, 64{', 1' * (n - 2)}])"), 5),
     ("name", "label", lambda n: body(f"  {'a' * n}: ReLU"), 40),
     ("name", "let", lambda n: body(f"  let {'a' * n} = 1"), 40),
@@ -60,6 +64,15 @@ EXACT: list[tuple[str, str, Callable[[int], str], int]] = [
 
 def names(n: int) -> str:
     return ", ".join(f"p{i}" for i in range(n))
+
+
+def places(n: int) -> str:
+    return ", ".join(f"i{axis}" for axis in range(n))
+
+
+def own(tensor: str) -> str:
+    """A network that has a tensor of its own, called t."""
+    return body(f"  {tensor}\n  output side {{ from t }}")
 
 
 def blocks(n: int) -> str:
