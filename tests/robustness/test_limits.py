@@ -48,7 +48,7 @@ EXACT: list[tuple[str, str, Callable[[int], str], int]] = [
     ("dimensions", "parameter", lambda n: own(f"parameter t: [{'1, ' * n}]"), 5),
     ("dimensions", "of each sample", lambda n: own(f"buffer t: [batch{', 1' * n}]"), 5),
     ("dimensions", "constant", lambda n: own(f"constant t: [{'1, ' * n}] = 0.5"), 5),
-    ("dimensions", "indices", lambda n: own(f"constant t: [{'1, ' * n}] = [i0 for {places(n)}]"), 5),
+    ("dimensions", "indices", lambda n: own(f"constant t: [{'1, ' * n}] = [i0 for {axes(n)}]"), 5),
     ("dimensions", "reshape", lambda n: body(f"  Reshape([3, 64{', 1' * (n - 2)}])"), 5),
     ("name", "label", lambda n: body(f"  {'a' * n}: ReLU"), 40),
     ("name", "let", lambda n: body(f"  let {'a' * n} = 1"), 40),
@@ -66,7 +66,7 @@ def names(n: int) -> str:
     return ", ".join(f"p{i}" for i in range(n))
 
 
-def places(n: int) -> str:
+def axes(n: int) -> str:
     return ", ".join(f"i{axis}" for axis in range(n))
 
 
