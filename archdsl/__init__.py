@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError, Diagnostic
     from archdsl.importing.imported import from_torch
+    from archdsl.importing.keras.imported import from_keras
     from archdsl.importing.onnx.imported import from_onnx
     from archdsl.layers.base import (
         Example,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "archdsl.diagnostics": ("ArchError", "Diagnostic"),
     "archdsl.importing.imported": ("from_torch",),
+    "archdsl.importing.keras.imported": ("from_keras",),
     "archdsl.importing.onnx.imported": ("from_onnx",),
     "archdsl.layers.base": (
         "Example",
@@ -64,6 +66,7 @@ __all__ = [
     "TorchFunction",
     "TorchModule",
     "Window",
+    "from_keras",
     "from_onnx",
     "from_torch",
     "layer",

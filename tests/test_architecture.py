@@ -89,6 +89,7 @@ HOMES = {
     "safetensors": {"backends/torch_module/", "backends/export/", "importing/"},
     "onnx": {"backends/export/", "importing/onnx/"},
     "onnxruntime": {"backends/export/", "backends/optimizing/engines/", "importing/onnx/"},
+    "h5py": {"importing/keras/"},
     "openvino": {"backends/optimizing/engines/"},
     "pygraphviz": {"backends/diagram/"},
     "click": {"cli/"},

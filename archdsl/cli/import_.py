@@ -24,7 +24,7 @@ MARK = "Written by archdsl import"  # at the head of what it writes
 
 
 @click.command("import")
-@click.argument("what", metavar="MODULE:NAME|FILE.onnx")
+@click.argument("what", metavar="MODULE:NAME|FILE")
 @click.option("-o", "--output", metavar="FILE", help="File to write: .arch; - is standard output.")
 @click.option(
     "--input",
@@ -52,16 +52,19 @@ def command(
     batch: int,
     force: bool,
 ) -> int:
-    """Write a PyTorch module or an ONNX file as a spec, and prove that it is the same.
+    """Write a PyTorch module, ONNX file or Keras model as a spec, and prove that it is the same.
 
     MODULE:NAME is a module, its class, or a function that makes one, in an importable place:
-    torchvision.models:resnet50. Naming it runs its code. Of FILE.onnx nothing is run but by
-    onnxruntime, to compare.
+    torchvision.models:resnet50. Naming it runs its code. Of a file, .onnx, .keras, or .json of
+    `model.to_json()`, nothing is run but by onnxruntime, to compare.
     """
     require_torch()
     if what.lower().endswith(".onnx"):
-        _require_none_of_modules(arguments, weights, rename, allow_mismatch)
+        _require_none_of_modules("an ONNX file", arguments, weights, rename, allow_mismatch)
         return _onnx(what, output, inputs, weights_to, force)
+    if what.lower().endswith((".keras", ".json")):
+        _require_none_of_modules("a Keras model", arguments, None, rename, allow_mismatch)
+        return _keras(what, output, inputs, weights, weights_to, force)
     from archdsl.importing.made import from_here, made, random_inputs
 
     given_values = values(arguments)
@@ -106,13 +109,36 @@ def _onnx(
     return _report(lambda: from_onnx(path, shapes=shapes), goes_to, weights_to)
 
 
+def _keras(
+    path: str,
+    output: str | None,
+    inputs: tuple[str, ...],
+    weights: str | None,
+    weights_to: str | None,
+    force: bool,
+) -> int:
+    """Write a model of Keras as a spec."""
+    title = os.path.splitext(os.path.basename(path))[0]
+    shapes = dict(shapes_of(inputs)) if inputs else {}
+    goes_to = _destination(output, title, force)
+    _require_weights(weights_to, force)
+    if weights_to is not None and weights is None and not path.lower().endswith(".keras"):
+        raise click.UsageError(
+            f"{printable(path)} holds no weights; --weights FILE.weights.h5 says where they are"
+        )
+    from archdsl.importing.keras.imported import from_keras
+
+    return _report(lambda: from_keras(path, shapes=shapes, weights=weights), goes_to, weights_to)
+
+
 def _require_none_of_modules(
+    file: str,
     arguments: tuple[str, ...],
     weights: str | None,
     rename: tuple[str, ...],
     allow_mismatch: tuple[str, ...],
 ) -> None:
-    """Refuse options that say something of modules where a file is named."""
+    """Refuse options that say something of modules where a file, in words, is named."""
     given = {
         "--arg": arguments,
         "--weights": weights,
@@ -121,7 +147,7 @@ def _require_none_of_modules(
     }
     for option, value in given.items():
         if value:
-            raise click.UsageError(f"{option} is of modules; an ONNX file has its own weights")
+            raise click.UsageError(f"{option} is of modules; {file} has its own weights")
 
 
 def _report(imported: Callable[[], Imported], goes_to: Destination, weights_to: str | None) -> int:

@@ -26,7 +26,7 @@ from archdsl.importing.making import Unsayable
 from archdsl.importing.missing import raise_if_lost, require_floats, require_sayable
 from archdsl.importing.naming import label, register, valid
 from archdsl.importing.places import place_of, shown_place
-from archdsl.importing.proof import Proof, kept, load_text, prove, restore
+from archdsl.importing.proof import Proof, joint, kept, load_text, prove, restore
 from archdsl.importing.randomness import untouched
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import record
@@ -161,10 +161,12 @@ def written_as_spec(
     inputs: Sequence[str] = (),
     shapes: Sequence[Sequence[int | str]] = (),
     source: str = "",
+    told: Sequence[str] = (),
 ) -> Imported:
     """Write a module as a spec, and compare the network that comes of it on all sizes of inputs.
 
-    The arguments and what is raised are those of `from_torch`.
+    The arguments and what is raised are those of `from_torch`; `told` is what else the text
+    doesn't say.
     """
     title = valid(name)
     if title in Registry():
@@ -202,6 +204,8 @@ def written_as_spec(
         sentence = f"not the same: the text is wrong ({_first_sentence(error)})"
         raise Unproven(text, sentence, error) from error
     found = Imported(loaded.checked, loaded._read)
+    for note in told:
+        notes, text = (note, *notes), f"# {note}\n{text}"
     if proof.same and proof.missing:
         note = f"no output needs {few(proof.missing)}, which the module holds: not here"
         notes, text = (note, *notes), f"# {note}\n{text}"
@@ -309,15 +313,6 @@ def filled(
             tensors.append(flat[places.to(flat.device)])
         found.append(tuple(tensors))
     return found
-
-
-def joint(proofs: Sequence[Proof]) -> Proof:
-    """Return what the comparisons at all sizes come to."""
-    first = next((one for one in proofs if not one.same), proofs[0])
-    if not first.same or not first.distance:
-        return first
-    most = {mode: max(one.distance[mode] for one in proofs) for mode in first.distance}
-    return first._replace(distance=most)
 
 
 def spec_of(

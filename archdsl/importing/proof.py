@@ -45,6 +45,7 @@ class Proof(Record):
         distance: for evaluation and training mode the largest difference of an output, relative
             to the largest number in it; None where outputs were not compared.
         reason: why outputs were not compared, or what is wrong with the text.
+        besides: what else was compared, in words.
     """
 
     missing: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class Proof(Record):
     ordered: bool = True
     distance: Mapping[str, float] = {}
     reason: str = ""
+    besides: str = ""
 
     @property
     def same(self) -> bool:
@@ -71,7 +73,7 @@ class Proof(Record):
         if self.missing and not self.distance:
             return f"not the same: the spec lacks {listed(self.missing)}"
         if self.reason:
-            return f"not compared: {self.reason}"
+            return f"not compared: {self.reason}" + self._besides
         for mode, distance in self.distance.items():
             if not distance <= TOLERANCE:
                 return f"not the same: outputs in {mode} mode differ by {distance:.1e}"
@@ -79,9 +81,13 @@ class Proof(Record):
         if self.missing:
             said += f", but for {listed(self.missing)}, which no output needs by that name"
         if not self.distance:
-            return f"{said}; outputs not compared"
+            return f"{said}; outputs not compared{self._besides}"
         most = max(self.distance.values())
-        return f"{said}; outputs {'equal' if most == 0 else f'within {most:.1e}'}"
+        return f"{said}; outputs {'equal' if most == 0 else f'within {most:.1e}'}{self._besides}"
+
+    @property
+    def _besides(self) -> str:
+        return f"; {self.besides}" if self.besides else ""
 
 
 def listed(names: Sequence[str]) -> str:
@@ -137,6 +143,15 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
         restore(module, begun)
         module.train(was)
     return Proof(missing, ordered=ordered, distance=distance)
+
+
+def joint(proofs: Sequence[Proof]) -> Proof:
+    """Return what the comparisons at all sizes come to."""
+    first = next((one for one in proofs if not one.same), proofs[0])
+    if not first.same or not first.distance:
+        return first
+    most = {mode: max(one.distance[mode] for one in proofs) for mode in first.distance}
+    return first._replace(distance=most)
 
 
 def _of_drawn(

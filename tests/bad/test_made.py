@@ -27,6 +27,7 @@ def made() -> dict[str, Diagnostic]:
     from archdsl.backends.torch_module import errors as running
     from archdsl.counting import IntricateCosts
     from archdsl.importing import errors as importing
+    from archdsl.importing.keras.errors import BadKeras
     from archdsl.importing.onnx.errors import BadOnnx
     from archdsl.node_names import NoSuchNode
     from archdsl.patterns import BadRename, NoCheckpoint, NoSuchParameter
@@ -155,6 +156,10 @@ def made() -> dict[str, Diagnostic]:
         "E0904_onnx": BadOnnx(
             file="`net.onnx`",
             reason="says that the tensor `fc.weight` is of 1000x512, and holds 16 numbers for it",
+        ),
+        "E0905_keras": BadKeras(
+            file="`net.keras`",
+            reason="says that what `conv` gives is 8x8x16, and its layers make it 4x4x16",
         ),
         "E0903_words": importing.NotSayable(
             span=None,

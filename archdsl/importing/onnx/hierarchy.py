@@ -22,7 +22,6 @@ from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
 DEEPEST = 40  # scopes in each other
 LONGEST = 10_000  # characters of what tells them
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
-PLAIN = ("Sequential", "ModuleList", "ModuleDict")
 SIZES = ("Shape", "Size")  # of them nothing but the size of what comes in is needed
 
 

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from archdsl.importing.bounds import Bounded
 from archdsl.importing.errors import ImportingError, NotSayable
-from archdsl.importing.naming import fresh_in, valid
+from archdsl.importing.naming import valid
 from archdsl.importing.onnx.at import Array, At, Missing, TooLarge, require_size
-from archdsl.importing.onnx.bounds import Bounded
 from archdsl.importing.onnx.checks import require_no_more, require_outputs
-from archdsl.importing.onnx.hierarchy import PLAIN, Leaf, Part, Step, planned
+from archdsl.importing.onnx.hierarchy import Leaf, Part, Step, planned
 from archdsl.importing.onnx.operators import OPERATORS
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph, tells_apart
 from archdsl.importing.places import standing_at
-from archdsl.layers.registry import Registry
+from archdsl.importing.scopes import attach, free_label, scope_module
 
 MOST_LISTED = 12
 MOST_COMPUTED = 2**33  # numbers in all tensors of one pass
@@ -360,30 +360,3 @@ def onnx_module(file: OnnxFile, title: str) -> tuple[nn.Module, Computed]:
     computed = Computed(file, root, title)
     root.forward = computed.forward  # of a name that says nothing of what comes in
     return root, computed
-
-
-_classes: dict[str, type[nn.Module]] = {}
-
-
-def scope_module(kind: str) -> Any:
-    """Return a module for a scope, of the class that it has in the file."""
-    if kind in PLAIN:
-        return nn.Sequential()
-    name = valid(kind)
-    if name in Registry():
-        name += "Block"  # or it would be taken for the layer
-    if name not in _classes:
-        _classes[name] = type(name, (nn.Module,), {})
-    return _classes[name]()
-
-
-def attach(home: nn.Module, label: str, module: nn.Module) -> None:
-    """Give a module a name in another."""
-    home.add_module(free_label(home, label), module)
-
-
-def free_label(home: nn.Module, label: str) -> str:
-    """Return a name that nothing has in a module so far."""
-    label = label.replace(".", "_")
-    taken = {name for name in dir(home) if not name.isdigit()} | {*home._modules}
-    return fresh_in(label, taken)

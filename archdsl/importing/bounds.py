@@ -1,4 +1,4 @@
-"""Bounds what nodes of an ONNX file make, before it is made: of constants, and of what flows."""
+"""Bounds what the layers of a file make, before it is made: of constants, and of what flows."""
 
 from __future__ import annotations
 

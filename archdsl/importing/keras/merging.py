@@ -1,0 +1,99 @@
+"""Layers and operations of several tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+
+from archdsl.importing.keras.at import At, layer
+from archdsl.importing.keras.errors import Missing, Wrong
+from archdsl.importing.keras.held import Held, alike
+from archdsl.importing.keras.settings import is_number
+
+
+def operands(given: Sequence[Any]) -> list[Any]:
+    """Return what is joined: tensors in a list, or one by one, and numbers."""
+    flat = given[0] if len(given) == 1 and isinstance(given[0], list) else given
+    for one in flat:
+        if not isinstance(one, Held) and not is_number(one):
+            raise Wrong("is called on what is neither a tensor nor a number")
+    if len(flat) < 2 or not any(isinstance(one, Held) for one in flat):
+        raise Wrong("is called on fewer than two things")
+    tensors = iter(alike([one for one in flat if isinstance(one, Held)]))
+    return [next(tensors) if isinstance(one, Held) else one for one in flat]
+
+
+def joined(given: Sequence[Any], function: Callable[[Any, Any], Any]) -> Held:
+    """Return what a function makes of several, one after the other."""
+    flat = operands(given)
+    model = next(one for one in flat if isinstance(one, Held))
+    values = [one.tensor if isinstance(one, Held) else one for one in flat]
+    ranks = {one.rank for one in flat if isinstance(one, Held)}
+    if len(ranks) > 1:
+        values = [one.last if isinstance(one, Held) else one for one in flat]
+        return Held(reduce(function, values))
+    return model.like(reduce(function, values))
+
+
+@layer("Add")
+def added(at: At, *given: Any) -> Held:
+    return joined(given, lambda a, b: a + b)
+
+
+@layer("Subtract")
+def subtracted(at: At, *given: Any) -> Held:
+    return joined(given, lambda a, b: a - b)
+
+
+@layer("Multiply")
+def multiplied(at: At, *given: Any) -> Held:
+    return joined(given, lambda a, b: a * b)
+
+
+@layer("Divide", "TrueDivide")
+def divided(at: At, *given: Any) -> Held:
+    return joined(given, lambda a, b: a / b)
+
+
+@layer("Average")
+def averaged(at: At, *given: Any) -> Held:
+    count = len(operands(given))
+    found = joined(given, lambda a, b: a + b)
+    return found.like(found.tensor / count)
+
+
+def of_tensors(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a function of which one side may be a number."""
+
+    def made(a: Any, b: Any) -> Any:
+        if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+            return function(a, b)
+        raise Missing("a number on one side")
+
+    return made
+
+
+@layer("Maximum")
+def maximum(at: At, *given: Any) -> Held:
+    return joined(given, of_tensors(torch.maximum))
+
+
+@layer("Minimum")
+def minimum(at: At, *given: Any) -> Held:
+    return joined(given, of_tensors(torch.minimum))
+
+
+@layer("Concatenate")
+def concatenated(at: At, *given: Any) -> Held:
+    flat = operands(given)
+    if any(not isinstance(one, Held) for one in flat):
+        raise Wrong("is called on a number")
+    flat = [one if not isinstance(one.order, tuple) else Held(one.last) for one in flat]
+    flat = alike(flat)
+    axis = at.settings.axis("axis", flat[0].rank)
+    if axis == 0:
+        raise at.settings.wrong("axis", "an axis besides the batch")
+    return flat[0].like(torch.cat([one.tensor for one in flat], dim=flat[0].axis(axis)))

@@ -1,0 +1,289 @@
+"""archdsl.from_keras and archdsl import FILE.keras: texts, equal to what Keras says and gives."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras_files
+import numpy as np
+import pytest
+import torch
+from keras_files import layer, model, saved, sequence, start
+from running import Command
+from safetensors.torch import load
+
+import archdsl
+from archdsl.importing.keras import imported
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+GOLDEN = Path(__file__).parents[1] / "golden" / "imported"
+
+# As `model.count_params()` has them: `keras_models/make.py` prints them.
+APPLICATIONS = {
+    "ConvNeXtTiny": 28589128,
+    "DenseNet121": 8062504,
+    "EfficientNetB0": 5330571,
+    "InceptionV3": 23851784,
+    "MobileNet": 4253864,
+    "MobileNetV2": 3538984,
+    "MobileNetV3Small": 2554968,
+    "ResNet50": 25636712,
+    "ResNet50V2": 25613800,
+    "VGG16": 138357544,
+    "Xception": 22910480,
+}
+LINES = {"InceptionV3": 215, "MobileNetV3Small": 125}  # at most; 100 for all others
+SAMPLE = ("ConvNeXtTiny", "EfficientNetB0", "MobileNet", "ResNet50")
+COUNT = 1  # number that `Normalization` keeps, and nothing needs
+
+
+def numbers(network: archdsl.Network) -> int:
+    """Return how many numbers a network holds that Keras counts."""
+    state = network.compile(device="meta").state_dict()
+    return sum(one.numel() for name, one in state.items() if not name.endswith("_tracked"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in SAMPLE else pytest.mark.whole) for n in APPLICATIONS],
+)
+def test_applications_have_their_parameters_and_shapes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = keras_files.unpacked("applications", f"{name}.json", tmp_path)
+    monkeypatch.setattr(imported, "MOST_HELD", 0)  # outputs of large networks take long
+
+    network = archdsl.from_keras(path)
+
+    said = json.loads(path.read_text())
+    held = said["config"]["layers"]
+    measured = [one for one in held if one["class_name"] == "Normalization"]
+    left = sum(COUNT for one in measured if one["config"]["mean"] is None)
+    assert numbers(network) == APPLICATIONS[name] - left
+    assert f"{APPLICATIONS[name]:,} numbers in weights" in network.proof.sentence()
+    # the file says a shape with each tensor that a layer is called on, and the layers give it
+    assert int(network.proof.besides.split("; ")[1].split()[0].replace(",", "")) >= len(held)
+    assert len(network.spec.splitlines()) <= LINES.get(name, 100)
+    golden = GOLDEN / f"keras_{name}.arch"
+    if golden.exists():
+        assert network.spec == golden.read_text()
+
+
+MODELS = (
+    "attention", "conv_same", "depthwise", "flat_and_not", "flat_end", "flat_norm", "front",
+    "functions", "functions_of_images", "gate", "halves", "nested", "norm_vector", "norms",
+    "operations", "pooling", "recurrent", "recurrent_plain", "sequence", "shapes", "sizes",
+    "there_and_back", "towers", "transposed", "two_of_each", "volume", "words",
+)  # fmt: skip
+
+
+def sample(shape: tuple[int, ...], whole: bool) -> torch.Tensor:
+    """Return what Keras was given: two samples, channels last."""
+    count = 2 * math.prod(shape)
+    if whole:
+        return torch.arange(count).mul(3).remainder(5).reshape(2, *shape)
+    return torch.arange(count, dtype=torch.float64).sin().float().reshape(2, *shape)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_with_weights_are_those_of_keras(name: str, tmp_path: Path) -> None:
+    """What Keras gave for the same weights and inputs was kept when the files were made."""
+    pytest.importorskip("h5py")
+    path = keras_files.unpacked("models", f"{name}.keras", tmp_path)
+    outputs = load(keras_files.unpacked("models", "outputs.safetensors", tmp_path).read_bytes())
+
+    network = archdsl.from_keras(path)
+
+    assert network.proof.same, network.proof.sentence()
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))["config"]
+    shapes = [
+        (one["config"]["batch_shape"][1:], "int" in one["config"]["dtype"])
+        for one in config["layers"]
+        if one["class_name"] == "InputLayer"
+    ]
+    given = [sample(tuple(shape), whole) for shape, whole in shapes]
+    first = [one.movedim(-1, 1) if one.dim() > 3 or name == "sequence" else one for one in given]
+    with torch.no_grad():
+        found = network.compile().eval()(*first)
+    many = [found] if isinstance(found, torch.Tensor) else [*found._asdict().values()]
+    for number, one in enumerate(many):
+        wanted = outputs[f"{name}.{number}"]
+        one = one.movedim(1, -1) if one.dim() > 3 else one
+        assert one.shape == wanted.shape
+        assert torch.allclose(one, wanted, rtol=1e-5, atol=1e-5 * float(wanted.abs().max()))
+
+
+def test_the_command_says_what_was_compared(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    keras_files.unpacked("models", "conv_same.keras", tmp_path)
+    given = ("import", "conv_same.keras", "-o", "net.arch", "--weights-to", "net.safetensors")
+
+    result = command(*given)
+
+    assert result.status == 0, result
+    assert "290 numbers in weights, read; 4 shapes are those that the file says" in result.out
+    assert "Keras was not run" in result.out
+    text = (tmp_path / "net.arch").read_text()
+    assert "conv2d: Conv2d(4, 3, stride = 2)" in text
+    archdsl.load(tmp_path / "net.arch").load_weights(tmp_path / "net.safetensors")
+    assert command(*given).status == 2
+
+
+def test_a_config_has_no_weights_and_others_may_be_named(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    path = keras_files.unpacked("models", "norm_vector.keras", tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        (tmp_path / "net.json").write_bytes(archive.read("config.json"))
+        (tmp_path / "net.weights.h5").write_bytes(archive.read("model.weights.h5"))
+
+    result = command("import", "net.json", "-o", "net.arch", "--weights-to", "net.safetensors")
+
+    assert result.status == 2
+    assert "net.json holds no weights; --weights FILE.weights.h5" in result.error
+    assert not (tmp_path / "net.arch").exists()
+    given = ("--weights", "net.weights.h5", "--weights-to", "net.safetensors")
+    assert command("import", "net.json", "-o", "net.arch", *given).status == 0
+    network = archdsl.load(tmp_path / "net.arch")
+    network.load_weights(tmp_path / "net.safetensors")
+    theirs, x = archdsl.from_keras(path).compile().eval(), torch.randn(2, 6)
+    assert torch.equal(network.compile().eval()(x), theirs(x))
+
+
+def test_a_config_of_keras_2_is_read(tmp_path: Path) -> None:
+    """Inputs stand in the first layer, and `hard_sigmoid` was another function."""
+    made = sequence(
+        layer("Conv2D", "conv", filters=4, kernel_size=[3, 3], batch_input_shape=[None, 6, 6, 3]),
+        layer("Activation", "act", activation="hard_sigmoid"),
+        layer("LeakyReLU", "leaky", alpha=0.2),
+        layer("Flatten", "flatten", data_format="channels_last"),
+        layer("Dense", "fc", units=5, activation="linear", use_bias=True),
+    )
+
+    network = archdsl.from_keras(saved(made, tmp_path))
+
+    assert network.proof.same
+    for line in ("conv: Conv2d(4, 3)", "Scale(0.2)", "LeakyReLU(0.2)"):
+        assert line in network.spec
+    assert network.count().parameters == (3 * 9 + 1) * 4 + (64 + 1) * 5
+
+
+def test_calls_of_keras_2_are_read(tmp_path: Path) -> None:
+    def early(kind: str, name: str, *reads: str, **config: Any) -> dict[str, Any]:
+        nodes = [[[one, 0, 0, {}] for one in reads]] if reads else []
+        return {
+            "class_name": kind, "config": {"name": name, **config}, "name": name,
+            "inbound_nodes": nodes,
+        }  # fmt: skip
+
+    layers = [
+        early("InputLayer", "x", batch_input_shape=[None, 8, 8, 4], dtype="float32"),
+        early("Conv2D", "block1_conv", "x", filters=4, kernel_size=[3, 3], padding="same"),
+        early("BatchNormalization", "block1_bn", "block1_conv", axis=[3], epsilon=0.001),
+        early("Add", "block1_add", "block1_bn", "x"),
+    ]
+    made = {
+        "class_name": "Functional",
+        "config": {
+            "name": "net", "layers": layers, "input_layers": [["x", 0, 0]],
+            "output_layers": [["block1_add", 0, 0]],
+        },
+        "keras_version": "2.9.0",
+    }  # fmt: skip
+
+    network = archdsl.from_keras(saved(made, tmp_path))
+
+    assert "residual {" in network.spec
+    assert "bn: BatchNorm2d(eps = 0.001, momentum = 0.01)" in network.spec
+
+
+def over_windows(image: Any, size: int, stride: int, function: Any) -> Any:
+    """Return what windows give as TensorFlow's "same" has them, without what stands outside."""
+    length = image.shape[0]
+    places = -(-length // stride)
+    before = max((places - 1) * stride + size - length, 0) // 2
+    starts = [place * stride - before for place in range(places)]
+    return np.array(
+        [
+            [function(image[max(i, 0) : i + size, max(j, 0) : j + size]) for j in starts]
+            for i in starts
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["AveragePooling2D", "MaxPooling2D"])
+@pytest.mark.parametrize(("size", "length", "stride"), [(3, 8, 2), (2, 7, 2), (2, 5, 1), (3, 7, 3)])
+def test_what_uneven_padding_adds_is_left_out_of_windows(
+    kind: str, size: int, length: int, stride: int, tmp_path: Path
+) -> None:
+    pool = {"pool_size": [size, size], "strides": [stride, stride], "padding": "same"}
+    path = saved(model(start("x", length, length, 1), layer(kind, "pool", "x", **pool)), tmp_path)
+
+    if kind.startswith("Average") and stride == 1:
+        with pytest.raises(archdsl.ArchError, match="uneven padding of means"):
+            archdsl.from_keras(path)
+        return
+    compiled = archdsl.from_keras(path).compile()
+
+    image = np.sin(np.arange(length * length)).reshape(length, length).astype("float32")
+    found = compiled(torch.tensor(image)[None, None])[0, 0]
+    wanted = over_windows(image, size, stride, np.mean if kind.startswith("Average") else np.max)
+    assert np.allclose(found.numpy(), wanted, atol=1e-6)
+
+
+def test_open_sizes_are_free_or_given(command: Command, tmp_path: Path) -> None:
+    made = model(
+        start("x", None, None, 3),
+        layer("Conv2D", "conv", "x", filters=4, kernel_size=3, strides=2),
+        layer("GlobalAveragePooling2D", "pool", "conv"),
+        layer("Dense", "fc", "pool", units=2),
+    )
+    path = saved(made, tmp_path)
+
+    assert "input image: [3, H, W]" in archdsl.from_keras(path).spec
+    result = command("import", path, "--input", "3x32x48", "-o", "-")
+    assert "input image: [3, 32, 48]" in result.out
+    assert "fc: Linear(2)" in result.out
+
+
+def test_names_tell_blocks_and_loops(tmp_path: Path) -> None:
+    layers = [start("image", 8, 8, 4)]
+    before = "image"
+    for number in range(1, 4):
+        for kind, end, config in (
+            ("Conv2D", "1_conv", {"filters": 4, "kernel_size": 3, "padding": "same"}),
+            ("ReLU", "1_relu", {}),
+            ("Conv2D", "2_conv", {"filters": 4, "kernel_size": 1}),
+        ):
+            layers.append(layer(kind, f"conv2_block{number}_{end}", before, **config))
+            before = layers[-1]["name"]
+    layers.append(layer("GlobalMaxPooling2D", "max_pool", before))
+
+    spec = archdsl.from_keras(saved(model(*layers), tmp_path)).spec
+
+    assert 'for i in range(3) { "block{i + 1}": Block }' in spec
+    assert "conv1: Conv2d(4, 3, padding = 1)" in spec
+
+
+def archive(**files: bytes) -> bytes:
+    """Return a zip."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in files.items():
+            made.writestr(name.replace("__", "."), data)
+    return held.getvalue()
+
+
+def test_a_keras_file_without_weights_is_a_config(tmp_path: Path) -> None:
+    made = model(start("x", 4), layer("Dense", "fc", "x", units=3))
+    path = saved(archive(config__json=json.dumps(made).encode()), tmp_path, "net.keras")
+
+    network = archdsl.from_keras(path)
+
+    assert "15 numbers in weights;" in network.proof.sentence()
+    assert network.count().parameters == 15
