@@ -28,12 +28,20 @@ def scope_module(kind: str) -> Any:
 
 
 def attach(home: nn.Module, label: str, module: nn.Module) -> None:
-    """Give a module a name in another."""
-    home.add_module(free_label(home, label), module)
+    """Give a module a name in another: one with dots in lists, which compute nothing."""
+    *lists, own = label.split(".")
+    for name in lists:
+        if not hasattr(home, name):
+            home.add_module(name, nn.Module())
+        inner = getattr(home, name)
+        if type(inner) is not nn.Module:  # something that computes has that name
+            own = "_".join([*lists[lists.index(name) :], own])
+            break
+        home = inner
+    home.add_module(free_label(home, own), module)
 
 
 def free_label(home: nn.Module, label: str) -> str:
     """Return a name that nothing has in a module so far."""
-    label = label.replace(".", "_")
     taken = {name for name in dir(home) if not name.isdigit()} | {*home._modules}
     return fresh_in(label, taken)

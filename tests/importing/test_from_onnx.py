@@ -214,3 +214,41 @@ def test_sizes_that_hold_for_the_batch_of_the_file_alone_are_read(
 
     assert network.proof.same, network.proof.sentence()
     assert "input x: [6, 8]" in network.spec
+
+
+class Gate(nn.Module):
+    """A residual map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.sigmoid(self.map(x))
+
+
+class InTurns(nn.Module):
+    """Takes of two lists in turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.ModuleList(Gate() for _ in range(3))
+        self.narrow = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for wide, narrow in zip(self.wide, self.narrow, strict=True):
+            x = narrow(wide(x))
+        return x
+
+
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "script"])
+def test_lists_that_compute_nothing_are_no_scopes(dynamo: bool, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(exported(InTurns(), (torch.randn(1, 4),), dynamo))
+
+    network = archdsl.from_onnx(path)
+
+    assert network.proof.same, network.proof.sentence()
+    assert "for i in range(3) { wide." in network.spec, network.spec
+    assert "residual { map: Linear(4) -> Sigmoid }" in network.spec
+    assert network.spec.count("block ") == 1

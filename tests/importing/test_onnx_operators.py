@@ -226,6 +226,11 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
         [node("Reshape", ["k", "sizes"], ["row"]), node("Mul", ["x", "row"], ["y"])],
         {"k": np.array(2.5, "float32"), "sizes": whole(1, 1)}, ROWS, "Scale(2.5)",
     ),
+    "resize_with_what_other_modes_take": (
+        [node("Resize", ["x", "", "", "s"], ["y"], mode="linear", nearest_mode="floor",
+              cubic_coeff_a=-0.5, extrapolation_value=1.0)],
+        {"s": whole(1, 4, 9, 8)}, ONE, 'mode = "bilinear"',
+    ),
     "resize_by_a_factor_that_is_rounded": (
         [node("Resize", ["x", "", "s"], ["y"], mode="linear")],
         {"s": np.array([1, 1, 0.7, 0.7], "float32")}, MAP, "scale_factor = 0.7",

@@ -259,13 +259,13 @@ def reduced(function: Callable[..., torch.Tensor]) -> Entry:
 
     def entry(at: At, x: Given, axes: Given = None) -> Any:
         tensor = at.tensor(x)
-        found, none = at.axes(axes), at.get("noop_with_empty_axes", 0)
+        found, keep = at.axes(axes), bool(at.get("keepdims", 1))
+        none = at.get("noop_with_empty_axes", 0)
         if not found:
             if none:
                 return tensor
             found = [*range(tensor.dim())]
-        return function(tensor, sorted(at.axis(axis, tensor.dim()) for axis in found),
-                        bool(at.get("keepdims", 1)))  # fmt: skip
+        return function(tensor, sorted(at.axis(axis, tensor.dim()) for axis in found), keep)
 
     return entry
 

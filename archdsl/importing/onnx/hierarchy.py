@@ -30,7 +30,8 @@ class Place:
     """Where a node stands.
 
     Attributes:
-        scopes: labels of the scopes, outermost first.
+        scopes: labels of the scopes, outermost first. One with dots, `layers.0`, stands in a list
+            that computes nothing itself.
         label: of the node itself in them; "" if nothing names it.
     """
 
@@ -137,8 +138,7 @@ def place_of(node: OnnxNode, classes: dict[tuple[str, ...], str]) -> Place:
         for path, kind in zip(paths[1:-1], kinds[1:-1], strict=True):
             if not path or path == before:
                 continue
-            inner = path.removeprefix(f"{before}.") if before else path
-            scopes += split(inner)
+            scopes += within(path, before)
             classes[scopes] = kind.rpartition(".")[2]
             before = path
         return Place(scopes[:DEEPEST])
@@ -148,7 +148,7 @@ def place_of(node: OnnxNode, classes: dict[tuple[str, ...], str]) -> Place:
     scopes, before = (), ""
     for part in parts[:-1]:
         if part:
-            scopes += split(part.removeprefix(f"{before}.") if before else part)
+            scopes += within(part, before)
             before = part
     return Place(scopes[:DEEPEST])
 
@@ -164,6 +164,12 @@ def listed(text: str) -> list[str]:
     if isinstance(found, list) and all(isinstance(one, str) for one in found):
         return found
     return []
+
+
+def within(path: str, before: str) -> tuple[str, ...]:
+    """Return the label of a scope in the one before it; nothing if it has none."""
+    label = ".".join(split(path.removeprefix(f"{before}.") if before else path))
+    return (label,) if label else ()
 
 
 def split(path: str) -> tuple[str, ...]:
@@ -189,9 +195,14 @@ def by_weight(place: Place, owner: str) -> None:
     labels = split(owner)
     if not labels or len(labels) > DEEPEST:
         return
-    around, label = labels[:-1], labels[-1]
-    if around[: len(place.scopes)] == place.scopes or place.scopes[: len(around)] == around:
-        place.scopes, place.label = around, label
+    paths = [split(".".join(place.scopes[:depth])) for depth in range(len(place.scopes) + 1)]
+    inside = [depth for depth, path in enumerate(paths) if labels[:-1][: len(path)] == path]
+    here = paths[inside[-1]]
+    if inside[-1] == len(place.scopes):
+        place.scopes, place.label = place.scopes + labels[len(here) : -1], labels[-1]
+    elif paths[inside[-1] + 1][: len(labels)] == labels or here == labels[:-1]:
+        # it stands in its own scope, or in one of which the file says less
+        place.scopes, place.label = place.scopes[: inside[-1]], ".".join(labels[len(here) :])
 
 
 # --- in which order they are computed -------------------------------------------------------------

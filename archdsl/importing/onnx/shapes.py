@@ -302,7 +302,7 @@ def gather(at: At, x: Given, indices: Given) -> Any:
 
 @operator("Pad")
 def pad(at: At, x: Given, pads: Given = None, value: Given = None, axes: Given = None) -> Any:
-    tensor, mode = at.tensor(x), at.get("mode", "constant")
+    tensor, mode, default = at.tensor(x), at.get("mode", "constant"), at.get("value", 0)
     sides = at.axes(pads, "pads") or at.get("paddings") or []
     along = at.optional(axes, "axes") or [*range(tensor.dim())]
     count = len(along)
@@ -330,9 +330,7 @@ def pad(at: At, x: Given, pads: Given = None, value: Given = None, axes: Given =
         if mode not in kinds:
             raise Missing(f"`Pad` of the mode {mode}")
         return functional.pad(tensor, listed, kinds[mode])
-    return functional.pad(
-        tensor, listed, value=number(float(at.one(value, "value", at.get("value", 0))))
-    )
+    return functional.pad(tensor, listed, value=number(float(at.one(value, "value", default))))
 
 
 @operator("DepthToSpace")
@@ -364,6 +362,14 @@ def trilu(at: At, x: Given, k: Given = None) -> Any:
 # --- other sizes ----------------------------------------------------------------------------------
 
 
+# What exporters write of other modes
+OF_OTHERS = {
+    "nearest": {"cubic_coeff_a", "exclude_outside", "antialias", "extrapolation_value"},
+    "linear": {"cubic_coeff_a", "nearest_mode", "extrapolation_value"},
+    "cubic": {"nearest_mode", "extrapolation_value"},
+}
+
+
 @operator("Resize", "Upsample")
 def resize(at: At, x: Given, *given: Given) -> Any:
     tensor = at.tensor(x)
@@ -376,6 +382,7 @@ def resize(at: At, x: Given, *given: Given) -> Any:
         mode = at.get("mode", "nearest")
         where = at.get("coordinate_transformation_mode", "half_pixel")
         factors = at.optional(scales, "scales")
+    at.asked.update(OF_OTHERS.get(mode, ()))
     if at.get("axes") or at.get("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise Missing("`Resize` of some axes")
     wanted = at.optional(sizes, "sizes")
