@@ -254,7 +254,7 @@ class Network:
             dtype: in what it computes: "float32", "bfloat16" or "float16".
             engine: what runs it: "eager", "native", "graphs", "inductor", "onnxruntime",
                 "openvino"; "auto" times all that can be used there but inductor, which takes a
-                minute, and takes the fastest.
+                minute, and takes the fastest, or the module as it is if that is no slower.
             batch: how many samples it is timed with.
             passes: names of the passes to run; else all.
 

@@ -234,6 +234,11 @@ class Convolution(Padded):
     def mixes(self) -> bool:
         return set(self.kernel_size) == {1} and set(self.stride) == {1} and not self.pads
 
+    def linear(self, own: Owned) -> tuple[Self, Owned, Any] | None:
+        if "bias" not in own:
+            return None
+        return self.model_copy({"bias": False}), {"weight": own["weight"]}, own["bias"]
+
     def scaled(
         self, own: Owned, factor: Any, summand: Any, output: Shape
     ) -> tuple[Self, Owned] | None:

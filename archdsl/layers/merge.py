@@ -52,6 +52,10 @@ class Concat(Layer):
 
     dim: Annotated[int, INTEGER] = 1
 
+    @property
+    def joins(self) -> bool:
+        return self.dim == 1
+
     def infer(self, inputs: Shapes) -> Facts:
         several(inputs, least=1)
         rank = len(inputs[0])

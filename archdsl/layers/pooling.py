@@ -258,6 +258,10 @@ return mean
         counted = self.count_include_pad and self.padding != "same" and any(self.padding)
         return not counted and getattr(self, "divisor_override", None) is None
 
+    @property
+    def sums(self) -> bool:
+        return True
+
     def pool(self, torch: Autograd, x: Tensor) -> Tensor:
         pooled = super().pool(torch, x)
         if self.padding != "same":

@@ -26,6 +26,11 @@ class Rewritable:
     keeps_zeros: ClassVar[bool] = False
 
     @property
+    def joins(self) -> bool:
+        """Whether it gives the channels of all that it reads, one after the other."""
+        return False
+
+    @property
     def averages(self) -> bool:
         """Whether it makes of each channel weighted means of its places, of one sum of weights: 1.
 
@@ -34,9 +39,25 @@ class Rewritable:
         return False
 
     @property
+    def sums(self) -> bool:
+        """Whether it makes of each channel sums of its places, with weights that never change.
+
+        They are the same for all channels, and their own sum may differ from place to place, as
+        where zeros around an image count.
+        """
+        return self.averages
+
+    @property
     def mixes(self) -> bool:
         """Whether it makes of the channels of each place others, by the same sums at all places."""
         return False
+
+    def linear(self, own: Owned) -> tuple[Self, Owned, Any] | None:
+        """Return the layer that adds nothing, what its module owns, and what this one adds.
+
+        That is a tensor of one axis; None where it adds nothing.
+        """
+        return None
 
     def channel_scale(self, own: Owned) -> tuple[Any, Any] | None:
         """Return the factor of each channel (first axis) in evaluation mode, and what is added.

@@ -20,7 +20,7 @@ from archdsl.diagnostics import ArchError
 torch = pytest.importorskip("torch")
 from deconvnets import shaken  # noqa: E402
 
-from archdsl.backends.optimizing import ENGINES, PASSES  # noqa: E402
+from archdsl.backends.optimizing import ENGINES, PASSES, optimized  # noqa: E402
 from archdsl.backends.optimizing.engines.base import EngineFailed, Place, module_of  # noqa: E402
 from archdsl.backends.optimizing.engines.graphs import MOST, Captured  # noqa: E402
 from archdsl.backends.optimizing.optimized import passed  # noqa: E402
@@ -194,6 +194,27 @@ JOINED = {
     'Upsample(scale_factor = 2, mode = "bilinear", align_corners = true) -> Conv2d(2, 1)': 2,
     'Upsample(scale_factor = 2) -> Conv2d(6, 1) -> Interpolate(size = 3, mode = "bicubic")': 3,
     "a: Conv2d(4, 1); concat { branch { AvgPool2d(2) } branch { MaxPool2d(2) } }": 4,
+    # zeros around an image count, so what the convolution adds comes behind both
+    "AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(2, 1) -> ReLU": 3,
+    "AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(2, 1, bias = false) -> Tanh": 3,
+    "AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(2, 1) -> BatchNorm2d -> ReLU -> "
+    "Conv2d(3, 1)": 4,
+    "AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(2, 1) -> Tanh": 2,
+    "AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(8, 1) -> ReLU": 2,
+    "AvgPool2d(2, ceil_mode = true, divisor_override = 3) -> Conv2d(2, 1) -> ReLU": 2,
+    "Conv2d(8, 1) -> AvgPool2d(2, padding = 1) -> ReLU": 3,
+    "Conv2d(8, 1, bias = false) -> AvgPool2d(2, padding = 1) -> ReLU": 2,
+    "a: { AvgPool2d(3, 1, 1, divisor_override = 5) -> Conv2d(2, 1) -> ReLU }; output a": 3,
+    # concatenations that go on: each part is written where it is to lie
+    "repeat 3 { concat { branch {} branch { BatchNorm2d -> ReLU -> Conv2d(3, 1) } } } "
+    "Conv2d(2, 1)": 13,
+    "repeat 2 { concat { branch {} branch { Conv2d(3, 1) } branch { MaxPool2d(1) } } } ReLU": 11,
+    "a: { concat { branch {} branch { Conv2d(3, 1) } } } b: { concat { branch {} branch "
+    "{ ReLU } } } output b; from a; concat { branch {} branch { Tanh } } -> ReLU": 9,
+    "concat { branch { Conv2d(3, 1) } branch {} } concat { branch { Conv2d(2, 1) } branch {} }": 4,
+    "Flatten; repeat 2 { concat { branch {} branch { Linear(3) } } }": 7,
+    "repeat 2 { concat(dim = 2) { branch {} branch { ReLU } } }": 4,
+    "concat { branch {} branch { ReLU } } output now; concat { branch {} branch { Tanh } }": 6,
     # what reads the same
     "concat { branch { Conv2d(4, 1) -> ReLU } branch { Conv2d(2, 1) -> ReLU } }": 4,
     "concat { branch { Conv2d(4, 1) -> ReLU } branch { Conv2d(2, 1) -> Tanh } }": 3,
@@ -222,7 +243,8 @@ def test_what_is_joined_computes_the_same(stages: str, tmp_path: Path) -> None:
 def test_each_pass_alone_computes_the_same(name: str, tmp_path: Path) -> None:
     stages = """a: Conv2d(4, 3) -> BatchNorm2d -> Dropout; b: Conv2d(4, 3) -> ReLU
       BatchNorm2d -> ReLU -> Conv2d(8, 1) -> AvgPool2d(2)
-      concat { branch { Conv2d(4, 1) } branch { Conv2d(2, 1) } }"""
+      concat { branch { Conv2d(4, 1) } branch { Conv2d(2, 1) } }
+      concat { branch {} branch { Sigmoid } }"""
     network = network_of(f"network net {{ input x: [4, 8, 8]; {stages} }}", tmp_path)
     _, (before, after) = passed(network.checked, plain_of(network).state_dict(), [name])
 
@@ -381,10 +403,10 @@ def test_the_report_says_what_was_done(dtype: str, tmp_path: Path) -> None:
     fast = network_of(text, tmp_path).optimize(engine="native", dtype=dtype, batch=2)
     lines = str(fast.report).splitlines()
 
-    rows = [line.split() for line in lines[:9]]
+    rows = [line.split() for line in lines[:10]]
     if dtype == "bfloat16":
         rows.insert(6, ["clamping", "2", "448", "3,888", "1,344"])  # which is for 32 bits
-    assert rows[:9] == [
+    assert rows[:10] == [
         ["pass", "layers", "bytes", "macs", "a", "sample", "peak"],
         ["(none)", "3", "520", "3,888", "1,344"],
         ["evaluation", "3", "520", "3,888", "1,344"],
@@ -392,6 +414,7 @@ def test_the_report_says_what_was_done(dtype: str, tmp_path: Path) -> None:
         ["pruning", "2", "448", "3,888", "1,344"],
         ["exchanging", "2", "448", "3,888", "1,344"],
         ["clamping", "2", "448", "3,888", "1,344"],
+        ["appending", "2", "448", "3,888", "1,344"],
         ["joining", "1", "448", "3,888", "1,344"],
         ["merging", "1", "448", "3,888", "1,344"],
     ]
@@ -534,6 +557,17 @@ def test_an_engine_that_fails_or_computes_something_else_is_not_used(
         network.optimize(engine="wrong")
     assert network.optimize(engine="eager").engine == "eager"
 
+    monkeypatch.setattr(optimized, "ENGINES", {"wrong": ENGINES["wrong"]})
+    plain = network.compile()
+    fast = network.optimize(weights=plain.state_dict())
+    given = torch.randn(2, 4)
+    assert fast.engine == "plain"
+    assert torch.equal(fast(given), plain(given))
+    *_, first, second = fast.report.lines()
+    assert first.startswith("plain ")
+    assert first.endswith(": no engine is faster")
+    assert second == "wrong       not used: it fails: no room"
+
 
 @pytest.mark.parametrize(
     ("given", "said"),
@@ -546,9 +580,11 @@ def test_an_engine_that_fails_or_computes_something_else_is_not_used(
         ({"device": "meta"}, "`--device` can't be meta"),
         (
             {"passes": []},
-            "is evaluation, scaling, pruning, exchanging, clamping, joining or merging, and not ``",
+            "is evaluation, scaling, pruning, exchanging, clamping, appending, joining or merging, "
+            "and not ``",
         ),
         ({"passes": "joining", "engine": "eager"}, "which is for the engine native"),
+        ({"passes": "clamping", "dtype": "bfloat16"}, "`clamping`, which is not for numbers of bf"),
         ({"engine": "native", "dtype": "float16"}, "`native` computes in float32 or bfloat16"),
     ],
 )

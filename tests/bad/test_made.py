@@ -140,8 +140,8 @@ def made() -> dict[str, Diagnostic]:
         "E0822_pass": optimizing.BadOptimization(
             span=None,
             option="--passes",
-            reason="is evaluation, scaling, pruning, exchanging, clamping, joining or merging, "
-            "and not `joinin`",
+            reason="is evaluation, scaling, pruning, exchanging, clamping, appending, joining or "
+            "merging, and not `joinin`",
             hint="did you mean `joining`?",
         ),
         "E0901_module": importing.NoModule(

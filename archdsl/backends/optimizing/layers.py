@@ -50,6 +50,40 @@ class ScaledReLU(nn.Module):
 '''
 
 
+WITH_ROOM = '''\
+class WithRoom(nn.Module):
+    """Copies a tensor into one that has room for more channels behind it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        channels_last = input.dim() == 4 and input.stride(1) == 1
+        output = torch.empty(
+            (len(input), self.channels, *input.shape[2:]),
+            dtype=input.dtype,
+            device=input.device,
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+        )
+        output[:, : input.shape[1]] = input
+        return output
+'''
+
+APPEND = '''\
+class Append(nn.Module):
+    """Writes channels into a tensor that has room for them, from channel `start` on."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__()
+        self.start = start
+
+    def forward(self, whole: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+        whole[:, self.start : self.start + part.shape[1]] = part
+        return whole
+'''
+
+
 class ByChannel(Layer):
     """What has two numbers for each channel, in buffers that never change."""
 
@@ -101,5 +135,36 @@ class SomeChannels(Layer):
         return Facts(
             output=(self.stop - self.start, *places),
             torch=TorchFunction(f"{{0}}[:, {bounds}]"),
+            view=True,
+        )
+
+
+class WithRoom(Layer):
+    """A copy of a tensor, with room for more channels behind it."""
+
+    family = "merge"
+
+    channels: Integer
+
+    def infer(self, inputs: Shapes) -> Facts:
+        _, *places = single(inputs)
+        return Facts(
+            output=(self.channels, *places),
+            torch=TorchModule("WithRoom", (self.channels,), source=WITH_ROOM),
+        )
+
+
+class Append(Layer):
+    """What has room, with more of its channels written: in the memory of the first input."""
+
+    family = "merge"
+
+    start: Integer
+
+    def infer(self, inputs: Shapes) -> Facts:
+        whole, _ = inputs
+        return Facts(
+            output=whole,
+            torch=TorchModule("Append", (self.start,), source=APPEND),
             view=True,
         )

@@ -27,6 +27,7 @@ from archdsl.layers.sizes import Size
 from archdsl.records import Record
 
 AUTO = "auto"
+PLAIN = "plain"  # the engine that `auto` takes where no other is faster: the module as it is
 KINDS = ("float32", "bfloat16", "float16")
 LEAST_PASSES = ("evaluation", "pruning", "exchanging")  # which change no number
 SLOWER = 0.97  # times as fast: what is less than that is no noise
@@ -110,6 +111,9 @@ class Report(Record):
         for each in self.tried:
             if each.seconds is None:
                 yield f"{each.engine:<11} not used: it {each.note}"
+                continue
+            if each.engine == PLAIN:
+                yield f"{PLAIN:<11} {size} in {milliseconds(each.seconds)}: no engine is faster"
                 continue
             assert each.difference is not None
             ratio = each.plain / each.seconds
@@ -218,11 +222,11 @@ def _step(name: str, program: Program) -> Step:
     return Step(name, layers, bytes_, costs.macs.inference, memory(checked, costs).peak)
 
 
-def chosen_passes(passes: str | Sequence[str] | None, engine: str) -> Collection[str]:
+def chosen_passes(passes: str | Sequence[str] | None, engine: str, place: Place) -> Collection[str]:
     """Return which passes are meant, all if nothing is said.
 
     Raises:
-        ArchError: one isn't there, or isn't for that engine.
+        ArchError: one isn't there, or isn't for that engine or such numbers.
     """
     if passes is None:
         return [*PASSES]
@@ -231,8 +235,15 @@ def chosen_passes(passes: str | Sequence[str] | None, engine: str) -> Collection
         if name not in PASSES:
             raise ArchError(_unknown("--passes", name, [*PASSES]))
         owners = _owners(name)
-        if owners and engine not in (AUTO, *owners):
-            reason = f"has `{name}`, which is for the engine {' or '.join(owners)}"
+        able = [each for each in owners if engine in (AUTO, each.name)]
+        reason = ""
+        if owners and not able:
+            known = " or ".join(each.name for each in owners)
+            reason = f"has `{name}`, which is for the engine {known}"
+        elif owners and not any(name in each.passes_for(place) for each in able):
+            kind = str(place.dtype).removeprefix("torch.")
+            reason = f"has `{name}`, which is not for numbers of {kind}"
+        if reason:
             raise ArchError(BadOptimization(option="--passes", reason=reason))
     return wanted
 
@@ -276,25 +287,29 @@ def optimize(
             can't run the network.
     """
     wanted = chosen_engine(engine)
-    names = chosen_passes(passes, wanted)
     if dtype not in KINDS:
         raise ArchError(_unknown("--dtype", dtype, KINDS))
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         reason = f"is a number of samples from 1 on, and not {printable(repr(batch), 60)}"
         raise ArchError(BadOptimization(option="--batch", reason=reason))
     place = Place(device_of(device), dtype_of(dtype))
+    names = chosen_passes(passes, wanted, place)
     if place.device.type == "meta":
         reason = "can't be meta, where tensors hold no numbers to compute with"
         raise ArchError(BadOptimization(option="--device", reason=reason))
     plain = plain.eval()
     shared = [name for name in names if not _owners(name)]
-    program, steps = passed(checked, plain.state_dict(), shared)
+    weights = plain.state_dict()
+    program, steps = passed(checked, weights, shared)
     sizes = chosen_sizes(checked)
     given = random_inputs(checked, torch.device("cpu"), torch.float32, sizes, batch)
     inputs = [*given.values()]
     trial = _Trial(plain.to(place.device), place, inputs, program, names)
     tried = [trial.of(each) for each in _candidates(wanted, place)]
-    used = [each for each in tried if each.seconds is not None]
+    used = {each.seconds / each.plain: each for each in tried if each.seconds is not None}
+    if wanted == AUTO and place.dtype == torch.float32 and not any(ratio < 1 for ratio in used):
+        report = Report(steps[:1], (trial.plain(), *tried), batch)
+        return Optimized(trial.module, place, trial.like, report, Program(checked, weights))
     if not used:
         lacking = tried[0]
         hint = ""
@@ -302,16 +317,15 @@ def optimize(
             kept = ",".join(each for each in names if each in LEAST_PASSES)
             hint = f"a pass makes numbers too large to cancel out: try `--passes {kept}`"
         raise ArchError(BadEngine(engine=lacking.engine, reason=lacking.note, hint=hint))
-    used.sort(key=lambda each: each.seconds or 0)
-    best = used[0]
+    best = used[min(used)]
     made = trial.made[best.engine]
     report = Report((*steps, *made.steps), (best, *(e for e in tried if e is not best)), batch)
     return Optimized(made.runs, place, trial.like, report, made.program)
 
 
-def _owners(name: str) -> Sequence[str]:
+def _owners(name: str) -> Sequence[Engine]:
     """Return the engines that a pass is for; none if it is for all."""
-    return [each.name for each in ENGINES.values() if name in each.passes]
+    return [each for each in ENGINES.values() if name in each.passes]
 
 
 def _candidates(wanted: str, place: Place) -> Sequence[Engine]:
@@ -375,6 +389,11 @@ class _Trial:
             return Timed(name, difference=difference, note=note)
         self.made[name] = _Made(runs, program, steps[1:])
         return Timed(name, *self._seconds(runs), difference)
+
+    def plain(self) -> Timed:
+        """Say how the module as it is does."""
+        seconds, again = self._seconds(self.module)
+        return Timed(PLAIN, min(seconds, again), seconds, 0.0)
 
     def _difference(self, found: Sequence[torch.Tensor]) -> float:
         most = 0.0

@@ -139,17 +139,23 @@ class Edit:
             del self.weights[path]
         self._instead[name] = instead
 
-    def put(self, node: Node, tensors: Tensors | None = None, at: str = "") -> None:
+    def put(
+        self,
+        node: Node,
+        tensors: Tensors | None = None,
+        at: str = "",
+        kind: torch.dtype | None = None,
+    ) -> None:
         """Put a node in the place of that of its name.
 
         Args:
-            tensors: what its module owns, which gets the type of what was there.
+            tensors: what its module owns, which gets the type of what was there, or `kind`.
             at: the node in whose place it comes, where it reads what comes later than itself.
         """
         if tensors is not None:
             gone = [self.weights.pop(path) for _, path in _paths(self.nodes[node.name])]
             for name, path in _paths(node):
-                self.weights[path] = tensors[name].to(gone[0].dtype)
+                self.weights[path] = tensors[name].to(kind or gone[0].dtype)
         self.nodes[node.name] = node
         if at:
             self._at[at] = node.name

@@ -15,7 +15,7 @@ class Eager(Engine):
     """Runs the module as it is compiled, with images that lie channels last."""
 
     name = "eager"
-    passes: ClassVar[Sequence[str]] = ("clamping",)
+    passes: ClassVar[Sequence[str]] = ("clamping", "appending")
 
     def passes_for(self, place: Place) -> Sequence[str]:
         # `clamping` leaves it to sums to cancel out what a ReLU would cut off: not in 16 bits

@@ -19,7 +19,7 @@ class Native(Eager):
     """
 
     name = "native"
-    passes = ("clamping", "joining", "merging")
+    passes = ("clamping", "appending", "joining", "merging")
 
     def lacks(self, place: Place) -> str:
         if place.device.type != "cpu":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from archdsl.backends.optimizing.passes.appending import appending
 from archdsl.backends.optimizing.passes.clamping import clamping
 from archdsl.backends.optimizing.passes.evaluation import evaluation
 from archdsl.backends.optimizing.passes.exchanging import exchanging
@@ -25,6 +26,7 @@ PASSES: Mapping[str, Pass] = {
     "pruning": pruning,
     "exchanging": exchanging,
     "clamping": clamping,
+    "appending": appending,
     "joining": joining,
     "merging": merging,
 }

@@ -1,7 +1,9 @@
 """Convolutions that read the same become one, whose channels are then handed out.
 
 One large product of matrices takes less time than several small ones, and what they read is read
-once (the 1 x 1 convolutions at the head of an Inception block, the heads of a detector).
+once (the heads of a detector). Where another convolution reads one of them it stays by itself: the
+channels that are handed out lie apart in memory, and oneDNN would copy them first, which at the
+head of an Inception block takes longer than what is saved.
 """
 
 from __future__ import annotations
@@ -21,18 +23,25 @@ def merging(program: Program) -> Program:
     """Make one convolution of those that read the same and differ in nothing but channels."""
     edit = Edit(program)
     alike: dict[object, list[Node]] = {}
-    for node in program.checked.nodes.values():
+    nodes = program.checked.nodes.values()
+    convolutions = [node for node in nodes if len(node.shape) == 3 and _is_convolution(node)]
+    convolved = {name for node in convolutions for name in node.inputs}
+    for node in convolutions:
         module = node.facts.torch
         if not isinstance(module, TorchModule) or len(node.inputs) != 1 or not edit.is_alone(node):
             continue
-        if node.facts.params and len(node.shape) == 3 and node.layer.abreast([]) is not None:
+        if node.name not in convolved:
             how = tuple(sorted((name, str(value)) for name, value in module.keywords.items()))
             alike.setdefault((node.inputs, module.target, how), []).append(node)
-    for nodes in alike.values():
-        _, *others = layers = [node.layer for node in nodes]
+    for siblings in alike.values():
+        _, *others = layers = [node.layer for node in siblings]
         if others and (layer := layers[0].abreast(others)) is not None:
-            _merge(edit, nodes, layer)
+            _merge(edit, siblings, layer)
     return edit.result()
+
+
+def _is_convolution(node: Node) -> bool:
+    return bool(node.facts.params) and node.layer.abreast([]) is not None
 
 
 def _merge(edit: Edit, nodes: Sequence[Node], layer: Layer) -> None:
