@@ -7,7 +7,7 @@ from typing import Any
 from archdsl.elaborate.bodies import Body
 from archdsl.elaborate.expressions import Names
 from archdsl.layers.base import Facts, Shape, Shapes
-from archdsl.layers.traced import Trace, bare, formula_of, known_axis, parameter
+from archdsl.layers.traced import Trace, bare, formula_of, parameter, size_atom, traced
 
 
 class Inside:
@@ -58,17 +58,22 @@ class Inside:
         return self.outer.shape(outer) if self.outer else self.around.facts(outer).output
 
     def shape(self, number: int) -> Shape:
-        """Return the shape of a node: the size of one from outside that a class asks for is new."""
+        """Return the shape of a node: sizes of one from outside are atoms."""
         if number >= self.first:
             return self.body.facts(number).output
         if number not in self._seen:
-            outer = self.outside(number)
-            axis = known_axis(len(outer))
-            sizes: list[Any] = [bare(size) for size in outer]
-            if sizes and isinstance(sizes[axis], int):
-                atom = size_atom(self.node(number), self.number)
-                self.trace.definitions[atom] = outer[axis]
-                sizes[axis] = parameter(sizes[axis], atom)
+            outer, sizes = self.outside(number), []
+            around = self.outer.number if self.outer else 0
+            for axis, size in enumerate(outer):
+                known: Any = bare(size)
+                if isinstance(known, int):
+                    atom = size_atom(self.node(number), axis, self.number)
+                    # as it is seen there: in a long row of blocks it would follow from that of the
+                    # block before, and so from those of all
+                    seen = self.trace.seen(formula_of(size), around)
+                    self.trace.definitions[atom] = traced(known, seen)
+                    known = parameter(known, atom)
+                sizes.append(known)
             self._seen[number] = tuple(sizes)
         return self._seen[number]
 
@@ -79,8 +84,3 @@ class Inside:
                 pair = formula_of(left), formula_of(right)
                 if left == right == result != 1 and pair[0] != pair[1]:
                     self.trace.equal.setdefault(self.number, {})[pair] = None
-
-
-def size_atom(node: int, scope: int) -> str:
-    """Return the atom of the size that a scope knows of a node from outside it."""
-    return f"in.{node}#{scope}"

@@ -318,6 +318,8 @@ def operation(name: str, *operands: Any) -> Any:
         FormulaError: it can't be worked out, or is too intricate.
     """
     if any(isinstance(each, Formula) for each in operands):
+        if name == "//" and (quotient := _quotient(*operands)) is not None:
+            return quotient
         floats = tuple(isinstance(each, float) for each in operands)
         return Formula({(Operation(name, operands, floats),): 1})
     if name == "**" and abs(operands[1]) > HIGHEST_POWER:
@@ -326,6 +328,21 @@ def operation(name: str, *operands: Any) -> Any:
         return OPERATIONS[name](*operands)
     except (ArithmeticError, TypeError, ValueError) as error:
         raise FormulaError(f"can't be worked out: {error}") from None
+
+
+def _quotient(dividend: Any, divisor: Any) -> Formula | None:
+    """Return a quotient that a polynomial says: of `size // n` where n is known, `a * b // b`."""
+    if not isinstance(dividend, Formula) or not dividend.whole or not is_whole(divisor):
+        return None
+    found: Size | None = None
+    if isinstance(divisor, Formula):
+        factor = divisor.only
+        if factor is not None and all(factor in monomial for monomial, _ in dividend.terms):
+            found = _simplest({_without(factor, each): n for each, n in dividend.terms})
+    # sizes that come in are integers, and what else has a name may stand for a float
+    elif divisor and all(name.startswith(("in.", "in_")) for name in dividend.names):
+        found = dividend // divisor
+    return found if isinstance(found, Formula) else None
 
 
 def _atom_value(atom: Atom, values: Mapping[str, Size]) -> Any:
@@ -349,6 +366,11 @@ def _terms(size: Size) -> Iterable[tuple[Monomial, int]]:
 def _term_order(term: tuple[Monomial, int]) -> tuple[int, str]:
     """Put the highest powers first and the constant last, as in print."""
     return -len(term[0]), " ".join(map(str, term[0]))
+
+
+def _without(factor: Atom, monomial: Monomial) -> Monomial:
+    at = monomial.index(factor)
+    return monomial[:at] + monomial[at + 1 :]
 
 
 def _simplest(terms: Mapping[Monomial, int]) -> Size:

@@ -115,11 +115,6 @@ def formula_of(value: Any) -> Any:
     return value
 
 
-def known_axis(rank: int) -> int:
-    """Return the axis that a class may take the size of: the channels, or the last, features."""
-    return 0 if rank > 2 else -1
-
-
 def marks(value: Any) -> tuple[Formula, ...]:
     """Return all formulas in a value: two that are equal and have the same are the same."""
     if isinstance(value, Traced):
@@ -155,6 +150,11 @@ def needed(atom: str) -> Sequence[str]:
     """Return the atoms that an atom depends on; `*` stands for any."""
     listed = atom.partition("|")[2] if atom.startswith("?") else atom
     return listed.split(",") if listed else []
+
+
+def size_atom(node: int, axis: int, scope: int) -> str:
+    """Return the atom of a size that a scope knows of a node from outside it."""
+    return f"in.{node}.{axis}#{scope}"
 
 
 def scope_of(atom: str) -> int:

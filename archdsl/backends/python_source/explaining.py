@@ -20,7 +20,7 @@ from archdsl.layers.traced import needed
 
 Column = tuple[object, ...]  # a value for each use
 CALL = re.compile(r"\w\(")
-INCOMING = ("in_channels", "in_features")  # what the size of what comes in is called
+CHANNELS, FEATURES = "in_channels", "in_features"  # what the size of what comes in is called
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Explainer:
     Attributes:
         known: what its uses know by a name and what differs between them.
         same: for each use the atoms that are the same in all uses, with their values.
+        places: for each use the atoms of sizes that come in and are none of features.
         lets: what the spec calls numbers that no polynomial says.
         opens: tells whether a formula depends on an open parameter of the network, by use.
         strict: whether a number that a condition, or what is under one, needs must be explained: an
@@ -92,6 +93,7 @@ class Explainer:
 
     known: Sequence[Known]
     same: Sequence[Mapping[str, Any]]
+    places: Sequence[set[str]]
     lets: Mapping[Any, str]
     opens: Callable[[int, Any], bool]
     strict: bool = False
@@ -114,6 +116,8 @@ class Explainer:
 
     def explain(self, number: Number, column: Column, formulas: Sequence[Any]) -> Explanation:
         """Find what a number is, given its value and its formula in each use."""
+        if not varies(column) and self._is_of_places(formulas):
+            return _constant(number, column[0])
         found = (
             self._known(number, column, formulas, number.from_input)
             or self._arithmetic(number, column, formulas)
@@ -161,7 +165,7 @@ class Explainer:
             return None
         text = written(found[0], [each.name for each in known])
         let = self.lets.get(formulas[0], "")
-        hint = number.hint.removeprefix("in_") if number.hint in INCOMING else number.hint
+        hint = number.hint.removeprefix("in_")
         is_call = CALL.search(text) is not None
         name = let if let and (is_call or text.count(" ") > 2) else hint if is_call else text
         return Explanation(known, text, _attribute(name), bool(let))
@@ -206,6 +210,18 @@ class Explainer:
                 return True
         return any(self.opens(use, formula) for use, formula in enumerate(formulas))
 
+    def _is_of_places(self, formulas: Sequence[Any]) -> bool:
+        """Tell whether a number follows from how large an image is, and from nothing else.
+
+        Modules take images of other sizes too, so one that is the same in all uses stands as it is.
+        """
+        for use, (formula, places) in enumerate(zip(formulas, self.places, strict=True)):
+            needs = {need for atom in atoms_of(formula) for need in needed(atom)}
+            varying = needs - self.same[use].keys()
+            if not varying or not varying <= places or self.opens(use, formula):
+                return False
+        return True
+
     def _argument(self, number: Number, column: Column, formulas: Sequence[Any]) -> Explanation:
         """Make an argument of a number that nothing explains; the same number has the same."""
         if self.strict and (ANY in column or number.default is ANY):
@@ -219,7 +235,7 @@ class Explainer:
             values = tuple(0 if value is ANY else value for value in column)
             taken = {*(each.name for each in self.known), *(e.name for e in self.own.values())}
             hint = self.lets.get(formulas[0], number.hint)
-            hint = hint.removeprefix("in_") if hint in INCOMING else hint  # that is another
+            hint = hint.removeprefix("in_")  # what comes in here is another
             name = unique(variable(hint) or "value", VARIABLE_WORDS | taken)
             seen = tuple(formulas)
             known = Known(name, values, seen, seen, turns=number.turns)

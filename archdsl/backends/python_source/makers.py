@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Container, Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -21,7 +21,7 @@ from archdsl.backends.python_source.template import filled, template
 from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import bare
+from archdsl.layers.traced import bare, formula_of
 
 NO_DEFAULT = object()
 ANY = object()  # a number that nothing depends on
@@ -70,10 +70,13 @@ class _One(ABC):
 
 @dataclass(frozen=True, slots=True)
 class LayerMaker(_One):
-    """`nn.Conv2d(3, 64, kernel_size=7)`: arguments as (keyword, constant text or None)."""
+    """`nn.Conv2d(3, 64, kernel_size=7)`: arguments as (keyword, constant text or None).
+
+    Of a list there is whether its numbers are equal, and then one, and how many it has.
+    """
 
     target: str
-    arguments: tuple[tuple[str, str | None], ...]
+    arguments: tuple[tuple[str, str | tuple[bool, int] | None], ...]
     numbers: tuple[Number, ...]
 
     @property
@@ -84,6 +87,10 @@ class LayerMaker(_One):
         """Write the call, taking the texts of its numbers; None leaves the argument out."""
         given: list[str] = []
         for keyword, constant in self.arguments:
+            if isinstance(constant, tuple):
+                alike, size = constant
+                items = [str(next(fill)) for _ in range(1 if alike else size)]
+                constant = f"[{', '.join(items * size if alike else items)}]"
             value = next(fill) if constant is None else constant
             if value is not None:
                 given.append(f"{keyword}={value}" if keyword else value)
@@ -273,7 +280,7 @@ def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
     torch = node.facts.torch
     assert isinstance(torch, TorchModule)
     optional = _optional_fields(type(node.layer))
-    arguments: list[tuple[str, str | None]] = []
+    arguments: list[tuple[str, str | tuple[bool, int] | None]] = []
     numbers: list[Number] = []
 
     size_first = takes_size_first(node.layer, torch)
@@ -283,13 +290,22 @@ def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
             fed = from_input and size_first and not arguments
             arguments.append((keyword, None))
             formula = sight.formula(node, value, keyword)
-            size = not keyword
+            size = not keyword and not isinstance(value, float)
             numbers.append(Number(bare(value), hint, default, fed, False, size, formula))
+        elif isinstance(value, list) and is_number(given := tuple(value)):
+            alike = len({(bare(item), formula_of(item)) for item in given}) == 1
+            arguments.append((keyword, (alike, len(given))))
+            for item in given[:1] if alike else given:
+                formula = sight.of_value(item, formula_of(item))
+                numbers.append(Number(bare(item), hint, formula=formula))
         else:
             arguments.append((keyword, _constant(node, value)))
 
+    hints: list[str] = []  # of arguments that happen to be equal each is named once
     for at, value in enumerate(torch.positional):
-        add("", value, "channels" if size_first and at == 0 else argument_name(node, value))
+        is_first = size_first and at == 0
+        hints.append("channels" if is_first else argument_name(node, value, hints))
+        add("", value, hints[-1])
     for keyword, value in torch.keywords.items():
         if keyword not in optional:
             add(keyword, value, keyword)
@@ -325,11 +341,13 @@ def _left_out(node: Node, keyword: str, default: object) -> object:
     return given if given == default and type(bare(given)) is type(default) else default
 
 
-def argument_name(node: Node, value: object) -> str:
+def argument_name(node: Node, value: object, taken: Container[str] = ()) -> str:
     """Find what a number of a layer is called, by the argument in the spec that it equals."""
-    fields = type(node.layer).model_fields
-    names = [name for name in fields if squeeze(getattr(node.layer, name)) == value]
-    return names[0] if names else "size"
+    given = squeeze(tuple(value)) if isinstance(value, list) else value
+    for name in type(node.layer).model_fields:
+        if name not in taken and squeeze(getattr(node.layer, name)) == given:
+            return name
+    return "size"
 
 
 def _constant(node: Node, value: object) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from archdsl.backends.python_source.explaining import (
-    INCOMING,
+    CHANNELS,
+    FEATURES,
     Column,
     Explainer,
     Explanation,
@@ -20,10 +21,11 @@ from archdsl.backends.python_source.names import VARIABLE_WORDS, unique, variabl
 from archdsl.backends.python_source.sight import Sight, Sights
 from archdsl.backends.python_source.tree import Place
 from archdsl.graph import CheckedGraph
-from archdsl.layers.base import squeeze
+from archdsl.layers.base import Shape, squeeze
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import bare, formula_of, needed
+from archdsl.layers.traced import bare, formula_of, needed, size_atom
 
+PLACES = ("in_depth", "in_height", "in_width")
 LIST = "Sequence[int]"  # of a list in the network's parameters
 Explained = list[tuple[Number, Explanation]]
 
@@ -55,9 +57,10 @@ def resolve(
         for column in zip(*numbers, strict=True)
     ]
     uses = [sights.of(place) for place in places]
-    known, same = _known(checked, places, uses, [sights.around(place) for place in places])
+    around = [sights.around(place) for place in places]
+    known, same, sizes = _known(checked, places, samples, uses, around)
     explainer = Explainer(
-        known, same, sights.trace.lets, lambda use, formula: sights.opens(formula), strict
+        known, same, sizes, sights.trace.lets, lambda use, formula: sights.opens(formula), strict
     )
     loops = [use.loops() if any(each.turns for each in samples) else {} for use in uses]
     explained: Explained = []
@@ -116,16 +119,19 @@ def _direct(known: Known, explained: Explained) -> list[Number]:
 def _known(
     checked: CheckedGraph,
     places: Sequence[Place],
+    samples: Sequence[Number],
     uses: Sequence[Sight],
     around: Sequence[Sight],
-) -> tuple[list[Known], list[Mapping[str, Any]]]:
+) -> tuple[list[Known], list[Mapping[str, Any]], list[set[str]]]:
     """Return what varies that the uses know by a name: size of the input, the block's arguments.
 
-    Second comes what is the same in all of them, for each use by its atom.
+    Second comes what is the same in all of them, for each use by its atom; third the atoms of
+    sizes that come in and are none of features.
     """
     taken = set(VARIABLE_WORDS)
     found: list[Known] = []
     same: list[dict[str, Any]] = [{} for _ in uses]
+    sizes_of_places: list[set[str]] = [set() for _ in uses]
 
     opens = uses[0].sights.opens
 
@@ -135,6 +141,7 @@ def _known(
         atoms: Sequence[Any],
         outer: Sequence[Any],
         least: int | None = None,
+        from_input: bool = False,
     ) -> None:
         lists = [value for value in values if isinstance(value, tuple)]
         listed = len(lists) == len(values) and len(set(map(len, lists))) == 1
@@ -152,7 +159,6 @@ def _known(
             return  # the size of the input is what a block is told
         unused = unique(name, taken)
         taken.add(unused)
-        from_input = name in INCOMING
         found.append(Known(unused, column, inner, tuple(outer), from_input, least=least))
         for at, items in enumerate(zip(*lists, strict=True) if listed else ()):
             each = tuple(formulas[at] for formulas in inner)
@@ -172,26 +178,60 @@ def _known(
             add(variable(name) or "value", [bare(value) for value in values], atoms, outer, least)
     incoming = [next(iter(place.inputs), "") for place in places]
     shapes = [checked.nodes[name].shape for name in incoming if name]
-    ranks = {len(shape) for shape in shapes}
-    if len(shapes) == len(places) and 0 not in ranks:
-        # images and maps have their channels first, vectors and sequences their features last
-        axis, name = (0, INCOMING[0]) if min(ranks) > 2 else (-1, INCOMING[1])
-        sizes = [shape[axis] for shape in shapes]
-        keys = [
-            f"in.{use.sights.order[n]}#{use.number}" for use, n in zip(uses, incoming, strict=True)
-        ]
-        usual = min(ranks) > 2 or max(ranks) <= 2
-        atoms = [
-            Formula.named(key) if usual and key in use.trace.definitions else formula_of(size)
-            for key, use, size in zip(keys, uses, sizes, strict=True)
-        ]
-        outer = [
-            formula_of(use.trace.definitions.get(key, size)) if use is not near else atom
-            for key, use, near, size, atom in zip(keys, uses, around, sizes, atoms, strict=True)
-        ]
-        add(name, [bare(size) for size in sizes], atoms, outer)
+    if len(shapes) == len(places):
+        for axis, name in _axes(shapes, incoming, samples, uses[0]):
+            sizes = [shape[axis] for shape in shapes]
+            keys = [
+                size_atom(use.sights.order[node], axis % len(shape), use.number)
+                for use, node, shape in zip(uses, incoming, shapes, strict=True)
+            ]
+            atoms = [
+                Formula.named(key) if key in use.trace.definitions else formula_of(size)
+                for key, use, size in zip(keys, uses, sizes, strict=True)
+            ]
+            outer = [
+                formula_of(use.trace.definitions.get(key, size)) if use is not near else atom
+                for key, use, near, size, atom in zip(keys, uses, around, sizes, atoms, strict=True)
+            ]
+            of_features = name in (CHANNELS, FEATURES)
+            for key, own in zip(keys, sizes_of_places, strict=True):
+                own |= set() if of_features else {key}
+            add(name, [bare(size) for size in sizes], atoms, outer, from_input=of_features)
         found.sort(key=lambda each: not each.from_input)
-    return found, list(same)
+    return found, list(same), sizes_of_places
+
+
+def _axes(
+    shapes: Sequence[Shape], incoming: Sequence[str], samples: Sequence[Number], use: Sight
+) -> Iterator[tuple[int, str]]:
+    """Yield the axes of what comes in, each with the name of its size.
+
+    Images and maps have their channels first, unless it is the last axis that layers ask for;
+    vectors and sequences have their features last. Then nobody knows what the other axes are, and
+    they are called after their place beside the batch, which is axis 0.
+    """
+    ranks = {len(shape) for shape in shapes}
+    if len(ranks) > 1:
+        if min(ranks) > 2:
+            yield 0, CHANNELS
+        elif 0 not in ranks:
+            yield -1, FEATURES
+        return
+    (rank,) = ranks
+    node = use.sights.order[incoming[0]]
+    first, last = (size_atom(node, axis, use.number) for axis in (0, rank - 1))
+    last_holds = rank <= 2
+    for numbers in ([each for each in samples if each.is_size], samples):
+        asked = {atom for each in numbers for atom in atoms_of(each.formula)} & {first, last}
+        if asked:
+            last_holds = last_holds or asked == {last}
+            break
+    if not last_holds:
+        yield 0, CHANNELS
+        yield from enumerate(PLACES[1 - rank :], max(1, rank - len(PLACES)))
+    elif rank:
+        yield rank - 1, FEATURES
+        yield from ((axis, f"in_size{axis + 1}") for axis in range(rank - 1))
 
 
 def _may_vary(around: Sequence[Sight], outer: Sequence[Any]) -> bool:
@@ -203,7 +243,9 @@ def _may_vary(around: Sequence[Sight], outer: Sequence[Any]) -> bool:
     for use, formula in zip(around, outer, strict=True):
         for atom in atoms_of(use.seen(formula)):
             for need in needed(atom):
-                name = "in" if need.startswith("in.") else need.partition("#")[0]
+                # which node comes in differs from use to use
+                name = need.partition("#")[0]
+                name = f"in.{name.rpartition('.')[2]}" if need.startswith("in.") else name
                 value = repr(use.trace.definitions.get(need))
                 causes.setdefault((use.block, name), set()).add(value)
     return any(len(values) > 1 for values in causes.values())
