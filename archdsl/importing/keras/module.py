@@ -62,7 +62,7 @@ class Net:
         held = [Held(one, order) for one, order in zip(inputs, self.given, strict=True)]
         self.values = dict(zip(self.model.inputs, held, strict=True))
         self.steps_of(self.module, self.steps)
-        found = [self.values[ref] for ref in self.model.outputs]
+        found = [self.value(ref) for ref in self.model.outputs]
         found = [Held(one.last) if isinstance(one.order, tuple) else one for one in found]
         self.orders = [one.order for one in found]
         self.values = before
@@ -80,14 +80,14 @@ class Net:
                 step.module = scope_module(step.kind)
                 step.module.forward = self.runner(step)
                 attach(home, step.label, step.module)
-            step.module(*[self.values[ref].tensor for ref in step.reads])
+            step.module(*[self.value(ref).tensor for ref in step.reads])
 
     def runner(self, part: Part) -> Callable[..., Any]:
         """Return the `forward` of a scope: it takes and gives what flows in and out."""
 
         def forward(*tensors: torch.Tensor) -> Any:
             self.steps_of(part.module, part.steps)
-            found = [self.values[ref].tensor for ref in part.gives]
+            found = [self.value(ref).tensor for ref in part.gives]
             return found[0] if len(found) == 1 else tuple(found)
 
         return forward
@@ -95,15 +95,22 @@ class Net:
     def leaf(self, home: nn.Module, step: Leaf) -> None:
         """Compute a layer."""
         use = step.use
-        self.build.compare(use, self.values)
+        self.build.compare(use, self.value)
         found = self.build.called_at(use, home, step.label, self.filled)
         for number, one in enumerate(found):
             self.values[Ref(use.layer.name, use.number, number)] = one
 
+    def value(self, ref: Ref) -> Held:
+        """Return what a layer gave; all that come before have been computed."""
+        if ref not in self.values:
+            name = printable(ref.layer[:200])
+            raise self.build.file.bad(f"reads output {ref.number} of `{name}`, which gives fewer")
+        return self.values[ref]
+
     def filled(self, held: Any) -> Any:
         """Return arguments with tensors in the place of their names."""
         if isinstance(held, Ref):
-            return self.values[held]
+            return self.value(held)
         if isinstance(held, list):
             return [self.filled(one) for one in held]
         if isinstance(held, dict):
@@ -248,17 +255,17 @@ class Builder:
 
     # --- what is compared -----------------------------------------------------------------------
 
-    def compare(self, use: Use, values: dict[Ref, Held]) -> None:
+    def compare(self, use: Use, value: Callable[[Ref], Held]) -> None:
         """Refuse shapes that aren't what the file says of them."""
         if not self.building:
             return
         for ref, said in use.said.items():
-            self.require_said(said, values[ref].shape, f"what `{printable(ref.layer)}` gives")
+            self.require_said(said, value(ref).shape, f"what `{printable(ref.layer)}` gives")
         reads = use.reads
         if use.number == 0 and len(use.layer.said) in (1, len(reads)):
             for ref, said in zip(reads, use.layer.said, strict=False):
                 name = printable(use.layer.name)
-                self.require_said(said, values[ref].shape, f"what `{name}` takes")
+                self.require_said(said, value(ref).shape, f"what `{name}` takes")
 
     def require_said(self, said: Sizes, shape: tuple[int, ...], what: str) -> None:
         """Refuse a shape that isn't the one that the file says."""
