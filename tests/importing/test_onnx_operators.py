@@ -239,6 +239,15 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
         [node("Resize", ["x", "", "", "s"], ["y"], mode="nearest")],
         {"s": whole(1, 4, 4, 4)}, ONE, '"nearest-exact"',
     ),
+    "written_into_a_constant": (
+        [node("ScatterND", ["c", "i", "u"], ["m"]), node("Add", ["x", "m"], ["y"])],
+        {"c": np.zeros((6, 6), "float32"), "i": whole(0, 3).reshape(2, 1),
+         "u": np.arange(12, dtype="float32").reshape(2, 6) - 5}, MAP, "constant table: [6, 6] = [",
+    ),
+    "weights_brought_to_a_scale": (
+        [node("LayerNormalization", ["w", "s"], ["n"], axis=1), node("Conv", ["x", "n"], ["y"])],
+        onnx_files.weights(w=(8, 4, 3, 3), s=(4, 3, 3)), MAP, "Conv2d(8, 3, bias = false)",
+    ),
     "hard_sigmoid_of_another_kind": (
         [node("HardSigmoid", ["x"], ["h"], alpha=1 / 6, beta=0.25), node("Mul", ["h", "x"], ["y"])],
         {}, MAP, "Clamp(min = 0, max = 1)",

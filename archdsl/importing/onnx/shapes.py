@@ -300,6 +300,19 @@ def gather(at: At, x: Given, indices: Given) -> Any:
     return found.reshape(*tensor.shape[:axis], *places.shape, *tensor.shape[axis + 1 :])
 
 
+@operator("ScatterND")
+def scatter_nd(at: At, x: Given, places: Given, updates: Given) -> Any:
+    """Write into a constant, as exporters do to make the masks of shifted windows."""
+    if not at.known or at.get("reduction", "none") != "none":
+        raise Missing("`ScatterND` into what comes in, or that adds")
+    held, index, new = at.tensor(x), at.tensor(places), at.tensor(updates)
+    depth = index.shape[-1]
+    rows = index.reshape(-1, depth)
+    return held.index_put(
+        tuple(rows[:, axis] for axis in range(depth)), new.reshape(-1, *held.shape[depth:])
+    )
+
+
 @operator("Pad")
 def pad(at: At, x: Given, pads: Given = None, value: Given = None, axes: Given = None) -> Any:
     tensor, mode, default = at.tensor(x), at.get("mode", "constant"), at.get("value", 0)

@@ -233,10 +233,13 @@ def group_norm(at: At, x: Given, scale: Given, bias: Given) -> Any:
 def layer_norm(at: At, x: Given, scale: Given, bias: Given = None) -> Any:
     tensor = at.tensor(x)
     shape = tuple(tensor.shape[at.axis(at.get("axis", -1), tensor.dim()) :])
+    eps = number(at.get("epsilon", 1e-5))
+    if at.known:  # weights that are brought to a scale themselves
+        added = None if bias is None else at.tensor(bias).expand(shape)
+        return functional.layer_norm(tensor, shape, at.tensor(scale).expand(shape), added, eps)
     weights = {"weight": at.spread(scale, shape, "scale")}
     if bias is not None:
         weights["bias"] = at.spread(bias, shape, "bias")
-    eps = number(at.get("epsilon", 1e-5))
     return at.layer(nn.LayerNorm, shape, eps, bias=bias is not None, weights=weights)(tensor)
 
 
