@@ -38,6 +38,10 @@ EXACT: list[tuple[str, str, Callable[[int], str], int]] = [
     ("nesting", "powers", lambda n: value("1 ** " * n + "1"), 9),
     ("nesting", "operators", lambda n: value("1" + " + 1" * n), 9),
     ("nesting", "indices", lambda n: value("[0, 1]" + "[0:]" * (n - 1)), 9),
+    ("nesting", "formula", lambda n: own(by_place("i" + " + i" * n)), 9),
+    ("nesting", "signs of a formula", lambda n: own(by_place("-" * (n - 1) + "i")), 9),
+    ("nesting", "calls of a formula", lambda n: own(by_place(repeated(n - 2, "abs(|)", "i"))), 9),
+    ("nesting", "if of a formula", lambda n: own(by_place("1 if i > 2 else " * (n - 2) + "i")), 9),
     ("nesting", "blocks", lambda n: blocks(n), 9),
     ("nesting", "networks", lambda n: networks(n), 9),
     ("nesting", "labels", lambda n: body(".".join("a" * (n + 1)) + ": ReLU"), 9),
@@ -73,6 +77,10 @@ def axes(n: int) -> str:
 def own(tensor: str) -> str:
     """A network that has a tensor of its own, called t."""
     return body(f"  {tensor}\n  output side {{ from t }}")
+
+
+def by_place(formula: str) -> str:
+    return f"constant t: [3] = [{formula} for i]"
 
 
 def blocks(n: int) -> str:
@@ -132,6 +140,71 @@ def test_each_statement_takes_more(tmp_path: Path, limit: str, statement: str) -
 
     assert needs[0] < needs[1] < needs[2]
     assert needs[2] - needs[1] == needs[1] - needs[0]
+
+
+@pytest.mark.parametrize("formula", ["i", "sin(i / 3)", "i % 7 if i > 5 else -i", "1.5"])
+def test_a_constant_of_any_size_takes_as_many_steps(tmp_path: Path, formula: str) -> None:
+    """Its numbers are made when a module runs, and by torch."""
+
+    def spec(size: int) -> str:
+        return own(f"constant t: [{size}] = [{formula} for i]")
+
+    needs = [least(tmp_path, "steps", spec(size)) for size in (1_000, 10**12)]
+
+    assert needs[0] == needs[1]
+    assert "1000000000000" in str(load(tmp_path, spec(10**12)).count())
+
+
+def test_each_part_of_a_formula_takes_a_step(tmp_path: Path) -> None:
+    needs = [
+        least(tmp_path, "steps", own(by_place(" + ".join(["sin(i)"] * parts))))
+        for parts in (2, 3, 4)
+    ]
+
+    assert needs[0] < needs[1] < needs[2]
+    assert needs[2] - needs[1] == needs[1] - needs[0]
+
+
+RINGS = {
+    "itself": ("a: Linear(4, weight = from a.weight)", "`a.weight` is no parameter of a layer"),
+    "two": (
+        "a: Linear(4, weight = from b.weight)\n  b: Linear(4, weight = from a.weight)",
+        "no stage before this is labelled `b`",
+    ),
+    "by a group": (
+        "g: { a: Linear(4, weight = from g.b.weight) -> b: Linear(4) }",
+        "no stage before this is labelled `g.b` in `g`",
+    ),
+    "by what is computed": (
+        "a: Linear(4, weight = from t, bias = false)\n  from a.weight -> t: Scale(2)",
+        "no stage before this is labelled `t`",
+    ),
+    "itself in each turn": (
+        'for i in range(3) { "a{i}": Linear(4, weight = from "a{i}".weight) }',
+        "`a0.weight` is no parameter of a layer",
+    ),
+}
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_weights_are_never_tied_in_a_ring(tmp_path: Path, ring: str) -> None:
+    """Only what stands before can be tied, so that each weight has one owner."""
+    statements, reason = RINGS[ring]
+
+    with pytest.raises(ArchError) as caught:
+        load(tmp_path, body(f"  {statements}"))
+    assert reason in str(caught.value)
+
+
+def test_a_long_chain_of_ties_has_one_owner(tmp_path: Path) -> None:
+    def spec(ties: int) -> str:
+        tied = '"a{i + 1}": Linear(8, bias = false, weight = from "a{i}".weight)'
+        return body(f"  a0: Linear(8, bias = false)\n  for i in range({ties}) {{ {tied} }}")
+
+    needs = [least(tmp_path, "steps", spec(ties)) for ties in (8, 16, 24)]
+
+    assert needs[2] - needs[1] == needs[1] - needs[0]
+    assert load(tmp_path, spec(300)).count().parameters == 64
 
 
 def least(folder: Path, limit: str, text: str) -> int:
