@@ -92,6 +92,7 @@ def made() -> dict[str, Diagnostic]:
         "E0615_again": NoCheckpoint(
             span=SPAN, name="net.body", reason="a layer in it is applied from elsewhere"
         ),
+        "E0616_package": running.NoPackage(span=SPAN, layer="DeformConv2d", package="torchvision"),
         "E0701_nothing_installed": drawing.NoEngine(
             span=None, format="pdf", engine=None, able=("dot", "pygraphviz")
         ),

@@ -73,7 +73,7 @@ def test_help_has_a_group_for_each_of_its_holes(one: Habit) -> None:
     [
         ("ConvLSTM", "docs/own_layers.md"),
         ("BiLSTM", "`LSTM(hidden_size, bidirectional = true)`"),
-        ("deform_conv2d", "docs/own_layers.md"),
+        ("deform_conv2d", "did you mean `DeformConv2d`"),
         ("MaxUnpool2d", "docs/own_layers.md"),
         ("FractionalMaxPool2d", "docs/own_layers.md"),
         ("Transformer", "docs/own_layers.md"),
@@ -91,7 +91,7 @@ def test_layers_of_others_are_explained(
 
 @pytest.mark.parametrize(
     "name",
-    ["LSTMCell", "DeformConv2d", "roi_align", "fft2", "Quux",
+    ["LSTMCell", "DeformConv1d", "roi_align", "fft2", "Quux",
      "FractionalMaxPool2d", "MaxUnpool2d", "Transformer"],
 )  # fmt: skip
 def test_what_can_be_a_layer_of_ones_own_is_none_of_the_language(name: str) -> None:

@@ -62,7 +62,10 @@ SMALL = 4_000
 RANDOM_COMBINATIONS = 40
 
 # Multiply-accumulates that FlopCounterMode does not see.
-UNSEEN = {"Bilinear": "FlopCounterMode has no formula for aten::_trilinear"}
+UNSEEN = {
+    "Bilinear": "FlopCounterMode has no formula for aten::_trilinear",
+    "DeformConv2d": "FlopCounterMode has no formula for torchvision::deform_conv2d",
+}
 # Layers of one operation, which keeps numbers for itself: means and variances, or a mask.
 KEPT_BY_ONE_OPERATION = (
     r"(Batch|Group|Instance|Layer|RMS)Norm(\dd)?",

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import signature
 from pickle import UnpicklingError
 from types import FrameType, ModuleType
@@ -21,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from archdsl.backends.python_source import PythonSource, generate
 from archdsl.backends.torch_module.devices import check_room, device_of, dtype_of
-from archdsl.backends.torch_module.errors import OlderTorch, TorchError
+from archdsl.backends.torch_module.errors import NoPackage, OlderTorch, TorchError
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import TorchModule
 
@@ -54,6 +55,8 @@ def torch_module(
     source = source or generate(checked)
     place, kind = device_of(device), dtype_of(dtype)
     check_room(checked, place, kind)
+    if absent := list(_absent(checked)):
+        raise TorchError(*absent)
     network = class_of(source)
     try:
         # made where it is to be, without a copy elsewhere
@@ -88,6 +91,22 @@ class _Undrawn(TorchFunctionMode):
         if fills and isinstance(filled, nn.Parameter):
             return filled
         return func(*args, **given)
+
+
+def _absent(checked: CheckedGraph) -> Iterator[NoPackage]:
+    """Yield the packages that the network's modules come from and that aren't installed."""
+    seen: set[str] = set()
+    for node in checked.nodes.values():
+        facts = node.facts.torch
+        if not isinstance(facts, TorchModule):
+            continue
+        package, dot, _ = facts.target.partition(".")
+        if not dot or package in ("nn", *seen):
+            continue
+        seen.add(package)
+        known = sys.modules[package] if package in sys.modules else find_spec(package)
+        if known is None:
+            yield NoPackage(node.span, layer=node.type, package=package)
 
 
 def _lacking(checked: CheckedGraph) -> Iterator[OlderTorch]:

@@ -97,6 +97,20 @@ class OutsideTable(Diagnostic):
     )
 
 
+class NoPackage(Diagnostic):
+    """A layer whose torch module is that of another package, which is not installed.
+
+    Counting and drawing do without it, and so does writing the source with `network.source`.
+    """
+
+    code = "E0616"
+    text = "`{layer}` is a module of {package}, which is not installed here"
+    mend = "`pip install {package}`"
+
+    layer: str
+    package: str
+
+
 class OlderTorch(Diagnostic):
     """A layer, or an argument of one, that only later versions of torch have."""
 
