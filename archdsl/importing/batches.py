@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from archdsl.importing.bodies import Body, Node, reads
+from archdsl.importing.inputs import of_samples
 from archdsl.importing.record import Value
 
 
@@ -24,8 +25,7 @@ def other_batch(body: Body, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tenso
     count = batch + 1
     while count in taken:
         count += 1
-    places = torch.arange(count) % batch
-    return tuple(one[places.to(one.device)] if one.dim() else one for one in inputs)
+    return of_samples(inputs, count)
 
 
 def following(body: Body, other: Body) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,16 +18,25 @@ from archdsl.importing.blocks import extract
 from archdsl.importing.bodies import Body
 from archdsl.importing.costs import Costs
 from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, NotSayable
-from archdsl.importing.free import STEP, Differs, odd_shapes, other_shapes, unify
+from archdsl.importing.free import Differs, odd_shapes, unify
 from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
+from archdsl.importing.inputs import filled, of_samples, sized
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.made import require_numbers
 from archdsl.importing.making import Unsayable
 from archdsl.importing.missing import raise_if_lost, require_floats, require_sayable
 from archdsl.importing.naming import label, register, valid
 from archdsl.importing.places import place_of, shown_place
-from archdsl.importing.proof import Proof, joint, kept, load_text, prove, restore
+from archdsl.importing.proof import (
+    Proof,
+    elsewhere,
+    joint,
+    kept,
+    load_text,
+    prove,
+    restore,
+)
 from archdsl.importing.randomness import untouched
 from archdsl.importing.record import Value
 from archdsl.importing.recorder import record
@@ -39,6 +49,9 @@ from archdsl.network import Network
 
 if TYPE_CHECKING:
     from archdsl.backends.python_source import PythonSource
+
+
+SAMPLES = 5  # a number that is seldom a size of something in a module
 
 
 class Imported(Network):
@@ -192,7 +205,7 @@ def written_as_spec(
         except ArchError as error:
             if not free:
                 raise
-            wrong, note = _first_sentence(error), ""  # no module of formulas like these
+            wrong, note = first_sentence(error), ""  # no module of formulas like these
         if free and (wrong or not proof.same):
             wrong = f"sizes are not free as asked for: {wrong or proof.sentence()}"
             text, notes, runs = spec_of(module, runs, shapes, title, description, inputs, wrong)
@@ -201,7 +214,7 @@ def written_as_spec(
         elif note:
             notes, text = (note, *notes), f"# {note}\n{text}"
     except ArchError as error:
-        sentence = f"not the same: the text is wrong ({_first_sentence(error)})"
+        sentence = f"not the same: the text is wrong ({first_sentence(error)})"
         raise Unproven(text, sentence, error) from error
     found = Imported(loaded.checked, loaded._read)
     for note in told:
@@ -219,47 +232,6 @@ def written_as_spec(
     return found
 
 
-def _first_sentence(error: ArchError) -> str:
-    return error.diagnostics[0].sentence() if error.diagnostics else str(error)
-
-
-def elsewhere(
-    module: nn.Module,
-    loaded: Network,
-    compared: Callable[[Network, Sequence[tuple[torch.Tensor, ...]]], Proof],
-    runs: Sequence[tuple[torch.Tensor, ...]],
-) -> tuple[str, str]:
-    """Compare a network whose sizes are free where they leave other rests.
-
-    Returns:
-        why its sizes can't be free, and what wasn't compared; or "".
-    """
-    failing: list[str] = []
-    was = module.training
-    for run in runs:
-        at = " and ".join("x".join(map(str, one.shape[1:])) for one in run)
-        try:
-            with torch.no_grad():
-                module.eval()(*[one.clone() for one in run])
-        except Exception:  # whatever the module says of sizes that it doesn't take
-            failing.append(at)
-            continue
-        finally:
-            module.train(was)
-        try:
-            agrees = compared(loaded, [run]).same
-        except (ArchError, RuntimeError):
-            agrees = False  # the text takes no such sizes
-        if not agrees:
-            return f"at {at} the module gives something else than formulas of its sizes do", ""
-    if not failing:
-        return "", ""
-    return (
-        "",
-        f"compared at sizes that differ by {STEP}: the module fails at {' and '.join(failing)}",
-    )
-
-
 def layer_alone(module: nn.Module) -> bool:
     """Tell whether a module is a class of torch with parameters."""
     return bool(module.state_dict()) and type(module).__module__.startswith("torch.nn.")
@@ -269,50 +241,6 @@ def qualified(module: nn.Module) -> str:
     """Return where a module's class stands."""
     kind = type(module)
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def sized(
-    module: nn.Module,
-    inputs: tuple[torch.Tensor, ...],
-    shapes: Sequence[Sequence[int | str]],
-) -> list[tuple[torch.Tensor, ...]]:
-    """Return the inputs, and others where sizes are free, with numbers that stand in those given.
-
-    Raises:
-        ImportingError: the shapes aren't those of the inputs.
-    """
-    if not shapes:
-        return [inputs]
-    held = [tuple(one.shape[1:]) for one in inputs]
-    fits = len(shapes) == len(held) and all(
-        len(shape) == len(sizes)
-        and all(isinstance(a, str) or a == b for a, b in zip(shape, sizes, strict=True))
-        for shape, sizes in zip(shapes, held, strict=True)
-    )
-    if not fits:
-        reason = f"has inputs of {held}, which are not of the shapes {[*map(list, shapes)]}"
-        raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason))
-    return [inputs, *filled(inputs, other_shapes([tuple(shape) for shape in shapes], held))]
-
-
-def filled(
-    inputs: tuple[torch.Tensor, ...], rows: Sequence[Sequence[tuple[int, ...]]]
-) -> list[tuple[torch.Tensor, ...]]:
-    """Return inputs of other shapes, with numbers that stand in those given."""
-    generator = torch.Generator().manual_seed(0)
-    found: list[tuple[torch.Tensor, ...]] = []
-    for row in rows:
-        tensors: list[torch.Tensor] = []
-        for one, shape in zip(inputs, row, strict=True):
-            size = (one.shape[0], *shape)
-            flat = one.flatten()
-            if one.is_meta:
-                tensors.append(torch.empty(size, dtype=one.dtype, device="meta"))
-                continue
-            places = torch.randint(0, len(flat), size, generator=generator)
-            tensors.append(flat[places.to(flat.device)])
-        found.append(tuple(tensors))
-    return found
 
 
 def spec_of(
@@ -332,12 +260,12 @@ def spec_of(
     Raises:
         ImportingError: the module doesn't run, or can't be said.
     """
-    inputs = runs[0]
     require_floats(module, name)
-    body, training, cut = body_of(module, inputs)
+    recorded, (body, training, cut) = recorded_apart(module, runs)
+    inputs = recorded[0]
     require_any_batch(module, body, inputs, name)
     if len(runs) > 1:
-        fixed = fixed or why_fixed(module, body, runs)
+        fixed = fixed or why_fixed(module, body, recorded)
     free = len(runs) > 1 and not fixed
     try:
         names = input_names(module, inputs, wanted)
@@ -358,6 +286,28 @@ def spec_of(
     head = "".join(f"# {note}\n" for note in notes)
     text = head + network(name, description, written, statements, blocks)
     return text, notes, runs if free else runs[:1]
+
+
+def recorded_apart(
+    module: nn.Module, runs: list[tuple[torch.Tensor, ...]]
+) -> tuple[list[tuple[torch.Tensor, ...]], tuple[Body, set[Value], tuple[str, ...]]]:
+    """Return what a module computes, and the inputs on which that was recorded.
+
+    A size of the module that is that of the batch by chance is taken for it, so that what can't be
+    said is tried once more on another number of samples.
+
+    Raises:
+        ImportingError: it doesn't run, or can't be said.
+    """
+    try:
+        return runs, body_of(module, runs[0])
+    except ImportingError as error:
+        if not isinstance(error.diagnostics[0], NotSayable):
+            raise
+        others = [of_samples(run, SAMPLES) for run in runs]
+        with suppress(ImportingError):
+            return others, body_of(module, others[0])
+        raise
 
 
 def require_any_batch(
@@ -528,7 +478,8 @@ def graph_of(
     finally:
         module.train(was)
         restore(module, before)
-    lowering = Lowering(root, output, batch)
+    with torch.device("cpu"):  # where numbers are looked at that the module made on the CPU besides
+        lowering = Lowering(root, output, batch)
     names = input_names(module, inputs, wanted)
     given = sorted(
         (value for value in root.values_in() if value.input is not None),
@@ -592,3 +543,7 @@ def joined(evaluation: Lowering, training: Lowering, name: str) -> tuple[Body, s
         if value in plain.names:
             full.names[pairs[value]] = plain.names[value]
     return full, set(others)
+
+
+def first_sentence(error: ArchError) -> str:
+    return error.diagnostics[0].sentence() if error.diagnostics else str(error)

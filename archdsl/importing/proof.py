@@ -6,7 +6,7 @@ import copy
 import os
 import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from archdsl.diagnostics import ArchError
+from archdsl.importing.free import STEP
+from archdsl.importing.inputs import doubled
 from archdsl.importing.randomness import seed
 from archdsl.network import Network, load
 from archdsl.output import write_whole
@@ -128,14 +131,14 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
             distance[mode] = _distance(module, made, inputs, mode)
         restore(module, drawn_anew(module))
         drawn = {
-            "evaluation": _of_drawn(module, made, _more(inputs), "evaluation"),
+            "evaluation": _of_drawn(module, made, doubled(inputs), "evaluation"),
             "training": _of_drawn(module, made, inputs, "training"),
         }
         if drawn["evaluation"] is None:
             drawn["evaluation"] = _of_drawn(module, made, inputs, "evaluation")
             restore(module, begun)
             with suppress(DoesNotRun):  # else it is for so many samples alone
-                apart = _distance(module, made, _more(inputs), "evaluation")
+                apart = _distance(module, made, doubled(inputs), "evaluation")
                 distance["evaluation"] = max(distance["evaluation"], apart)
         for mode in MODES:
             distance[mode] = max(distance[mode], drawn[mode] or 0.0)
@@ -248,20 +251,6 @@ def _unrounded(
     return TOLERANCE if exact < EXACT else apart
 
 
-def _more(inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return twice as many samples, half of them of other numbers.
-
-    A number in the text may be that of the batch, and a constant follow from what came in.
-    """
-    return [torch.cat([one, other(one)]) if one.dim() else one for one in inputs]
-
-
-def other(tensor: torch.Tensor) -> torch.Tensor:
-    """Return other numbers of the same kind and range."""
-    turned = tensor.flip([*range(tensor.dim())])
-    return turned * 0.75 if tensor.is_floating_point() else turned
-
-
 class Reseeded(TorchFunctionMode):
     """Lets what is drawn depend on the layer alone, and not on which layer runs before which.
 
@@ -341,3 +330,40 @@ def tensors_of(held: Any) -> list[torch.Tensor]:
     if isinstance(held, list | tuple):
         return [one for each in held for one in tensors_of(each)]
     return []
+
+
+def elsewhere(
+    module: nn.Module,
+    loaded: Network,
+    compared: Callable[[Network, Sequence[tuple[torch.Tensor, ...]]], Proof],
+    runs: Sequence[tuple[torch.Tensor, ...]],
+) -> tuple[str, str]:
+    """Compare a network whose sizes are free where they leave other rests.
+
+    Returns:
+        why its sizes can't be free, and what wasn't compared; or "".
+    """
+    failing: list[str] = []
+    was = module.training
+    for run in runs:
+        at = " and ".join("x".join(map(str, one.shape[1:])) for one in run)
+        try:
+            with torch.no_grad():
+                module.eval()(*[one.clone() for one in run])
+        except Exception:  # whatever the module says of sizes that it doesn't take
+            failing.append(at)
+            continue
+        finally:
+            module.train(was)
+        try:
+            agrees = compared(loaded, [run]).same
+        except (ArchError, RuntimeError):
+            agrees = False  # the text takes no such sizes
+        if not agrees:
+            return f"at {at} the module gives something else than formulas of its sizes do", ""
+    if not failing:
+        return "", ""
+    return (
+        "",
+        f"compared at sizes that differ by {STEP}: the module fails at {' and '.join(failing)}",
+    )

@@ -136,3 +136,14 @@ def test_wrong_use_is_said(command: Command, given: tuple[str, ...], said: str) 
 
     assert result.status in (1, 2)
     assert said in result.error
+
+
+def test_large_constants_of_a_module_without_numbers_are_counted() -> None:
+    class Shifted(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.full((130, 130), 0.3)
+
+    with torch.device("meta"):
+        graph = graph_of(Shifted(), (torch.empty(2, 130, 130),), "net")
+
+    assert [*graph.nodes][0] == "x"

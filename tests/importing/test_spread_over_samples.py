@@ -62,6 +62,10 @@ CASES: dict[str, tuple[Function, tuple[int, ...]]] = {
     "tile with another axis": (lambda m, x: x + m.p.tile(1, 5, 2) * x, (1, 2)),
     "repeated for each": (lambda m, x: m.f(m.p.repeat(len(x), 5, 2)) + x, (1, 1, 2)),
     "repeated with an axis": (lambda m, x: m.f(m.p.repeat(len(x), 5, 2)) + x, (1, 2)),
+    "as many times as there are samples": (
+        lambda m, x: x + m.p.unsqueeze(0).expand(2, -1, -1).reshape(-1, 4)[:5],
+        (3, 4),
+    ),
     "places": (places, (3,)),
     "queries": (queries, (3, 4)),
 }

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from archdsl.importing.inputs import doubled
 from archdsl.importing.onnx.reading import OnnxFile
-from archdsl.importing.proof import TOLERANCE, Proof, distance_of, other, tensors_of
+from archdsl.importing.proof import TOLERANCE, Proof, distance_of, tensors_of
 
 
 class OnnxProof(Proof):
@@ -40,13 +41,12 @@ def prove(file: OnnxFile, module: nn.Module, runs: Sequence[tuple[torch.Tensor, 
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    more = tuple(torch.cat([one, other(one)]) for one in runs[0])
     try:
         session: Any = onnxruntime.InferenceSession(
             file.data, options, providers=["CPUExecutionProvider"]
         )
         worst = 0.0
-        for inputs in [*runs[1:], more]:
+        for inputs in [*runs[1:], doubled(runs[0])]:
             theirs = outputs_of(session, file, inputs)
             worst = max(worst, apart(theirs, computed_by(module, inputs)))
     except Exception as error:  # onnxruntime has a kind for each of its troubles
