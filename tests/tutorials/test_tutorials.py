@@ -29,12 +29,22 @@ def script(name: str) -> ModuleType:
 def test_digits(tmp_path: Path) -> None:
     tutorial = script("digits")
     torch.manual_seed(0)
-    network = tutorial.archdsl.load("lenet5").compile()
+    design = tutorial.archdsl.load("lenet5")
+    network = design.compile()
+    loaders = tutorial.digits()
 
-    reached = tutorial.train(network, tutorial.digits(), 20, str(tmp_path / "log"))
+    reached = tutorial.train(network, loaders, 20, str(tmp_path / "log"))
 
     assert reached >= 0.97
     assert list((tmp_path / "log").glob("events*"))
+
+    # 16 bits recognize the same, in `docs/performance.md`
+    fast = design.optimize(weights=network.state_dict(), dtype="bfloat16", engine="eager")
+    images = torch.cat([images for loader in loaders for images, _ in loader])[:500]
+    images += 0.1 * torch.randn_like(images)
+    agree = (fast(images).argmax(1) == network(images).argmax(1)).double().mean()
+    print(f"in bfloat16 {float(agree):.1%} of 500 noisy digits are taken for the same")
+    assert agree >= 0.99
 
 
 def write_pictures(folder: Path) -> None:
@@ -57,6 +67,7 @@ def test_cats_and_dogs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     start = tutorial.two_classes("none").state_dict()
     torch.save(start, tmp_path / "weights.pt")
     given = ["--weights", str(tmp_path / "weights.pt"), "--epochs", "1", "--batch", "4"]
+    given += ["--bfloat16"]
     output = tmp_path / "trained.pt"
 
     look = ["--look", str(tmp_path / "val" / "cats" / "0.png")]
