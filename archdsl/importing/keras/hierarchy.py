@@ -142,7 +142,9 @@ def placed(
                 before = joined
                 rest.append(word)
         bare = bool(one) and not rest
-        label = snake(use.layer.kind) if bare else "_".join(rest) or use.layer.name
+        label = (
+            snake(use.layer.kind) if bare else "_".join(rest) or use.layer.name.replace(".", "_")
+        )
         places.append(Place(tuple(scopes), label, bare, not one))
     adopt(calls, waits, readers, places, made)
     group(calls, readers, places, made)

@@ -26,7 +26,7 @@ def embedding(at: At, *given: Any) -> Held:
     count, width = settings.whole("input_dim"), settings.whole("output_dim")
     settings.value("input_length")
     if settings.flag("mask_zero"):
-        raise Missing("its setting `mask_zero`: what stands behind a sequence is left out then")
+        raise Missing("its setting `mask_zero`, which leaves out what stands behind a sequence,")
     module = at.module(lambda: nn.Embedding(count, width))
     at.fill(module, "weight", at.variable(0, count, width))
     index = x.last

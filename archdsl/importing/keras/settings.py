@@ -39,7 +39,7 @@ class Settings:
         """Return a whole number."""
         found = self.value(name, default)
         if type(found) is not int or not least <= found < MOST:
-            raise self.wrong(name, f"a whole number of at least {least}")
+            raise self.wrong(name, f"a whole number of at least {least} and below {MOST:,}")
         return found
 
     def wholes(self, name: str, count: int, default: int | None = None) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ class Settings:
         if type(found) is int:
             found = [found] * count
         if not isinstance(found, list) or len(found) != count or not all(map(is_size, found)):
-            raise self.wrong(name, f"{count} whole numbers of at least 1")
+            raise self.wrong(name, f"{count} whole numbers of at least 1 and below {MOST:,}")
         return tuple(found)
 
     def number(self, name: str, default: float | None = None) -> float:
