@@ -49,9 +49,11 @@ class Parameters:
         self.flags: set[str] = set()
         self.meant: dict[str, str] = {}  # the argument of a layer that each was found for
         self.waiting: list[tuple[Statement, tuple[bool | None, ...], str]] = []
-        self.taken = {
-            one.label for part in parts[:1] for one in everything(part.statements) if one.label
-        }
+        inside = [*everything(parts[0].statements)] if parts else []
+        self.taken = {one.label for one in inside if one.label}
+        for one in inside:
+            if isinstance(one, Loop):  # whose variables hide nothing
+                self.taken.update(one.head.removeprefix("for ").partition(" in ")[0].split(", "))
         self.sizes = dict(self.entry_sizes())
         self.asked = constructor_arguments([part.body.module for part in parts if part.body])
 

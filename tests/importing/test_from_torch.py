@@ -504,3 +504,12 @@ def test_a_text_that_is_not_the_same_has_the_weights_all_the_same() -> None:
 def test_shapes_of_other_inputs_are_refused() -> None:
     with pytest.raises(ImportingError, match="not of the shapes"):
         archdsl.from_torch(words.Turns(), torch.randn(2, 3, 16, 8), shapes=[[4, "H", "W"]])
+
+
+def test_parameters_of_blocks_hide_no_variables_of_loops() -> None:
+    module = nn.Sequential(modules.Scales(1.5), nn.ReLU(), modules.Scales(2.5))
+
+    network = archdsl.from_torch(module, torch.randn(2, 4))
+
+    assert network.proof.same
+    assert "for factor in [2.0, 0.5, 3.0]" in network.spec

@@ -303,6 +303,10 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         [node("Dropout", ["x", "r", "t"], ["y"])],
         {"r": np.array(0.5, "float32"), "t": np.array(True)}, "`Dropout` in training mode",
     ),
+    "slopes_along_the_last_axis": (
+        [node("PRelu", ["x", "s"], ["y"])], onnx_files.weights(s=(6,)),
+        "`PRelu` with a slope for each place",
+    ),
     "even_window": ([node("LRN", ["x"], ["y"], size=4)], {}, "`LRN` over an even number"),
 }  # fmt: skip
 

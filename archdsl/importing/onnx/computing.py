@@ -206,9 +206,9 @@ def thresholded_relu(at: At, x: Given) -> Any:
 
 @operator("PRelu")
 def prelu(at: At, x: Given, slope: Given) -> Any:
-    array = at.array(slope, "slope")
-    shape = (1, *at.tensor(x).shape[1:])
-    if array.size != 1 and array.size != shape[1]:
+    array, shape = at.array(slope, "slope"), at.tensor(x).shape
+    aligned = (1,) * (len(shape) - array.ndim) + array.shape  # as what is spread is
+    if array.size != 1 and (len(shape) < 2 or not array.size == aligned[1] == shape[1]):
         raise Missing("`PRelu` with a slope for each place")
     return at.layer(nn.PReLU, array.size, weights={"weight": array.reshape(-1)})(x)
 
