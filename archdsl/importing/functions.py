@@ -15,10 +15,9 @@ from typing import Any
 from archdsl.importing.bodies import Node
 from archdsl.importing.forms import Form
 from archdsl.importing.making import MOVED, Unsayable, numbers_of
+from archdsl.importing.numbers import LARGEST
 from archdsl.importing.record import Call, Value
 from archdsl.importing.reshaping import Reshaping
-
-LARGEST = 3.4028234663852886e38  # of 32 bits: the language has no infinity
 
 # What a tensor goes through unchanged.
 SAME = {
@@ -45,12 +44,14 @@ class Functions(Reshaping):
     Attributes:
         even: for what is drawn evenly between two numbers: the lower one, 1 less than the other.
         divided: for what was divided by a number: what that was before, and the number.
+        infinite: places in the source where a number is infinity, and the largest one here.
     """
 
     def __init__(self, batch: int) -> None:
         super().__init__(batch)
         self.even: dict[Value, float] = {}
         self.divided: dict[Value, tuple[Value, float]] = {}
+        self.infinite: dict[str, None] = {}
 
     def of(self, call: Call, sharing: bool = False) -> list[Node]:
         """Return the nodes that a call becomes.
@@ -307,15 +308,31 @@ class Functions(Reshaping):
             raise Unsayable("`where` of two numbers")
         if isinstance(left, Value):
             turned = self.fresh(condition.shape, "bool")
-            self.each("eq", [condition], turned, number=0)
-            self.each("masked_fill", [left, turned], call.result, value=right)
+            if self.is_shared(condition):  # so is the other way round of it
+                condition.alone = condition.alone or condition.held
+                self.alone.add(turned)
+                self.stage("eq", [condition], turned, number=0)
+            else:
+                self.each("eq", [condition], turned, number=0)
+            self.masked(left, turned, call.result, right)
         else:
-            self.each("masked_fill", [right, condition], call.result, value=left)
+            self.masked(right, condition, call.result, left)
 
     def on_masked_fill(self, call: Call, tensor: Any, mask: Any, value: Any) -> None:
         if isinstance(value, Value):
             raise Unsayable("`masked_fill` with a tensor of values")
-        self.each("masked_fill", [tensor, mask], call.result, value=value)
+        self.masked(tensor, mask, call.result, value)
+
+    def masked(self, tensor: Value, mask: Value, result: Value, value: Any) -> None:
+        """Say a choice between a tensor and a number."""
+        self.each("masked_fill", [tensor, mask], result, value=self.finite(value))
+
+    def finite(self, value: Any) -> Any:
+        """Return a number, or the largest one in the place of infinity."""
+        if value not in (math.inf, -math.inf):
+            return value
+        self.infinite[self.place] = None
+        return math.copysign(LARGEST, value)
 
     # --- sums -----------------------------------------------------------------------------------
 
@@ -505,8 +522,7 @@ class Functions(Reshaping):
         if not padded:
             self.become(call.result, tensor)
             return
-        if value in (math.inf, -math.inf):  # whatever is larger than all that comes in
-            value = math.copysign(LARGEST, value)
+        value = self.finite(value)
         result = self.whole(call.result)
         first = min(padded)
         # padding is of the axes after the channels, so another axis stands there for so long

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from archdsl.backends.python_source import PythonSource
 
 
+# What is computed, what of it only training gives, where gradients stop, and where numbers are
+# infinite.
+Recorded = tuple[Body, set[Value], tuple[str, ...], tuple[str, ...]]
 SAMPLES = 5  # a number that is seldom a size of something in a module
 
 
@@ -261,7 +264,7 @@ def spec_of(
         ImportingError: the module doesn't run, or can't be said.
     """
     require_floats(module, name)
-    recorded, (body, training, cut) = recorded_apart(module, runs)
+    recorded, (body, training, *places) = recorded_apart(module, runs)
     inputs = recorded[0]
     require_any_batch(module, body, inputs, name)
     if len(runs) > 1:
@@ -282,7 +285,7 @@ def spec_of(
         else tuple(one.shape[1:])
         for number, one in enumerate(inputs)
     }
-    notes = (*([fixed] if fixed else []), *unsaid(module, statements, blocks, cut))
+    notes = (*([fixed] if fixed else []), *unsaid(module, statements, blocks, *places))
     head = "".join(f"# {note}\n" for note in notes)
     text = head + network(name, description, written, statements, blocks)
     return text, notes, runs if free else runs[:1]
@@ -290,7 +293,7 @@ def spec_of(
 
 def recorded_apart(
     module: nn.Module, runs: list[tuple[torch.Tensor, ...]]
-) -> tuple[list[tuple[torch.Tensor, ...]], tuple[Body, set[Value], tuple[str, ...]]]:
+) -> tuple[list[tuple[torch.Tensor, ...]], Recorded]:
     """Return what a module computes, and the inputs on which that was recorded.
 
     A size of the module that is that of the batch by chance is taken for it, so that what can't be
@@ -348,6 +351,7 @@ def unsaid(
     statements: Sequence[Statement],
     blocks: Sequence[Definition],
     cut: Sequence[str],
+    infinite: Sequence[str],
 ) -> tuple[str, ...]:
     """Say what a module does and its text doesn't, in one sentence each."""
     notes: list[str] = []
@@ -358,16 +362,17 @@ def unsaid(
         places = [shown_place(place) for place in cut]
         notes.append(f"gradients stop in the module, and not here: {few(places)}")
     bodies = [statements, *(one.statements for one in blocks)]
-    drawn = [
-        one.label
-        for body in bodies
-        for one in everything([*body])
-        if isinstance(one, Own) and one.differs
-    ]
-    if drawn:
+    owned = [one for body in bodies for one in everything([*body]) if isinstance(one, Own)]
+    if drawn := [one.label for one in owned if one.differs]:
         notes.append(
-            f"first values of large buffers are others here, and the module's own are in its "
-            f"weights: {few(drawn)}"
+            f"first values of buffers that are large, or hold infinity, are others here, and the "
+            f"module's own are in its weights: {few(drawn)}"
+        )
+    places = [*map(shown_place, infinite), *(one.label for one in owned if one.infinite)]
+    if places:
+        notes.append(
+            f"infinity in the module is the largest number here, and what gives NaN there, as "
+            f"softmax of a row that is masked as a whole, a number: {few(places)}"
         )
     return tuple(notes)
 
@@ -411,12 +416,10 @@ def input_names(
     return found
 
 
-def body_of(
-    module: nn.Module, inputs: tuple[torch.Tensor, ...]
-) -> tuple[Body, set[Value], tuple[str, ...]]:
+def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Recorded:
     """Record a module in both modes and return what it computes, with what only training gives.
 
-    The third is where gradients stop.
+    The third is where gradients stop, the fourth where numbers are infinity.
 
     Raises:
         ImportingError: it doesn't run, or can't be said.
@@ -438,7 +441,7 @@ def body_of(
         hoist(one.root)
     require_sayable(passes[False], passes[True], type(module).__name__)
     body, besides = joined(passes[False], passes[True], type(module).__name__)
-    return body, besides, tuple(passes[True].cut)
+    return body, besides, tuple(passes[True].cut), tuple(passes[True].functions.infinite)
 
 
 def run(module: nn.Module, inputs: tuple[torch.Tensor, ...], costs: Any = None) -> tuple[Any, Any]:

@@ -71,6 +71,13 @@ def doubled(inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
 
 
 def other(tensor: torch.Tensor) -> torch.Tensor:
-    """Return other numbers of the same kind and range."""
-    turned = tensor.flip([*range(tensor.dim())])
+    """Return other numbers of the same kind and range.
+
+    Of a mask other samples have each row: turned round, padding would come first, and hide all
+    that a causal mask shows of the first places.
+    """
+    turned = tensor.flip([0])
+    mask = not tensor.is_meta and len(torch.unique(tensor)) == 2
+    if not mask or torch.equal(turned, tensor):
+        turned = tensor.flip([*range(tensor.dim())])
     return turned * 0.75 if tensor.is_floating_point() else turned

@@ -23,6 +23,18 @@ MOST_LISTED = 16_384
 MOST_WAYS = 100  # of cutting places that are tried
 MOST_PLACES = 4_000_000
 
+# What stands for infinity, which the language hasn't: the largest number of bfloat16, which
+# float32 has as well.
+LARGEST = torch.finfo(torch.bfloat16).max
+
+
+def finite(tensor: Any) -> Any:
+    """Return the numbers of a tensor with the largest one in the place of infinity."""
+    if tensor.is_floating_point() and bool(tensor.isinf().any()):
+        largest = min(LARGEST, torch.finfo(tensor.dtype).max)
+        return torch.where(tensor.isinf(), largest * tensor.sign(), tensor)
+    return tensor
+
 
 def of_list(numbers: Sequence[int], shape: Sequence[int]) -> Written | None:
     """Return a list of integers as a comprehension, or None where no rule was found."""
@@ -58,8 +70,9 @@ def of_tensor(tensor: Any) -> str | None:
     """Return what stands behind the `=` of a constant, or None if there is too much of it."""
     if tensor.numel() == 0 or tensor.numel() > MOST_PLACES:
         return None
-    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+    if bool(tensor.isnan().any()):
         return None
+    tensor = finite(tensor)
     first = tensor.flatten()[0]
     if bool((tensor == first).all()):
         return number(first)

@@ -15,7 +15,7 @@ import torch
 from archdsl.importing.bodies import Body, Node, gives, reads
 from archdsl.importing.making import NOWHERE, Unsayable, numbers_of
 from archdsl.importing.naming import fresh
-from archdsl.importing.numbers import by_place, number, of_tensor
+from archdsl.importing.numbers import by_place, finite, number, of_tensor
 from archdsl.importing.record import Value
 from archdsl.importing.sharing import references, settle
 from archdsl.importing.tree import (
@@ -252,11 +252,18 @@ class Structure:
         if text is None:
             raise Unsayable(
                 f"a constant of {tensor.numel()} numbers that follow no formula found"
-                if bool(torch.isfinite(tensor).all())
-                else "a constant that holds infinity"
+                if not bool(torch.isnan(tensor).any())
+                else "a constant that holds NaN"
             )
-        shape = tuple(whole.shape)
-        one = Own(path="", named=True, word="constant", shape=shape, batched=batched, value=text)
+        one = Own(
+            path="",
+            named=True,
+            word="constant",
+            infinite=bool(torch.isinf(whole).any()),
+            shape=tuple(whole.shape),
+            batched=batched,
+            value=text,
+        )
         self.made[value] = Reference(one)
         return one
 
@@ -357,7 +364,9 @@ def first_differs(tensor: Any, text: str) -> bool:
     """Tell whether what is written for a buffer isn't what it holds."""
     if text.startswith("normal("):
         return True
-    return text in ("0", "false") and tensor is not None and bool(tensor.any())
+    if tensor is None or tensor.is_meta:
+        return False
+    return not bool(tensor.isfinite().all()) or (text in ("0", "false") and bool(tensor.any()))
 
 
 MOST_VALUES = 256  # of a buffer that are written; of a larger one its spread
@@ -370,7 +379,8 @@ def first_values(tensor: Any, learned: bool) -> str:
     """
     if tensor is None or tensor.is_meta or tensor.numel() == 0:
         return ""
-    tensor = tensor.detach()
+    known = tensor[tensor.isfinite()].detach()
+    tensor = finite(tensor.detach())
     if not learned and (tensor.numel() <= MOST_VALUES or not tensor.is_floating_point()):
         return of_tensor(tensor) or ("false" if tensor.dtype is torch.bool else "0")
     first = float(tensor.flatten()[0])
@@ -378,5 +388,5 @@ def first_values(tensor: Any, learned: bool) -> str:
         return "" if first == 0 else number(tensor.flatten()[0])
     if not learned and (text := by_place(tensor)):
         return text
-    std = float(tensor.std())
+    std = float(known.std()) if len(known) > 1 else 0.0
     return f"normal(std = {number(torch.tensor(round(std, 2) or std))})"

@@ -148,6 +148,7 @@ class Own(Statement):
 
     word: str = "parameter"
     differs: bool = False  # whether its first values are others than the module's
+    infinite: bool = False  # whether it has infinity in the module, and the largest number here
     shape: tuple[Any, ...] = ()
     batched: bool = False
     value: str = ""

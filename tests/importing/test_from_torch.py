@@ -303,7 +303,7 @@ WORDS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
     "convolved": (
         words.ConvolvedWindows(),
         (4, 8, 8),
-        ("Repeat([4, 1, 1, 1])", "groups = 16", "MaxPool2d(2)", "3.4028234663852886e+38"),
+        ("Repeat([4, 1, 1, 1])", "groups = 16", "MaxPool2d(2)", "3.3895313892515355e+38"),
     ),
     "heads": (words.Heads(), (6, 8), ("groups = 8", "parameter conv.weight: [4, 1, 3]")),
     "streams": (words.Streams(), (5, 8), ('"branch"."{i}".0: Linear', "from output2")),
@@ -336,7 +336,7 @@ def test_what_the_text_does_not_say_stands_at_its_head() -> None:
     assert network.notes[0].startswith("frozen in the module")
     assert "fixed.weight, fixed.bias" in network.notes[0]
     assert "self.fixed(y.detach())" in network.notes[1]  # the user's own line
-    assert "large buffers are others here" in network.notes[2]
+    assert "buffers that are large, or hold infinity, are others here" in network.notes[2]
     assert network.notes[2].endswith("wave")
     assert all(f"# {note}\n" in network.spec for note in network.notes)
 

@@ -34,15 +34,16 @@ CASES: dict[str, tuple[nn.Module, Any, str]] = {
     "nothing in a list": (modules.Of(twice), [HERE, None], "input 2 is NoneType"),
     "twice": (modules.Of(twice), HERE, "an output that is given twice"),
     "back": (modules.Of(back), HERE, "an output that gives what came in"),
-    "infinity": (
-        modules.Of(lambda x, y: y.masked_fill(x > 0, -torch.inf).exp()),
+    "infinity": (modules.Of(lambda x, y: y * torch.inf), HERE, "`mul` with infinity"),
+    "no number": (
+        modules.Of(lambda x, y: y.masked_fill(x > 0, torch.nan).exp()),
         HERE,
-        "`masked_fill` with infinity",
+        "`masked_fill` with infinity or NaN",
     ),
-    "infinity elsewhere": (
-        modules.Of(lambda x, y: torch.where(x > 0, torch.inf, y).tanh()),
+    "a constant with no number": (
+        modules.Of(lambda x, y: y + torch.tensor([1.0, 2.0, torch.nan, 4.0])),
         HERE,
-        "`masked_fill` with infinity",
+        "a constant that holds NaN",
     ),
     "joined with numbers for each sample": (
         modules.Of(lambda x, y: torch.cat([x, torch.arange(8.0).view(2, 4)], 1)),
