@@ -9,6 +9,7 @@ the one that was given in all that it shows.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -242,7 +243,9 @@ def _becomes(
         return False
     if made.source:
         return _agrees_by_name(made, one, module)
-    target = getattr(nn, made.target.removeprefix("nn."), None)
+    holder, _, name = made.target.rpartition(".")
+    # whoever made the module has imported what its class stands in
+    target = getattr(nn if holder == "nn" else sys.modules.get(holder), name, None)
     if target is None:
         return False
     with torch.device("meta"):

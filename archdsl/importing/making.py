@@ -374,6 +374,24 @@ class Making:
             return True
         return False
 
+    def on_deform_conv2d(
+        self, call: Call, image: Any, weight: Any, offset: Any, mask: Any, bias: Any, *how: Any
+    ) -> None:
+        """Say torchvision's operator, which gets zeros where there is no mask and no bias."""
+        *pairs, groups, _, masked = how
+        stride, padding, dilation = (tuple(pairs[at : at + 2]) for at in (0, 2, 4))
+        given = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        own = {"weight": weight}
+        if not bias.fixed or bool(numbers_of(bias).any()):
+            own["bias"] = bias
+        inputs = [*map(self.batched, [image, offset, mask][: 2 + masked])]
+        # what is computed, or the network itself holds, belongs to no layer of it
+        inside = all("." in one.own for one in own.values())
+        for kind in kinds_of(call.name) if inside else ():
+            if self.is_layer(kind, {**given, **own}, own, inputs, self.whole(call.result)):
+                return
+        raise Unsayable(f"`{call.name}` with weights that belong to no module")
+
     def moved(
         self, given: Mapping[str, Any], inputs: Sequence[Value], result: Any
     ) -> tuple[dict[str, Any], list[Value], Value]:
