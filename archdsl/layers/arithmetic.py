@@ -8,7 +8,7 @@ as "elementwise" one for each number of a running sum, and two where channels ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from archdsl.layers.agreeing import agree
 from archdsl.layers.arguments import (
@@ -48,6 +48,7 @@ from archdsl.layers.base import (
     without_batch,
 )
 from archdsl.layers.merge import Mul, aligned
+from archdsl.layers.rewriting import Owned
 
 if TYPE_CHECKING:
     from archdsl.layers.autograd import Autograd, Tensor
@@ -378,6 +379,9 @@ class ChannelAffine(Layer):
 
     scale: Annotated[tuple[float, ...], NUMBERS]
     shift: Annotated[tuple[float, ...], NUMBERS]
+
+    def channel_scale(self, own: Owned) -> tuple[Any, Any] | None:
+        return self.scale, self.shift
 
     def infer(self, inputs: Shapes) -> Facts:
         shape = single(inputs)

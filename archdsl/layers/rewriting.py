@@ -62,7 +62,8 @@ class Rewritable:
     def channel_scale(self, own: Owned) -> tuple[Any, Any] | None:
         """Return the factor of each channel (first axis) in evaluation mode, and what is added.
 
-        Two tensors of one axis, of those that its module owns; None where that isn't all it does.
+        Two tensors of one axis, of those that its module owns, or its own numbers; None where that
+        isn't all it does.
         """
         return None
 

@@ -194,6 +194,16 @@ JOINED = {
     'Upsample(scale_factor = 2, mode = "bilinear", align_corners = true) -> Conv2d(2, 1)': 2,
     'Upsample(scale_factor = 2) -> Conv2d(6, 1) -> Interpolate(size = 3, mode = "bicubic")': 3,
     "a: Conv2d(4, 1); concat { branch { AvgPool2d(2) } branch { MaxPool2d(2) } }": 4,
+    # what scales channels goes into what reads it, where that puts no zeros around them
+    "ChannelAffine([0.5, 2, 1, 3], [1, 0, -1, 2]) -> Conv2d(3, 3) -> ReLU": 1,
+    "ChannelAffine([0.5, 2, 1, 3], [1, 0, -1, 2]) -> Conv2d(4, 3, groups = 2)": 1,
+    "ChannelAffine([0.5, 2, 1, 3], [1, 0, -1, 2]) -> Conv2d(3, 3, padding = 1)": 2,
+    "ChannelAffine([0.5, 2, 1, 3], [0, 0, 0, 0]) -> Conv2d(3, 3, padding = 1)": 1,
+    "ChannelAffine([0.5, 2, 1, 3], [1, 0, -1, 20]) -> Conv2d(3, 3)": 2,
+    "Conv2d(4, 3) -> ChannelAffine([0.5, 2, 1, 3], [1, 0, -1, 2]) -> ReLU": 1,
+    "BatchNorm2d -> Conv2d(3, 1)": 1,
+    "BatchNorm2d -> Tanh -> Conv2d(3, 1)": 3,
+    "a: BatchNorm2d; output early; b: Conv2d(4, 1)": 2,
     # zeros around an image count, so what the convolution adds comes behind both
     "AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(2, 1) -> ReLU": 3,
     "AvgPool2d(3, stride = 1, padding = 1) -> Conv2d(2, 1, bias = false) -> Tanh": 3,
