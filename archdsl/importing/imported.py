@@ -541,7 +541,8 @@ def joined(evaluation: Lowering, training: Lowering, name: str) -> tuple[Body, s
             )
     wanted = [pairs[value] for value in plain.outputs]
     others = [value for value in full.outputs if value not in wanted]
-    full.outputs = [*wanted, *others]
+    if [value for value in full.outputs if value in wanted] != wanted or full.outputs[0] in others:
+        full.outputs = [*wanted, *others]  # in evaluation mode the order has to be right
     for value in plain.outputs:
         if value in plain.names:
             full.names[pairs[value]] = plain.names[value]

@@ -126,9 +126,10 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
     made = network.compile(weights={name: theirs[name] for name in ours})
     was, begun = module.training, kept(module)
     distance: dict[str, float] = {}
+    turned: set[str] = set()
     try:
         for mode in MODES:
-            distance[mode] = _distance(module, made, inputs, mode)
+            distance[mode] = _distance(module, made, inputs, mode, turned=turned)
         restore(module, drawn_anew(module))
         drawn = {
             "evaluation": _of_drawn(module, made, doubled(inputs), "evaluation"),
@@ -145,7 +146,8 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
     finally:
         restore(module, begun)
         module.train(was)
-    return Proof(missing, ordered=ordered, distance=distance)
+    besides = "in training mode outputs come in another order" if turned else ""
+    return Proof(missing, ordered=ordered, distance=distance, besides=besides)
 
 
 def joint(proofs: Sequence[Proof]) -> Proof:
@@ -173,8 +175,11 @@ def _distance(
     inputs: Sequence[torch.Tensor],
     mode: str,
     numbers: bool = False,
+    turned: set[str] | None = None,
 ) -> float:
     """Return how far outputs are apart, with the weights that the module holds now.
+
+    Where they come in another order, the mode is added to `turned`.
 
     Raises:
         DoesNotRun: the module fails on these inputs, or gives no number where it is to.
@@ -197,7 +202,11 @@ def _distance(
         restore(made, ours)
     if numbers and not all(bool(one.isfinite().any()) for one in tensors_of(results[0])):
         raise DoesNotRun
-    apart = _apart(*results)
+    theirs, made_of = results
+    apart = _apart(theirs, made_of, free=mode == "training")
+    named = hasattr(theirs, "_fields") or hasattr(theirs, "keys")
+    if turned is not None and not named and apart < TOLERANCE < _apart(theirs, made_of):
+        turned.add(mode)
     if TOLERANCE < apart < (MOST_OF_DRAWN if numbers else MOST_ROUNDED):
         return _unrounded(module, made, inputs, mode, apart)
     return apart
@@ -247,7 +256,7 @@ def _unrounded(
                 results.append(copied(*given))
     except Exception:
         return apart  # it can't be copied, or is for numbers of 32 bits alone
-    exact = _apart(*results)
+    exact = _apart(results[0], results[1], free=mode == "training")
     return TOLERANCE if exact < EXACT else apart
 
 
@@ -294,11 +303,23 @@ def restore(module: nn.Module, numbers: Mapping[str, torch.Tensor]) -> None:
                 held[name].copy_(tensor)
 
 
-def _apart(theirs: Any, ours: Any) -> float:
-    """Return how far outputs are apart; they are in another order where they have names."""
+def _apart(theirs: Any, ours: Any, free: bool = False) -> float:
+    """Return how far outputs are apart.
+
+    They come in the same order, or have the same names. Those of training mode are `free` to come
+    in another: the ones that evaluation mode has are first in a spec, and all have names there.
+    """
     left, right = [*tensors_of(theirs)], [*tensors_of(ours)]
     if len(left) != len(right):
         return float("inf")
+    names, fields = (
+        [*theirs.keys()] if hasattr(theirs, "keys") else [],
+        getattr(ours, "_fields", ()),
+    )
+    if len(left) == len(fields) and sorted(names) == sorted(fields):
+        return max(distance_of(theirs[name], getattr(ours, name)) for name in names)
+    if not names and not free:
+        return max(map(distance_of, left, right), default=0.0)
     worst = 0.0
     for one in left:
         apart = [distance_of(one, other) for other in right]

@@ -100,10 +100,16 @@ class Structure:
             body.outputs.sort(key=made.index, reverse=True)
         main, *others = body.outputs
         spine = self.way(main)
+        last: list[Value | None] = []
         for value in others:
             at: Value | None = value
             while at is not None and at not in spine:
                 at = self.above.get(at)
+            # they come in the order in which the module gives them; what starts nowhere comes last
+            if self.root is self and not (value in self.training and value in body.names):
+                if last and (last[0] is None or self.before(at, last[0])):
+                    at = last[0]
+                last = [at]
             self.pending.setdefault(at, []).append(value)
         found = self.compute(main, flow, top=True)
         for value in self.pending.pop(None, []):
@@ -114,6 +120,10 @@ class Structure:
         elif found and isinstance(found[-1], Output) and found[-1].statements is not None:
             found += self.reach(main)  # a block that ends with an output at its side has no other
         return [*self.head, *found]
+
+    def before(self, one: Value | None, other: Value) -> bool:
+        """Tell whether a value flows before another one, on the same way."""
+        return one is not None and self.depth[one] < self.depth[other]
 
     def network(self, names: Mapping[int, str]) -> list[Statement]:
         """Return the statements of the whole network, whose inputs have names."""
