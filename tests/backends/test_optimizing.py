@@ -224,7 +224,15 @@ JOINED = {
     "concat { branch { Conv2d(3, 1) } branch {} } concat { branch { Conv2d(2, 1) } branch {} }": 4,
     "Flatten; repeat 2 { concat { branch {} branch { Linear(3) } } }": 7,
     "repeat 2 { concat(dim = 2) { branch {} branch { ReLU } } }": 4,
-    "concat { branch {} branch { ReLU } } output now; concat { branch {} branch { Tanh } }": 6,
+    # but not one that is an output, nor one that stands in another by a way of its own
+    "concat { branch {} branch { ReLU } } output now; concat { branch {} branch { Tanh } }": 4,
+    """concat { branch { Conv2d(4, 1) } branch {} }; a: concat { branch {} branch { Conv2d(4, 1) } }
+      b: concat { branch { Sigmoid } branch {} }; c: concat { branch {} branch { ReLU } }
+      from a -> Tanh; concat { branch {} branch { from c } branch { Mish } } -> Conv2d(5, 1)""": 16,
+    """t1: { concat { branch {} } -> concat { branch {} } } output o1
+      t2: { concat { branch { Sigmoid } branch {} } -> concat { branch {} branch { ReLU } } }
+      from t1; t3: { MaxPool2d(3, 1, 1) }; t4: { BatchNorm2d -> ReLU }
+      concat { branch {} branch { from t2 } branch { from t4 } } Conv2d(5, 1)""": 12,
     # what reads the same
     "concat { branch { Conv2d(4, 1) -> ReLU } branch { Conv2d(2, 1) -> ReLU } }": 4,
     "concat { branch { Conv2d(4, 1) -> ReLU } branch { Conv2d(2, 1) -> Tanh } }": 3,

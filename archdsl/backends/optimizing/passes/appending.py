@@ -22,11 +22,14 @@ from archdsl.layers.sizes import Shape
 def appending(program: Program) -> Program:
     """Let concatenations that go on share the memory of the last one."""
     edit = Edit(program)
+    # outputs stay apart, so that whoever has them may write into one
+    outputs = {output.node for output in program.checked.outputs}
     following: dict[str, Node] = {}  # what goes on with a concatenation
     for node in program.checked.nodes.values():
         if _is_concatenation(node) and node.inputs[0] not in following:
             before = program.checked.nodes[node.inputs[0]]
-            if _is_concatenation(before) and before.name not in node.inputs[1:]:
+            goes_on = _is_concatenation(before) and before.name not in outputs
+            if goes_on and before.name not in node.inputs[1:]:
                 following[before.name] = node
     further = {node.name for node in following.values()}
     for name in following:
@@ -42,8 +45,8 @@ def _is_concatenation(node: Node) -> bool:
     return node.layer.joins and isinstance(node.shape[0], int) and node.facts.batched
 
 
-def _channels(node: Node) -> int:
-    channels = node.shape[0]
+def _channels(edit: Edit, name: str) -> int:
+    channels = edit.nodes[edit.stands_for(name)].shape[0]
     assert isinstance(channels, int)  # as those of the concatenation are
     return channels
 
@@ -51,13 +54,13 @@ def _channels(node: Node) -> int:
 def _append(edit: Edit, chain: Sequence[Node]) -> None:
     """Write concatenations, of which each goes on with the one before, into one tensor."""
     first, *_ = chain[0].inputs
-    room = WithRoom(channels=_channels(chain[-1]))
+    room = WithRoom(channels=_channels(edit, chain[-1].name))
     whole = _inserted(edit, room, "room", [first], chain[0])
-    start = _channels(edit.nodes[first])
+    start = _channels(edit, first)
     for node in chain:
         for part in node.inputs[1:]:
             whole = _inserted(edit, Append(start=start), "appended", [whole.name, part], node)
-            start += _channels(edit.nodes[part])
+            start += _channels(edit, part)
         if node is chain[-1]:
             edit.drop(node.name, whole.name)
             continue
@@ -67,7 +70,7 @@ def _append(edit: Edit, chain: Sequence[Node]) -> None:
 
 
 def _inserted(edit: Edit, layer: Layer, label: str, inputs: Sequence[str], before: Node) -> Node:
-    shapes: Sequence[Shape] = [edit.nodes[name].shape for name in inputs]
+    shapes: Sequence[Shape] = [edit.nodes[edit.stands_for(name)].shape for name in inputs]
     node = replace(
         before,
         name=edit.free_name(before.scope, label),
