@@ -52,19 +52,20 @@ def count(
     checked: CheckedGraph,
     depth: int | None = None,
     freeze: str | Sequence[str] = (),
+    freeze_but: str | Sequence[str] = (),
     roofline: Roofline | None = None,
     options: Options | None = None,
 ) -> Report:
     """Count a network; blocks `depth` scopes deep become one row (None: every layer).
 
-    `freeze` are patterns of parameters that are not to learn, `roofline` the least times;
-    `options` ask for a training step.
+    `freeze` are patterns of parameters that are not to learn, but for those of `freeze_but`,
+    `roofline` the least times; `options` ask for a training step.
 
     Raises:
         ArchError: its totals depend on free sizes in too intricate a way to write them down, or
             a pattern means no parameter.
     """
-    frozen = frozen_parameters(checked, freeze)
+    frozen = frozen_parameters(checked, freeze, freeze_but)
     try:
         return report(checked, depth, frozen=frozen, roofline=roofline, options=options)
     except FormulaError:

@@ -151,17 +151,24 @@ class Network:
         checked = spec.graph(network, spec.values(network, given), shapes)
         return Network(checked, _Read(spec, network, given, shapes))
 
-    def count(self, depth: int | None = None, *, freeze: str | Sequence[str] = ()) -> Count:
+    def count(
+        self,
+        depth: int | None = None,
+        *,
+        freeze: str | Sequence[str] = (),
+        freeze_but: str | Sequence[str] = (),
+    ) -> Count:
         """Count parameters, multiply-accumulates, memory and receptive fields.
 
         Args:
             depth: blocks this many scopes deep become one row; None shows every layer.
             freeze: patterns of the parameters that are not to learn, as `compile` takes them.
+            freeze_but: of those that are to learn all the same, or alone.
 
         Raises:
             ArchError: a pattern means no parameter.
         """
-        return Count(count(self.checked, depth, freeze))
+        return Count(count(self.checked, depth, freeze, freeze_but))
 
     def draw(self, **options: Any) -> Diagram:
         """Draw it; see `archdsl.backends.diagram.draw` for the options."""
@@ -200,6 +207,7 @@ class Network:
         allow_mismatch: str | Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
         freeze: str | Sequence[str] = (),
+        freeze_but: str | Sequence[str] = (),
         checkpoint: str | Sequence[str] = (),
     ) -> torch.nn.Module:
         """Return the network as a PyTorch module, made by running `source`.
@@ -215,6 +223,8 @@ class Network:
             freeze: patterns of what is not to learn: `["features.*"]`. Where all parameters of a
                 layer with statistics are frozen, or a pattern means these, it keeps them: it
                 computes in training mode as in evaluation mode.
+            freeze_but: patterns of what is to learn all the same: `["fc.*"]`. Without `freeze`
+                nothing else learns.
             checkpoint: patterns of the blocks and groups that keep only what comes in, and are
                 computed again in the backward pass: `["layer*.*"]`.
 
@@ -225,10 +235,10 @@ class Network:
         module = self._module(
             self._source(checkpoint), device, dtype, channels_last, weights, allow_mismatch, rename
         )
-        if freeze:
+        if freeze or freeze_but:
             from archdsl.backends.torch_module import freeze as freeze_in
 
-            freeze_in(module, self.checked, freeze)
+            freeze_in(module, self.checked, freeze, freeze_but)
         return module
 
     def optimize(

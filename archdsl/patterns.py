@@ -111,13 +111,26 @@ def listed(patterns: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def matching(names: Sequence[str], patterns: str | Iterable[str]) -> frozenset[str]:
-    """Return the names that any pattern means.
+def matching(
+    names: Sequence[str],
+    patterns: str | Iterable[str],
+    but: str | Iterable[str] = (),
+    firsts: Mapping[str, str] = {},
+) -> frozenset[str]:
+    """Return the names that any pattern means, but for those that one of others means.
+
+    Args:
+        but: patterns of what is left out. With these alone it is left out of all names.
+        firsts: of what has several names the first, by each: it is left out if one of them is.
 
     Raises:
         ArchError: a pattern means none of them.
         TypeError: one is no string.
     """
+    if left_out := listed(but):
+        spared = {firsts.get(name, name) for name in matching(names, left_out)}
+        meant_all = matching(names, patterns) if listed(patterns) else names
+        return frozenset(name for name in meant_all if firsts.get(name, name) not in spared)
     found: set[str] = set()
     for pattern in listed(patterns):
         meant = {name for name in names if matches(name, [pattern])}
@@ -296,8 +309,10 @@ def _no_blocks(pattern: str) -> NoSuchParameter:
     return NoSuchParameter(pattern=pattern, known=(), what="the network has no blocks, and so none")
 
 
-def frozen_parameters(checked: CheckedGraph, patterns: str | Iterable[str]) -> frozenset[str]:
-    """Return the names in a network's state_dict that patterns mean.
+def frozen_parameters(
+    checked: CheckedGraph, patterns: str | Iterable[str], but: str | Iterable[str] = ()
+) -> frozenset[str]:
+    """Return the names in a network's state_dict that patterns mean, but for those of others.
 
     A parameter that is tied has several, of which each means it; its first is among those returned.
 
@@ -305,7 +320,7 @@ def frozen_parameters(checked: CheckedGraph, patterns: str | Iterable[str]) -> f
         ArchError: a pattern means none of them.
         TypeError: one is no string.
     """
-    if not patterns:
+    if not patterns and not but:
         return frozenset()
     firsts: dict[str, str] = {}
     for node in checked.nodes.values():
@@ -313,4 +328,4 @@ def frozen_parameters(checked: CheckedGraph, patterns: str | Iterable[str]) -> f
         firsts |= dict(zip(held, held, strict=True))
         if not node.shares:
             firsts |= {f"{node.name}.{tie.name}": tie.path for tie in node.ties}
-    return frozenset(firsts[name] for name in matching([*firsts], patterns))
+    return frozenset(firsts[name] for name in matching([*firsts], patterns, but, firsts))

@@ -13,7 +13,16 @@ import click
 from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli import optimizing
 from archdsl.cli.destination import Destination, destination
-from archdsl.cli.options import Reading, graph_of, names, network, reading, renames_of, stored
+from archdsl.cli.options import (
+    Reading,
+    freezing,
+    graph_of,
+    names,
+    network,
+    reading,
+    renames_of,
+    stored,
+)
 from archdsl.cli.terminal import WRONG_USAGE, complain, complain_of, is_colorful, mention
 from archdsl.diagnostics import ArchError, printable
 from archdsl.graph import CheckedGraph
@@ -35,7 +44,7 @@ FLOATS = ("float64", "float32", "float16", "bfloat16")
 ENDINGS = (".py", ".onnx", ".pt2", ".safetensors")
 # What is about training, or about what the network gives
 REGIONS = ("whole", "blocks")  # what torch.compile takes at once
-NOT_FOR_A_DECONVNET = ("freeze", "checkpoint", "verify", "torch_compile")
+NOT_FOR_A_DECONVNET = ("freeze", "freeze_but", "checkpoint", "verify", "torch_compile")
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Wishes:
     allow_mismatch: tuple[str, ...]
     rename: dict[str, str]
     freeze: tuple[str, ...]
+    freeze_but: tuple[str, ...]
     verify: bool
 
 
@@ -73,9 +83,7 @@ class Wishes:
 @names("--passes", "What is done for that; else all.", "NAME,...")
 @click.option("--batch", metavar="N", type=int, help="How many samples it is timed with; else one.")
 @stored
-@click.option(
-    "--freeze", multiple=True, metavar="PATTERN", help="Keep these as they are in training."
-)
+@freezing
 @click.option(
     "--checkpoint",
     multiple=True,
@@ -217,8 +225,8 @@ def build(
         names = [*compared.missing, *compared.surplus, *compared.differing]
         complain(f"torch has other parameters than were counted: {', '.join(names[:8])}")
         return 1
-    if wishes.freeze:
-        learning = backend.freeze(module, checked, wishes.freeze)
+    if wishes.freeze or wishes.freeze_but:
+        learning = backend.freeze(module, checked, wishes.freeze, wishes.freeze_but)
         layers = f"{len(learning.kept)} layer{'s' if len(learning.kept) > 1 else ''}"
         kept = f"; statistics of {layers} kept" if learning.kept else ""
         click.echo(f"trainable   {learning.trainable:,}, and {learning.frozen:,} frozen{kept}")
@@ -235,7 +243,7 @@ def build(
     elif not _run(module, checked, source, place, wishes):
         return 1
     _write(checked, source.text, goes_to, module)
-    given = {"weights": wishes.weights, "what is frozen": wishes.freeze}
+    given = {"weights": wishes.weights, "what is frozen": wishes.freeze or wishes.freeze_but}
     lacking = [what for what, wish in given.items() if wish and goes_to.ending == ".py"]
     without = f", which is the source alone: without {' and '.join(lacking)}" if lacking else ""
     click.echo(f"wrote       {goes_to}{without}")

@@ -13,7 +13,7 @@ from archdsl.analysis.training import DTYPES as WIDTHS
 from archdsl.backends.table import FORMATS, render, tells_warnings
 from archdsl.cli.modules import graphs_of, modules
 from archdsl.cli.on_device import DTYPES, least_times
-from archdsl.cli.options import Reading, graph_of, names, network, one_of, reading
+from archdsl.cli.options import Reading, freezing, graph_of, names, network, one_of, reading
 from archdsl.cli.options import training as training_options
 from archdsl.cli.options import where as conditions
 from archdsl.cli.terminal import WRONG_USAGE, complain_of, is_colorful, mention
@@ -29,9 +29,7 @@ from archdsl.diagnostics import ArchError
     "--depth", type=click.IntRange(0), metavar="N", help="Make blocks N deep one row each."
 )
 @click.option("--explain", is_flag=True, help="Show how each number of parameters comes about.")
-@click.option(
-    "--freeze", multiple=True, metavar="PATTERN", help="Keep these from learning: 'features.*'."
-)
+@freezing
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", help="Of the result."
 )
@@ -62,6 +60,7 @@ def command(
     depth: int | None,
     explain: bool,
     freeze: tuple[str, ...],
+    freeze_but: tuple[str, ...],
     form: str,
     device: str | None,
     training: bool,
@@ -99,6 +98,7 @@ def command(
             checked,
             depth,
             freeze,
+            freeze_but,
             None if training and not device else least_times(checked, device, batch, dtype),
             options_of(checked, step, mention) if training else None,
         )

@@ -11,7 +11,7 @@ import click
 from archdsl.analysis.fitting import Fit, Unfit, fit
 from archdsl.analysis.training import DTYPES
 from archdsl.backends.formulas import apart_in_bytes
-from archdsl.cli.options import Reading, graph_of, network, one_of, reading
+from archdsl.cli.options import Reading, freezing, graph_of, network, one_of, reading
 from archdsl.cli.options import training as training_options
 from archdsl.cli.terminal import WRONG_INPUT, mention
 from archdsl.counting import options_of
@@ -44,9 +44,7 @@ def memory_of(text: str) -> int:
 @click.argument("name", metavar="SPEC")
 @network
 @click.option("--memory", required=True, metavar="SIZE", help="What there is: 24GiB, 512MiB.")
-@click.option(
-    "--freeze", multiple=True, metavar="PATTERN", help="Keep these from learning: 'features.*'."
-)
+@freezing
 @training_options
 @click.option("--dtype", metavar="TYPE", help=f"Of the numbers: {' or '.join(DTYPES)}.")
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
@@ -57,6 +55,7 @@ def command(
     inputs: tuple[str, ...],
     memory: str,
     freeze: tuple[str, ...],
+    freeze_but: tuple[str, ...],
     step: dict[str, Any],
     dtype: str | None,
     form: str,
@@ -74,7 +73,7 @@ def command(
     mention(checked.warnings)
     options = options_of(checked, step, mention)
     try:
-        found = fit(checked, there, options, frozen_parameters(checked, freeze))
+        found = fit(checked, there, options, frozen_parameters(checked, freeze, freeze_but))
     except Unfit as error:
         raise click.UsageError(str(error)) from None
     if form == "json":

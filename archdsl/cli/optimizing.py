@@ -15,7 +15,7 @@ from archdsl.network import Network
 from archdsl.output import write_all
 
 # What is about training, or about another kind of module
-OTHERS = ("freeze", "verify", "torch_compile", "channels_last")
+OTHERS = ("freeze", "freeze_but", "verify", "torch_compile", "channels_last")
 MARK = {"made": "by archdsl compile --optimize"}  # in the head of a file of safetensors
 IN_SOURCE = ("native", "eager")  # engines that source can be written for
 

@@ -133,6 +133,22 @@ def training(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def freezing(command: Command) -> Command:
+    """Add the options that say what is not to learn."""
+    return _with(
+        command,
+        click.option(
+            "--freeze", multiple=True, metavar="PATTERN", help="Keep from learning: 'features.*'."
+        ),
+        click.option(
+            "--freeze-but",
+            multiple=True,
+            metavar="PATTERN",
+            help="Leave these learning; without --freeze, these alone: 'fc.*'.",
+        ),
+    )
+
+
 def one_of(given: str, known: Sequence[str], option: str) -> None:
     """Refuse what is none of the names known, and say which is the nearest."""
     if given in known:

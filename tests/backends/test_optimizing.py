@@ -664,6 +664,7 @@ def test_the_command_writes_source_and_weights(
         (["--optimize", "--weights", "net.pt", "--engine", "openvino"], "in Python"),
         (["--optimize", "--weights", "net.pt", "--verify"], "don't go together"),
         (["--optimize", "--weights", "net.pt", "--freeze", "*"], "don't go together"),
+        (["--optimize", "--weights", "net.pt", "--freeze-but", "*"], "don't go together"),
         (["--optimize", "--weights", "net.pt", "--deconvnet", "fc"], "don't go together"),
         (["--optimize", "--weights", "net.pt", "-o", "-"], "writes two files"),
         (["--optimize", "--weights", "net.pt", "-o", "x.onnx"], "writes two files"),

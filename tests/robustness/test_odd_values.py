@@ -126,6 +126,7 @@ OF_INPUT = {
     "parameters",
     "inputs",
     "freeze",
+    "freeze_but",
     "weights",
     "allow_mismatch",
     "rename",

@@ -26,11 +26,19 @@ class Trainable:
     kept: tuple[str, ...] = ()
 
 
-def freeze(module: nn.Module, checked: CheckedGraph, patterns: str | Iterable[str]) -> Trainable:
+def freeze(
+    module: nn.Module,
+    checked: CheckedGraph,
+    patterns: str | Iterable[str],
+    but: str | Iterable[str] = (),
+) -> Trainable:
     """Keep the parameters and statistics that match any pattern as they are.
 
+    But for what a pattern of `but` means; with these alone all else is kept.
+
     A module with statistics, such as batch normalization, computes in training as in evaluation,
-    and so leaves them alone, if a pattern means one of them or all of its parameters are frozen.
+    and so leaves them alone, if a pattern means one of them or all of its parameters are frozen
+    (unless `but` means its statistics).
     Dropout goes on in training, in frozen parts as well.
 
     Raises:
@@ -38,7 +46,11 @@ def freeze(module: nn.Module, checked: CheckedGraph, patterns: str | Iterable[st
     """
     # each name of a parameter that is tied means it
     parameters = dict(module.named_parameters(remove_duplicate=False))
-    meant = matching([*parameters, *(name for name, _ in module.named_buffers())], patterns)
+    names = [*parameters, *(name for name, _ in module.named_buffers())]
+    first = {id(one): name for name, one in module.named_parameters()}
+    firsts = {name: first[id(one)] for name, one in parameters.items()}
+    meant = matching(names, patterns, but, firsts)
+    spared = matching(names, but)
     for name, parameter in parameters.items():
         if name in meant:
             parameter.requires_grad_(False)
@@ -49,6 +61,7 @@ def freeze(module: nn.Module, checked: CheckedGraph, patterns: str | Iterable[st
         if not (statistics := moving.intersection(named)):
             continue
         frozen = not _learns(inner) and any(True for _ in inner.parameters())
+        frozen = frozen and not statistics & spared
         if frozen or statistics & meant:
             # An attribute of this one module, which goes wherever that is copied or pickled to;
             # and no function within this one, which could not be pickled.

@@ -259,6 +259,74 @@ def test_freezing_twice_adds_up(network: archdsl.Network) -> None:
     assert moved(module.train()) == {"plain"}
 
 
+@pytest.mark.parametrize(
+    ("patterns", "but", "kept"),
+    [
+        ([], ["fc"], STATISTICS),
+        ([], ["body.bn"], STATISTICS - {"body.bn"}),
+        ([], ["body.bn.bias"], STATISTICS),
+        ([], ["*.running_*", "*.num_batches_tracked"], set()),
+        (["body"], ["body.bn.*"], set()),
+        (["body", "plain"], ["body.conv"], {"body.bn", "plain"}),
+        (["*.weight", "*.bias"], ["seen.running_*"], {"body.bn"}),
+    ],
+    ids=lambda each: ", ".join(sorted(each)) or "none",
+)
+def test_statistics_that_are_left_out_move(
+    patterns: list[str], but: list[str], kept: set[str], network: archdsl.Network
+) -> None:
+    module = network.compile(freeze=patterns, freeze_but=but)
+
+    assert moved(module.train()) == STATISTICS - kept
+
+
+def test_the_command_leaves_out_what_is_to_learn(
+    network: archdsl.Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = str(tmp_path / "net.arch")
+    learning = sum(
+        p.numel() for p in network.compile(freeze_but="fc").parameters() if p.requires_grad
+    )
+    options = ["--freeze-but", "fc.*"]
+
+    written = ["-o", str(tmp_path / "net.py"), "--device", "cpu"]
+    assert run(["compile", spec, *options, *written]) == 0
+    said = capsys.readouterr().out
+    assert f"trainable   {learning:,}, and " in said
+    assert said.endswith("net.py, which is the source alone: without what is frozen\n")
+    assert run(["count", spec, *options]) == 0
+    assert f"{learning:,}" in capsys.readouterr().out
+    assert run(["fit", spec, "--memory", "1GiB", *options]) == 0
+    some = capsys.readouterr().out
+    assert run(["fit", spec, "--memory", "1GiB"]) == 0
+    assert capsys.readouterr().out != some
+
+    for command in (
+        ["compile", spec, *written],
+        ["count", spec],
+        ["fit", spec, "--memory", "1GiB"],
+    ):
+        assert run([*command, "--freeze-but", "fcc.*"]) == 1
+        assert (
+            "error[E0608]: no parameter and no buffer is called `fcc.*`" in capsys.readouterr().err
+        )
+
+
+@pytest.mark.parametrize("spared", ["table.weight", "head.weight"])
+def test_each_name_of_a_tied_parameter_leaves_it_learning(spared: str, tmp_path: Path) -> None:
+    path = tmp_path / "tied.arch"
+    path.write_text("""network tied { input tokens: [T]
+      table: Embedding(9, 4); Linear(4)
+      head: Linear(9, weight = from table.weight) }""")
+    network = archdsl.load(path)
+    module: Any = network.compile(freeze_but=spared)
+
+    assert module.table.weight.requires_grad
+    assert not module.head.bias.requires_grad
+    counted: Any = network.count(freeze_but=spared).to_dict()
+    assert counted["parameters"]["trainable"] == 36
+
+
 @pytest.mark.parametrize("pattern", ["table.weight", "head.*"])
 def test_each_name_of_a_tied_parameter_freezes_it(pattern: str, tmp_path: Path) -> None:
     path = tmp_path / "tied.arch"

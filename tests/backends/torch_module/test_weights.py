@@ -12,6 +12,7 @@ import archdsl
 from archdsl.backends.export import save_weights
 from archdsl.backends.torch_module import TorchError, freeze, load_weights, torch_module
 from archdsl.diagnostics import ArchError
+from archdsl.patterns import listed, matches
 from archdsl.pipeline import Spec
 
 torch = pytest.importorskip("torch")
@@ -161,15 +162,40 @@ def test_the_count_says_what_torch_says(patterns: list[str], tmp_path: Path) -> 
         assert row.frozen == sum(p.numel() for p in own if not p.requires_grad), row.name
 
 
-@pytest.mark.parametrize("pattern", ["frst", "first.0.mean", ""])
-def test_a_pattern_without_parameters_is_the_same_error(pattern: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("patterns", "but"),
+    [([], ["fc"]), (["*"], ["first"]), (["*.weight"], ["fc.*"]), (["fc"], ["fc.bias"]), ([], "*")],
+    ids=str,
+)
+def test_what_is_left_out_of_freezing_learns(
+    patterns: list[str], but: list[str] | str, tmp_path: Path
+) -> None:
     path = tmp_path / "net.arch"
     path.write_text(SHARED)
     network = archdsl.load(path)
+    module = network.compile(freeze=patterns, freeze_but=but)
+    counted = network.count(freeze=patterns, freeze_but=but)
+
+    for name, one in module.named_parameters():
+        meant = not patterns or matches(name, patterns)
+        assert one.requires_grad is not (meant and not matches(name, listed(but))), name
+    said: Any = counted.to_dict()["parameters"]
+    assert said["frozen"] == sum(p.numel() for p in module.parameters() if not p.requires_grad)
+
+
+@pytest.mark.parametrize("how", ["freeze", "freeze_but"])
+@pytest.mark.parametrize("pattern", ["frst", "first.0.mean", ""])
+def test_a_pattern_without_parameters_is_the_same_error(
+    pattern: str, how: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(SHARED)
+    network = archdsl.load(path)
+    given: Any = {how: [pattern]}
     with pytest.raises(ArchError) as counting:
-        network.count(freeze=[pattern])
+        network.count(**given)
     with pytest.raises(ArchError) as compiling:
-        network.compile(freeze=[pattern])
+        network.compile(**given)
 
     assert "error[E0608]" in str(counting.value)
     assert str(counting.value) == str(compiling.value)
