@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from archdsl.importing.keras.errors import Missing, Wrong
-from archdsl.importing.keras.held import Held
+from archdsl.importing.keras.held import LAST, Held, Order
 from archdsl.importing.keras.models import Layer
 from archdsl.importing.keras.settings import Settings
 
@@ -44,6 +44,7 @@ class Build(Protocol):
     """What is known while the modules of a file are made."""
 
     early: bool  # whether the file is of Keras 2
+    orders: dict[Layer, tuple[Order, int]]  # for which weights are made, and how many axes
 
     def called(self, at: At, given: Sequence[Any]) -> Held:
         """Return what a layer makes of what it is called on."""
@@ -86,6 +87,17 @@ class At:
         """Return a module of the layer; `new` says whether it was made now."""
         found, self.new = self.build.module(self, name, make)
         return found
+
+    def settled(self, x: Held) -> tuple[torch.Tensor, Order]:
+        """Return a tensor in the order that the weights are made for: that of the first call.
+
+        Raises:
+            Missing: another number of axes can't stand in that order.
+        """
+        order, rank = self.build.orders.setdefault(self.layer, (x.order, x.rank))
+        if order != LAST and rank != x.rank:
+            raise Missing(f"calls on {rank} axes and on {x.rank}, with the same weights,")
+        return x.within(order), order
 
     def variable(self, number: int, *shape: int, home: str = "vars") -> Variable:
         """Return a weight of the layer in Keras."""

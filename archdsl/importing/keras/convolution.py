@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -231,11 +230,8 @@ def dense(at: At, *given: Any) -> Held:
     units, bias = settings.whole("units"), settings.flag("use_bias", True)
     if x.rank < 2:
         raise Wrong("takes at least one axis besides the batch")
-    order = x.order if isinstance(x.order, tuple) else LAST
-    tensor = x.tensor if isinstance(x.order, tuple) else x.last
+    tensor, order = at.settled(x if isinstance(x.order, tuple) else Held(x.last))
     width = tensor.shape[-1]
-    if isinstance(x.order, tuple) and prod(x.order) != width:
-        tensor, order = x.last, LAST
     module = at.module(lambda: nn.Linear(width, units, bias))
     at.fill(module, "weight", at.variable(0, width, units), lambda one: unflattened(order, one).T)
     if bias:

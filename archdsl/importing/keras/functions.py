@@ -65,15 +65,15 @@ def by_name(at: At, x: Held, said: Any) -> Held:
     if not isinstance(said, str):
         raise Missing("an activation of one's own")
     if said in PLAIN:
-        return x.like(PLAIN[said](x.tensor))
+        return x.each(PLAIN[said])
     if said == "gelu":
-        return x.like(functional.gelu(x.tensor))
+        return x.each(functional.gelu)
     if said == "hard_sigmoid":
         if at.build.early:  # it was another function in Keras 2
-            return x.like(torch.clamp(x.tensor * 0.2 + 0.5, 0, 1))
-        return x.like(functional.hardsigmoid(x.tensor))
+            return x.each(lambda one: torch.clamp(one * 0.2 + 0.5, 0, 1))
+        return x.each(functional.hardsigmoid)
     if said == "leaky_relu":
-        return x.like(functional.leaky_relu(x.tensor, 0.2))
+        return x.each(lambda one: functional.leaky_relu(one, 0.2))
     if said in ("softmax", "log_softmax"):
         return over_channels(x, getattr(functional, said))
     raise Missing(f"the activation {shown(said)}")
@@ -81,9 +81,13 @@ def by_name(at: At, x: Held, said: Any) -> Held:
 
 def over_channels(x: Held, function: Any) -> Held:
     """Return what a function makes of the last axis of Keras."""
-    if isinstance(x.order, tuple):
-        x = Held(x.last)
-    return x.like(function(x.tensor, dim=1 if x.order == FIRST else x.rank - 1))
+    return along(x, x.rank - 1, function)
+
+
+def along(x: Held, axis: int, function: Any) -> Held:
+    """Return what a function makes of one axis, for which the order of its numbers is nothing."""
+    tensor, order = x.pair
+    return Held(function(tensor, dim=x.axis(axis)), order)
 
 
 @layer("Activation")
@@ -95,7 +99,7 @@ def activation(at: At, *given: Any) -> Held:
 def relu(at: At, *given: Any) -> Held:
     x = single(given)
     if at.layer.kind == "Relu6":
-        return x.like(functional.relu6(x.tensor))
+        return x.each(functional.relu6)
     settings = at.settings
     most = settings.value("max_value")
     slope = settings.number("negative_slope", 0.0)
@@ -103,40 +107,38 @@ def relu(at: At, *given: Any) -> Held:
         raise Missing("its setting `threshold`")
     if most is None:
         if slope:
-            return x.like(functional.leaky_relu(x.tensor, slope))
-        return x.like(functional.relu(x.tensor))
+            return x.each(lambda one: functional.leaky_relu(one, slope))
+        return x.each(functional.relu)
     if slope:
         raise Missing("a bound and a slope at once")
     bound = settings.number("max_value")
     if bound < 0:
         raise settings.wrong("max_value", "a number of at least 0")
     if bound == 6:
-        return x.like(functional.relu6(x.tensor))
-    return x.like(torch.clamp(x.tensor, 0, bound))
+        return x.each(functional.relu6)
+    return x.each(lambda one: torch.clamp(one, 0, bound))
 
 
 @layer("LeakyReLU")
 def leaky_relu(at: At, *given: Any) -> Held:
     x = single(given)
     name = "negative_slope" if "negative_slope" in at.layer.config else "alpha"
-    return x.like(functional.leaky_relu(x.tensor, at.settings.number(name, 0.3)))
+    return x.each(lambda one: functional.leaky_relu(one, at.settings.number(name, 0.3)))
 
 
 @layer("ELU")
 def elu(at: At, *given: Any) -> Held:
     x = single(given)
-    return x.like(functional.elu(x.tensor, at.settings.number("alpha", 1.0)))
+    return x.each(lambda one: functional.elu(one, at.settings.number("alpha", 1.0)))
 
 
 @layer("Softmax")
 def softmax(at: At, *given: Any) -> Held:
     x = single(given)
-    if isinstance(x.order, tuple):
-        x = Held(x.last)
-    axis = x.axis(at.settings.axis("axis", x.rank))
+    axis = at.settings.axis("axis", x.rank)
     if axis == 0:
         raise at.settings.wrong("axis", "an axis besides the batch")
-    return x.like(functional.softmax(x.tensor, dim=axis))
+    return along(x, axis, functional.softmax)
 
 
 @layer("PReLU")
@@ -158,7 +160,7 @@ def elementwise(name: str) -> Any:
 
     def made(at: At, *given: Any) -> Held:
         x = single(given)
-        return x.like(PLAIN[name](x.tensor))
+        return x.each(PLAIN[name])
 
     return made
 
@@ -175,11 +177,11 @@ for _kind, _name in (
 @layer("HardSigmoid")
 def hard_sigmoid(at: At, *given: Any) -> Held:
     x = single(given)
-    return x.like(functional.hardsigmoid(x.tensor))
+    return x.each(functional.hardsigmoid)
 
 
 @layer("Gelu")
 def gelu(at: At, *given: Any) -> Held:
     x = single(given)
     how = "tanh" if at.settings.flag("approximate", True) else "none"
-    return x.like(functional.gelu(x.tensor, approximate=how))
+    return x.each(lambda one: functional.gelu(one, approximate=how))

@@ -6,62 +6,70 @@ layer before gave it until one needs it otherwise, so that networks of images ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple
 
 import torch
 
 LAST, FIRST = "last", "first"
+Order = str | tuple[int, ...]
 
 
-class Held(NamedTuple):
+class Held:
     """A tensor.
+
+    Its numbers are read in an order that the reader names (`last`, `first`, `within`), or one by
+    one (`each`), or together with the order that they have (`pair`).
 
     Attributes:
         order: "last" if its axes stand as Keras has them; "first" if the last one stands behind
             the batch; or the sizes, channels last, that were flattened with the channels first.
     """
 
-    tensor: torch.Tensor
-    order: str | tuple[int, ...] = LAST
+    def __init__(self, tensor: torch.Tensor, order: Order = LAST) -> None:
+        self._tensor, self.order = tensor, order
+
+    @property
+    def pair(self) -> tuple[torch.Tensor, Order]:
+        """The tensor, and its order."""
+        return self._tensor, self.order
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape that Keras has, with the batch."""
-        sizes = tuple(self.tensor.shape)
+        sizes = tuple(self._tensor.shape)
         return (sizes[0], *sizes[2:], sizes[1]) if self.order == FIRST else sizes
 
     @property
     def rank(self) -> int:
         """How many axes it has, with the batch."""
-        return self.tensor.dim()
+        return self._tensor.dim()
 
     @property
     def last(self) -> torch.Tensor:
         """The tensor with its axes as Keras has them."""
         if self.order == LAST:
-            return self.tensor
+            return self._tensor
         if self.order == FIRST:
-            batch, channels, *sizes = self.tensor.shape
+            batch, channels, *sizes = self._tensor.shape
             if prod(sizes) == 1:
-                return self.tensor.reshape(batch, *sizes, channels)
-            return self.tensor.permute(0, *range(2, self.rank), 1)
+                return self._tensor.reshape(batch, *sizes, channels)
+            return self._tensor.permute(0, *range(2, self.rank), 1)
         *sizes, channels = map(int, self.order)
         if prod(sizes) == 1:
-            return self.tensor
-        apart = self.tensor.reshape(-1, channels, *sizes)
+            return self._tensor
+        apart = torch.unflatten(self._tensor, 1, (channels, *sizes))
         return apart.permute(0, *range(2, len(sizes) + 2), 1).flatten(1)
 
     @property
     def first(self) -> torch.Tensor:
         """The tensor with its channels behind the batch."""
         if self.order == FIRST or self.rank < 3:
-            return self.tensor if self.order in (FIRST, LAST) else self.last
-        batch, *sizes, channels = self.tensor.shape
+            return self._tensor if self.order in (FIRST, LAST) else self.last
+        batch, *sizes, channels = self._tensor.shape
         if prod(sizes) == 1:
-            return self.tensor.reshape(batch, channels, *sizes)
-        return self.tensor.permute(0, self.rank - 1, *range(1, self.rank - 1))
+            return self._tensor.reshape(batch, channels, *sizes)
+        return self._tensor.permute(0, self.rank - 1, *range(1, self.rank - 1))
 
     def axis(self, number: int) -> int:
         """Return which axis of the tensor is one of those that Keras counts, without negatives."""
@@ -69,9 +77,18 @@ class Held(NamedTuple):
             return number
         return 1 if number == self.rank - 1 else number + 1
 
-    def like(self, tensor: torch.Tensor) -> Held:
-        """Return another tensor in the same order."""
-        return Held(tensor, self.order)
+    def within(self, order: Order) -> torch.Tensor:
+        """Return the tensor in an order."""
+        if order == self.order:
+            return self._tensor
+        if not isinstance(order, tuple):
+            return self.first if order == FIRST else self.last
+        apart = torch.unflatten(self.last, 1, order)
+        return apart.permute(0, len(order), *range(1, len(order))).flatten(1)
+
+    def each(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Held:
+        """Return what a function makes of each number by itself."""
+        return Held(function(self._tensor), self.order)
 
 
 def alike(given: Sequence[Held]) -> list[Held]:

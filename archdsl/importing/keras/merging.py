@@ -29,13 +29,13 @@ def operands(given: Sequence[Any]) -> list[Any]:
 def joined(given: Sequence[Any], function: Callable[[Any, Any], Any]) -> Held:
     """Return what a function makes of several, one after the other."""
     flat = operands(given)
-    model = next(one for one in flat if isinstance(one, Held))
-    values = [one.tensor if isinstance(one, Held) else one for one in flat]
+    order = next(one.order for one in flat if isinstance(one, Held))
+    values = [one.pair[0] if isinstance(one, Held) else one for one in flat]
     ranks = {one.rank for one in flat if isinstance(one, Held)}
     if len(ranks) > 1:
         values = [one.last if isinstance(one, Held) else one for one in flat]
         return Held(reduce(function, values))
-    return model.like(reduce(function, values))
+    return Held(reduce(function, values), order)
 
 
 @layer("Add")
@@ -61,8 +61,7 @@ def divided(at: At, *given: Any) -> Held:
 @layer("Average")
 def averaged(at: At, *given: Any) -> Held:
     count = len(operands(given))
-    found = joined(given, lambda a, b: a + b)
-    return found.like(found.tensor / count)
+    return joined(given, lambda a, b: a + b).each(lambda one: one / count)
 
 
 def of_tensors(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -96,4 +95,5 @@ def concatenated(at: At, *given: Any) -> Held:
     axis = at.settings.axis("axis", flat[0].rank)
     if axis == 0:
         raise at.settings.wrong("axis", "an axis besides the batch")
-    return flat[0].like(torch.cat([one.tensor for one in flat], dim=flat[0].axis(axis)))
+    tensors = [one.pair[0] for one in flat]
+    return Held(torch.cat(tensors, dim=flat[0].axis(axis)), flat[0].order)

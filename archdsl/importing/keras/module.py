@@ -19,7 +19,7 @@ from archdsl.importing.bounds import Bounded
 from archdsl.importing.errors import ImportingError, NotSayable
 from archdsl.importing.keras.at import At, Source, Variable
 from archdsl.importing.keras.errors import Missing, Wrong
-from archdsl.importing.keras.held import FIRST, LAST, Held
+from archdsl.importing.keras.held import FIRST, LAST, Held, Order
 from archdsl.importing.keras.hierarchy import Leaf, Part, Step, kind_of, planned
 from archdsl.importing.keras.layers import LAYERS
 from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use
@@ -45,14 +45,19 @@ class Net:
         self.build, self.model, self.module = build, model, module
         self.steps = planned(model.uses, model.outputs)
         self.values: dict[Ref, Held] = {}
-        self.orders: list[Any] = []
-        self.given: list[Any] = [order_of(model, ref) for ref in model.inputs]
+        self.orders: list[Order] = []
+        self.called = self.outermost = False
+        self.given: list[Order] = [order_of(model, ref) for ref in model.inputs]
         module.forward = self.forward
 
     def call(self, given: Sequence[Held]) -> list[Held]:
         """Return what the model makes of tensors."""
-        self.given = [one.order for one in given]
-        found = self.module(*[one.tensor for one in given])
+        # its text is written once: all calls have the order of the first, and none is of Flatten
+        if not self.called:
+            self.given = [FIRST if one.order == FIRST else LAST for one in given]
+            self.called = True
+        pairs = zip(given, self.given, strict=True)
+        found = self.module(*[one.within(order) for one, order in pairs])
         many = found if isinstance(found, tuple) else (found,)
         return [Held(one, order) for one, order in zip(many, self.orders, strict=True)]
 
@@ -63,12 +68,20 @@ class Net:
         self.values = dict(zip(self.model.inputs, held, strict=True))
         self.steps_of(self.module, self.steps)
         found = [self.value(ref) for ref in self.model.outputs]
+        if self.outermost:
+            given = [Held(one, order) for one, order in zip(inputs, self.given, strict=True)]
+            first = {one.rank for one in given if one.order == FIRST}
+            if not counts_channels_first(self.model):
+                first |= {one.rank for one in found if one.rank > 3}
+            found = [
+                Held(one.first, FIRST) if one.rank in first else Held(one.last) for one in found
+            ]
         found = [Held(one.last) if isinstance(one.order, tuple) else one for one in found]
         self.orders = [one.order for one in found]
         self.values = before
         if len(found) == 1:
-            return found[0].tensor
-        return tuple(one.tensor for one in found)
+            return found[0].pair[0]
+        return tuple(one.pair[0] for one in found)
 
     def steps_of(self, home: nn.Module, steps: Sequence[Step]) -> None:
         """Compute the layers of a scope."""
@@ -80,14 +93,14 @@ class Net:
                 step.module = scope_module(step.kind)
                 step.module.forward = self.runner(step)
                 attach(home, step.label, step.module)
-            step.module(*[self.value(ref).tensor for ref in step.reads])
+            step.module(*[self.value(ref).pair[0] for ref in step.reads])
 
     def runner(self, part: Part) -> Callable[..., Any]:
         """Return the `forward` of a scope: it takes and gives what flows in and out."""
 
         def forward(*tensors: torch.Tensor) -> Any:
             self.steps_of(part.module, part.steps)
-            found = [self.value(ref).tensor for ref in part.gives]
+            found = [self.value(ref).pair[0] for ref in part.gives]
             return found[0] if len(found) == 1 else tuple(found)
 
         return forward
@@ -131,6 +144,7 @@ class Builder:
         self.file, self.title = file, title
         self.early = file.early
         self.nets: dict[Layer, Net] = {}
+        self.orders: dict[Layer, tuple[Order, int]] = {}
         self.modules: dict[tuple[Layer, str], nn.Module] = {}
         self.sources: list[tuple[nn.Module, str, Source]] = []
         self.left: dict[Variable, None] = {}
@@ -139,6 +153,7 @@ class Builder:
         self.building = False
         require_known(file, title)
         self.root = Net(self, file.model, scope_module(title))
+        self.root.outermost = True
 
     def build(self, inputs: Sequence[torch.Tensor]) -> nn.Module:
         """Make the modules by a run on tensors without numbers.
@@ -325,17 +340,17 @@ def order_of(model: Model, ref: Ref) -> str:
         rank = len(shape_of(model, ref))
     except Wrong:
         return LAST
-    formats = {
-        use.layer.config.get("data_format")
-        for use in model.uses
-        if isinstance(use.layer.config.get("data_format"), str)
-    }
-    if "channels_first" in formats or rank < 3:
+    if rank < 3 or counts_channels_first(model):
         return LAST
     if rank == 3:
         kinds = {use.layer.kind for use in model.uses if ref in use.reads}
         return FIRST if kinds and kinds <= {*SEQUENCES} else LAST
     return FIRST
+
+
+def counts_channels_first(model: Model) -> bool:
+    """Tell whether a model has its channels behind the batch in Keras as well."""
+    return any(use.layer.config.get("data_format") == "channels_first" for use in model.uses)
 
 
 def require_known(file: KerasFile, title: str) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from archdsl.importing.keras.at import At, layer, single
 from archdsl.importing.keras.convolution import unflattened
 from archdsl.importing.keras.errors import Missing, Wrong
-from archdsl.importing.keras.held import FIRST, LAST, Held
+from archdsl.importing.keras.held import FIRST, LAST, Held, Order
 
 NORMS: dict[int, Any] = {
     2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d
@@ -24,7 +24,8 @@ class CenteredNorm(nn.Module):
     def __init__(self, kind: Any, channels: int, rank: int, eps: float, momentum: float) -> None:
         super().__init__()
         self.norm = kind(channels, eps, momentum, affine=False)
-        self.beta = nn.Parameter(torch.zeros(channels, *[1] * (rank - 2)))
+        sizes = [1] * (rank - 2) if channels > 1 else []
+        self.beta = nn.Parameter(torch.zeros(channels, *sizes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.norm(x) + self.beta
@@ -41,11 +42,12 @@ def batch_norm(at: At, *given: Any) -> Held:
     if x.rank not in NORMS or axis not in (1, x.rank - 1):
         raise Missing(f"an axis {axis} of {x.rank}")
     kind = NORMS[x.rank]
-    flat = x.order if isinstance(x.order, tuple) else None
-    if flat:
-        tensor, order = x.tensor, x.order
+    tensor: torch.Tensor
+    order: Order
+    if x.rank == 2:
+        tensor, order = at.settled(x)
     elif axis == x.rank - 1:
-        tensor, order = x.first, FIRST if x.rank > 2 else LAST
+        tensor, order = x.first, FIRST
     else:
         tensor, order = x.last, LAST
     channels = tensor.shape[1]
@@ -68,7 +70,7 @@ def batch_norm(at: At, *given: Any) -> Held:
             home,
             name,
             at.variable(number, channels),
-            lambda one, sizes=sizes: unflattened(flat, one).reshape(sizes),
+            lambda one, sizes=sizes: unflattened(order, one).reshape(sizes),
         )
     return Held(module(tensor), order)
 
@@ -139,13 +141,12 @@ def layer_scale(at: At, *given: Any) -> Held:
     """A layer of Keras's own ConvNeXt."""
     x, settings = single(given), at.settings
     width, value = settings.whole("projection_dim"), settings.number("init_values")
-    if isinstance(x.order, tuple):
-        x = Held(x.last)
     if width != x.shape[-1]:
         raise Wrong(f"has {width} factors for {x.shape[-1]} channels")
-    module = at.module(lambda: LayerScale(width, x.rank, x.order == FIRST, value))
+    tensor, order = at.settled(Held(x.last) if isinstance(x.order, tuple) else x)
+    module = at.module(lambda: LayerScale(width, x.rank, order == FIRST, value))
     at.fill(module, "gamma", at.variable(0, width), lambda one: one.reshape(module.gamma.shape))
-    return x.like(module(x.tensor))
+    return Held(module(tensor), order)
 
 
 # --- dropout and noise ----------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def dropout(at: At, *given: Any) -> Held:
             raise Missing("its setting `noise_shape`")
         at.note("`noise_shape` drops whole samples in Keras, and single numbers here, in training")
     module = at.module(lambda: nn.Dropout(rate))
-    return x.like(module(x.tensor))
+    return x.each(module)
 
 
 @layer(
@@ -204,12 +205,12 @@ def rescaled(at: At, *given: Any) -> Held:
     x = single(given)
     x = Held(x.last) if isinstance(x.order, tuple) else x
     scale, offset = at.settings.numbers("scale", 1.0), at.settings.numbers("offset", 0.0)
-    tensor = x.tensor
+    tensor, order = x.pair
     if scale != 1:
         tensor = tensor * spread(x, scale, tensor.device)
     if offset != 0:
         tensor = tensor + spread(x, offset, tensor.device)
-    return x.like(tensor)
+    return Held(tensor, order)
 
 
 class Normalization(nn.Module):
@@ -247,20 +248,20 @@ def normalized(at: At, *given: Any) -> Held:
                 listed(means) * (len(spans) // len(listed(means))), spans, strict=True
             )
         ]
-        return x.like(
-            x.tensor * spread(x, scale if len(scale) > 1 else scale[0], x.tensor.device)
-            + spread(x, shift if len(shift) > 1 else shift[0], x.tensor.device)
-        )
+        tensor, order = x.pair
+        scaled = tensor * spread(x, scale if len(scale) > 1 else scale[0], tensor.device)
+        return Held(scaled + spread(x, shift if len(shift) > 1 else shift[0], tensor.device), order)
     if axis not in (-1, [-1], x.rank - 1, [x.rank - 1]):
         raise Missing("another axis than the last one")
     width = x.shape[-1]
-    module = at.module(lambda: Normalization(width, x.rank, x.order == FIRST))
+    tensor, order = at.settled(x)
+    module = at.module(lambda: Normalization(width, x.rank, order == FIRST))
     for number, name in enumerate(("mean", "variance")):
         at.fill(
             module, name, at.variable(number, width), lambda one: one.reshape(module.mean.shape)
         )
     at.leave(at.variable(2), "how many samples were measured")
-    return x.like(module(x.tensor))
+    return Held(module(tensor), order)
 
 
 def listed(value: float | list[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from torch.nn import functional
@@ -126,7 +127,7 @@ def flattened(at: At, *given: Any) -> Held:
         return x if x.rank == 2 else Held(x.last.unsqueeze(1))
     if x.order == FIRST and not first:
         one = all(size == 1 for size in x.shape[1:-1])
-        return Held(x.tensor.flatten(1), LAST if one else x.shape[1:])
+        return Held(x.first.flatten(1), LAST if one else x.shape[1:])
     if first:  # then it puts the channels last before
         return Held(Held(x.last, FIRST).last.flatten(1))
     return Held(x.last.flatten(1))
@@ -139,19 +140,21 @@ def reshaped(at: At, *given: Any) -> Held:
     fits = isinstance(wanted, list) and all(one == -1 or is_size(one) for one in wanted)
     if not fits or wanted.count(-1) > 1:
         raise at.settings.wrong("target_shape", "sizes, of which one may be -1")
-    batch = x.tensor.shape[0]
+    batch = x.shape[0]
     known = 1
     for one in wanted:
         known *= one if one > 0 else 1
-    whole = x.tensor[0].numel()
+    whole = prod(x.shape[1:])
     if whole % known or (-1 not in wanted and whole != known):
         raise Wrong(f"makes {shown(wanted)} of {whole:,} numbers")
     sizes = [one if one > 0 else whole // known for one in wanted]
-    if len(sizes) > 2 and all(one == 1 for one in sizes[:-1]) and not isinstance(x.order, tuple):
+    if len(sizes) > 2 and all(one == 1 for one in sizes[:-1]):
         flat = x.first if all(one == 1 for one in x.shape[1:-1]) else x.last
         return Held(flat.reshape(batch, sizes[-1], *sizes[:-1]), FIRST)
-    alone = sum(one > 1 for one in x.shape[1:]) < 2  # then the order of axes doesn't matter
-    return Held((x.tensor if alone else x.last).reshape(batch, *sizes))
+    tensor, order = x.pair
+    alone = not isinstance(order, tuple) and sum(one > 1 for one in x.shape[1:]) < 2
+    # the order of axes doesn't matter where one is alone
+    return Held((tensor if alone else x.last).reshape(batch, *sizes))
 
 
 @layer("Permute")

@@ -38,9 +38,10 @@ def recurrent(at: At, *given: Any) -> Held:
     x = single(given)
     require_rank(x, 3)
     kind, units, bias, whole = settings_of(at, at.layer.kind)
-    module = at.module(lambda: kind(x.last.shape[2], units, bias=bias, batch_first=True))
-    fill(at, module, at.layer.kind, x.last.shape[2], units, bias, "cell", "")
-    out = over(module, x.last)
+    tensor, width = x.last, x.shape[2]
+    module = at.module(lambda: kind(width, units, bias=bias, batch_first=True))
+    fill(at, module, at.layer.kind, width, units, bias, "cell", "")
+    out = over(module, tensor)
     return Held(out if whole else out[:, -1])
 
 
@@ -59,7 +60,7 @@ def bidirectional(at: At, *given: Any) -> Held:
     inner = at.wraps(name, config, "forward_layer")
     kind, units, bias, whole = settings_of(inner, name)
     inner.require_all()
-    width = x.last.shape[2]
+    width = x.shape[2]
     module = at.module(lambda: kind(width, units, bias=bias, batch_first=True, bidirectional=True))
     fill(at, module, name, width, units, bias, "forward_layer/cell", "")
     fill(at, module, name, width, units, bias, "backward_layer/cell", "_reverse")
