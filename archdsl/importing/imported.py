@@ -26,7 +26,7 @@ from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.made import require_numbers
 from archdsl.importing.making import Unsayable
 from archdsl.importing.missing import raise_if_lost, require_floats, require_sayable
-from archdsl.importing.naming import label, register, valid
+from archdsl.importing.naming import few, label, register, valid
 from archdsl.importing.places import place_of, shown_place
 from archdsl.importing.proof import (
     Proof,
@@ -375,13 +375,6 @@ def unsaid(
             f"softmax of a row that is masked as a whole, a number: {few(places)}"
         )
     return tuple(notes)
-
-
-def few(names: Sequence[str]) -> str:
-    """List the first of some names, and say how many more there are."""
-    listed = list(dict.fromkeys(names))
-    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
-    return ", ".join(listed[:4]) + more
 
 
 def rooted(body: Body, training: set[Value], names: Mapping[int, str], batch: int) -> Any:

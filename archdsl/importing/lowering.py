@@ -12,9 +12,10 @@ from archdsl.importing.forms import Form
 from archdsl.importing.functions import SAME, SPREADING, Functions
 from archdsl.importing.layers import Use, layer_of_module
 from archdsl.importing.making import COUNTER, NOWHERE, Unsayable
-from archdsl.importing.naming import fresh
+from archdsl.importing.naming import few, fresh
 from archdsl.importing.numbers import MOST_LISTED, of_tensor
 from archdsl.importing.record import Call, Value, tensors
+from archdsl.importing.recorder import draws
 from archdsl.importing.windows import Applied
 from archdsl.layers.registry import Registry
 
@@ -48,6 +49,8 @@ class Lowering:
         self.entered: set[str] = set()
         self.owners: dict[int, str] = {}  # by the numbers of parameters: their first names
         self.drawn: set[Value] = set()  # at random
+        self.empty: set[Value] = set()  # of tensors that were made without numbers
+        self.whose: dict[Value, tuple[str, ...]] = {}  # of what parameters and buffers it follows
         self.computed: set[Value] = set()  # of what follows from the inputs
         self.shared = self.functions.alone  # of what follows from parameters and buffers alone
         self.computed.update(value for value in root.values_in() if value.input is not None)
@@ -185,19 +188,24 @@ class Lowering:
         find = self.functions.find
         self.each_sample(body, call)
         given, results = [*map(find, call.values_in())], call.values_out()
-        if any(value.own.endswith(COUNTER) for value in given):
-            return
         follows = any(map(self.follows, given))
-        if not results:
-            if follows:
-                self.lost.append((f"reads the numbers of a tensor (`{call.name}`)", call.place))
-            return
         sharing = not follows and any(value.own or value in self.shared for value in given)
+        if not results:
+            self.read(call, given, follows)
+            return
+        if sharing:
+            self.whose.update((value, self.owners_of(given)) for value in results)
+        if any(value.own.endswith(COUNTER) for value in given):
+            self.shared.update(results)
+            return
         if call.name.strip("_") in ("detach", "data") and (follows or sharing):
             self.cut[call.place] = None
         if not follows and not sharing:
             self.functions.draw(call)
-            self.drawn.update(results)
+            if draws(call.name) or any(value in self.drawn for value in given):
+                self.drawn.update(results)
+            elif "empty" in call.name:
+                self.empty.update(results)
             return
         (self.shared if sharing else self.computed).update(results)
         try:
@@ -205,8 +213,7 @@ class Lowering:
             noise = self.functions.noise
             loose = [v for v in given if v not in known and not v.held and v not in noise]
             if loose:
-                drawn = any(value in self.drawn for value in loose)
-                raise Unsayable("random numbers" if drawn else NOWHERE)
+                raise Unsayable(self.loose(loose))
             if call.name.endswith("_") and not call.name.endswith("__") and given[0].own:
                 raise Unsayable("a tensor that is written over in part or for good")
             nodes = self.functions.of(call, sharing)
@@ -226,6 +233,25 @@ class Lowering:
                 self.seen.add(node.path)
             (self.shared if sharing else self.computed).add(node.output)
         body.items += nodes
+
+    def read(self, call: Call, given: list[Value], follows: bool) -> None:
+        """Note numbers that are read out of tensors: what becomes of them can't be followed."""
+        if follows:
+            self.lost.append((f"reads the numbers of a tensor (`{call.name}`)", call.place))
+        elif any(value in self.drawn for value in given):
+            self.lost.append((f"reads random numbers (`{call.name}`)", call.place))
+        elif owners := self.owners_of(given):
+            names = few([f"`{name}`" for name in owners])
+            text = (
+                f"the numbers of {names} are read (`{call.name}`), and would stand in the text "
+                f"whatever the weights are"
+            )
+            self.lost.append((text, call.place))
+
+    def owners_of(self, values: list[Value]) -> tuple[str, ...]:
+        """Return the names of the parameters and buffers that values are, or follow from."""
+        names = [(one.own,) if one.own else self.whose.get(one, ()) for one in values]
+        return tuple(dict.fromkeys(name for some in names for name in some))
 
     def each_sample(self, body: Body, call: Call) -> None:
         """Say for each sample what is spread over them, where a call counts its axes."""
@@ -334,10 +360,17 @@ class Lowering:
 
         for node in self.root.nodes():
             if not node.missing and unknown(reads(node)):
-                drawn = any(v in self.drawn or v in self.functions.noise for v in reads(node))
-                self.lost.append(("random numbers" if drawn else NOWHERE, node.place))
+                self.lost.append((self.loose(reads(node)), node.place))
         if unknown(self.outputs):
             self.lost.append((NOWHERE, root.place))
+
+    def loose(self, values: list[Value]) -> str:
+        """Say what values are of which one has numbers that nothing gives."""
+        if any(value in self.drawn or value in self.functions.noise for value in values):
+            return "random numbers"
+        if any(value in self.empty for value in values):
+            return "a tensor made by `empty`, of which parts are written over"
+        return NOWHERE
 
     def prune(self, body: Body, needed: set[Value]) -> None:
         """Leave out of a body what nothing needs, and add to `needed` what its items read."""

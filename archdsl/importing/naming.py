@@ -7,6 +7,7 @@ very name it needs no label.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from archdsl.importing.layers import plain
@@ -145,3 +146,10 @@ def valid(name: str) -> str:
     if name[0].isdigit():
         name = f"_{name}"
     return f"{name}_" if name in RESERVED or name == "in" else name
+
+
+def few(names: Sequence[str]) -> str:
+    """List the first of some names, and say how many more there are."""
+    listed = list(dict.fromkeys(names))
+    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+    return ", ".join(listed[:4]) + more

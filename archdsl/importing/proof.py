@@ -29,8 +29,11 @@ MOST_ROUNDED = 1e-3  # that rounding may come to
 MOST_OF_DRAWN = 0.1  # and with drawn weights, which make more of it, one layer after the other
 EXACT = 1e-9  # as much as it does with 64 bits
 
-# What draws random numbers has one of these in its name.
-DRAWING = ("dropout", "bernoulli", "rand", "rrelu", "normal_", "uniform_", "attention")
+# What draws random numbers has one of these in its name; recurrent layers drop between theirs.
+DRAWING = (
+    "dropout", "bernoulli", "rand", "rrelu", "normal_", "uniform_", "attention", "multinomial",
+    "poisson", "exponential_", "lstm", "gru", "rnn",
+)  # fmt: skip
 
 
 MODES = ("evaluation", "training")

@@ -31,8 +31,23 @@ LIKE = {
     "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full",
     "new_tensor",
 }  # fmt: skip
+
+# These take a whole number that is a tensor as one; what others take for a size or a place is read.
+OF_TENSORS = {
+    "add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "mul", "imul", "rmul", "multiply",
+    "div", "idiv", "rdiv", "truediv", "itruediv", "rtruediv", "true_divide", "divide", "floordiv",
+    "rfloordiv", "floor_divide", "mod", "rmod", "remainder", "fmod", "pow", "rpow", "eq", "ne",
+    "lt", "le", "gt", "ge", "greater", "greater_equal", "less", "less_equal", "not_equal", "and",
+    "or", "xor", "rand", "ror", "rxor", "logical_and", "logical_or", "logical_xor", "bitwise_and",
+    "bitwise_or", "bitwise_xor", "where", "masked_fill", "maximum", "minimum", "max", "min",
+    "clamp", "clip", "clamp_min", "clamp_max", "stack", "copy", "getitem", "setitem", "set",
+    "type_as", "to", "lerp", "addcmul", "addcdiv", "isin", "searchsorted", "bucketize", "fill",
+    "view_as", "reshape_as", "expand_as", "broadcast_tensors", "meshgrid", "atan2", "einsum",
+}  # fmt: skip
 MOST_NUMBERS = 4_000_000  # of constants that are made on the CPU besides
-RANDOM = ("rand", "bernoulli", "normal", "uniform", "dropout", "multinomial", "empty")
+RANDOM = (
+    "rand", "bernoulli", "normal", "uniform", "dropout", "multinomial", "poisson", "exponential",
+)  # fmt: skip
 
 
 class ReadsNumbers(Exception):
@@ -127,6 +142,7 @@ class Recorder(TorchFunctionMode):
         call = Call(above.path, name, None, function, *self.values((args, kwargs)))
         call.place = user_place()
         call.training = above.training
+        self.read_as_numbers(call, args, kwargs)
         fixed = self.is_fixed(call)
         known = self.numbers(function, args, kwargs) if fixed else None
         if known is not None and not has_tensor(known):
@@ -191,9 +207,21 @@ class Recorder(TorchFunctionMode):
             return type(held)([self.beside(one) for one in held])
         return held
 
+    def read_as_numbers(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Record that tensors are read which a function takes for sizes or places."""
+        found = [*in_slices(args)]
+        if call.name.strip("_") not in OF_TENSORS:
+            given = [*flat((args[1:], kwargs))]
+            found += [one for one in given if not one.dim() and not one.is_floating_point()]
+        for tensor in found:
+            if not (value := self.value(tensor)).fixed:
+                read = Call(call.path, "__index__", None, call.function, (value,), {})
+                read.place = call.place
+                self.stack[-1].inside.append(read)
+
     def is_fixed(self, call: Call) -> bool:
         """Tell whether a function gives the same in every forward pass."""
-        if any(word in call.name for word in RANDOM):
+        if draws(call.name) or "empty" in call.name:
             return False
         given = call.values_in()
         if call.name in LIKE:
@@ -250,6 +278,11 @@ class Recorder(TorchFunctionMode):
         return result
 
 
+def draws(name: str) -> bool:
+    """Tell whether a function gives random numbers."""
+    return any(word in name.strip("_") for word in RANDOM)
+
+
 def has_tensor(held: Any) -> bool:
     """Tell whether there is a tensor in lists, tuples and mappings."""
     return any(True for _ in flat(held))
@@ -264,6 +297,15 @@ def flat(held: Any) -> Iterator[torch.Tensor]:
     elif isinstance(held, list | tuple) and not isinstance(held, torch.Size):
         for one in held:
             yield from flat(one)
+
+
+def in_slices(held: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in slices, in lists and tuples."""
+    if isinstance(held, slice):
+        yield from flat([held.start, held.stop, held.step])
+    elif isinstance(held, list | tuple) and not isinstance(held, torch.Size):
+        for one in held:
+            yield from in_slices(one)
 
 
 def user_place() -> str:
