@@ -83,6 +83,20 @@ def inputs(shape: Any) -> dict[str, Any]:
     return made
 
 
+def called(**named: Any) -> dict[str, Any]:
+    made = net(("BatchNormalization", {}))
+    made["config"]["layers"][1]["inbound_nodes"][0]["kwargs"] = named
+    return made
+
+
+def operation(kind: str, **config: Any) -> dict[str, Any]:
+    """Return a model of one of `keras.ops`."""
+    made = model(start("x"), start("y", 3), layer(kind, "l0", "x", "y", **config))
+    made["config"]["layers"][2]["module"] = "keras.src.ops.numpy"
+    made["config"]["input_layers"] = [["x", 0, 0], ["y", 0, 0]]
+    return made
+
+
 LONG = {"class_name": "Dense", "config": {"units": 4}}
 CASES: dict[str, tuple[Any, str]] = {
     "no JSON": (b"{", "is no JSON"),
@@ -189,6 +203,23 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "odd names": (
         model(start("x"), layer("Strange\x1b[31m", "a\nb", "x")), "Strange",
+    ),
+    "training in use": (called(training=True), "a call with `training=True`"),
+    "a mask in a call": (called(mask=[True]), "a call with `mask`"),
+    "time first": (
+        model(start("x", 7, 4), layer("LSTM", "g", "x", units=3, time_major=True)),
+        "its setting `time_major`",
+    ),
+    "parts of a batch": (
+        net(("BatchNormalization", {"virtual_batch_size": 2})), "its setting `virtual_batch_size`",
+    ),
+    "weights besides": (net(("Dense", {"units": 4, "lora_rank": 2})), "its setting `lora_rank`"),
+    "an operation": (operation("Reshape", newshape=[-1]), "`Reshape` of `keras.ops`, which is"),
+    "an operation over axes": (operation("Average", axis=1), "`Average` of `keras.ops`, which is"),
+    "fewer axes of an operation": (operation("Multiply"), "of which one has fewer axes"),
+    "an input for nothing": (
+        model(start("x"), start("y"), layer("ReLU", "a", "x"), inputs=[["x", 0, 0], ["y", 0, 0]]),
+        "takes an input `y` that nothing uses",
     ),
     "many layers": (
         {"class_name": "Sequential", "config": {"layers": [LONG] * 20_001}}, "more than 20,000",
@@ -396,7 +427,7 @@ def test_odd_names_become_labels(command: Command, tmp_path: Path) -> None:
 
 def test_a_deep_model_takes_no_stack(tmp_path: Path, command: Command) -> None:
     """Layers in a row are gone through in a loop, and not in each other."""
-    made = net(*[("ReLU", {})] * 400)
+    made = net(*[("ReLU", {})] * 200)
     saved(made, tmp_path)
 
     assert command("import", "net.json", "-o", "net.arch").status == 0

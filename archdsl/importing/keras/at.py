@@ -136,12 +136,19 @@ class At:
 
     def require_all(self) -> None:
         """Refuse named arguments that nobody took, and settings that nobody read."""
-        for name, value in self.named.items():
-            if value is not None and name not in ("training", "mask"):
-                raise Missing(f"a call with `{name}`")
-            if isinstance(value, Held):
-                raise Missing(f"a call with a {name}")
+        require_plain(self.named)
         self.settings.require_all()
+
+
+def require_plain(named: Mapping[str, Any]) -> None:
+    """Refuse named arguments that change what is computed."""
+    for name, value in named.items():
+        if name == "training" and value:
+            raise Missing("a call with `training=True`, which Keras applies in use as well,")
+        # a model says a mask for each of its tensors, and that there is none
+        held = value if name == "mask" and isinstance(value, list) else [value]
+        if name != "training" and any(one is not None for one in held):
+            raise Missing(f"a call with `{name}`")
 
 
 Entry = Callable[..., Any]

@@ -12,6 +12,7 @@ from archdsl.diagnostics import printable
 from archdsl.importing.imported import Imported, written_as_spec
 from archdsl.importing.keras.errors import Wrong
 from archdsl.importing.keras.held import FIRST
+from archdsl.importing.keras.models import Model, Ref
 from archdsl.importing.keras.module import Builder, order_of, shape_of
 from archdsl.importing.keras.proof import compared
 from archdsl.importing.keras.reading import KerasFile, read
@@ -57,6 +58,13 @@ def from_keras(
     """
     path = os.fspath(path)
     file = read(path)
+    model = file.model
+    read_by = {ref for use in model.uses for ref in use.reads} | {*model.outputs}
+    for ref in model.inputs:
+        if ref not in read_by:
+            label = printable(ref.layer)
+            hint = "make the model without that one"
+            raise file.bad(f"takes an input `{label}` that nothing uses", hint)
     title = valid(name or os.path.splitext(os.path.basename(path))[0])
     wanted = shapes_of(file, shapes or {})
     found = written(file, title, wanted, weights)
@@ -126,6 +134,7 @@ def with_numbers(tensor: torch.Tensor) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     if tensor.is_floating_point():
         return torch.randn(tensor.shape, generator=generator)
+    # indices of which no table is too short
     return torch.randint(0, 2, tensor.shape, generator=generator).to(tensor.dtype)
 
 
@@ -185,6 +194,17 @@ def shapes_of(
     return found
 
 
+def is_looked_up(model: Model, ref: Ref) -> bool:
+    """Tell whether an input is read by tables of words alone: Keras says floats of it as well."""
+    uses = [use for use in model.uses if ref in use.reads]
+    return bool(uses) and all(
+        is_looked_up(use.layer.model, use.layer.model.inputs[use.reads.index(ref)])
+        if use.layer.model is not None and len(use.reads) == len(use.layer.model.inputs)
+        else use.layer.kind == "Embedding"
+        for use in uses
+    )
+
+
 def inputs_of(file: KerasFile, shapes: Sequence[tuple[int | str, ...]]) -> list[torch.Tensor]:
     """Return random inputs of shapes, with a number for each size that is free."""
     names = dict.fromkeys(size for shape in shapes for size in shape if isinstance(size, str))
@@ -199,6 +219,7 @@ def inputs_of(file: KerasFile, shapes: Sequence[tuple[int | str, ...]]) -> list[
             raise file.bad("takes inputs of too many numbers to be run")
         said = file.model.layers[ref.layer].config.get("dtype", "float32")
         integers = isinstance(said, str) and said.startswith(INTEGERS)
+        integers = integers or is_looked_up(file.model, ref)
         kind = torch.int64 if integers else torch.bool if said == "bool" else torch.float32
         found.append(with_numbers(torch.empty(whole, dtype=kind, device="meta")))
     return found

@@ -26,42 +26,52 @@ def operands(given: Sequence[Any]) -> list[Any]:
     return [next(tensors) if isinstance(one, Held) else one for one in flat]
 
 
-def joined(given: Sequence[Any], function: Callable[[Any, Any], Any]) -> Held:
-    """Return what a function makes of several, one after the other."""
+def joined(at: At, given: Sequence[Any], function: Callable[[Any, Any], Any]) -> Held:
+    """Return what a function makes of several, one after the other.
+
+    Layers align axes from the batch where there are fewer: what lacks stands behind it, of size 1.
+    """
     flat = operands(given)
     order = next(one.order for one in flat if isinstance(one, Held))
     values = [one.pair[0] if isinstance(one, Held) else one for one in flat]
     ranks = {one.rank for one in flat if isinstance(one, Held)}
     if len(ranks) > 1:
-        values = [one.last if isinstance(one, Held) else one for one in flat]
+        if at.layer.operation:  # which aligns the batch of one with an axis of the other
+            raise Missing("tensors of which one has fewer axes")
+        values = [
+            one.last[(slice(None), *[None] * (max(ranks) - one.rank))]
+            if isinstance(one, Held)
+            else one
+            for one in flat
+        ]
         return Held(reduce(function, values))
     return Held(reduce(function, values), order)
 
 
 @layer("Add")
 def added(at: At, *given: Any) -> Held:
-    return joined(given, lambda a, b: a + b)
+    return joined(at, given, lambda a, b: a + b)
 
 
 @layer("Subtract")
 def subtracted(at: At, *given: Any) -> Held:
-    return joined(given, lambda a, b: a - b)
+    return joined(at, given, lambda a, b: a - b)
 
 
 @layer("Multiply")
 def multiplied(at: At, *given: Any) -> Held:
-    return joined(given, lambda a, b: a * b)
+    return joined(at, given, lambda a, b: a * b)
 
 
 @layer("Divide", "TrueDivide")
 def divided(at: At, *given: Any) -> Held:
-    return joined(given, lambda a, b: a / b)
+    return joined(at, given, lambda a, b: a / b)
 
 
 @layer("Average")
 def averaged(at: At, *given: Any) -> Held:
     count = len(operands(given))
-    return joined(given, lambda a, b: a + b).each(lambda one: one / count)
+    return joined(at, given, lambda a, b: a + b).each(lambda one: one / count)
 
 
 def of_tensors(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -77,12 +87,12 @@ def of_tensors(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 @layer("Maximum")
 def maximum(at: At, *given: Any) -> Held:
-    return joined(given, of_tensors(torch.maximum))
+    return joined(at, given, of_tensors(torch.maximum))
 
 
 @layer("Minimum")
 def minimum(at: At, *given: Any) -> Held:
-    return joined(given, of_tensors(torch.minimum))
+    return joined(at, given, of_tensors(torch.minimum))
 
 
 @layer("Concatenate")

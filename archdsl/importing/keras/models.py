@@ -24,6 +24,7 @@ class Layer:
     Attributes:
         kind: its class.
         own: whether the class is one of the user's own, as far as the file tells.
+        operation: whether it is one of `keras.ops`, some of which have the names of layers.
         model: the layers in it, where it is a model itself.
         home: where its weights stand in a file of weights.
         said: shapes of tensors that come in, by the file; none where it doesn't say.
@@ -34,6 +35,7 @@ class Layer:
     name: str
     config: Mapping[str, Any]
     own: bool = False
+    operation: bool = False
     model: Model | None = None
     home: str = ""
     said: list[Sizes] = field(default_factory=list)

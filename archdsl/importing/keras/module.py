@@ -17,7 +17,7 @@ from torch import nn
 from archdsl.diagnostics import printable
 from archdsl.importing.bounds import Bounded
 from archdsl.importing.errors import ImportingError, NotSayable
-from archdsl.importing.keras.at import At, Source, Variable
+from archdsl.importing.keras.at import At, Source, Variable, require_plain
 from archdsl.importing.keras.errors import Missing, Wrong
 from archdsl.importing.keras.held import FIRST, LAST, Held, Order
 from archdsl.importing.keras.hierarchy import Leaf, Part, Step, kind_of, planned
@@ -30,6 +30,7 @@ from archdsl.importing.scopes import attach, scope_module
 MOST_COMPUTED = 2**33  # numbers in all tensors of one pass
 MOST_LISTED = 12
 KINDS = ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+LAYERS_ALONE = ("Average", "Reshape")  # and not the operations of the name
 SEQUENCES = ("Conv1D", "SeparableConv1D", "DepthwiseConv1D", "Conv1DTranspose", "MaxPooling1D",
              "AveragePooling1D", "ZeroPadding1D", "UpSampling1D", "Cropping1D")  # fmt: skip
 
@@ -190,6 +191,7 @@ class Builder:
             try:
                 given, named = filled(use.arguments), filled(use.named)
                 if layer.model is not None:
+                    require_plain(named)
                     return self.model(layer, home, label, given)
                 self.require_dtype(layer)
                 return [self.called(At(layer, self, home, label, named), given)]
@@ -367,6 +369,9 @@ def require_known(file: KerasFile, title: str) -> None:
                 look(layer.model)
             elif layer.kind == "Lambda":
                 text = "`Lambda`, whose code would have to be run"
+                found.setdefault(text, []).append(layer)
+            elif layer.operation and layer.kind in LAYERS_ALONE:
+                text = f"`{layer.kind}` of `keras.ops`, which is another than the layer"
                 found.setdefault(text, []).append(layer)
             elif layer.kind not in LAYERS and layer.kind != "InputLayer":
                 more = ", a class of one's own, of which the file holds the name alone"

@@ -121,7 +121,8 @@ def unit_norm(at: At, *given: Any) -> Held:
     x = single(given)
     if at.settings.axis("axis", x.rank) != x.rank - 1:
         raise Missing("another axis than the last one")
-    return Held(nn.functional.normalize(x.last, dim=-1, eps=1e-6))
+    least = 1e-6 if at.build.early else 1e-12  # Keras 2 bounds the square, by 1e-12
+    return Held(nn.functional.normalize(x.last, dim=-1, eps=least))
 
 
 class LayerScale(nn.Module):

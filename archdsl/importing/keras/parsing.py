@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from archdsl.diagnostics import printable
 from archdsl.importing.errors import ImportingError
 from archdsl.importing.keras.errors import bad
-from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use
+from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use, refs
 
 MOST_LAYERS = 20_000
 DEEPEST = 20  # models in each other, and lists of tensors
@@ -24,8 +24,8 @@ LATEST = 2**20  # calls of one layer
 class Parser:
     """Reads the config of one file."""
 
-    def __init__(self, shown: str) -> None:
-        self.shown, self.count = shown, 0
+    def __init__(self, shown: str, early: bool) -> None:
+        self.shown, self.early, self.count = shown, early, 0
 
     def fail(self, reason: str, hint: str = "") -> ImportingError:
         """Return an error about the file."""
@@ -98,7 +98,8 @@ class Parser:
             where = one.get("module")
             strange = isinstance(where, str) and where.split(".")[0] not in ("builtins", *ROOTS)
             settings = config if isinstance(config, dict) else {}
-            layer = Layer(kind, name, settings, strange, model, place)
+            operation = isinstance(where, str) and ".ops." in where
+            layer = Layer(kind, name, settings, strange, operation, model, place)
             layer.said = shapes_in(one.get("build_config"))
             found.append(layer)
         return found
@@ -151,7 +152,25 @@ class Parser:
                 raise self.fail(f"takes `{printable(one.layer)}` for an input, which it is not")
         if len({*inputs}) < len(inputs):
             raise self.fail("names an input twice")
+        outputs = self.from_zero(known, uses, outputs)
         return Model(name, self.ordered(uses, inputs, outputs), inputs, outputs, known)
+
+    def from_zero(
+        self, known: Mapping[str, Layer], uses: Sequence[Use], outputs: list[Ref]
+    ) -> list[Ref]:
+        """Count calls of models from 0, and return the outputs: making one is a call to Keras.
+
+        Keras 3 counts it where it names outputs; Keras 2 everywhere, for models with an input.
+        """
+        models = {name for name, one in known.items() if one.model is not None}
+        if not self.early:
+            graphs = {name for name in models if known[name].kind != "Sequential"}
+            return [counted(ref, graphs) for ref in outputs]
+        first = {ref.layer for ref in refs([outputs, *(use.reads for use in uses)]) if not ref.call}
+        for use in uses:
+            use.arguments = moved(use.arguments, models - first)
+            use.named = moved(use.named, models - first)
+        return [counted(ref, models - first) for ref in outputs]
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -251,6 +270,22 @@ class Parser:
             name = printable(left.layer.name)
             raise self.fail(f"goes in a circle: `{name}` needs what is made of it")
         return found
+
+
+def counted(ref: Ref, models: Collection[str]) -> Ref:
+    """Return a tensor with its call counted from 0 instead of 1, if one of some models gives it."""
+    return ref._replace(call=ref.call - 1) if ref.layer in models else ref
+
+
+def moved(held: Any, models: Collection[str]) -> Any:
+    """Return arguments with the calls of some models counted from 0 instead of 1."""
+    if isinstance(held, Ref):
+        return counted(held, models)
+    if isinstance(held, list):
+        return [moved(one, models) for one in held]
+    if isinstance(held, dict):
+        return {key: moved(one, models) for key, one in held.items()}
+    return held
 
 
 ROOTS = tuple({one.split(".")[0] for one in HOMES})

@@ -70,7 +70,7 @@ def read(path: str) -> KerasFile:
     said = parsed(data, shown)
     version = version or str(said.get("keras_version", ""))
     early = version.startswith("2.") or "module" not in said
-    return KerasFile(path, shown, Parser(shown).model(said), weights, early)
+    return KerasFile(path, shown, Parser(shown, early).model(said), weights, early)
 
 
 def parsed(data: bytes, shown: str) -> Mapping[str, Any]:

@@ -15,10 +15,10 @@ LONGEST = 4096  # of a list of numbers
 # These say nothing of what a layer computes: how it begins, how it learns, what it is called.
 SILENT = (
     "name", "trainable", "dtype", "seed", "batch_input_shape", "batch_shape", "input_shape",
-    "sparse", "ragged", "optional", "synchronized", "fused", "virtual_batch_size",
-    "renorm_momentum", "activity_regularizer", "implementation", "time_major",
+    "sparse", "ragged", "optional", "synchronized", "fused",
+    "renorm_momentum", "activity_regularizer", "implementation",
     "zero_output_for_mask", "autocast", "build_config", "registered_name", "shared_object_id",
-    "input_dtype", "batch_size", "lora_rank", "lora_alpha", "flash_attention",
+    "input_dtype", "batch_size", "lora_alpha", "flash_attention",
 )  # fmt: skip
 ENDS = ("_initializer", "_regularizer", "_constraint")
 
