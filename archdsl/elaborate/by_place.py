@@ -23,7 +23,7 @@ from archdsl.elaborate.values import NoValue, Value, kind_of
 from archdsl.layers.base import Dtype
 from archdsl.layers.sizes import Formula, Size
 from archdsl.layers.tensor import Formulas
-from archdsl.layers.traced import bare
+from archdsl.layers.traced import Followed, bare, formula_of
 from archdsl.limits import LARGEST
 from archdsl.records import Record
 from archdsl.syntax import ast
@@ -31,7 +31,7 @@ from archdsl.syntax import ast
 SIGNS = {"==", "!=", "<", "<=", ">", ">="}
 OF_FLOATS = {"sqrt", "log", "exp", "sin", "cos"}  # they make floats of what has no fractions
 WHOLE = {"floor", "ceil", "round"}
-HOLE = re.compile("\0(\\d+)\0")  # stands for a free size, by its number
+HOLE = re.compile("\0(\\d+)\0")  # stands for a free size, or what is followed, by its number
 PARTIAL = {"sqrt", "log", "exp"}  # they have no result for some numbers
 LARGEST_OF_DOUBLES = 1 << 53  # up to which doubles hold every integer
 LARGEST_FREE = 1 << 20  # no network needs longer axes
@@ -80,11 +80,12 @@ def by_place_of(
 class _Writer:
     def __init__(self, node: ast.Indexed, shape: Sequence[Size], frame: Frame) -> None:
         self.node = node
+        self.given = shape  # with what is known of how they come about
         self.shape = [bare(size) for size in shape]
         self.frame = frame
         self.axes = {target.name: axis for axis, target in enumerate(node.targets)}
         self.free = any(isinstance(size, Formula) for size in self.shape)
-        self.holes: list[Formula] = []
+        self.holes: list[Formula | Followed] = []
         self.fractions = False  # whether numbers are doubles, since some have fractions
         self.used: set[int] = set()
         self.written = 0  # how many indices
@@ -95,7 +96,7 @@ class _Writer:
         if self.fractions:  # what was written before the first fraction was of integers
             self.holes.clear()
             found = self.write(self.node.item)
-        sizes = [self.size(size) for size in self.shape]
+        sizes = [self.said(size) for size in self.given]
         listed = ", ".join(sizes) + ("," if len(sizes) == 1 else "")
         kind: Dtype = "float" if learnable else found.kind
         if found.number:
@@ -115,7 +116,7 @@ class _Writer:
             if spread or (self.free and found.loose and not ends.get(kind)):
                 text = f"torch.broadcast_to({text}, ({listed}))"
                 text += ".clone()" if spread and not self.free else ""
-        parts: list[str | Formula] = []
+        parts: list[str | Formula | Followed] = []
         for at, part in enumerate(HOLE.split(text)):
             if at % 2:
                 parts.append(self.holes[int(part)])
@@ -146,11 +147,19 @@ class _Writer:
         ends = dict.fromkeys((min(numbers), max(numbers))) if numbers else ()
         return (*ends, *(value for value in found if isinstance(value, Formula)))
 
-    def size(self, size: Size) -> str:
-        """Return the text of a size; a hole for one that is free."""
-        if not isinstance(size, Formula):
-            return str(size)
-        self.holes.append(size)
+    def said(self, value: Size | float) -> str:
+        """Return the text of a number; a hole for one that is free, or of which more is known."""
+        if isinstance(value, Formula):
+            return self.hole(value)
+        known, number = formula_of(value), bare(value)
+        sign = "-" if number < 0 else ""  # is none of the number's in the text
+        known = -known if sign else known
+        if not isinstance(known, Formula):
+            return repr(number)
+        return sign + self.hole(Followed(repr(abs(number)), known))
+
+    def hole(self, what: Formula | Followed) -> str:
+        self.holes.append(what)
         return f"\0{len(self.holes) - 1}\0"
 
     def write(self, node: ast.Expression) -> _Text:
@@ -237,21 +246,22 @@ class _Writer:
         return sorted(found, key=self.axes.__getitem__)
 
     def value(self, value: Value) -> _Text:
-        value = bare(value)
+        given, value = value, bare(value)
         if isinstance(value, Formula):
-            return _Text(self.size(value), "int", number=True, bounds=(0, LARGEST_FREE))
+            return _Text(self.said(value), "int", number=True, bounds=(0, LARGEST_FREE))
         if isinstance(value, bool):
             return _Text(repr(value), "bool", number=True)
         if isinstance(value, int | float):
             self.fractions = self.fractions or isinstance(value, float)
             kind: Dtype = "float" if isinstance(value, float) else "int"
-            return _Text(repr(value), kind, value < 0, number=True, bounds=(value, value))
+            text = self.said(given)
+            return _Text(text, kind, value < 0, number=True, bounds=(value, value))
         raise NoValue(f"a tensor holds numbers, or true and false, and this is {kind_of(value)}")
 
     def index(self, axis: int) -> _Text:
         self.used.add(axis)
         self.written += 1
-        given = [self.size(self.shape[axis])]
+        given = [self.said(self.given[axis])]
         given += ["dtype=torch.float64"] * self.fractions + ["device={0}.device"] * self.free
         after = ", None" * (len(self.shape) - 1 - axis)
         size = self.shape[axis]
@@ -362,7 +372,7 @@ class _Writer:
 
     def table(self, node: ast.Expression) -> str:
         """Return the text of a list of numbers."""
-        values = bare(evaluate(node, self.frame, self.frame.most))
+        values = evaluate(node, self.frame, self.frame.most)
         if not isinstance(values, tuple | range) or not values:
             raise NoValue(f"a list of numbers stands here, and this is {kind_of(values)}")
         self.frame.weigh(values, node.span)
@@ -374,7 +384,8 @@ class _Writer:
         self.fractions = self.fractions or any(isinstance(one, float) for one in values)
         precise = ", dtype=torch.float64" if self.fractions and mixed == {False} else ""
         device = ", device={0}.device" if self.free else ""
-        return f"torch.tensor({list(values)}{precise}{device})"
+        listed = ", ".join(map(self.said, values))
+        return f"torch.tensor([{listed}]{precise}{device})"
 
     def call(self, node: ast.Call) -> _Text:
         name = node.name.name

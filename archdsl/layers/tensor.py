@@ -21,6 +21,7 @@ from archdsl.layers.base import (
 )
 from archdsl.layers.reshape import size_text
 from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.traced import Followed, joined
 
 if TYPE_CHECKING:
     from archdsl.layers.autograd import Autograd, Tensor
@@ -64,12 +65,12 @@ class Formulas:
     """Numbers by a formula of their place: torch's text for it, with a hole for each free size.
 
     Attributes:
-        parts: the text, and the sizes that stand in it.
+        parts: the text, with the free sizes that stand in it, and the numbers that are followed.
         dtype: what it holds.
         reached: integers that are surely among them, the smallest and largest that are known.
     """
 
-    parts: tuple[str | Formula, ...]
+    parts: tuple[str | Formula | Followed, ...]
     dtype: Dtype
     reached: tuple[Size, ...] = ()
 
@@ -99,8 +100,8 @@ class OwnTensor(Layer):
         held = {"": stored}
         # a leading 1 stands for the batch, as in the class token of a vision transformer
         if isinstance(self.value, Formulas):
-            text = "".join(map(str, self.value.parts))
-            text = f"({text})[None]" if self.batched else text
+            parts = [str(p) if isinstance(p, Formula) else p for p in self.value.parts]
+            text = joined(["(", *parts, ")[None]"] if self.batched else parts)
         else:
             text = initial(stored, self.value, self.dtype(()))
         return Facts(
@@ -127,7 +128,7 @@ class OwnTensor(Layer):
             LayerError: a size is none of that tensor's.
         """
         assert isinstance(self.value, Formulas)
-        texts: list[str] = []
+        texts: list[str | Followed] = []
         for part in self.value.parts:
             text = size_text(part, example) if isinstance(part, Formula) else part
             if text is None:
@@ -135,7 +136,7 @@ class OwnTensor(Layer):
             texts.append(text)
         return Facts(
             output=self.shape,
-            torch=TorchFunction("".join(texts), overwritable=True),
+            torch=TorchFunction(joined(texts), overwritable=True),
             windows="global",
             shape_only=(0,),
             batched=False,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -58,6 +58,40 @@ class TracedInt(Traced, int):
 
 class TracedFloat(Traced, float):
     """A float with its formula, which is a single atom: polynomials are of integers."""
+
+
+class Followed(NamedTuple):
+    """The text of a number that isn't negative, with its formula."""
+
+    text: str
+    formula: Formula
+
+
+class TracedText(str):
+    """A text with numbers that are followed.
+
+    Attributes:
+        formulas: of those numbers, by where they begin.
+    """
+
+    formulas: Mapping[int, Formula]
+
+
+def joined(parts: Iterable[str | Followed]) -> str:
+    """Return a text that knows the formulas of the numbers in it, where there are some."""
+    texts: list[str] = []
+    formulas: dict[int, Formula] = {}
+    start = 0
+    for part in parts:
+        texts.append(part.text if isinstance(part, Followed) else part)
+        if isinstance(part, Followed):
+            formulas[start] = part.formula
+        start += len(texts[-1])
+    if not formulas:
+        return "".join(texts)
+    text = TracedText("".join(texts))
+    text.formulas = formulas
+    return text
 
 
 class LeftOpen(float):

@@ -150,9 +150,13 @@ def _known(
         if not all(map(is_number, column)):
             return
         if not varies(column) and not _may_vary(around, outer) and not opens(tuple(outer)):
-            for use, atom in enumerate(atoms):
-                if isinstance(atom, Formula) and type(column[0]) in (int, float):
-                    same[use] |= dict.fromkeys(atom.names, column[0])
+            for use, (atom, value) in enumerate(zip(atoms, values, strict=True)):
+                pairs = [(atom, column[0])]
+                if isinstance(atom, tuple) and isinstance(value, tuple):
+                    pairs = [*zip(atom, value, strict=True)]
+                for one, number in pairs:
+                    if isinstance(one, Formula) and type(number) in (int, float):
+                        same[use] |= dict.fromkeys(one.names, number)
             return
         inner = tuple(use.seen(atom) for use, atom in zip(uses, atoms, strict=True))
         if any(each.formulas == inner for each in found):

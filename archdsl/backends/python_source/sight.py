@@ -16,7 +16,16 @@ from archdsl.backends.python_source.tree import Place, first_node
 from archdsl.graph import CheckedGraph, Node
 from archdsl.layers.base import Shape, Torch, TorchFunction, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula, FormulaError
-from archdsl.layers.traced import Loop, Trace, Traced, bare, formula_of, marks, needed
+from archdsl.layers.traced import (
+    Loop,
+    Trace,
+    Traced,
+    TracedText,
+    bare,
+    formula_of,
+    marks,
+    needed,
+)
 
 NO_TRACE = Trace()
 
@@ -197,13 +206,19 @@ class Sight:
     def spoken(self, node: Node, text: str) -> list[Any]:
         """Return the formulas of the numbers in the text of a layer.
 
-        A number is what an argument of the layer is if it equals that, and still does so where the
-        argument is another, or twice as large along with what comes in; else it follows from
-        nothing that is known.
+        The text itself may know them (`TracedText`). Else a number is what an argument of the layer
+        is if it equals that, and still does so where the argument is another, or twice as large
+        along with what comes in; else it follows from nothing that is known.
         """
         layer = node.layer
         shapes = [self.sights.checked.nodes[name].shape for name in node.inputs]
-        found: list[Any] = list(template(text).numbers)
+        said = template(text)
+        found: list[Any] = list(said.numbers)
+        if isinstance(text, TracedText):
+            return [
+                self.of_value(number, text.formulas.get(start, number))
+                for number, start in zip(said.numbers, said.starts, strict=True)
+            ]
         for name, given in vars(layer).items():
             items = given if isinstance(given, tuple) else (given,)
             for at, item in enumerate(items):

@@ -147,6 +147,49 @@ def test_sizes_of_a_constant_may_be_those_of_what_flows(tmp_path: Path) -> None:
             torch.testing.assert_close(found[at + 1], wanted, rtol=2e-7, atol=1e-12, msg=formula)
 
 
+# Of the parameters of a block: what its class writes as the spec does.
+OF_PARAMETERS = [
+    "(i - j) * (2 * n - 1)",
+    "i // (n + 1) - j % (n * m)",
+    "i * (n - m) - (n - 2 * m)",
+    "-n - i - (-m) * j",
+    "[n - 9, 2 * m][i % 2] + j",
+    "i * (1 / n) + s",
+    "0 if i >= n - 1 and j < m + n - 3 else n",
+    "i * 2 ** n - j ** m",
+    "max(i, n - m) + min(j, n + m, 3)",
+    "n - m",
+]
+
+
+@pytest.mark.parametrize("shape", ["(n + m, 2 * n)", "(1, n)"])
+def test_numbers_of_a_formula_are_what_the_block_knows(shape: str, tmp_path: Path) -> None:
+    """Its class has the block's own arguments, and nothing that is worked out of them."""
+    names = range(len(OF_PARAMETERS))
+    lines = [f"  buffer t{at}: [{shape[1:-1]}] = [{OF_PARAMETERS[at]} for i, j]" for at in names]
+    lines += [f'  from t{at} -> f{at}: To("float")' for at in names]
+    lines += ["  concat(1) { " + " ".join(f"branch {{ from f{at} }}" for at in names) + " }"]
+    uses = [(2, 1, 0.5), (3, 1, 0.25), (5, 2, 1.5)]  # the signs are part of the text
+    text = "block Table(n, m, s) {\n" + "\n".join(lines) + "\n}\n"
+    text += "network net {\n  input x: [3]\n"
+    for at, (n, m, s) in enumerate(uses):
+        text += f"  output o{at} {{ use{at}: Table({n}, {m}, {s}) }}\n"
+    checked = load(tmp_path, text + "  from x -> ReLU\n}")
+    source = generate(checked)
+    assert source.text.count("class Table") == 1
+    assert "def __init__(self, n: int, m: int, s: float) -> None:" in source.text
+    module = torch_module(checked, source)
+
+    for at, (n, m, s) in enumerate(uses):
+        known = {"n": n, "m": m, "s": s, "min": min, "max": max}
+        rows, columns = eval(shape, {}, known)
+        for number, formula in enumerate(OF_PARAMETERS):
+            found = module.get_buffer(f"use{at}.t{number}")
+            assert found.shape == (rows, columns)
+            for i, j in itertools.product(range(rows), range(columns)):
+                assert found[i, j] == pytest.approx(eval(formula, {}, known | {"i": i, "j": j}))
+
+
 @pytest.mark.parametrize("sizes", ["[3, 5, 2]", "[3, T, 2]"])
 def test_source_is_taken_by_mypy_and_ruff(sizes: str, tmp_path: Path) -> None:
     formulas = OF_FREE_SIZES if "T" in sizes else FORMULAS
