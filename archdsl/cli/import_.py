@@ -62,7 +62,7 @@ def command(
     if what.lower().endswith(".onnx"):
         _require_none_of_modules("an ONNX file", arguments, weights, rename, allow_mismatch)
         return _onnx(what, output, inputs, weights_to, force)
-    if what.lower().endswith((".keras", ".json")):
+    if what.lower().endswith((".keras", ".json", ".h5", ".hdf5")):
         _require_none_of_modules("a Keras model", arguments, None, rename, allow_mismatch)
         return _keras(what, output, inputs, weights, weights_to, force)
     from archdsl.importing.made import from_here, made, random_inputs

@@ -43,7 +43,7 @@ from archdsl.importing.recorder import record
 from archdsl.importing.sharing import dissolve
 from archdsl.importing.structure import Structure
 from archdsl.importing.tree import Definition, Own, Statement, Written, everything
-from archdsl.importing.writing import network
+from archdsl.importing.writing import network, remark
 from archdsl.layers.registry import Registry
 from archdsl.network import Network
 
@@ -116,7 +116,7 @@ class Unproven(ArchError):
 
 def marked(text: str, sentence: str) -> str:
     """Return a text with a mark at its head."""
-    return f"# archdsl import: {sentence}\n{text}"
+    return remark(f"archdsl import: {sentence}") + text
 
 
 def from_torch(
@@ -215,16 +215,16 @@ def written_as_spec(
             loaded = load_text(text, title)
             proof = compared(loaded, runs)
         elif note:
-            notes, text = (note, *notes), f"# {note}\n{text}"
+            notes, text = (note, *notes), remark(note) + text
     except ArchError as error:
         sentence = f"not the same: the text is wrong ({first_sentence(error)})"
         raise Unproven(text, sentence, error) from error
     found = Imported(loaded.checked, loaded._read)
     for note in told:
-        notes, text = (note, *notes), f"# {note}\n{text}"
+        notes, text = (note, *notes), remark(note) + text
     if proof.same and proof.missing:
         note = f"no output needs {few(proof.missing)}, which the module holds: not here"
-        notes, text = (note, *notes), f"# {note}\n{text}"
+        notes, text = (note, *notes), remark(note) + text
     found._spec = text if proof.same else marked(text, proof.sentence())
     stored = module.state_dict()
     found.weights = {name: one for name, one in stored.items() if name not in proof.missing}
@@ -286,7 +286,7 @@ def spec_of(
         for number, one in enumerate(inputs)
     }
     notes = (*([fixed] if fixed else []), *unsaid(module, statements, blocks, *places))
-    head = "".join(f"# {note}\n" for note in notes)
+    head = "".join(map(remark, notes))
     text = head + network(name, description, written, statements, blocks)
     return text, notes, runs if free else runs[:1]
 

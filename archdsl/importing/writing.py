@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from textwrap import wrap
 from typing import Any
 
+from archdsl.diagnostics import printable
 from archdsl.importing.naming import written
 from archdsl.importing.tree import (
     REQUIRED,
@@ -50,6 +51,11 @@ def value(held: Any) -> str:
     if isinstance(held, list | tuple):
         return f"[{', '.join(map(value, held))}]"
     return repr(held)
+
+
+def remark(text: str) -> str:
+    """Write a sentence as a comment, in which the name of a file or layer breaks no line."""
+    return f"# {printable(text, len(text) + 1)}\n"
 
 
 def body(statements: Iterable[Statement], indent: str) -> list[str]:
@@ -212,7 +218,7 @@ def network(
     """Write a network with its blocks."""
     head = [f"network {name} {{"]
     if description:
-        head.append(f"{INDENT}{value(description)}")
+        head.append(f"{INDENT}{value(printable(description))}")
     for input_name, shape in inputs.items():
         head.append(f"{INDENT}input {input_name}: {value(list(shape))}")
     text = [*head, *body(statements, INDENT), "}"]

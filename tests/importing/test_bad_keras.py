@@ -217,6 +217,11 @@ CASES: dict[str, tuple[Any, str]] = {
     "an operation": (operation("Reshape", newshape=[-1]), "`Reshape` of `keras.ops`, which is"),
     "an operation over axes": (operation("Average", axis=1), "`Average` of `keras.ops`, which is"),
     "fewer axes of an operation": (operation("Multiply"), "of which one has fewer axes"),
+    "an output twice": (
+        model(start("x"), layer("ReLU", "a", "x"), layer("Dropout", "d", "a", rate=0.5),
+              outputs=[["a", 0, 0], ["d", 0, 0]]),
+        "gives `a` and `d` as outputs, which are the same but in training",
+    ),
     "an input for nothing": (
         model(start("x"), start("y"), layer("ReLU", "a", "x"), inputs=[["x", 0, 0], ["y", 0, 0]]),
         "takes an input `y` that nothing uses",
@@ -335,6 +340,43 @@ def virtual(group: Any) -> None:
     layout = h5py.VirtualLayout((4, 3), "float32")
     layout[:] = h5py.VirtualSource("other.h5", "x", (4, 3))
     group.create_virtual_dataset("0", layout)
+
+
+def test_a_variance_below_0_is_a_sentence(command: Command, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    held = io.BytesIO()
+    with h5py.File(held, "w") as file:
+        for number, one in enumerate((1, 1, 1, -1)):
+            file[f"layers/batch_normalization/vars/{number}"] = np.full(3, one, "f4")
+    config = json.dumps(net(("BatchNormalization", {}))).encode()
+    files = {"config__json": config, "model__weights__h5": held.getvalue()}
+    saved(zipped(**files), tmp_path, "net.keras")
+
+    result = command("import", "net.keras", "-o", "net.arch")
+
+    assert result.status == 1, result
+    assert "variances below 0 in its weights `layers/batch_normalization/vars`" in result.error
+
+
+def test_a_model_saved_as_hdf5_is_a_sentence(command: Command, tmp_path: Path) -> None:
+    saved(b"\x89HDF", tmp_path, "old.h5")
+
+    result = command("import", "old.h5", "-o", "net.arch")
+
+    assert result.status == 1, result
+    assert "`old.h5` is a model saved as HDF5, which is not read" in result.error
+    assert "model.save('model.keras')" in result.error
+
+
+def test_a_size_of_0_is_a_sentence(command: Command, tmp_path: Path) -> None:
+    made = model(start("x", None, None, 3), layer("ReLU", "a", "x"))
+    saved(made, tmp_path)
+
+    result = command("import", "net.json", "--input", "3x0x8", "-o", "net.arch")
+
+    assert result.status != 0, result
+    assert "0" in result.error
+    assert "too many" not in result.error
 
 
 WEIGHTS: dict[str, tuple[Callable[[Any], object], str]] = {

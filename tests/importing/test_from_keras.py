@@ -251,6 +251,31 @@ def test_open_sizes_are_free_or_given(command: Command, tmp_path: Path) -> None:
     assert "fc: Linear(2)" in result.out
 
 
+def test_open_sizes_that_are_not_free_are_told_in_the_text(tmp_path: Path) -> None:
+    made = model(
+        start("x", None, None, 3),
+        layer("Conv2D", "conv", "x", filters=1, kernel_size=32, strides=32),
+        layer("Flatten", "flat", "conv"),
+        layer("Dense", "fc", "flat", units=2),
+    )
+
+    spec = archdsl.from_keras(saved(made, tmp_path)).spec
+
+    assert "input image: [3, 224, 224]" in spec
+    assert "# sizes that are open in the file are 224 here: " in spec
+
+
+def test_a_name_of_a_file_breaks_no_line_of_the_text(tmp_path: Path) -> None:
+    made = model(start("x", 4), layer("Dense", "fc", "x", units=3))
+
+    spec = archdsl.from_keras(saved(made, tmp_path, "a\nb.json")).spec
+
+    text = tmp_path / "net.arch"
+    text.write_text(spec)
+    assert r"from a\\nb.json" in spec
+    assert archdsl.load(text).count().parameters == 15
+
+
 def test_names_tell_blocks_and_loops(tmp_path: Path) -> None:
     layers = [start("image", 8, 8, 4)]
     before = "image"

@@ -14,6 +14,7 @@ from archdsl.importing.keras.errors import Wrong
 from archdsl.importing.keras.held import FIRST
 from archdsl.importing.keras.models import Model, Ref
 from archdsl.importing.keras.module import Builder, order_of, shape_of
+from archdsl.importing.keras.normalization import UNSAID
 from archdsl.importing.keras.proof import compared
 from archdsl.importing.keras.reading import KerasFile, read
 from archdsl.importing.keras.weights import drawn, filled
@@ -27,6 +28,7 @@ NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}  # of open sizes, by how 
 MOST_HELD = 2**28  # numbers in weights that are drawn to compare
 MOST_RUN = 2**31  # numbers in all tensors of one pass that is run to compare
 FIXED = "sizes are not free as asked for: "  # as the text says it
+UNCHANGED = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", *UNSAID)
 INTEGERS = ("int", "uint")
 
 
@@ -58,13 +60,7 @@ def from_keras(
     """
     path = os.fspath(path)
     file = read(path)
-    model = file.model
-    read_by = {ref for use in model.uses for ref in use.reads} | {*model.outputs}
-    for ref in model.inputs:
-        if ref not in read_by:
-            label = printable(ref.layer)
-            hint = "make the model without that one"
-            raise file.bad(f"takes an input `{label}` that nothing uses", hint)
+    require_used(file)
     title = valid(name or os.path.splitext(os.path.basename(path))[0])
     wanted = shapes_of(file, shapes or {})
     found = written(file, title, wanted, weights)
@@ -75,10 +71,29 @@ def from_keras(
         return found
     # they are free in the file, and not because anybody asked for it: a usual size will do
     usual = [tuple(SIZES[0] if isinstance(one, str) else one for one in row) for row in wanted]
-    found = written(file, title, usual, weights)
     note = f"sizes that are open in the file are {SIZES[0]} here: {lost.removeprefix(FIXED)}"
-    found.notes = (note, *found.notes)
-    return found
+    return written(file, title, usual, weights, note)
+
+
+def require_used(file: KerasFile) -> None:
+    """Refuse inputs that nothing uses, and outputs that are the same but in training."""
+    model = file.model
+    read_by = {ref for use in model.uses for ref in use.reads} | {*model.outputs}
+    for ref in model.inputs:
+        if ref not in read_by:
+            hint = "make the model without that one"
+            raise file.bad(f"takes an input `{printable(ref.layer)}` that nothing uses", hint)
+    made = {(use.layer.name, use.number): use for use in model.uses}
+    found: dict[Ref, str] = {}
+    for output in model.outputs:
+        ref = output
+        while (use := made[ref.layer, ref.call]).layer.kind in UNCHANGED and len(use.reads) == 1:
+            ref = use.reads[0]
+        if ref in found:
+            pair = f"`{printable(found[ref])}` and `{printable(output.layer)}`"
+            hint = "make the model with one of them"
+            raise file.bad(f"gives {pair} as outputs, which are the same but in training", hint)
+        found[ref] = output.layer
 
 
 def written(
@@ -86,8 +101,9 @@ def written(
     title: str,
     wanted: Sequence[tuple[int | str, ...]],
     weights: str | os.PathLike[str] | None,
+    *told: str,
 ) -> Imported:
-    """Write a model for inputs of some shapes."""
+    """Write a model for inputs of some shapes, and what else the text doesn't say."""
     inputs = inputs_of(file, wanted)
     on_meta = tuple(one.to("meta") for one in inputs)
     build = Builder(file, title)
@@ -112,7 +128,7 @@ def written(
         names if len(names) > 1 else (),
         wanted if free else (),
         os.path.basename(file.path),
-        tuple(build.notes),
+        (*build.notes, *told),
     )
     return found
 
@@ -215,7 +231,11 @@ def inputs_of(file: KerasFile, shapes: Sequence[tuple[int | str, ...]]) -> list[
         numbers = 1
         for one in whole:
             numbers *= one
-        if numbers > MOST_RUN or any(one < 1 for one in whole):
+        if any(one < 1 for one in whole):
+            shown = "x".join(map(str, shape))
+            text = f"can't be run on `{printable(ref.layer)}` of {shown}: sizes are above 0"
+            raise file.bad(text)
+        if numbers > MOST_RUN:
             raise file.bad("takes inputs of too many numbers to be run")
         said = file.model.layers[ref.layer].config.get("dtype", "float32")
         integers = isinstance(said, str) and said.startswith(INTEGERS)

@@ -175,11 +175,14 @@ def dropout(at: At, *given: Any) -> Held:
     return x.each(module)
 
 
-@layer(
+UNSAID = (
     "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
     "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast",
     "RandomBrightness",
 )  # fmt: skip
+
+
+@layer(*UNSAID)
 def nothing(at: At, *given: Any) -> Held:
     """It gives what comes in, but in training."""
     at.settings.read.update(at.settings.held)

@@ -28,6 +28,8 @@ from archdsl.records import Record
 MOST_BYTES = 2**25  # of a config; the largest applications of Keras have a tenth
 MOST_READ = 2**22  # bytes of a zip that are read at once: its list of files
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+HDF5 = (".h5", ".hdf5")
+INSTEAD = "load it in Keras, and `model.save('model.keras')` or write `model.to_json()`"
 MOST_TOLD = 4096  # bytes of what a file tells of itself
 VERSION = re.compile(rb'"keras_version"\s*:\s*"([0-9.]{1,20})')
 
@@ -59,6 +61,8 @@ def read(path: str) -> KerasFile:
     """
     shown = f"`{printable(os.path.basename(path) or path)}`"
     try:
+        if path.lower().endswith(HDF5):
+            raise bad(shown, "is a model saved as HDF5, which is not read", INSTEAD)
         if path.lower().endswith(".keras"):
             data, version, weights = of_archive(path, shown)
         else:

@@ -24,6 +24,7 @@ from archdsl.reading import open_regular, reason_of
 # Bytes of a file of weights for each number in the network: it may hold what an optimizer keeps.
 FOR_EACH, BESIDES = 64, 2**26
 NEEDS_H5PY = "h5py is not installed: pip install 'archdsl[keras]'"
+VARIANCES = ("running_var", "variance")
 OLD = "_layer_checkpoint_dependencies"  # early files have this for `layers`
 
 
@@ -69,6 +70,9 @@ def assigned(
     for home, name, source in build.sources:
         found = source.made(*[numbers[one] for one in source.variables])
         held = getattr(home, name)
+        if name in VARIANCES and bool((found + getattr(home, "eps", 0.0) < 0).any()):
+            text = f"has variances below 0 in its weights `{printable(source.variables[0].home)}`"
+            raise build.file.bad(text)
         found = found.to(held.dtype).reshape(held.shape).contiguous().clone()
         home.load_state_dict({name: found}, strict=False, assign=True)
     for one in module.modules():  # what torch counts besides
