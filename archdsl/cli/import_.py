@@ -65,13 +65,15 @@ def command(
     if what.lower().endswith((".keras", ".json", ".h5", ".hdf5")):
         _require_none_of_modules("a Keras model", arguments, None, rename, allow_mismatch)
         return _keras(what, output, inputs, weights, weights_to, force)
-    from archdsl.importing.made import from_here, made, random_inputs
+    from archdsl.importing.made import from_here, in_order, made, random_inputs
 
     given_values = values(arguments)
     named = shapes_of(inputs)
     shapes = given_sizes([shape for _, shape in named])
     click.get_current_context().with_resource(from_here())
     module, title = made(what, given_values)
+    order = in_order(module, [name for name, _ in named])
+    named, shapes = [named[at] for at in order], [shapes[at] for at in order]
     goes_to = _destination(output, title, force)
     _require_weights(weights_to, force)
     if weights is not None:

@@ -459,7 +459,9 @@ class Functions(Reshaping):
             self.stage("permute", [weight], turned, dims=(1, 0))
             made = call.result if bias is None else self.fresh(call.result.shape, input.dtype)
             self.alone.add(turned)
-            self.each("matmul", [input, turned], made)
+            inner = Call(call.path, "matmul", None, None, (input, turned), {})
+            inner.result = made
+            self.on_matmul(inner, input, turned)
         else:
             made = call.result if bias is None else self.fresh(call.result.shape, input.dtype)
             inner = Call(call.path, "linear", None, call.function, (input, weight), {})

@@ -23,7 +23,7 @@ from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
 from archdsl.importing.inputs import filled, of_samples, sized
 from archdsl.importing.lowering import Lowering, as_layer
-from archdsl.importing.made import require_numbers
+from archdsl.importing.made import in_order, require_numbers
 from archdsl.importing.making import Unsayable
 from archdsl.importing.missing import raise_if_lost, require_floats, require_sayable
 from archdsl.importing.naming import few, label, register, valid
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from archdsl.backends.python_source import PythonSource
 
 
-# What is computed, what of it only training gives, where gradients stop, and where numbers are
-# infinite.
-Recorded = tuple[Body, set[Value], tuple[str, ...], tuple[str, ...]]
+# What is computed, what of it only training gives, and places: where gradients stop, where the
+# module has its own, and where numbers are infinite.
+Recorded = tuple[Body, set[Value], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 SAMPLES = 5  # a number that is seldom a size of something in a module
 
 
@@ -141,7 +141,8 @@ def from_torch(
         module: whose source is recovered.
         images: a tensor, or several, that it takes: a batch of at least two samples each.
         name: of the network; else the module's class.
-        inputs: names for the inputs.
+        inputs: names for the inputs; where all are those of `forward`'s parameters, it gets them by
+            name.
         shapes: of the inputs, without batch, where some sizes are to be free: `[[3, "H", "W"]]`.
             The module is run at other sizes too, and numbers that follow them become formulas.
         source: where the module comes from, for the network's description.
@@ -160,6 +161,10 @@ def from_torch(
         raise ImportingError(NoModule(what=what, reason=reason, hint=hint))
     given = tuple(images) if isinstance(images, list | tuple) else (images,)
     require_numbers(module, given)
+    if len(inputs) == len(given):
+        order = in_order(module, inputs)
+        given, inputs = tuple(given[at] for at in order), [inputs[at] for at in order]
+        shapes = [shapes[at] for at in order] if len(shapes) == len(order) else shapes
 
     def compared(loaded: Network, runs: Sequence[tuple[torch.Tensor, ...]]) -> Proof:
         return joint([prove(loaded, module, run) for run in runs])
@@ -351,6 +356,7 @@ def unsaid(
     statements: Sequence[Statement],
     blocks: Sequence[Definition],
     cut: Sequence[str],
+    own: Sequence[str],
     infinite: Sequence[str],
 ) -> tuple[str, ...]:
     """Say what a module does and its text doesn't, in one sentence each."""
@@ -361,6 +367,13 @@ def unsaid(
     if cut:
         places = [shown_place(place) for place in cut]
         notes.append(f"gradients stop in the module, and not here: {few(places)}")
+    hooked = [path or "the module" for path, one in module.named_modules() if one._backward_hooks]
+    hooked += [name for name, one in module.named_parameters() if one._backward_hooks]
+    if own or hooked:
+        notes.append(
+            f"gradients are the module's own (autograd.Function, hooks), and here those of what "
+            f"is computed: {few([*map(shown_place, own), *hooked])}"
+        )
     bodies = [statements, *(one.statements for one in blocks)]
     owned = [one for body in bodies for one in everything([*body]) if isinstance(one, Own)]
     if drawn := [one.label for one in owned if one.differs]:
@@ -412,7 +425,8 @@ def input_names(
 def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Recorded:
     """Record a module in both modes and return what it computes, with what only training gives.
 
-    The third is where gradients stop, the fourth where numbers are infinity.
+    The third is where gradients stop, the fourth where the module has its own, and the fifth where
+    numbers are infinity.
 
     Raises:
         ImportingError: it doesn't run, or can't be said.
@@ -434,7 +448,8 @@ def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Recorded:
         hoist(one.root)
     require_sayable(passes[False], passes[True], type(module).__name__)
     body, besides = joined(passes[False], passes[True], type(module).__name__)
-    return body, besides, tuple(passes[True].cut), tuple(passes[True].functions.infinite)
+    full = passes[True]
+    return body, besides, tuple(full.cut), tuple(full.own), tuple(full.functions.infinite)
 
 
 def run(module: nn.Module, inputs: tuple[torch.Tensor, ...], costs: Any = None) -> tuple[Any, Any]:

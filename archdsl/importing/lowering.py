@@ -15,7 +15,7 @@ from archdsl.importing.making import COUNTER, NOWHERE, Unsayable
 from archdsl.importing.naming import few, fresh
 from archdsl.importing.numbers import MOST_LISTED, of_tensor
 from archdsl.importing.record import Call, Value, tensors
-from archdsl.importing.recorder import draws
+from archdsl.importing.recorder import OWN_GRADIENTS, draws
 from archdsl.importing.windows import Applied
 from archdsl.layers.registry import Registry
 
@@ -33,18 +33,23 @@ def as_layer(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     return layer_of_module(module, tuple(tuple(one.shape[1:]) for one in inputs))
 
 
+ATTENTION = "scaled_dot_product_attention"
+
+
 class Lowering:
     """Turns one recorded pass into a body.
 
     Attributes:
         lost: what was asked of tensors that nobody can follow, as pairs of text and place.
         cut: places where gradients stop, which a spec doesn't say.
+        own: places where the module says itself what gradients are.
     """
 
     def __init__(self, root: Call, output: Any, batch: int) -> None:
         self.functions = Functions(batch)
         self.lost: list[tuple[str, str]] = []
         self.cut: dict[str, None] = {}
+        self.own: dict[str, None] = {}
         self.seen: set[str] = set()  # modules that are layers, and others
         self.entered: set[str] = set()
         self.owners: dict[int, str] = {}  # by the numbers of parameters: their first names
@@ -102,6 +107,8 @@ class Lowering:
     def layer(self, body: Body, call: Call) -> None:
         """Add a module that is a layer."""
         find = self.functions.find
+        if self.has_no_gradients(call):
+            self.cut[call.place] = None
         self.each_sample(body, call)
         inputs = [find(value) for value in call.values_in()]
         while len(inputs) > 1 and inputs[-1] is inputs[-2]:
@@ -190,6 +197,10 @@ class Lowering:
         given, results = [*map(find, call.values_in())], call.values_out()
         follows = any(map(self.follows, given))
         sharing = not follows and any(value.own or value in self.shared for value in given)
+        if call.name in OWN_GRADIENTS:
+            if follows or sharing:
+                self.own[call.place] = None
+            return
         if not results:
             self.read(call, given, follows)
             return
@@ -198,7 +209,8 @@ class Lowering:
         if any(value.own.endswith(COUNTER) for value in given):
             self.shared.update(results)
             return
-        if call.name.strip("_") in ("detach", "data") and (follows or sharing):
+        stops = call.name.strip("_") in ("detach", "data")
+        if (follows or sharing) and (stops or self.has_no_gradients(call)):
             self.cut[call.place] = None
         if not follows and not sharing:
             self.functions.draw(call)
@@ -234,6 +246,12 @@ class Lowering:
             (self.shared if sharing else self.computed).add(node.output)
         body.items += nodes
 
+    @staticmethod
+    def has_no_gradients(call: Call) -> bool:
+        """Tell whether what a call computes would have gradients, but for `torch.no_grad()`."""
+        kept = call.name.endswith("_") and any(value.own for value in call.values_in()[:1])
+        return call.stopped and not kept and any("float" in one.dtype for one in call.values_out())
+
     def read(self, call: Call, given: list[Value], follows: bool) -> None:
         """Note numbers that are read out of tensors: what becomes of them can't be followed."""
         if follows:
@@ -267,6 +285,8 @@ class Lowering:
         for value in dict.fromkeys(spread):
             before = functions.find(value)
             kept = mixed and (bool(before.own) or name in SPREADING)
+            if name == ATTENTION and value in given[:3]:
+                kept = False  # of queries, keys and values it takes none that all share
             if not kept and "float" in before.dtype:
                 added = functions.each_sample(value)
                 self.shared.update(one.output for one in added[:-1])
@@ -340,6 +360,7 @@ class Lowering:
         needed = set(outputs)
         self.prune(self.root, needed)
         self.require_whence(root)
+        self.require_apart()
         given: dict[str, str] = {}
         for node in self.root.nodes():
             if "gives" in node.use.arguments or node.path in given:
@@ -364,12 +385,21 @@ class Lowering:
         if unknown(self.outputs):
             self.lost.append((NOWHERE, root.place))
 
+    def require_apart(self) -> None:
+        """Refuse parameters of a layer that something beside it takes too."""
+        layers = {node.path for node in self.root.nodes() if node.path and node.owns}
+        for node in self.root.nodes():
+            for value in reads(node):
+                home = value.own.rpartition(".")[0]
+                if home in layers and home != node.path and not node.missing:
+                    node.missing = f"`{value.own}`, which the layer `{home}` has, used beside it"
+
     def loose(self, values: list[Value]) -> str:
         """Say what values are of which one has numbers that nothing gives."""
         if any(value in self.drawn or value in self.functions.noise for value in values):
             return "random numbers"
         if any(value in self.empty for value in values):
-            return "a tensor made by `empty`, of which parts are written over"
+            return "a tensor made by `empty`, which holds no numbers at first (`zeros` does)"
         return NOWHERE
 
     def prune(self, body: Body, needed: set[Value]) -> None:

@@ -180,3 +180,32 @@ def nearest(name: str, home: Any) -> str:
 
     close = get_close_matches(name, [one for one in dir(home) if not one.startswith("_")], n=1)
     return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def in_order(module: nn.Module, names: Sequence[str]) -> list[int]:
+    """Return which of the inputs that have these names comes first, and which then.
+
+    Names are those of `forward`'s parameters, or others ("" where none is given), which say
+    nothing of the order.
+
+    Raises:
+        ImportingError: names of parameters, which stand at other places, are mixed with others,
+            or one that stands before them is missing.
+    """
+    try:
+        asked = [*inspect.signature(module.forward).parameters]
+    except (TypeError, ValueError):
+        asked = []
+    places = [asked.index(name) if name in asked else -1 for name in names]
+    if all(place in (-1, number) for number, place in enumerate(places)):
+        return [*range(len(names))]
+    order = sorted(range(len(names)), key=lambda number: places[number])
+    if [places[number] for number in order] == [*range(len(names))]:
+        return order
+    number, place = next(pair for pair in enumerate(places) if pair[1] != -1 and pair[1] != pair[0])
+    reason = (
+        f"takes {', '.join(f'`{name}`' for name in asked[: place + 1])} in this order, and "
+        f"`{names[number]}` is given as input {number + 1}"
+    )
+    hint = "give all inputs up to the last one, each by the name that `forward` has for it"
+    raise ImportingError(NoModule(what=f"`{type(module).__name__}`", reason=reason, hint=hint))

@@ -279,6 +279,9 @@ class Making:
             tensor = numbers_of(value)
             if value.shape[0] == self.batch and bool((tensor == tensor[:1]).all()):
                 return
+        if not value.fixed:
+            what = f"`{value.own}`" if value.own else "a tensor that is computed of parameters"
+            raise Unsayable(f"{what}, in the place of one with a row for each sample")
         raise Unsayable("a tensor of the module with other numbers for each sample")
 
     # --- layers ---------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class Call:
         place: file and line of the user's code, for messages.
         inside: what a module called in turn; nothing for one that is a layer.
         training: whether it was in training mode.
+        stopped: whether the module lets no gradients through it: `torch.no_grad()` is around it.
     """
 
     path: str
@@ -68,6 +69,7 @@ class Call:
     place: str = ""
     inside: list[Call] = field(default_factory=list)
     training: bool = False
+    stopped: bool = False
     layer: Any = None  # how a module that is a layer is written: a `Use`
     fixed: bool = False  # whether what it gives is the same in every forward pass
     costs: Any = ()  # what operators computed in it, where that is asked for

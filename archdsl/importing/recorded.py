@@ -10,7 +10,7 @@ from torch import nn
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 from archdsl.importing.imported import graph_of
-from archdsl.importing.made import made, random_inputs
+from archdsl.importing.made import in_order, made, random_inputs
 from archdsl.importing.naming import valid
 
 BATCH = 2
@@ -39,5 +39,6 @@ def graph(
     module: nn.Module, title: str, shapes: Sequence[tuple[str, tuple[int, ...]]]
 ) -> CheckedGraph:
     """Return the graph of a module."""
+    shapes = [shapes[at] for at in in_order(module, [name for name, _ in shapes])]
     inputs = random_inputs(module, [shape for _, shape in shapes], BATCH)
     return graph_of(module, inputs, valid(title), [name for name, _ in shapes])

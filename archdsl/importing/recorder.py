@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -11,8 +12,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import Function
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
+from torch.utils.hooks import RemovableHandle
 
 from archdsl.importing.places import HERE, TORCH, standing
 from archdsl.importing.record import Call, Value
@@ -44,6 +47,9 @@ OF_TENSORS = {
     "type_as", "to", "lerp", "addcmul", "addcdiv", "isin", "searchsorted", "bucketize", "fill",
     "view_as", "reshape_as", "expand_as", "broadcast_tensors", "meshgrid", "atan2", "einsum",
 }  # fmt: skip
+# What says itself what gradients are: recorded in the place of functions, and of no effect here.
+OWN_GRADIENTS = {"register_hook", "autograd.Function"}
+EMPTY = {"empty", "empty_like", "new_empty"}
 MOST_NUMBERS = 4_000_000  # of constants that are made on the CPU besides
 RANDOM = (
     "rand", "bernoulli", "normal", "uniform", "dropout", "multinomial", "poisson", "exponential",
@@ -74,9 +80,11 @@ class Recorder(TorchFunctionMode):
         self.root = Call("", type(module).__name__, module, None, (), {})
         self.stack = [self.root]
         self.silent = 0
+        self.gradients = True  # whether the module, which is run without any, would have them
         self.count = 0
         # tensors are not kept alive for this: a new one may have the number of one that is gone
         self.known: dict[int, tuple[Any, Value]] = {}
+        self.empty: set[Value] = set()  # that hold no numbers until all are written at once
         self.held: list[Any] = []  # but those that weak references don't reach
         for one in module.modules():  # tensors that are no buffers, but there before
             for held in vars(one).values():
@@ -129,20 +137,30 @@ class Recorder(TorchFunctionMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        name = getattr(function, "__name__", str(function))
+        if name == "_set_grad_enabled":
+            self.gradients = bool(args[0])
+            return None
         if self.silent:
             return function(*args, **kwargs)
-        name = getattr(function, "__name__", str(function))
         if name == "__get__":
             name = getattr(getattr(function, "__self__", None), "__name__", "")
+            if name == "requires_grad" and self.computed(args[0]):
+                return self.gradients
             if name not in ATTRIBUTES:
                 return function(*args, **kwargs)
+        if name == "register_hook":
+            self.own_gradients(name, args[:1])
+            return no_hook()
         if name in QUESTIONS:
             return function(*args, **kwargs)
         above = self.stack[-1]
         call = Call(above.path, name, None, function, *self.values((args, kwargs)))
         call.place = user_place()
-        call.training = above.training
+        call.training, call.stopped = above.training, self.stopped
         self.read_as_numbers(call, args, kwargs)
+        if name == "copy_" and call.arguments[0] in self.empty and alike(args):
+            call.name, call.function, call.arguments = "clone", torch.clone, call.arguments[1:2]
         fixed = self.is_fixed(call)
         known = self.numbers(function, args, kwargs) if fixed else None
         if known is not None and not has_tensor(known):
@@ -164,6 +182,8 @@ class Recorder(TorchFunctionMode):
             call.result = self.values(result, fresh=True)
         else:
             call.result = result  # a number, say: whoever uses it can't be followed
+        if name in EMPTY and isinstance(call.result, Value):
+            self.empty.add(call.result)
         above.inside.append(call)
         return result
 
@@ -207,6 +227,27 @@ class Recorder(TorchFunctionMode):
             return type(held)([self.beside(one) for one in held])
         return held
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the module lets no gradients through what it does now."""
+        return not self.gradients or torch.is_inference_mode_enabled()
+
+    def has_gradients(self) -> bool:
+        """Answer for torch: what is asked within a function of torch itself is so as it is."""
+        return self.gradients and torch._C._len_torch_function_stack() > 0
+
+    def computed(self, tensor: torch.Tensor) -> bool:
+        """Tell whether a tensor would have gradients: floats that follow from others."""
+        value = self.value(tensor)
+        held = value.held or value.tensor is not None or value.input is not None
+        return not held and tensor.is_floating_point()
+
+    def own_gradients(self, name: str, args: tuple[Any, ...]) -> None:
+        """Record that a module says itself what the gradients of tensors are."""
+        call = Call(self.stack[-1].path, name, None, None, self.values(args), {})
+        call.place = user_place()
+        self.stack[-1].inside.append(call)
+
     def read_as_numbers(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Record that tensors are read which a function takes for sizes or places."""
         found = [*in_slices(args)]
@@ -224,6 +265,8 @@ class Recorder(TorchFunctionMode):
         if draws(call.name) or "empty" in call.name:
             return False
         given = call.values_in()
+        if call.name in ("fill_", "zero_") and given[0] in self.empty:
+            return True
         if call.name in LIKE:
             given = given[1:]
         return all(value.fixed for value in given)
@@ -245,7 +288,7 @@ class Recorder(TorchFunctionMode):
         above = self.stack[-1]
         path = self.path_of(module, above)
         call = Call(path, type(module).__name__, module, None, *self.values((args, kwargs)))
-        call.place, call.training = user_place(), module.training
+        call.place, call.training, call.stopped = user_place(), module.training, self.stopped
         if above is self.root and module is self.root.module:
             call = self.root
             call.arguments, call.named = self.values((args, kwargs))
@@ -276,6 +319,17 @@ class Recorder(TorchFunctionMode):
             self.stack.pop()
         call.result = self.values(result)
         return result
+
+
+def alike(tensors: tuple[Any, ...]) -> bool:
+    """Tell whether the second of two tensors may stand for the first, which it is written into."""
+    one, other = tensors[0], tensors[1]
+    return isinstance(other, torch.Tensor) and (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def no_hook() -> RemovableHandle:
+    """Return the handle of a hook that is never run: there are no gradients."""
+    return RemovableHandle(OrderedDict())
 
 
 def draws(name: str) -> bool:
@@ -329,19 +383,30 @@ def intercepted(recorder: Recorder) -> Iterator[None]:
     def called(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         return recorder.called(module, args, kwargs, original)
 
-    with replaced("__call__", called):
+    own = Function.__dict__["apply"]
+
+    def applied(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
+        if not recorder.silent and not cls.__module__.startswith("torch."):
+            recorder.own_gradients("autograd.Function", args)
+        return own.__get__(None, cls)(*args, **kwargs)
+
+    with (
+        replaced("__call__", called),
+        replaced("apply", classmethod(applied), Function),
+        replaced("is_grad_enabled", recorder.has_gradients, torch),
+    ):
         yield
 
 
 @contextmanager
-def replaced(name: str, method: Callable[..., Any]) -> Iterator[None]:
+def replaced(name: str, method: Any, of: Any = nn.Module) -> Iterator[None]:
     """Put a method into the place of one of `nn.Module`, and that one back afterwards."""
-    original = getattr(nn.Module, name)
-    setattr(nn.Module, name, method)
+    original = vars(of)[name]
+    setattr(of, name, method)
     try:
         yield
     finally:
-        setattr(nn.Module, name, original)
+        setattr(of, name, original)
 
 
 def record(

@@ -404,3 +404,15 @@ class Scales(nn.Module):
         for factor in (2.0, 0.5, 3.0):
             x = torch.tanh(x * factor)
         return x
+
+
+class Differs(nn.Module):
+    """Takes two tensors of one shape that don't mean the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask, self.map = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.ask(query) - 2 * self.map(key)
+        return y

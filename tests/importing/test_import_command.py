@@ -10,6 +10,8 @@ import torch
 from running import Command
 from safetensors.torch import load_file
 
+from archdsl import from_torch
+
 
 def test_a_module_is_written_and_compared(command: Command, tmp_path: Path) -> None:
     given = ("import", "modules:Residuals", "--arg", "width=4", "--input", "3x8x8")
@@ -150,3 +152,39 @@ def test_weights_and_text_are_written_both_or_none(command: Command, tmp_path: P
     assert result.status != 0
     assert "nowhere/net.safetensors" in result.error
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("order", [("key", "query"), ("query", "key")])
+def test_inputs_with_the_names_of_parameters_are_given_by_them(
+    command: Command, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    given = [part for name in order for part in ("--input", f"{name}=4")]
+
+    result = command("import", "modules:Differs", *given, "-o", "net.arch")
+    counted = command("count", "--module", "modules:Differs", *given)
+
+    assert result.status == 0, result
+    assert "from query -> ask: Linear" in (tmp_path / "net.arch").read_text()
+    assert "query 4, key 4 -> output" in counted.out.replace(" and ", ", ")
+
+
+def test_tensors_are_given_by_the_names_of_parameters() -> None:
+    key, query = torch.zeros(2, 4), torch.ones(2, 4)
+    module = modules.Differs()
+
+    network = from_torch(module, [key, query], inputs=["key", "query"])
+
+    assert "from query -> ask: Linear" in network.spec
+
+
+@pytest.mark.parametrize("given", [("key=4",), ("key=4", "other=4"), ("4", "query=4")])
+def test_names_of_parameters_at_other_places_are_refused(
+    command: Command, given: tuple[str, ...]
+) -> None:
+    shapes = [part for one in given for part in ("--input", one)]
+
+    result = command("import", "modules:Differs", *shapes, "-o", "net.arch")
+
+    assert result.status == 1
+    assert "is given as input" in result.error
+    assert "give all inputs" in result.error

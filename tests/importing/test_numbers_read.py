@@ -135,3 +135,79 @@ def test_dropout_between_recurrent_layers_is_compared(kind: type[nn.Module], lay
     proof = archdsl.from_torch(Net(), torch.randn(2, 5, 4)).proof
 
     assert proof.sentence() == "the same, name by name; outputs equal"
+
+
+def copied(m: Reads, y: torch.Tensor) -> torch.Tensor:
+    made = torch.empty(len(y), 6)
+    made.copy_(y)
+    return made * torch.empty(6).fill_(2.0)
+
+
+def in_parts(m: Reads, y: torch.Tensor) -> torch.Tensor:
+    made = torch.empty(len(y), 6)
+    made[:, :2].copy_(y[:, :2])
+    made[:, 2:] = y[:, 2:]
+    return made
+
+
+def test_a_tensor_that_is_made_empty_and_filled_is_written() -> None:
+    network = archdsl.from_torch(Reads(copied), torch.randn(2, 6))
+
+    assert network.proof.same
+    assert "Scale(2" in network.spec or "= 2.0" in network.spec
+    with pytest.raises(ImportingError, match="a tensor made by `empty`, which holds no numbers"):
+        _ = archdsl.from_torch(Reads(in_parts), torch.randn(2, 6)).spec
+
+
+BESIDE: dict[str, Callable[[Reads, torch.Tensor], torch.Tensor]] = {
+    "a linear map": lambda m, y: F.linear(y, F.normalize(m.linear.weight.abs() + m.gain)),
+    "a product": lambda m, y: y @ m.linear.weight.t(),
+    "a sum": lambda m, y: y + m.linear.bias,
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_parameters_of_a_layer_that_are_used_beside_it_are_refused(name: str) -> None:
+    network = archdsl.from_torch(Reads(BESIDE[name]), torch.randn(2, 6))
+
+    with pytest.raises(ImportingError, match="which the layer `linear` has, used beside it"):
+        _ = network.spec
+
+
+class Cosine(nn.Module):
+    """A classifier that compares directions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(5, 6)), nn.Parameter(torch.randn(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(F.normalize(x), F.normalize(self.weight), self.bias) * 30
+
+
+def test_linear_maps_whose_weights_are_computed_take_rows() -> None:
+    network = archdsl.from_torch(Cosine(), torch.randn(2, 6))
+
+    assert network.proof.same, network.proof
+
+
+class Latents(nn.Module):
+    """Queries that are learned ask what comes in, several times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latents, self.both = nn.Parameter(torch.randn(3, 6)), nn.Linear(6, 12)
+        self.layers = nn.ModuleList([nn.Linear(6, 6) for _ in range(3)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.latents.expand(x.shape[0], 3, 6)
+        for layer in self.layers:
+            keys, values = self.both(x).chunk(2, -1)
+            found = found + layer(F.scaled_dot_product_attention(found, keys, values))
+        return found
+
+
+def test_learned_queries_are_given_to_attention_for_each_sample() -> None:
+    network = archdsl.from_torch(Latents(), torch.randn(2, 4, 6))
+
+    assert network.proof.same, network.proof
