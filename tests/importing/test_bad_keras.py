@@ -217,6 +217,10 @@ CASES: dict[str, tuple[Any, str]] = {
     "an operation": (operation("Reshape", newshape=[-1]), "`Reshape` of `keras.ops`, which is"),
     "an operation over axes": (operation("Average", axis=1), "`Average` of `keras.ops`, which is"),
     "fewer axes of an operation": (operation("Multiply"), "of which one has fewer axes"),
+    "the same output": (
+        model(start("x"), layer("ReLU", "a", "x"), outputs=[["a", 0, 0], ["a", 0, 0]]),
+        "gives `a` twice as an output",
+    ),
     "an output twice": (
         model(start("x"), layer("ReLU", "a", "x"), layer("Dropout", "d", "a", rate=0.5),
               outputs=[["a", 0, 0], ["d", 0, 0]]),

@@ -84,16 +84,18 @@ def require_used(file: KerasFile) -> None:
             hint = "make the model without that one"
             raise file.bad(f"takes an input `{printable(ref.layer)}` that nothing uses", hint)
     made = {(use.layer.name, use.number): use for use in model.uses}
-    found: dict[Ref, str] = {}
+    found: dict[Ref, Ref] = {}
     for output in model.outputs:
         ref = output
         while (use := made[ref.layer, ref.call]).layer.kind in UNCHANGED and len(use.reads) == 1:
             ref = use.reads[0]
         if ref in found:
-            pair = f"`{printable(found[ref])}` and `{printable(output.layer)}`"
-            hint = "make the model with one of them"
-            raise file.bad(f"gives {pair} as outputs, which are the same but in training", hint)
-        found[ref] = output.layer
+            first, second = printable(found[ref].layer), printable(output.layer)
+            text = f"gives `{first}` and `{second}` as outputs, which are the same but in training"
+            if found[ref] == output:
+                text = f"gives `{first}` twice as an output"
+            raise file.bad(text, "make the model with one of them")
+        found[ref] = output
 
 
 def written(
