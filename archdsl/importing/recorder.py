@@ -49,6 +49,7 @@ OF_TENSORS = {
 }  # fmt: skip
 # What says itself what gradients are: recorded in the place of functions, and of no effect here.
 OWN_GRADIENTS = {"register_hook", "autograd.Function"}
+KEPT = "_archdsl_kept"
 EMPTY = {"empty", "empty_like", "new_empty"}
 MOST_NUMBERS = 4_000_000  # of constants that are made on the CPU besides
 RANDOM = (
@@ -90,7 +91,7 @@ class Recorder(TorchFunctionMode):
             for held in vars(one).values():
                 for tensor in flat(held):
                     value = self.value(tensor)
-                    value.fixed = True
+                    value.fixed = not hasattr(tensor, KEPT)
         stored = module.state_dict()
         for kind in (module.named_parameters(), module.named_buffers()):
             for name, tensor in kind:
@@ -226,6 +227,13 @@ class Recorder(TorchFunctionMode):
         if isinstance(held, list | tuple) and not isinstance(held, torch.Size):
             return type(held)([self.beside(one) for one in held])
         return held
+
+    def mark_kept(self, module: nn.Module) -> None:
+        """Mark what a module computed and keeps: in the next pass it is no constant."""
+        for one in module.modules():
+            for tensor in flat([*vars(one).values()]):
+                if not self.value(tensor).held:
+                    setattr(tensor, KEPT, True)
 
     @property
     def stopped(self) -> bool:
@@ -425,4 +433,5 @@ def record(
         value.input = number
     with torch.no_grad(), intercepted(recorder), recorder, costs or nullcontext():
         output = module(*inputs)
+    recorder.mark_kept(module)
     return recorder.root, output

@@ -211,3 +211,26 @@ def test_learned_queries_are_given_to_attention_for_each_sample() -> None:
     network = archdsl.from_torch(Latents(), torch.randn(2, 4, 6))
 
     assert network.proof.same, network.proof
+
+
+class Keeps(nn.Module):
+    """Keeps what it computed of its weights, and a constant, for the next call."""
+
+    def __init__(self, weights: bool) -> None:
+        super().__init__()
+        self.linear, self.weights = nn.Linear(6, 6), weights
+        self.kept: torch.Tensor | None = None
+        self.seen: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kept is None:
+            self.kept = self.linear.weight.sum(0) if self.weights else torch.arange(6.0)
+        self.seen = self.linear(x)
+        return self.seen * self.kept
+
+
+def test_what_is_kept_of_weights_is_no_constant() -> None:
+    with pytest.raises(ImportingError, match=r"nobody saw whence"):
+        _ = archdsl.from_torch(Keeps(weights=True), torch.randn(2, 6)).spec
+
+    assert archdsl.from_torch(Keeps(weights=False), torch.randn(2, 6)).proof.same
