@@ -495,6 +495,19 @@ def test_on_a_gpu_it_gives_what_the_plain_one_gives(engine: str, dtype: str) -> 
 
 
 @needs_native
+@pytest.mark.parametrize(
+    ("stages", "turned"), [("AvgPool2d(2)", False), ("AvgPool2d(2) -> Conv2d(8, 1)", True)]
+)
+def test_images_lie_channels_last_only_where_they_are_convolved(
+    stages: str, turned: bool, tmp_path: Path
+) -> None:
+    network = network_of(f"network net {{ input x: [4, 8, 8]; {stages} }}", tmp_path)
+
+    given = network.optimize(engine="eager", passes=["evaluation"])(torch.randn(2, 4, 8, 8))
+
+    assert given.is_contiguous(memory_format=torch.channels_last) == turned
+
+
 def test_outputs_may_be_true_or_false(tmp_path: Path) -> None:
     text = "network net { input x: [3, 8, 8]; c: Conv2d(4, 3); output mask { Greater(0.1) } }"
     network = network_of(text, tmp_path)
