@@ -9,20 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Any
 
 from archdsl.importing.keras.models import Ref, Use
 from archdsl.importing.keras.parsing import snake
 from archdsl.importing.naming import fresh_in
+from archdsl.importing.ordering import Scopes, by_scopes
 
 DEEPEST = 8  # scopes in each other
 ROUNDS = 12  # in which scopes are given up that don't stand together
 NUMBERED = re.compile(r"\d[a-z]?$")
 SUMS = ("Add", "Multiply")
 ACTIVATIONS = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax")
-
-Scopes = tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -77,7 +75,7 @@ def planned(uses: Sequence[Use], outputs: Sequence[Ref]) -> list[Step]:
     places = placed(calls, waits, readers)
     order: list[int] = []
     for _ in range(ROUNDS):
-        order = in_order(waits, readers, [place.scopes for place in places])
+        order = [*by_scopes(waits, [place.scopes for place in places])]
         lost = apart([places[one].scopes for one in order])
         if not lost:
             break
@@ -236,46 +234,6 @@ def in_branches(uses: Sequence[Use], outputs: Sequence[Ref]) -> list[Use]:
             reads.sort(key=lambda one: -depth[one])
         todo += [(one, False) for one in reversed(reads) if one not in found]
     return [*found]
-
-
-def in_order(
-    waits: Sequence[set[int]], readers: Sequence[Sequence[int]], scopes: Sequence[Scopes]
-) -> list[int]:
-    """Return an order in which those of a scope stand together where that can be."""
-    left = [len(one) for one in waits]
-    waiting: dict[Scopes, list[int]] = {}
-
-    def ready(number: int) -> None:
-        for depth in range(len(scopes[number]) + 1):
-            heappush(waiting.setdefault(scopes[number][:depth], []), number)
-
-    for number, count in enumerate(left):
-        if not count:
-            ready(number)
-    done: set[int] = set()
-    order: list[int] = []
-    here: Scopes = ()
-    while len(order) < len(waits):
-        at = next_in(waiting, here, done)
-        here = scopes[at]
-        done.add(at)
-        order.append(at)
-        for reader in readers[at]:
-            left[reader] -= 1
-            if not left[reader]:
-                ready(reader)
-    return order
-
-
-def next_in(waiting: Mapping[Scopes, list[int]], here: Scopes, done: set[int]) -> int:
-    """Return the first that can be computed in the innermost scope that has one."""
-    for depth in range(len(here), -1, -1):
-        heap = waiting.get(here[:depth], [])
-        while heap and heap[0] in done:
-            heappop(heap)
-        if heap:
-            return heappop(heap)
-    raise AssertionError("layers wait for each other")  # the parser refuses such files
 
 
 def apart(order: Sequence[Scopes]) -> set[Scopes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +11,7 @@ from archdsl.diagnostics import printable
 from archdsl.importing.errors import ImportingError
 from archdsl.importing.keras.errors import bad
 from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use, refs
+from archdsl.importing.ordering import after_others
 
 MOST_LAYERS = 20_000
 DEEPEST = 20  # models in each other, and lists of tensors
@@ -333,21 +333,3 @@ def unique(taken: dict[str, int], name: str) -> str:
     number = taken.get(name, -1) + 1
     taken[name] = number
     return f"{name}_{number}" if number else name
-
-
-def after_others(waits: Mapping[int, set[int]]) -> Iterator[int]:
-    """Yield numbers, each after those that it waits for, and else by size."""
-    left = {number: len(others) for number, others in waits.items()}
-    readers: dict[int, list[int]] = {}
-    for number, others in waits.items():
-        for other in others:
-            readers.setdefault(other, []).append(number)
-    ready = [number for number, count in left.items() if not count]
-    heapify(ready)
-    while ready:
-        number = heappop(ready)
-        yield number
-        for reader in readers.get(number, ()):
-            left[reader] -= 1
-            if not left[reader]:
-                heappush(ready, reader)

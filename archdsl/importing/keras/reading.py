@@ -124,7 +124,7 @@ def of_archive(path: str, shown: str) -> tuple[bytes, str, bool]:
 
 # What `zipfile` raises for archives that are damaged, protected, or packed in another way.
 TROUBLES = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError,
     KeyError, IndexError, OverflowError, UnicodeDecodeError,
 )  # fmt: skip
 

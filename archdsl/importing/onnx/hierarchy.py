@@ -13,11 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Any
 
 from archdsl.importing.naming import fresh_in
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+from archdsl.importing.ordering import by_scopes
 
 DEEPEST = 40  # scopes in each other
 LONGEST = 10_000  # characters of what tells them
@@ -212,54 +212,12 @@ def in_order(file: OnnxFile, places: Mapping[OnnxNode, Place]) -> Iterator[OnnxN
     """Yield the nodes so that those of a scope stand together where that can be."""
     makers = {name: node for node in file.nodes for name in node.outputs if name}
     number = {node: place for place, node in enumerate(file.nodes)}
-    left: dict[OnnxNode, int] = {}
-    readers: dict[OnnxNode, list[OnnxNode]] = {}
-    waiting: dict[tuple[str, ...], list[int]] = {}
-    known: list[int] = []
-
-    def ready(node: OnnxNode) -> None:
-        if node not in places:
-            heappush(known, number[node])
-            return
-        scopes = places[node].scopes
-        for depth in range(len(scopes) + 1):
-            heappush(waiting.setdefault(scopes[:depth], []), number[node])
-
-    for node in file.nodes:
-        others = {makers[name] for name in node.inputs if name in makers}
-        left[node] = len(others)
-        for other in others:
-            readers.setdefault(other, []).append(node)
-        if not others:
-            ready(node)
-    done: set[int] = set()
-    here: tuple[str, ...] = ()
-    while len(done) < len(file.nodes):
-        if known:
-            at = heappop(known)
-        else:
-            at = next_in(waiting, here, done)
-            here = places[file.nodes[at]].scopes
-        done.add(at)
-        node = file.nodes[at]
-        yield node
-        for reader in readers.get(node, ()):
-            left[reader] -= 1
-            if not left[reader]:
-                ready(reader)
-
-
-def next_in(
-    waiting: Mapping[tuple[str, ...], list[int]], here: tuple[str, ...], done: set[int]
-) -> int:
-    """Return the first node that can be computed in the innermost scope that has one."""
-    for depth in range(len(here), -1, -1):
-        heap = waiting.get(here[:depth], [])
-        while heap and heap[0] in done:
-            heappop(heap)
-        if heap:
-            return heappop(heap)
-    raise AssertionError("nodes wait for each other")  # the reader refuses such files
+    waits = [
+        {number[makers[name]] for name in node.inputs if name in makers} for node in file.nodes
+    ]
+    scopes = [places[node].scopes if node in places else None for node in file.nodes]
+    for place in by_scopes(waits, scopes):
+        yield file.nodes[place]
 
 
 def nested(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from onnx import numpy_helper
 from archdsl.diagnostics import printable
 from archdsl.importing.errors import ImportingError
 from archdsl.importing.onnx.errors import BadOnnx
+from archdsl.importing.ordering import after_others
 from archdsl.reading import open_regular, read_regular, reason_of
 
 MOST_BYTES = 2**31 - 1  # of a file, as protobuf can hold
@@ -455,26 +456,3 @@ def kind_name(kind: int) -> str:
         return str(onnx.TensorProto.DataType.Name(kind)).lower()
     except ValueError:
         return f"kind {kind}"
-
-
-def after_others(waits: Mapping[int, set[int]]) -> Iterator[int]:
-    """Yield numbers, each after those that it waits for, and else by size.
-
-    What waits for itself, or for what does, is left out.
-    """
-    from heapq import heapify, heappop, heappush
-
-    left = {number: len(others) for number, others in waits.items()}
-    readers: dict[int, list[int]] = {}
-    for number, others in waits.items():
-        for other in others:
-            readers.setdefault(other, []).append(number)
-    ready = [number for number, count in left.items() if not count]
-    heapify(ready)
-    while ready:
-        number = heappop(ready)
-        yield number
-        for reader in readers.get(number, ()):
-            left[reader] -= 1
-            if not left[reader]:
-                heappush(ready, reader)

@@ -312,13 +312,17 @@ def test_the_command_leaves_out_what_is_to_learn(
         )
 
 
-@pytest.mark.parametrize("spared", ["table.weight", "head.weight"])
-def test_each_name_of_a_tied_parameter_leaves_it_learning(spared: str, tmp_path: Path) -> None:
-    path = tmp_path / "tied.arch"
+def tied(folder: Path) -> archdsl.Network:
+    path = folder / "tied.arch"
     path.write_text("""network tied { input tokens: [T]
       table: Embedding(9, 4); Linear(4)
       head: Linear(9, weight = from table.weight) }""")
-    network = archdsl.load(path)
+    return archdsl.load(path)
+
+
+@pytest.mark.parametrize("spared", ["table.weight", "head.weight"])
+def test_each_name_of_a_tied_parameter_leaves_it_learning(spared: str, tmp_path: Path) -> None:
+    network = tied(tmp_path)
     module: Any = network.compile(freeze_but=spared)
 
     assert module.table.weight.requires_grad
@@ -329,11 +333,7 @@ def test_each_name_of_a_tied_parameter_leaves_it_learning(spared: str, tmp_path:
 
 @pytest.mark.parametrize("pattern", ["table.weight", "head.*"])
 def test_each_name_of_a_tied_parameter_freezes_it(pattern: str, tmp_path: Path) -> None:
-    path = tmp_path / "tied.arch"
-    path.write_text("""network tied { input tokens: [T]
-      table: Embedding(9, 4); Linear(4)
-      head: Linear(9, weight = from table.weight) }""")
-    network = archdsl.load(path)
+    network = tied(tmp_path)
     module: Any = network.compile(freeze=[pattern])
 
     assert not module.table.weight.requires_grad
