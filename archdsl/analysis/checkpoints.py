@@ -12,7 +12,7 @@ from archdsl.graph import Arrays, CheckedGraph, Node, Scope
 
 
 def groups(checked: CheckedGraph, scopes: Set[str]) -> list[list[int]]:
-    """Return the same for all scopes together."""
+    """Return the numbers of the nodes of each use of some scopes, those of all in one list."""
     return [use for uses in uses_of(checked, scopes).values() for use in uses]
 
 

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 DTYPE = "float32"  # of parameters, where nobody says another
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ENDINGS = (".py", ".onnx", ".pt2", ".safetensors")
-# What is about training, or about what the network gives
 REGIONS = ("whole", "blocks")  # what torch.compile takes at once
+# What is about training, or about what the network gives
 NOT_FOR_A_DECONVNET = ("freeze", "freeze_but", "checkpoint", "verify", "torch_compile")
 
 
