@@ -729,3 +729,36 @@ def test_with_weights_nothing_is_drawn_that_they_replace(tmp_path: Path) -> None
     before = torch.get_rng_state()
     plain.compile(weights=weights)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_numbers_that_are_equal_in_all_uses_are_one_argument(tmp_path: Path) -> None:
+    """What the passes leave comes of no spec, so nothing else says that they are one."""
+    network = network_of(
+        """block Bottleneck(width) {
+          let channels = in.channels
+          residual {
+            conv1: Conv2d(width, 1, bias = false) -> BatchNorm2d -> ReLU
+            conv2: Conv2d(width, 3, padding = 1, bias = false) -> BatchNorm2d -> ReLU
+            conv3: Conv2d(channels, 1, bias = false) -> BatchNorm2d
+          } -> ReLU
+        }
+        network net {
+          input image: [8, 6, 6]
+          a: Bottleneck(4) -> b: Bottleneck(6) -> wide: Conv2d(12, 1) -> c: Bottleneck(4)
+        }""",
+        tmp_path,
+    )
+    plain = plain_of(network, "float32")
+
+    fast = network.optimize(weights=plain.state_dict(), engine="eager", passes="scaling")
+
+    for use in ("a = Bottleneck(8, 4)", "b = Bottleneck(8, 6)", "c = Bottleneck(12, 4)"):
+        assert f"self.{use}" in fast.source
+    assert "def __init__(self, in_channels: int, out_channels: int)" in fast.source
+    scope: dict[str, Any] = {}
+    exec(fast.source, scope)
+    module = scope["Net"]().eval()
+    module.load_state_dict(fast.weights)
+    image = torch.randn(2, 8, 6, 6)
+    with torch.no_grad():
+        assert torch.allclose(module(image), plain(image), atol=1e-5)

@@ -1,7 +1,8 @@
 """Says what a number of a class is: a constant, a name, arithmetic with names, or an argument.
 
 That is for the spec to say: a number is written as `kernel // 2` where its formula is that in every
-use of the block, and not where the uses happen to agree.
+use of the block, and not where the uses happen to agree. A graph of no spec, as an optimised network
+is, says nothing: there numbers that vary, and are equal in all uses, are taken for one.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Explainer:
         opens: tells whether a formula depends on an open parameter of the network, by use.
         strict: whether a number that a condition, or what is under one, needs must be explained: an
             argument that was made for it would have to be given where nothing is known of it.
+        guesses: whether there is no spec that says what numbers follow from.
         own: the arguments that were made for numbers that nothing explains.
         used: what explained a number so far, by name.
     """
@@ -97,6 +99,7 @@ class Explainer:
     lets: Mapping[Any, str]
     opens: Callable[[int, Any], bool]
     strict: bool = False
+    guesses: bool = False
     own: dict[object, Known] = field(default_factory=dict)
     used: dict[str, Known] = field(default_factory=dict)
     _names: list[dict[str, Any]] = field(default_factory=list)
@@ -137,10 +140,12 @@ class Explainer:
     ) -> Explanation | None:
         """Find what a number is the same as, of what comes in or of the rest."""
         alike = [each for each in self.known if each.from_input is from_input]
+        guesses = self.guesses and varies(column)
         for each in sorted(alike, key=lambda each: each.name != number.hint):
             pairs = zip(column, formulas, each.formulas, each.column, strict=True)
             if all(
-                value is ANY or (_is_formula(one) and one == other and not differ(value, known))
+                value is ANY
+                or (not differ(value, known) and (guesses or (_is_formula(one) and one == other)))
                 for value, one, other, known in pairs
             ):
                 return Explanation((each,), each.name, each.name)
@@ -229,9 +234,10 @@ class Explainer:
         column = _agreed(column)
         key: object = tuple(map(_key, column, formulas))
         known = self.own.get(key)
-        if known is None or not all(
+        same = (self.guesses and varies(column)) or all(
             value is ANY or _is_formula(f) for f, value in zip(formulas, column, strict=True)
-        ):
+        )
+        if known is None or not same:
             values = tuple(0 if value is ANY else value for value in column)
             taken = {*(each.name for each in self.known), *(e.name for e in self.own.values())}
             hint = self.lets.get(formulas[0], number.hint)

@@ -60,7 +60,13 @@ def resolve(
     around = [sights.around(place) for place in places]
     known, same, sizes = _known(checked, places, samples, uses, around)
     explainer = Explainer(
-        known, same, sizes, sights.trace.lets, lambda use, formula: sights.opens(formula), strict
+        known,
+        same,
+        sizes,
+        sights.trace.lets,
+        lambda use, formula: sights.opens(formula),
+        strict,
+        guesses=checked.trace is None,
     )
     loops = [use.loops() if any(each.turns for each in samples) else {} for use in uses]
     explained: Explained = []
