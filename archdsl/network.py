@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike, fspath
 from os.path import basename
@@ -252,6 +252,7 @@ class Network:
         engine: str = "auto",
         batch: int = 1,
         passes: str | Sequence[str] | None = None,
+        calibrate: str | PathLike[str] | Iterable[Any] | None = None,
     ) -> Optimized:
         """Return the network as a module for inference that is faster than that of `compile`.
 
@@ -263,21 +264,29 @@ class Network:
             device: where it runs.
             dtype: in what it computes: "float32", "bfloat16" or "float16".
             engine: what runs it: "eager", "native", "graphs", "inductor", "onnxruntime",
-                "openvino"; "auto" times all that can be used there but inductor, which takes a
-                minute, and takes the fastest, or the module as it is if that is no slower.
+                "openvino", "tensorrt"; "auto" times all that can be used there but inductor and
+                tensorrt, which take a minute, and takes the fastest, or the module as it is if
+                that is no slower.
             batch: how many samples it is timed with.
             passes: names of the passes to run; else all.
+            calibrate: lets it compute in integers of 8 bits, whose ranges half of these samples
+                give; the others are compared. Batches, each a tensor or one for each input, or a
+                folder of images, prepared as torchvision does it. Onnxruntime can.
 
         Raises:
             ArchError: the device, the engine or a pass isn't there, the engine can't run the
-                network, or what `compile` raises.
+                network, samples don't fit, or what `compile` raises.
+            ModuleNotFoundError: images are to be read, and Pillow isn't installed.
         """
-        from archdsl.backends.optimizing import optimize
+        from archdsl.backends.optimizing import MOST, optimize
 
+        samples = calibrate
+        if isinstance(samples, str | PathLike):
+            samples = _seeing().images_of(self.checked, fspath(samples), MOST)
         plain = self.compile(weights=weights, allow_mismatch=allow_mismatch, rename=rename)
         return optimize(
             self.checked, plain, device=device, dtype=dtype, engine=engine, batch=batch,
-            passes=passes,
+            passes=passes, calibrate=samples,
         )  # fmt: skip
 
     def deconvnet(
@@ -396,7 +405,7 @@ class Network:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         size: int | Sequence[int] | None = None,
-        crop: float = 0.875,
+        crop: float | None = None,
         batch: int = 16,
         device: str = "cpu",
         progress: Callable[[int, int], None] = lambda done, total: None,
@@ -422,7 +431,8 @@ class Network:
             mean, std: of each channel, of pixels between 0 and 1; those of ImageNet for RGB, 0 and
                 1 for grey.
             size: of the image, where the network takes any: one number, or height and width.
-            crop: the share of the shorter side that is cut out of the middle of an image.
+            crop: the share of the shorter side that is cut out of the middle of an image; else
+                0.875.
             batch: how many images are computed at once.
             device: where they are.
             progress: called with how many images of the folder are done, and how many there are.
@@ -431,14 +441,9 @@ class Network:
             ArchError: an image, a layer, a class or weights aren't there or don't fit.
             ModuleNotFoundError: torch, numpy or Pillow isn't installed.
         """
-        try:
-            from archdsl.backends import seeing
-            from archdsl.backends import torch_module as backend
-        except ModuleNotFoundError as error:
-            if error.name not in SEEING:
-                raise
-            text = f"{SEEING[error.name]} is not installed: pip install 'archdsl[torch,see]'"
-            raise ModuleNotFoundError(text, name=error.name) from None
+        seeing = _seeing()
+        from archdsl.backends import torch_module as backend
+
         sizes = (size,) if isinstance(size, int) else size
         network = self._for_images(seeing.sizes_to_give(self.checked, sizes))
         if isinstance(checkpoints, str | PathLike):
@@ -482,7 +487,7 @@ class Network:
         def load(module: torch.nn.Module, path: str) -> object:
             return backend.load_weights(module, path, allow_mismatch=allow_mismatch, rename=rename)
 
-        return seeing.see(
+        seen: Seen = seeing.see(
             network.checked,
             module,
             network._generated.moved,
@@ -493,6 +498,7 @@ class Network:
             deconvnet=deconvnet,
             progress=progress,
         )
+        return seen
 
     def _origin(self, weights: object, checkpoints: Sequence[str]) -> str:
         """Say where the weights come from."""
@@ -576,3 +582,19 @@ class Count:
 
 def _number(size: object) -> int | str:
     return size if isinstance(size, int) else str(size)
+
+
+def _seeing() -> Any:
+    """Return the package that shows images to networks.
+
+    Raises:
+        ModuleNotFoundError: what it needs isn't installed.
+    """
+    try:
+        from archdsl.backends import seeing
+    except ModuleNotFoundError as error:
+        if error.name not in SEEING:
+            raise
+        text = f"{SEEING[error.name]} is not installed: pip install 'archdsl[torch,see]'"
+        raise ModuleNotFoundError(text, name=error.name) from None
+    return seeing

@@ -19,6 +19,7 @@ from archdsl.cli.options import (
     graph_of,
     names,
     network,
+    preparing,
     reading,
     renames_of,
     stored,
@@ -79,9 +80,15 @@ class Wishes:
     "--rule", type=click.Choice(RULES), help="What rectifies on that way; else deconvnet."
 )
 @click.option("--optimize", is_flag=True, help="Make it faster, for inference.")
-@click.option("--engine", metavar="NAME", help="What runs it then: native, or eager.")
+@click.option(
+    "--engine", metavar="NAME", help="What runs it then: native, eager, onnxruntime or openvino."
+)
 @names("--passes", "What is done for that; else all.", "NAME,...")
 @click.option("--batch", metavar="N", type=int, help="How many samples it is timed with; else one.")
+@click.option(
+    "--calibrate", metavar="DIR", help="Compute in 8 bits; images of this folder say how."
+)
+@preparing
 @stored
 @freezing
 @click.option(
@@ -117,6 +124,10 @@ def command(
     engine: str | None,
     passes: str | None,
     batch: int | None,
+    calibrate: str | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    crop: float | None,
     force: bool,
     rename: tuple[str, ...],
     reading: Reading,
@@ -125,7 +136,8 @@ def command(
     """Write a network as a PyTorch module, and run it once.
 
     Without -o the source goes to NETWORK.py in the present folder, or to NETWORK_deconvnet.py or
-    NETWORK_fast.py. Says what was built, and fails if torch has other parameters than were counted.
+    NETWORK_fast.py (NETWORK_fast.onnx for an engine that runs ONNX). Says what was built, and fails
+    if torch has other parameters than were counted.
     """
     if rule and deconvnet is None:
         raise click.UsageError(
@@ -135,9 +147,12 @@ def command(
         for name_of, wish in {**wishes, "checkpoint": checkpoint}.items():
             if wish and name_of in NOT_FOR_A_DECONVNET:
                 raise click.UsageError(f"{_option(name_of)} and --deconvnet don't go together")
-    faster = {"--engine": engine, "--passes": passes, "--batch": batch}
+    images = {"--mean": mean, "--std": std, "--crop": crop}
+    faster = {"--engine": engine, "--passes": passes, "--batch": batch, "--calibrate": calibrate}
     if not optimize and (given := [each for each, value in faster.items() if value is not None]):
         raise click.UsageError(f"{given[0]} says how to make it faster: add --optimize")
+    if calibrate is None and (given := [each for each, said in images.items() if said is not None]):
+        raise click.UsageError(f"{given[0]} is about images: give some with --calibrate DIR")
     renames = renames_of(rename)
     if wishes["weights"] is None and (rename or wishes["allow_mismatch"]):
         option = "--rename" if rename else "--allow-mismatch"
@@ -149,7 +164,7 @@ def command(
             raise click.UsageError("--optimize and --deconvnet don't go together")
         if checkpoint:
             raise click.UsageError("--optimize and --checkpoint don't go together")
-        return optimizing.command(checked, output, force, _is_ours, faster, renames, wishes)
+        return optimizing.command(checked, output, force, _is_ours, faster, images, renames, wishes)
     from archdsl.backends.python_source import generate
 
     back = None

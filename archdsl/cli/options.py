@@ -191,8 +191,31 @@ def names(option: str, shown: str, metavar: str = "NAMES") -> Callable[[Command]
     return click.option(option, multiple=True, callback=alone, metavar=metavar, help=shown)
 
 
+def numbers(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    """Read numbers separated by commas."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        reason = f"`{printable(text, 60)}` is no number, and no list of some: 0.485,0.456,0.406"
+        raise click.BadParameter(reason, context, option) from None
+
+
+def preparing(command: Command) -> Command:
+    """Add the options that say how images become what a network takes."""
+    return _with(
+        command,
+        click.option("--mean", callback=numbers, metavar="R,G,B", help="Of the channels, 0 to 1."),
+        click.option("--std", callback=numbers, metavar="R,G,B", help="By which they are divided."),
+        click.option(
+            "--crop", type=float, metavar="SHARE", help="Of the shorter side that is seen; 0.875."
+        ),
+    )
+
+
 def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
-    for option in options:
+    for option in reversed(options):  # click lists what was added last first
         command = option(command)
     return command
 

@@ -11,7 +11,15 @@ import click
 
 from archdsl.backends.deconvnet.way_back import RULES
 from archdsl.cli.destination import destination
-from archdsl.cli.options import Reading, graph_of, network, reading, renames_of, stored
+from archdsl.cli.options import (
+    Reading,
+    graph_of,
+    network,
+    preparing,
+    reading,
+    renames_of,
+    stored,
+)
 from archdsl.cli.terminal import WRONG_USAGE, complain, mention
 from archdsl.diagnostics import printable
 from archdsl.network import SEEING, Network
@@ -36,17 +44,6 @@ class TakesMany(click.Command):
                 spread.append(option)
             spread.append(text)
         return super().parse_args(context, spread)
-
-
-def numbers(context: click.Context, option: click.Parameter, text: str | None) -> Any:
-    """Read numbers separated by commas."""
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        reason = f"`{printable(text, 60)}` is no number, and no list of some: 0.485,0.456,0.406"
-        raise click.BadParameter(reason, context, option) from None
 
 
 def size_of(context: click.Context, option: click.Parameter, text: str | None) -> Any:
@@ -83,10 +80,8 @@ def size_of(context: click.Context, option: click.Parameter, text: str | None) -
     default=RULES[0],
     help="By which activations are led back to pixels.",
 )
-@click.option("--mean", callback=numbers, metavar="R,G,B", help="Of the channels, 0 to 1.")
-@click.option("--std", callback=numbers, metavar="R,G,B", help="By which they are divided.")
+@preparing
 @click.option("--size", callback=size_of, metavar="N", help="Of images, if the network takes any.")
-@click.option("--crop", default=0.875, metavar="SHARE", help="Of the shorter side that is seen.")
 @click.option("--batch", default=16, metavar="N", help="Images that are computed at once.")
 @click.option("--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:N or mps.")
 @click.option(

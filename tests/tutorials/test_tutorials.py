@@ -46,6 +46,12 @@ def test_digits(tmp_path: Path) -> None:
     print(f"in bfloat16 {float(agree):.1%} of 500 noisy digits are taken for the same")
     assert agree >= 0.99
 
+    # and so do integers of 8 bits
+    fast = design.optimize(weights=network.state_dict(), calibrate=images.split(100))
+    (same, of), difference = fast.report.tried[0].agreement, fast.report.tried[0].difference
+    print(f"in 8 bits {same} of {of}; outputs differ by {difference:.1%} of the largest")
+    assert same >= 0.98 * of
+
 
 def write_pictures(folder: Path) -> None:
     """Write pictures that are red for one class and blue for the other, with noise."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import chain
+from math import isnan, nan
 from statistics import median
 from typing import Any, Self
 
@@ -13,6 +15,7 @@ from torch import nn
 
 from archdsl.analysis.cost import cost
 from archdsl.analysis.memory import memory
+from archdsl.backends.optimizing.calibration import calibration
 from archdsl.backends.optimizing.engines import ENGINES, Engine, EngineFailed, Place, Runs
 from archdsl.backends.optimizing.errors import BadEngine, BadOptimization
 from archdsl.backends.optimizing.passes import PASSES
@@ -34,6 +37,7 @@ SLOWER = 0.97  # times as fast: what is less than that is no noise
 SECONDS = 1.0  # for which an engine and the plain module are timed, in turns
 # How far outputs may be apart, relative to the largest; what is further off is not used.
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 2e-1}
+QUANTIZED = 0.5  # in integers of 8 bits, whose use the user sees by the classes
 
 
 class Step(Record):
@@ -63,6 +67,8 @@ class Timed(Record):
         plain: of a batch with the plain module, in turns with it.
         difference: between its outputs and those of the plain module, relative to the largest, if
             it ran.
+        agreement: of how many samples the largest output is that of the plain module, and of how
+            many that was looked at: of integers of 8 bits, where an output is one of classes.
         note: why it was not used.
     """
 
@@ -70,6 +76,7 @@ class Timed(Record):
     seconds: float | None = None
     plain: float = 0.0
     difference: float | None = None
+    agreement: tuple[int, int] | None = None
     note: str = ""
 
 
@@ -117,11 +124,17 @@ class Report(Record):
                 continue
             assert each.difference is not None
             ratio = each.plain / each.seconds
+            agree = ""
+            if each.agreement:
+                same, of = each.agreement
+                agree = (
+                    f", and the class of {same:,} of {of:,} samples is the same ({same / of:.1%})"
+                )
             slower = ", slower than the plain module" if ratio < SLOWER else ""
             yield (
                 f"{each.engine:<11} {size} in {milliseconds(each.seconds)} instead of "
                 f"{milliseconds(each.plain)}: {ratio:.2f} times as fast{slower}; "
-                f"outputs differ by {each.difference:.0e} of the largest"
+                f"outputs differ by {each.difference:.0e} of the largest{agree}"
             )
 
 
@@ -170,12 +183,18 @@ class Optimized(nn.Module):
             inputs = (*inputs, *(named[name] for name in names[len(inputs) :]))
         with torch.no_grad():
             found = self._runs(*_at(inputs, self._place))
-        tensors = [found] if isinstance(found, torch.Tensor) else [*found]
+        tensors = _listed(found)
         return self._like(*(each.float() if each.is_floating_point() else each for each in tensors))
 
     def _apply(self, *_: object, **__: object) -> Self:
         told = "make it anew: optimize(device=..., dtype=...)"
         raise RuntimeError(f"an optimised network stays as it is, on its device; {told}")
+
+    @property
+    def onnx(self) -> bytes | None:
+        """What an .onnx file holds of it, where an engine runs it as ONNX; else None."""
+        data: bytes | None = getattr(self._runs, "data", None)
+        return data
 
     @property
     def source(self) -> str:
@@ -276,6 +295,7 @@ def optimize(
     engine: str = AUTO,
     batch: int = 1,
     passes: str | Sequence[str] | None = None,
+    calibrate: Iterable[Any] | None = None,
 ) -> Optimized:
     """Make a network faster for inference. `archdsl.Network.optimize` explains the arguments.
 
@@ -292,7 +312,11 @@ def optimize(
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         reason = f"is a number of samples from 1 on, and not {printable(repr(batch), 60)}"
         raise ArchError(BadOptimization(option="--batch", reason=reason))
-    place = Place(device_of(device), dtype_of(dtype))
+    if calibrate is not None and dtype != "float32":
+        reason = f"is for integers of 8 bits between numbers of float32, and not of {dtype}"
+        raise ArchError(BadOptimization(option="--calibrate", reason=reason))
+    led = None if calibrate is None else calibration(checked, calibrate)
+    place = Place(device_of(device), dtype_of(dtype), led)
     names = chosen_passes(passes, wanted, place)
     if place.device.type == "meta":
         reason = "can't be meta, where tensors hold no numbers to compute with"
@@ -316,6 +340,9 @@ def optimize(
         if lacking.difference is not None and len(names) > 1:
             kept = ",".join(each for each in names if each in LEAST_PASSES)
             hint = f"a pass makes numbers too large to cancel out: try `--passes {kept}`"
+        able = [each.name for each in ENGINES.values() if each.quantizes]
+        if place.calibration and lacking.engine not in able:
+            hint = f"in integers of 8 bits computes {' or '.join(able)}"
         raise ArchError(BadEngine(engine=lacking.engine, reason=lacking.note, hint=hint))
     best = used[min(used)]
     made = trial.made[best.engine]
@@ -331,7 +358,8 @@ def _owners(name: str) -> Sequence[Engine]:
 def _candidates(wanted: str, place: Place) -> Sequence[Engine]:
     if wanted != AUTO:
         return [ENGINES[wanted]]
-    return [each for each in ENGINES.values() if each.tried and not each.lacks(place)]
+    able = [each for each in ENGINES.values() if each.tried and not each.lacks(place)]
+    return able or [each for each in ENGINES.values() if each.quantizes]  # they say what is missing
 
 
 class _Made(Record):
@@ -360,14 +388,16 @@ class _Trial:
         self.given = [each.to(place.device) for each in inputs]
         self.inputs = _at(inputs, place)
         self.made: dict[str, _Made] = {}
+        samples = place.calibration.comparing if place.calibration else [inputs]
         with torch.no_grad():
-            expected = module(*self.given)
-        single = isinstance(expected, torch.Tensor)
-        if not all(each.isfinite().all() for each in ([expected] if single else expected)):
+            found = [module(*(each.to(place.device) for each in sample)) for sample in samples]
+        single = isinstance(found[0], torch.Tensor)
+        expected = [[each] if single else [*each] for each in found]
+        if not all(each.isfinite().all() for outputs in expected for each in outputs):
             reason = "make outputs of NaN or infinity of random inputs: there is nothing to compare"
             raise ArchError(BadOptimization(option="--weights", reason=reason))
-        self.like: Callable[..., Any] = _itself if single else type(expected)
-        self.expected = [expected] if single else [*expected]
+        self.like: Callable[..., Any] = _itself if single else type(found[0])
+        self.cases = [*zip([_at(sample, place) for sample in samples], expected, strict=True)]
 
     def of(self, engine: Engine) -> Timed:
         """Say how an engine does."""
@@ -379,29 +409,47 @@ class _Trial:
         try:
             runs = engine.made(program, self.place, self.inputs)
             with torch.no_grad():
-                found = runs(*self.inputs)
+                found = [_listed(runs(*sample)) for sample, _ in self.cases]
         except (EngineFailed, TorchError) as failed:
             return Timed(name, note=str(failed))
-        difference = self._difference([found] if isinstance(found, torch.Tensor) else [*found])
-        most = TOLERANCES[self.place.dtype]
+        difference = self._difference(found)
+        most = QUANTIZED if self.place.calibration else TOLERANCES[self.place.dtype]
         if not difference <= most:
             note = f"gives outputs that differ by {difference:.1e} of the largest"
             return Timed(name, difference=difference, note=note)
         self.made[name] = _Made(runs, program, steps[1:])
-        return Timed(name, *self._seconds(runs), difference)
+        return Timed(name, *self._seconds(runs), difference, self._agreement(found))
 
     def plain(self) -> Timed:
         """Say how the module as it is does."""
         seconds, again = self._seconds(self.module)
         return Timed(PLAIN, min(seconds, again), seconds, 0.0)
 
-    def _difference(self, found: Sequence[torch.Tensor]) -> float:
-        most = 0.0
-        for one, two in zip(found, self.expected, strict=True):
-            left, right = one.double(), two.double()  # truth values among them
-            apart = (left - right).abs().max() / right.abs().max().clamp(min=1e-30)
-            most = max(most, float(apart)) if apart.isfinite() else float(apart)
-        return most
+    def _difference(self, found: Sequence[Sequence[torch.Tensor]]) -> float:
+        """Return the largest difference of any output, relative to its largest number."""
+        apart: dict[int, list[float]] = {}
+        scale: dict[int, list[float]] = {}
+        for outputs, (_, expected) in zip(found, self.cases, strict=True):
+            for number, (one, two) in enumerate(zip(outputs, expected, strict=True)):
+                left, right = one.double(), two.double()  # truth values among them
+                apart.setdefault(number, []).append(float((left - right).abs().max()))
+                scale.setdefault(number, []).append(float(right.abs().max()))
+        if any(isnan(each) for each in chain(*apart.values())):
+            return nan
+        return max(max(apart[number]) / max(*scale[number], 1e-30) for number in apart)
+
+    def _agreement(self, found: Sequence[Sequence[torch.Tensor]]) -> tuple[int, int] | None:
+        """Say for how many samples the class is the same, if there are classes to compare."""
+        first = [
+            (outputs[0], expected[0])
+            for outputs, (_, expected) in zip(found, self.cases, strict=True)
+        ]
+        if not self.place.calibration or any(
+            two.dim() != 2 or two.shape[1] < 2 for _, two in first
+        ):
+            return None
+        same = [bool((one.argmax(1) == two.argmax(1)).all()) for one, two in first]
+        return sum(same), len(same)
 
     @torch.no_grad()
     def _seconds(self, runs: Runs) -> tuple[float, float]:
@@ -419,6 +467,10 @@ class _Trial:
                     torch.cuda.synchronize(self.place.device)
                 into.append(time.perf_counter() - begun)
         return median(taken), median(plain)
+
+
+def _listed(found: Any) -> Sequence[torch.Tensor]:
+    return [found] if isinstance(found, torch.Tensor) else [*found]
 
 
 def _itself(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Says what a number of a class is: a constant, a name, arithmetic with names, or an argument.
 
 That is for the spec to say: a number is written as `kernel // 2` where its formula is that in every
-use of the block, and not where the uses happen to agree. A graph of no spec, as an optimised network
-is, says nothing: there numbers that vary, and are equal in all uses, are taken for one.
+use of the block, and not where the uses happen to agree. The graph of an optimised network comes of
+no spec that could say so: there numbers that vary, and are equal in all uses, are taken for one.
 """
 
 from __future__ import annotations

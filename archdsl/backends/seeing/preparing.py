@@ -6,13 +6,14 @@ by 0.875, its middle is cut out, and the mean of each channel is taken away and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 
 from archdsl.backends.seeing.errors import BadView, NotForImages
+from archdsl.backends.seeing.images import images_in, read_image
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
 from archdsl.records import Record
@@ -144,14 +145,15 @@ def preparation(
     checked: CheckedGraph,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    crop: float = CROP,
+    crop: float | None = None,
 ) -> Preparation:
-    """Return how images are prepared for a network whose input has all its sizes.
+    """Return how images are prepared for a network: in the usual size, if it takes any.
 
     Raises:
         ArchError: it takes no images, or a mean or spread makes no sense.
     """
-    channels, height, width = checked.inputs[image_input(checked)]
+    shape = sizes_to_give(checked, None) or checked.inputs[image_input(checked)]
+    channels, height, width = shape
     assert isinstance(channels, int)
     assert isinstance(height, int)
     assert isinstance(width, int)
@@ -165,10 +167,31 @@ def preparation(
     ]
     if not all(value > 0 for value in values[1]):
         raise ArchError(BadView(option="--std", reason="must be above 0, since it divides"))
+    crop = CROP if crop is None else crop
     if not 0.1 <= crop <= 1:
         reason = f"is the share of the image that is cut out, from 0.1 to 1, and not {crop:g}"
         raise ArchError(BadView(option="--crop", reason=reason))
     return Preparation(channels, height, width, values[0], values[1], crop)
+
+
+def images_of(
+    checked: CheckedGraph,
+    folder: str,
+    most: int,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    crop: float | None = None,
+) -> Iterator[torch.Tensor]:
+    """Yield the images of a folder as batches of one, evenly chosen where there are more than some.
+
+    Raises:
+        ArchError: an image can't be read, or what `preparation` and `images_in` raise.
+    """
+    prepared = preparation(checked, mean, std, crop)
+    paths = images_in(folder)
+    number = min(most, len(paths))
+    for each in range(number):
+        yield prepared.prepared(read_image(paths[each * len(paths) // number]))[None]
 
 
 def _values(

@@ -27,7 +27,7 @@ from archdsl.backends.seeing.figures import Figure
 from archdsl.backends.seeing.images import images_in, plain, read_image, require_size
 from archdsl.backends.seeing.lens import Lens
 from archdsl.backends.seeing.occlusion import Occlusion, occlude, starts
-from archdsl.backends.seeing.preparing import CROP, Preparation, preparation
+from archdsl.backends.seeing.preparing import Preparation, preparation
 from archdsl.backends.seeing.seen import Seen
 from archdsl.backends.seeing.showing import Activation, ClassMap, Excitement, Shown
 from archdsl.backends.seeing.top import Top, top
@@ -57,7 +57,7 @@ class Wishes(Record):
     checkpoints: Sequence[str] = ()
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
-    crop: float = CROP
+    crop: float | None = None
     batch: int = 16
 
 

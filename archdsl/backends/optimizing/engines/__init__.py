@@ -11,10 +11,11 @@ from archdsl.backends.optimizing.engines.inductor import Inductor
 from archdsl.backends.optimizing.engines.native import Native
 from archdsl.backends.optimizing.engines.onnxruntime import OnnxRuntime
 from archdsl.backends.optimizing.engines.openvino import OpenVino
+from archdsl.backends.optimizing.engines.tensorrt import TensorRT
 
 __all__ = ["ENGINES", "Engine", "EngineFailed", "Place", "Runs"]
 
 ENGINES: Mapping[str, Engine] = {
     engine.name: engine
-    for engine in (Eager(), Native(), Graphs(), Inductor(), OnnxRuntime(), OpenVino())
+    for engine in (Eager(), Native(), Graphs(), Inductor(), OnnxRuntime(), OpenVino(), TensorRT())
 }

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from archdsl.backends.optimizing.calibration import Calibration
 from archdsl.backends.optimizing.program import Program
 from archdsl.backends.torch_module.building import torch_module
 from archdsl.records import Record
@@ -23,10 +24,16 @@ class EngineFailed(Exception):
 
 
 class Place(Record):
-    """Where a network is to run, and in which kind of numbers."""
+    """Where a network is to run, and in which kind of numbers.
+
+    Attributes:
+        calibration: with what it is led to integers of 8 bits, if it is to be; `dtype` is the kind
+            of what stays floats then.
+    """
 
     device: torch.device
     dtype: torch.dtype
+    calibration: Calibration | None = None
 
 
 class Engine(ABC):
@@ -37,15 +44,25 @@ class Engine(ABC):
         needs: modules that it imports, with what to install for them.
         passes: those of the passes that are for this engine alone.
         tried: whether `auto` tries it; not what takes a minute to get ready.
+        quantizes: whether it computes in integers of 8 bits where there is a calibration.
     """
 
     name: ClassVar[str]
     needs: ClassVar[Sequence[tuple[str, str]]] = ()
     passes: ClassVar[Sequence[str]] = ()
     tried: ClassVar[bool] = True
+    quantizes: ClassVar[bool] = False
+
+    def is_not_for(self, place: Place) -> str:
+        """Say why it isn't for that place, whatever is installed; "" if it is."""
+        return ""
 
     def lacks(self, place: Place) -> str:
         """Say what is missing for it, or why it isn't for that place; "" if it can be used."""
+        if place.calibration and not self.quantizes:
+            return "computes in floats alone, and not in integers of 8 bits"
+        if reason := self.is_not_for(place):
+            return reason
         for module, install in self.needs:
             if find_spec(module) is None:
                 return f"needs {module}, which is not installed: {install}"

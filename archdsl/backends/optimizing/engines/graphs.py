@@ -30,7 +30,7 @@ class Graphs(Eager):
 
     name = "graphs"
 
-    def lacks(self, place: Place) -> str:
+    def is_not_for(self, place: Place) -> str:
         on_gpu = place.device.type == "cuda"
         return "" if on_gpu else f"is for a GPU with CUDA, and not for {place.device}"
 

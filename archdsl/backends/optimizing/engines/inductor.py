@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from archdsl.backends.optimizing.engines.base import (
     Engine,
@@ -24,12 +25,16 @@ class Inductor(Engine):
     name = "inductor"
     tried = False
 
-    def made(self, program: Program, place: Place, inputs: Sequence[torch.Tensor]) -> Runs:
-        module = module_of(program, place)
+    def compiled(self, module: nn.Module, place: Place) -> Any:
+        """Return what compiles a module when it runs first."""
         options: dict[str, Any] = {"freezing": True}
         if place.device.type == "cuda":
             options |= {"max_autotune": True, "triton.cudagraphs": True}
-        compiled = torch.compile(module, options=options)
+        return torch.compile(module, options=options)
+
+    def made(self, program: Program, place: Place, inputs: Sequence[torch.Tensor]) -> Runs:
+        module = module_of(program, place)
+        compiled = self.compiled(module, place)
         try:
             with torch.no_grad():
                 compiled(*channels_last(inputs))

@@ -21,7 +21,7 @@ class Native(Eager):
     name = "native"
     passes = ("clamping", "appending", "joining", "merging")
 
-    def lacks(self, place: Place) -> str:
+    def is_not_for(self, place: Place) -> str:
         if place.device.type != "cpu":
             return f"is for a CPU, and not for {place.device}"
         if place.dtype not in (torch.float32, torch.bfloat16):
