@@ -42,7 +42,15 @@ from archdsl.importing.record import Value
 from archdsl.importing.recorder import record
 from archdsl.importing.sharing import dissolve
 from archdsl.importing.structure import Structure
-from archdsl.importing.tree import Definition, Own, Statement, Written, everything
+from archdsl.importing.tree import (
+    Definition,
+    Own,
+    Part,
+    Statement,
+    Written,
+    everything,
+    taking_positions,
+)
 from archdsl.importing.writing import network, remark
 from archdsl.layers.registry import Registry
 from archdsl.network import Network
@@ -280,7 +288,7 @@ def spec_of(
         statements = rooted(body, training, names, inputs[0].shape[0])
         label(statements)
         register(statements, module)
-        blocks = extract(statements, {*names.values()})
+        blocks = extract(statements, {*names.values(), name})
     except Unsayable as error:
         text = f"1 time: {error}"
         raise ImportingError(NotSayable(what=f"`{name}`", missing=(text,))) from None
@@ -397,6 +405,33 @@ def rooted(body: Body, training: set[Value], names: Mapping[int, str], batch: in
     dissolve(body)
     structure = Structure(body, training=training, batch=batch)
     return structure.network(names)
+
+
+def name_by_position(
+    module: nn.Module, inputs: tuple[torch.Tensor, ...], nameless: set[nn.Module]
+) -> None:
+    """Give modules that have no names those of their positions in the text, which needs no labels.
+
+    Nothing is done where there is no text.
+    """
+    try:
+        _, (body, training, *_) = recorded_apart(module, [inputs])
+        statements = rooted(body, training, input_names(module, inputs), inputs[0].shape[0])
+    except (ImportingError, Unsayable):
+        return  # whoever wants the text gets the reason
+    homes: list[tuple[nn.Module, list[Statement]]] = [(module, statements)]
+    while homes:
+        home, inside = homes.pop()
+        names: dict[str, str] = {}
+        for position, one in enumerate(taking_positions(inside)):
+            held = home._modules.get(one.path)
+            if held in nameless and str(position) not in home._modules:
+                names[one.path] = str(position)
+            if isinstance(one, Part) and one.body is not None:
+                homes.append((one.body.module, one.statements))
+        renamed = {names.get(name, name): one for name, one in home._modules.items()}
+        home._modules.clear()
+        home._modules.update(renamed)
 
 
 def input_names(

@@ -216,6 +216,30 @@ def test_sizes_that_hold_for_the_batch_of_the_file_alone_are_read(
     assert "input x: [6, 8]" in network.spec
 
 
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "script"])
+def test_rows_that_are_equal_for_all_samples_are_one(dynamo: bool, tmp_path: Path) -> None:
+    """A token of a class that an exporter repeated for its own batch."""
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.places = (nn.Parameter(torch.randn(1, n, 4)) for n in (1, 4))
+            self.head = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            batch = x.shape[0]
+            x = torch.cat([self.token.expand(batch, -1, -1), x], 1)
+            found: torch.Tensor = self.head(x + self.places.expand(batch, -1, -1))
+            return found
+
+    path = tmp_path / "net.onnx"
+    path.write_bytes(exported(Tokens(), (torch.randn(2, 3, 4),), dynamo))
+
+    network = archdsl.from_onnx(path)
+
+    assert network.proof.same, network.proof.sentence()
+
+
 class Gate(nn.Module):
     """A residual map."""
 

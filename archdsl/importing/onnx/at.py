@@ -80,6 +80,9 @@ class Run(Protocol):
     def parameter(self, at: At, value: Array) -> torch.Tensor:
         """Return a tensor of the network's own."""
 
+    def row(self, value: Array) -> Array:
+        """Return the first row of known numbers, under their name."""
+
     def spend_constants(self, numbers: int) -> None:
         """Refuse to compute more of constants in one pass than a file of its size needs."""
 
@@ -206,6 +209,18 @@ class At:
         if self.root.building:
             return torch.empty(value.shape, dtype=torch.from_numpy(value).dtype, device="meta")
         return torch.tensor(value)
+
+    def for_each_sample(self, value: Given) -> Given:
+        """Return one row of known numbers that have an equal row for each sample of the file's.
+
+        Exporters repeat what is the same for all samples, as a token of a class, for their batch.
+        """
+        batch = self.root.batch
+        if not isinstance(value, np.ndarray) or self.known or batch < 2:
+            return value
+        if value.ndim < 2 or value.shape[0] != batch or bool((value != value[:1]).any()):
+            return value
+        return self.root.row(value)
 
     def finite(self, value: Array) -> Array:
         """Return known numbers with a very large one in the place of infinity, as in masks.

@@ -101,6 +101,7 @@ def of_two(function: Callable[[Any, Any], Any]) -> Entry:
     """Return the entry of what joins two tensors number by number."""
 
     def entry(at: At, left: Given, right: Given) -> Any:
+        left, right = of_each(at, left, right), of_each(at, right, left)
         require_broadcast(left, right)
         one, other = at.operand(left, right), at.operand(right, left)
         if not isinstance(one, torch.Tensor):  # torch takes a number in the second place alone
@@ -114,6 +115,14 @@ def of_two(function: Callable[[Any, Any], Any]) -> Entry:
 
 
 ENTRIES.update({name: of_two(function) for name, function in TWO.items()})
+
+
+def of_each(at: At, value: Given, other: Given) -> Given:
+    """Return one row of what has an equal row for each sample, where it is spread over another."""
+    if not isinstance(value, np.ndarray) or not isinstance(other, torch.Tensor):
+        return value
+    spread = value.ndim == other.dim() > 0 and other.shape[0] == at.root.now
+    return at.for_each_sample(value) if spread else value
 
 
 def require_broadcast(*values: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from archdsl.importing.naming import fresh_in
 from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+from archdsl.importing.onnx.regions import found_in, shared
 from archdsl.importing.ordering import by_scopes
 
 DEEPEST = 40  # scopes in each other
@@ -46,11 +47,13 @@ class Part:
     Attributes:
         label: in the scope around it.
         kind: the class; "" before one was found, and "Sequential" where there is none.
+        nameless: whether the label is none that the file has.
     """
 
     label: str
     kind: str
     scopes: tuple[str, ...] = ()
+    nameless: bool = False
     steps: list[Step] = field(default_factory=list)
     module: Any = None
     reads: list[str] = field(default_factory=list)  # names of the tensors that come in and go out
@@ -73,11 +76,13 @@ def planned(file: OnnxFile) -> list[Step]:
     """Return the nodes in an order in which they can be computed, in the scopes that hold them."""
     known = known_before(file)
     places, classes = placed(file, known | biases(file, known))
+    found, nameless = found_in(file, known, places)
+    classes |= found
     steps = nested([(node, places.get(node)) for node in in_order(file, places)], classes)
     steps = without_single(steps)
-    while len(steps) == 1 and isinstance(steps[0], Part):
-        steps = steps[0].steps  # what is wrapped for the export
     name_classes(steps)
+    for part in parts_in(steps):
+        part.nameless = part.scopes in nameless
     return steps
 
 
@@ -126,7 +131,18 @@ def placed(
         owner = owner_of(node, file, readers)
         if owner:
             by_weight(place, owner)
-    return places, classes
+    return places, unwrapped(places, classes)
+
+
+def unwrapped(
+    places: Mapping[OnnxNode, Place], classes: Mapping[tuple[str, ...], str]
+) -> dict[tuple[str, ...], str]:
+    """Take away the outermost scopes that hold all that stands in any; return the other classes."""
+    scopes = [place.scopes for place in places.values() if place.scopes]
+    depth = len(shared(scopes)) if len(scopes) > 1 else 0
+    for place in places.values():
+        place.scopes = place.scopes[depth:]
+    return {where[depth:]: kind for where, kind in classes.items() if len(where) > depth}
 
 
 def place_of(node: OnnxNode, classes: dict[tuple[str, ...], str]) -> Place:

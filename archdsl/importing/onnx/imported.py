@@ -11,7 +11,7 @@ from torch import nn
 
 from archdsl.diagnostics import printable
 from archdsl.importing.errors import ImportingError
-from archdsl.importing.imported import Imported, written_as_spec
+from archdsl.importing.imported import Imported, name_by_position, written_as_spec
 from archdsl.importing.naming import valid
 from archdsl.importing.onnx.at import TooLarge, require_size
 from archdsl.importing.onnx.checks import require_nodes
@@ -61,8 +61,7 @@ def from_onnx(
         if found is None:
             raise error
         module, samples = found, batch
-    most = min((one.num_embeddings for one in tables(module)), default=2)
-    inputs = inputs_of(file, wanted, samples, most)
+    inputs = inputs_of(file, wanted, samples, most_of(module))
     free = any(isinstance(size, str) for shape in wanted for size in shape)
     names = [one.name if one.name.isidentifier() else "" for one in file.inputs]
 
@@ -86,9 +85,12 @@ def built(
     """Return a module that computes what a file does, made by runs of so many samples."""
     module, computed = onnx_module(file, title)
     first, again = (
-        [tensor.to("meta") for tensor in inputs_of(file, wanted, batch)] for batch in batches
+        tuple(tensor.to("meta") for tensor in inputs_of(file, wanted, batch)) for batch in batches
     )
     computed.build(first, again)
+    if computed.nameless:
+        inputs = inputs_of(file, wanted, batches[-1], most_of(module))
+        name_by_position(module.eval(), inputs, computed.nameless)
     return module
 
 
@@ -108,9 +110,10 @@ def for_own_batch(
         return None
 
 
-def tables(module: nn.Module) -> list[nn.Embedding]:
-    """Return the tables in which a module looks up."""
-    return [one for one in module.modules() if isinstance(one, nn.Embedding)]
+def most_of(module: nn.Module) -> int:
+    """Return below what indices have to be that a module takes."""
+    tables = (one for one in module.modules() if isinstance(one, nn.Embedding))
+    return min((one.num_embeddings for one in tables), default=2)
 
 
 def shapes_of(

@@ -7,6 +7,7 @@ is computed: that makes the layers, and shows whether the sizes are such as can 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,6 +54,8 @@ class Computed:
         self.done: set[OnnxNode] = set()  # by the entry of a node before
         self.follows: set[int] = set()  # known values that follow from the sizes of what comes in
         self.layers: dict[Any, nn.Module] = {}
+        self.rows: dict[int, tuple[Array, Array]] = {}
+        self.nameless: set[nn.Module] = set()  # what has no name in the file
         self.parameters: dict[Any, tuple[nn.Module, str]] = {}
         self.weights: list[tuple[nn.Module, Mapping[str, Array]]] = []
         self.shapes: dict[str, tuple[int, ...]] = {}  # for the file's own batch
@@ -147,6 +150,8 @@ class Computed:
             if step.module is None:
                 step.module = scope_module(step.kind)
                 step.module.forward = self.runner(step)
+                if step.nameless:
+                    self.nameless.add(step.module)
                 attach(home, step.label, step.module)
             given = [self.values.get(name) for name in step.reads]
             step.module(*[one for one in given if isinstance(one, torch.Tensor)])
@@ -244,6 +249,8 @@ class Computed:
                 self.keep(weights)
                 self.weights.append((module, weights))
                 attach(at.home, at.label or at.node.op.lower(), module)
+                if not at.label:
+                    self.nameless.add(module)
                 self.layers[key] = module
             self.layers[own] = self.layers[key]
         return self.layers[own]
@@ -259,6 +266,14 @@ class Computed:
         )
         return (node.op, held, repr(sorted(node.attributes.items(), key=lambda pair: pair[0])))
 
+    def row(self, value: Array) -> Array:
+        """Return the first row of known numbers, under their name."""
+        if id(value) not in self.rows:
+            self.rows[id(value)] = (value, value[:1])  # both stay, and so do their identities
+            if id(value) in self.names:
+                self.names[id(self.rows[id(value)][1])] = self.names[id(value)]
+        return self.rows[id(value)][1]
+
     def parameter(self, at: At, value: Array) -> torch.Tensor:
         """Return a tensor of the network's own."""
         name = self.names.get(id(value), "")
@@ -269,8 +284,10 @@ class Computed:
             else (at.node.outputs[0], at.own)
         )
         if key not in self.parameters:
-            said = name if name and "::" not in name else f"{at.node.op.lower()}_weight"
-            label = said.rpartition(".")[2]
+            # what a number tells apart is a name that some tool made
+            made_up = "::" in name or ("." not in name and re.search(r"\d", name))
+            label = f"{at.node.op.lower()}_weight"
+            label = name.rpartition(".")[2] if name and not made_up else label
             made = nn.Parameter(torch.empty(value.shape, device="meta"))
             label = free_label(at.home, valid(label).strip("_") or "weight")
             at.home.register_parameter(label, made)

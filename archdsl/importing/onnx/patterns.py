@@ -215,6 +215,38 @@ def attention(node: OnnxNode, graph: Graph) -> Found:
 PATTERNS["Softmax"] = attention
 
 
+def scaled(node: OnnxNode, graph: Graph) -> Found:
+    """Match a convolution whose channels are scaled and shifted behind it, as by a normalization.
+
+    What exporters fold of a normalization goes into the convolution where there is no group.
+    """
+    tensors = graph.file.tensors
+    weight = tensors.get(node.inputs[1])
+    product = single(graph, node.outputs[0], "Mul")
+    if weight is None or product is None or len(node.inputs) > 2:
+        return None
+    total = single(graph, product.outputs[0], "Add")
+    channels = (weight.shape[0], *(1,) * (weight.ndim - 2))
+    if total is None:
+        return None
+    numbers = [
+        tensors.get(other(product, node.outputs[0])),
+        tensors.get(other(total, product.outputs[0])),
+    ]
+    if any(one is None or one.shape not in (channels, (1, *channels)) for one in numbers):
+        return None
+    scale, shift = (one.reshape(-1) for one in numbers if one is not None)
+    names = [f"{name}{OURS}{node.outputs[0]}" for name in (node.inputs[1], *total.inputs)][:2]
+    tensors[names[0]] = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    tensors[names[1]] = shift
+    made = like(node, "Conv", (node.inputs[0], *names), "")
+    made.outputs, made.attributes = total.outputs[:1], node.attributes
+    return [node, product, total], made
+
+
+FIRST["Conv"] = scaled
+
+
 def strided(node: OnnxNode, graph: Graph) -> Found:
     """Match parts of a flattened tensor that are all of it, in order: another shape."""
     places = graph.file.tensors.get(node.inputs[1])

@@ -156,18 +156,25 @@ class Reader:
         inputs = [self.input(one) for one in graph.input if one.name not in tensors]
         if not inputs:
             raise self.fail("has no inputs")
-        self.require_one_batch(inputs)
         outputs = [one.name for one in graph.output]
         if not outputs or len({*outputs}) < len(outputs):
             raise self.fail("names no outputs, or one twice")
         given = [self.node(one) for one in graph.node]
         nodes = self.ordered(given, tensors, inputs, outputs)
-        if len(nodes) < len(given):  # what isn't needed isn't run either
+        read = {name for node in nodes for name in node.inputs} | {*outputs}
+        wanted = [one for one in inputs if one.name in read] or inputs
+        self.require_one_batch(wanted)
+        if len(nodes) < len(given) or len(wanted) < len(inputs):
+            # what isn't needed isn't run either
             kept = {*nodes}
             pairs = zip(given, [*graph.node], strict=True)
             needed = [proto for node, proto in pairs if node in kept]
             del graph.node[:]
             graph.node.extend(needed)
+            unread = {one.name for one in inputs} - {one.name for one in wanted}
+            for number in reversed(range(len(graph.input))):
+                if graph.input[number].name in unread:
+                    del graph.input[number]
             if not self.outside:
                 data = bytes(model.SerializeToString())
         nodes = parted(nodes, tensors, outputs)
@@ -176,7 +183,7 @@ class Reader:
             whole = self.joined(model, tensors)
         said = {one.name: self.output(one) for one in graph.output}
         return OnnxFile(
-            self.shown, opset, nodes, tensors, inputs, outputs, whole, self.numbers, said
+            self.shown, opset, nodes, tensors, wanted, outputs, whole, self.numbers, said
         )
 
     def opset(self, model: Any) -> int:

@@ -210,6 +210,8 @@ def tile(at: At, x: Given, repeats: Given) -> Any:
 @operator("Concat")
 def concat(at: At, *values: Given) -> Any:
     axis = at.get("axis")
+    if axis > 0:
+        values = tuple(map(at.for_each_sample, values))
     tensors = [at.tensor(one) for one in values]
     batch = max(one.shape[0] for one in tensors if one.dim())
     if (
