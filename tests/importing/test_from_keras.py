@@ -373,3 +373,39 @@ def test_a_keras_file_without_weights_is_a_config(tmp_path: Path) -> None:
 
     assert "15 numbers in weights;" in network.proof.sentence()
     assert network.count().parameters == 15
+
+
+def two_heads(first: str, second: str) -> dict[str, Any]:
+    """Return a model that gives two outputs by names."""
+    one, other = (layer("Dense", name, "x", units=3) for name in ("a", "b"))
+    made = model(start("x", 4), one, other)
+    made["config"]["output_layers"] = {first: ["a", 0, 0], second: ["b", 0, 0]}
+    return made
+
+
+def test_outputs_that_are_given_by_names_keep_them(tmp_path: Path) -> None:
+    network = archdsl.from_keras(saved(two_heads("boxes", "classes"), tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    assert [one.name for one in network.checked.outputs] == ["boxes", "classes"]
+    given = network.compile()(torch.randn(2, 4))
+    assert given._fields == ("boxes", "classes")
+
+
+def test_a_single_output_keeps_its_name(tmp_path: Path) -> None:
+    made = model(start("x", 4), layer("Dense", "a", "x", units=3))
+    made["config"]["output_layers"] = {"classes": ["a", 0, 0]}
+
+    network = archdsl.from_keras(saved(made, tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    assert [one.name for one in network.checked.outputs] == ["classes"]
+
+
+@pytest.mark.parametrize("name", ["a-b", "1st", "in", ""])
+def test_names_that_no_text_can_give_are_said(name: str, tmp_path: Path) -> None:
+    network = archdsl.from_keras(saved(two_heads("boxes", name), tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    assert "outputs have names in Keras that no text can give them" in network.spec
+    assert len(network.checked.outputs) == 2

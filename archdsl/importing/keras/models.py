@@ -70,13 +70,18 @@ class Use:
 
 @dataclass(eq=False)
 class Model:
-    """A model: its calls in an order in which they can be computed."""
+    """A model: its calls in an order in which they can be computed.
+
+    Attributes:
+        names: of the outputs, where it gives them by names; else none.
+    """
 
     name: str
     uses: list[Use]
     inputs: list[Ref]
     outputs: list[Ref]
     layers: dict[str, Layer]
+    names: tuple[str, ...] = ()
 
 
 def refs(held: Any) -> Iterator[Ref]:

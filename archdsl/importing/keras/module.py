@@ -24,6 +24,7 @@ from archdsl.importing.keras.hierarchy import Leaf, Part, Step, kind_of, planned
 from archdsl.importing.keras.layers import LAYERS
 from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use
 from archdsl.importing.keras.reading import KerasFile
+from archdsl.importing.naming import few, valid
 from archdsl.importing.places import standing_at
 from archdsl.importing.scopes import attach, scope_module
 
@@ -80,6 +81,8 @@ class Net:
         found = [Held(one.last) if isinstance(one.order, tuple) else one for one in found]
         self.orders = [one.order for one in found]
         self.values = before
+        if self.outermost and self.build.names:
+            return dict(zip(self.build.names, (one.pair[0] for one in found), strict=True))
         if len(found) == 1:
             return found[0].pair[0]
         return tuple(one.pair[0] for one in found)
@@ -137,6 +140,7 @@ class Builder:
 
     Attributes:
         left: weights of Keras of which nothing is made.
+        names: of the outputs, where they are given by names.
         notes: what the text won't say.
         compared: how many shapes were those that the file says.
     """
@@ -155,6 +159,12 @@ class Builder:
         require_known(file, title)
         self.root = Net(self, file.model, scope_module(title))
         self.root.outermost = True
+        self.names = file.model.names
+        unsaid = [one for one in self.names if one != valid(one)]
+        if unsaid:
+            self.names = ()
+            shown = few([printable(one[:100]) for one in unsaid])
+            self.note(f"outputs have names in Keras that no text can give them, as {shown}")
 
     def build(self, inputs: Sequence[torch.Tensor]) -> nn.Module:
         """Make the modules by a run on tensors without numbers.

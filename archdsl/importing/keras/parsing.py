@@ -153,7 +153,10 @@ class Parser:
         if len({*inputs}) < len(inputs):
             raise self.fail("names an input twice")
         outputs = self.from_zero(known, uses, outputs)
-        return Model(name, self.ordered(uses, inputs, outputs), inputs, outputs, known)
+        held_by = config["output_layers"]
+        named = isinstance(held_by, dict) and all(map(is_place, held_by.values()))
+        names = tuple(held_by) if named else ()
+        return Model(name, self.ordered(uses, inputs, outputs), inputs, outputs, known, names)
 
     def from_zero(
         self, known: Mapping[str, Layer], uses: Sequence[Use], outputs: list[Ref]
