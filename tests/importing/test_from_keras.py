@@ -18,6 +18,7 @@ from running import Command
 from safetensors.torch import load
 
 import archdsl
+from archdsl.importing.errors import ImportingError
 from archdsl.importing.keras import imported
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -409,3 +410,24 @@ def test_names_that_no_text_can_give_are_said(name: str, tmp_path: Path) -> None
     assert network.proof.same, network.proof.sentence()
     assert "outputs have names in Keras that no text can give them" in network.spec
     assert len(network.checked.outputs) == 2
+
+
+def test_given_means_of_another_axis_are_refused(tmp_path: Path) -> None:
+    """They stand for rows: the image has as many as channels, so that nothing else tells."""
+    numbers = {"mean": [1.0, 2.0, 3.0], "variance": [1.0, 4.0, 9.0]}
+    made = model(start("x", 3, 5, 3), layer("Normalization", "a", "x", axis=[1], **numbers))
+
+    with pytest.raises(ImportingError, match="another axis than the last one"):
+        assert archdsl.from_keras(saved(made, tmp_path)).spec
+
+
+def test_maps_are_dropped_where_the_channels_come_first(tmp_path: Path) -> None:
+    config = {"rate": 0.5, "data_format": "channels_first"}
+    conv = layer("Conv2D", "a", "x", filters=4, kernel_size=[1, 1], data_format="channels_first")
+    made = model(start("x", 3, 6, 5), conv, layer("SpatialDropout2D", "b", "a", **config))
+
+    network = archdsl.from_keras(saved(made, tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    assert "Dropout2d" in network.spec
+    assert "Permute" not in network.spec

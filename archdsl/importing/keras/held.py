@@ -71,6 +71,11 @@ class Held:
             return self._tensor.reshape(batch, channels, *sizes)
         return self._tensor.permute(0, self.rank - 1, *range(1, self.rank - 1))
 
+    @property
+    def ordered(self) -> Held:
+        """The same; what was flattened has its numbers as Keras has them."""
+        return Held(self.last) if isinstance(self.order, tuple) else self
+
     def axis(self, number: int) -> int:
         """Return which axis of the tensor is one of those that Keras counts, without negatives."""
         if self.order != FIRST or number == 0:

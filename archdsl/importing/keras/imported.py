@@ -122,7 +122,7 @@ def written(
 
     names = [one.layer if one.layer.isidentifier() else "" for one in file.model.inputs]
     free = any(isinstance(size, str) for shape in wanted for size in shape)
-    found = written_as_spec(
+    return written_as_spec(
         module,
         tuple(inputs) if holds else on_meta,
         proof,
@@ -132,7 +132,6 @@ def written(
         os.path.basename(file.path),
         (*build.notes, *told),
     )
-    return found
 
 
 def second(

@@ -100,8 +100,7 @@ def concatenated(at: At, *given: Any) -> Held:
     flat = operands(given)
     if any(not isinstance(one, Held) for one in flat):
         raise Wrong("is called on a number")
-    flat = [one if not isinstance(one.order, tuple) else Held(one.last) for one in flat]
-    flat = alike(flat)
+    flat = alike([one.ordered for one in flat])
     axis = at.settings.axis("axis", flat[0].rank)
     if axis == 0:
         raise at.settings.wrong("axis", "an axis besides the batch")

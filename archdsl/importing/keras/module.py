@@ -78,7 +78,7 @@ class Net:
             found = [
                 Held(one.first, FIRST) if one.rank in first else Held(one.last) for one in found
             ]
-        found = [Held(one.last) if isinstance(one.order, tuple) else one for one in found]
+        found = [one.ordered for one in found]
         self.orders = [one.order for one in found]
         self.values = before
         if self.outermost and self.build.names:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from archdsl.importing.keras.at import At, layer, single
-from archdsl.importing.keras.convolution import unflattened
+from archdsl.importing.keras.at import At, axes_of, layer, single
+from archdsl.importing.keras.convolution import given_back, taken, unflattened
 from archdsl.importing.keras.errors import Missing, Wrong
 from archdsl.importing.keras.held import FIRST, LAST, Held, Order
 
@@ -144,7 +144,7 @@ def layer_scale(at: At, *given: Any) -> Held:
     width, value = settings.whole("projection_dim"), settings.number("init_values")
     if width != x.shape[-1]:
         raise Wrong(f"has {width} factors for {x.shape[-1]} channels")
-    tensor, order = at.settled(Held(x.last) if isinstance(x.order, tuple) else x)
+    tensor, order = at.settled(x.ordered)
     module = at.module(lambda: LayerScale(width, x.rank, order == FIRST, value))
     at.fill(module, "gamma", at.variable(0, width), lambda one: one.reshape(module.gamma.shape))
     return Held(module(tensor), order)
@@ -152,7 +152,7 @@ def layer_scale(at: At, *given: Any) -> Held:
 
 # --- dropout and noise ----------------------------------------------------------------------------
 
-CHANNELS: dict[int, Any] = {3: nn.Dropout1d, 4: nn.Dropout2d, 5: nn.Dropout3d}
+CHANNELS: tuple[Any, ...] = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 @layer("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
@@ -162,9 +162,10 @@ def dropout(at: At, *given: Any) -> Held:
     if not 0 <= rate <= 1:
         raise at.settings.wrong("rate", "a number from 0 to 1")
     if at.layer.kind != "Dropout":
-        at.settings.value("data_format")
-        module = at.module(lambda: CHANNELS[x.rank](rate))
-        return Held(module(x.first), FIRST)
+        count = axes_of(at.layer.kind)
+        tensor = taken(at, given, count)
+        module = at.module(lambda: CHANNELS[count - 1](rate))
+        return given_back(at, module(tensor))
     shape = at.settings.value("noise_shape")
     if shape is not None:
         whole = isinstance(shape, list) and len(shape) == x.rank and shape[1:] == [1] * (x.rank - 1)
@@ -206,8 +207,7 @@ def spread(x: Held, value: float | list[float], device: torch.device) -> Any:
 
 @layer("Rescaling")
 def rescaled(at: At, *given: Any) -> Held:
-    x = single(given)
-    x = Held(x.last) if isinstance(x.order, tuple) else x
+    x = single(given).ordered
     scale, offset = at.settings.numbers("scale", 1.0), at.settings.numbers("offset", 0.0)
     tensor, order = x.pair
     if scale != 1:
@@ -235,14 +235,15 @@ class Normalization(nn.Module):
 
 @layer("Normalization")
 def normalized(at: At, *given: Any) -> Held:
-    x, settings = single(given), at.settings
-    x = Held(x.last) if isinstance(x.order, tuple) else x
+    x, settings = single(given).ordered, at.settings
     if settings.flag("invert"):
         raise Missing("its setting `invert`")
-    axis = settings.value("axis")
+    last = settings.value("axis") in (-1, [-1], x.rank - 1, [x.rank - 1])
     mean, variance = settings.value("mean"), settings.value("variance")
     if mean is not None and variance is not None:
         means, variances = settings.numbers("mean"), settings.numbers("variance")
+        if not last and len([*listed(means), *listed(variances)]) > 2:
+            raise Missing("another axis than the last one")
         spans = [max(one, 0.0) ** 0.5 for one in listed(variances)]
         spans = [max(one, LEAST) for one in spans]
         scale = [1 / one for one in spans]
@@ -255,7 +256,7 @@ def normalized(at: At, *given: Any) -> Held:
         tensor, order = x.pair
         scaled = tensor * spread(x, scale if len(scale) > 1 else scale[0], tensor.device)
         return Held(scaled + spread(x, shift if len(shift) > 1 else shift[0], tensor.device), order)
-    if axis not in (-1, [-1], x.rank - 1, [x.rank - 1]):
+    if not last:
         raise Missing("another axis than the last one")
     width = x.shape[-1]
     tensor, order = at.settled(x)

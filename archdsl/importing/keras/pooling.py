@@ -108,12 +108,12 @@ def enlarged(at: At, *given: Any) -> Held:
     how = settings.value("interpolation", "nearest")
     if how == "nearest":
         y = functional.interpolate(x, scale_factor=[*map(float, times)], mode="nearest")
-    elif how in ("bilinear", "bicubic") and count == 2:
+    elif how == "bilinear" and count == 2:
         y = functional.interpolate(
             x, scale_factor=[*map(float, times)], mode=how, align_corners=False
         )
-        if how == "bicubic":
-            raise Missing("bicubic interpolation, of which torch has another kind")
+    elif how == "bicubic":
+        raise Missing("bicubic interpolation, of which torch has another kind")
     else:
         raise Missing(f"the interpolation {shown(how)}")
     return given_back(at, y)
