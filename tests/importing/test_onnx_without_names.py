@@ -211,3 +211,36 @@ def test_a_scale_behind_a_convolution_goes_into_it(tmp_path: Path) -> None:
 
     assert "Conv2d(4, 3)" in network.spec
     assert "parameter" not in network.spec
+
+
+class Judged(nn.Module):
+    """A module with functions behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = torch.softmax(self.net(x), 1)
+        return found
+
+
+def test_a_scope_that_holds_all_but_some_functions_stays(tmp_path: Path) -> None:
+    network = imported(file_of(Judged(), (torch.randn(1, 3, 4, 4),)), tmp_path)
+
+    assert "net: {" in network.spec, network.spec
+
+
+def test_a_scope_outside_of_which_axes_are_turned_alone_is_none(tmp_path: Path) -> None:
+    """As converters wrap what they write, and put the channels first before it."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.Conv2d(4, 2, 1))
+    made = called(file_of(module, (torch.randn(1, 3, 4, 4),)), lambda n: f"wrapped/part_{'abc'[n]}")
+    made.graph.node[0].input[0] = "turned"
+    turn = onnx.helper.make_node("Transpose", ["x"], ["turned"], name="turn", perm=[0, 3, 1, 2])
+    made.graph.node.insert(0, turn)
+    made.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("x", 1, [1, 4, 4, 3]))
+
+    network = imported(made, tmp_path)
+
+    assert "part_a: Conv2d(4, 3)" in network.spec, network.spec
+    assert "wrapped" not in network.spec

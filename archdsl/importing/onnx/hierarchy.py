@@ -23,6 +23,7 @@ from archdsl.importing.ordering import by_scopes
 DEEPEST = 40  # scopes in each other
 LONGEST = 10_000  # characters of what tells them
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
+TURNING = ("Transpose", "Reshape", "Identity", "Cast")
 SIZES = ("Shape", "Size")  # of them nothing but the size of what comes in is needed
 
 
@@ -137,9 +138,13 @@ def placed(
 def unwrapped(
     places: Mapping[OnnxNode, Place], classes: Mapping[tuple[str, ...], str]
 ) -> dict[tuple[str, ...], str]:
-    """Take away the outermost scopes that hold all that stands in any; return the other classes."""
-    scopes = [place.scopes for place in places.values() if place.scopes]
-    depth = len(shared(scopes)) if len(scopes) > 1 else 0
+    """Take away the outermost scopes that hold all; return the other classes.
+
+    What turns a tensor may stand outside: converters add it.
+    """
+    inside = [place.scopes for node, place in places.items() if place.scopes]
+    outside = {node.op for node, place in places.items() if not place.scopes}
+    depth = len(shared(inside)) if outside <= {*TURNING} else 0
     for place in places.values():
         place.scopes = place.scopes[depth:]
     return {where[depth:]: kind for where, kind in classes.items() if len(where) > depth}
