@@ -23,7 +23,6 @@ from archdsl.importing.ordering import by_scopes
 DEEPEST = 40  # scopes in each other
 LONGEST = 10_000  # characters of what tells them
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
-TURNING = ("Transpose", "Reshape", "Identity", "Cast")
 SIZES = ("Shape", "Size")  # of them nothing but the size of what comes in is needed
 
 
@@ -35,10 +34,12 @@ class Place:
         scopes: labels of the scopes, outermost first. One with dots, `layers.0`, stands in a list
             that computes nothing itself.
         label: of the node itself in them; "" if nothing names it.
+        told: whether the file says where the node stands.
     """
 
     scopes: tuple[str, ...]
     label: str = ""
+    told: bool = True
 
 
 @dataclass(eq=False)
@@ -138,13 +139,12 @@ def placed(
 def unwrapped(
     places: Mapping[OnnxNode, Place], classes: Mapping[tuple[str, ...], str]
 ) -> dict[tuple[str, ...], str]:
-    """Take away the outermost scopes that hold all; return the other classes.
+    """Take away the outermost scopes that hold all that says where it stands; return the other
+    classes.
 
-    What turns a tensor may stand outside: converters add it.
+    What a converter adds, as what turns the axes of images, says nothing of that.
     """
-    inside = [place.scopes for node, place in places.items() if place.scopes]
-    outside = {node.op for node, place in places.items() if not place.scopes}
-    depth = len(shared(inside)) if outside <= {*TURNING} else 0
+    depth = len(shared([one.scopes for one in places.values() if one.told or one.label]))
     for place in places.values():
         place.scopes = place.scopes[depth:]
     return {where[depth:]: kind for where, kind in classes.items() if len(where) > depth}
@@ -165,7 +165,7 @@ def place_of(node: OnnxNode, classes: dict[tuple[str, ...], str]) -> Place:
         return Place(scopes[:DEEPEST])
     parts = node.name[:LONGEST].split("/")
     if len(parts) < 2:
-        return Place(())
+        return Place((), told=False)
     scopes, before = (), ""
     for part in parts[:-1]:
         if part:
