@@ -39,9 +39,11 @@ def check(graph: Graph) -> CheckedGraph:
                 errors.append(UnusedResult(node.span, node.trail, name=node.name))
     if errors:
         raise ArchError(*errors)
-    pairs = zip(graph.ends, graph.outputs, strict=True)
-    always = reach(graph, [end for end, output in pairs if not output.training_only])
-    aside = frozenset([number for number, runs in enumerate(always) if not runs])
+    aside: frozenset[int] = frozenset()
+    if any(output.training_only for output in graph.outputs):
+        pairs = zip(graph.ends, graph.outputs, strict=True)
+        always = reach(graph, [end for end, output in pairs if not output.training_only])
+        aside = frozenset([number for number, runs in enumerate(always) if not runs])
     values = {field.name: getattr(graph, field.name) for field in fields(Graph)}
     return CheckedGraph(
         **values,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import (
     Callable,
     Collection,
@@ -117,14 +118,27 @@ class Node:
 
         A constant of a free size has none: it reads the shape of a tensor, and nothing else.
         """
-        return () if len(self.facts.shape_only) == len(self.inputs) else self.inputs
+        return sources_of(self.facts, self.inputs)
 
     @property
     def type(self) -> str:
         """What the language calls it: the layer's name, "concat", "input", "buffer"."""
-        if isinstance(self.layer, OwnTensor) and not self.layer.learnable:
-            return "buffer" if self.layer.stored else "constant"
-        return self.layer.word or type(self.layer).__name__
+        return type_of(self.layer)
+
+
+def type_of(layer: Layer) -> str:
+    """Return what the language calls a layer."""
+    if isinstance(layer, OwnTensor) and not layer.learnable:
+        return "buffer" if layer.stored else "constant"
+    return layer.word or type(layer).__name__
+
+
+Read = TypeVar("Read", str, int)
+
+
+def sources_of(facts: Facts, reads: tuple[Read, ...]) -> tuple[Read, ...]:
+    """Return those of the nodes that one reads of which its numbers come."""
+    return () if len(facts.shape_only) == len(reads) else reads
 
 
 class Output:
@@ -165,6 +179,43 @@ class Output:
         return f"<Output {self.name} of {self.node}>"
 
 
+class Loop(Record):
+    """Turns of a loop that are alike, by number: each node is what the one `size` before it is.
+
+    It has the same layer and the same facts, and reads what that reads, those from `floor` on moved
+    by `size`. What comes behind the loop reads nothing in it but what its last turn made.
+
+    Attributes:
+        first: the number of the first node of the first of the turns.
+        size: how many nodes a turn has; turns: how many there are.
+        inner: the loops in the first turn.
+    """
+
+    first: int
+    size: int
+    turns: int
+    inner: tuple[Loop, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The number behind its last node."""
+        return self.first + self.turns * self.size
+
+    @property
+    def floor(self) -> int:
+        """The first number that is another in each turn; the turn before the first has it."""
+        return self.first - self.size
+
+    def hides(self, number: int) -> bool:
+        """Tell whether a node is in another turn than the last, or in that of a loop within it."""
+        if not self.first <= number < self.end:
+            return False
+        turn, inside = divmod(number - self.first, self.size)
+        if turn < self.turns - 1:
+            return True
+        return any(loop.hides(self.first + inside) for loop in self.inner)
+
+
 class Arrays(Record):
     """What there is to know of nodes by their number, less what they are called.
 
@@ -175,6 +226,7 @@ class Arrays(Record):
         reads: the numbers of the nodes that each reads.
         shares: for `reuse`, the number of the node whose module is applied again, by its own.
         ties: the numbers of the nodes whose parameters a node's module has as its own.
+        loops: of equal turns, which may be worked out as one; none is in another.
     """
 
     layers: list[Layer]
@@ -182,6 +234,14 @@ class Arrays(Record):
     reads: list[tuple[int, ...]]
     shares: Mapping[int, int]
     ties: Mapping[int, tuple[int, ...]]
+    loops: tuple[Loop, ...] = ()
+
+
+class Outline(Record):
+    """The names of nodes by their number, and the scopes around them."""
+
+    names: Sequence[str]
+    around: Sequence[Scope]
 
 
 V = TypeVar("V")
@@ -231,13 +291,29 @@ class Later(Mapping[str, V]):
 
 
 class Nodes(Later[Node]):
-    """Nodes that are made when one is asked for. What has no name of them is known before."""
+    """Nodes that are made when one is asked for. What has no name of them is known before.
+
+    So are their names and scopes (`outline`), exactly or as far as it takes no time.
+    """
 
     def __init__(
-        self, make: Callable[[], Mapping[str, Node]], size: int, arrays: Callable[[], Arrays]
+        self,
+        make: Callable[[], Mapping[str, Node]],
+        size: int,
+        arrays: Callable[[], Arrays],
+        outline: Callable[[bool], Outline],
     ) -> None:
         super().__init__(make, size)
         self.arrays = arrays
+        self.outline = outline
+
+
+class EachNode(Later[V]):
+    """What each node has, by its name, which is known by its number."""
+
+    def __init__(self, by_number: Sequence[V], names: Callable[[], Sequence[str]]) -> None:
+        super().__init__(lambda: dict(zip(names(), by_number, strict=True)), len(by_number))
+        self.by_number = by_number
 
 
 class ByNumber(Later[V]):
@@ -299,6 +375,13 @@ def _arrays(nodes: Mapping[str, Node]) -> Arrays:
     )
 
 
+def tally(facts: Sequence[Facts]) -> Sequence[tuple[Facts, int]]:
+    """Return the different ones of some facts, each with how often it comes."""
+    known = {id(each): each for each in facts}
+    times = Counter(map(id, facts))
+    return [(each, times[key]) for key, each in known.items()]
+
+
 @dataclass(frozen=True)
 class Graph:
     """What elaboration makes. Every node comes after the nodes that it reads.
@@ -344,14 +427,36 @@ class Graph:
         return self.nodes.arrays() if isinstance(self.nodes, Nodes) else _arrays(self.nodes)
 
     @cached_property
+    def loops(self) -> tuple[Loop, ...]:
+        """The loops whose turns are alike also as far as the outputs go."""
+        loops, ends = self.arrays.loops, self.ends
+        return tuple([one for one in loops if not any(map(one.hides, ends))]) if loops else ()
+
+    @cached_property
+    def tally(self) -> Sequence[tuple[Facts, int]]:
+        """The different facts of its nodes, each with how many have them.
+
+        Of thousands of nodes most have facts that are one object, since layers that are equal are
+        made once. So facts are counted, and what they say is multiplied.
+        """
+        return tally(self.arrays.facts)
+
+    @cached_property
     def names(self) -> Sequence[str]:
         """The names of its nodes by their number."""
-        return [*self.nodes]
+        return self.nodes.outline(False).names if isinstance(self.nodes, Nodes) else [*self.nodes]
+
+    @cached_property
+    def around(self) -> Sequence[Scope]:
+        """The scopes in which its nodes lie, by their number."""
+        if isinstance(self.nodes, Nodes):
+            return self.nodes.outline(True).around
+        return [node.scope for node in self.nodes.values()]
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
         """The numbers of its nodes by their name."""
-        return {name: number for number, name in enumerate(self.nodes)}
+        return {name: number for number, name in enumerate(self.names)}
 
     @cached_property
     def ends(self) -> tuple[int, ...]:

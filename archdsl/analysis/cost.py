@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
-from archdsl.graph import CheckedGraph, Later, Node
+from archdsl.graph import CheckedGraph, Later, Node, tally
 from archdsl.layers.base import Facts, Shape, numel
 from archdsl.layers.sizes import Size, total
 from archdsl.records import Record
@@ -116,18 +116,10 @@ def totals(checked: CheckedGraph) -> Totals:
     return Totals(Parameters(learned.training, learned.training, learned.inference), macs)
 
 
-# Of thousands of nodes most have facts that are one object, since layers that are equal are made
-# once. So facts are counted, and what they say is multiplied.
-Tally = Sequence[tuple[Facts, int]]
-
-
-def _tally(checked: CheckedGraph, numbers: Iterable[int] | None = None) -> Tally:
-    """Return how often facts come, of some nodes or of all."""
+def _tally(checked: CheckedGraph, numbers: Iterable[int]) -> Sequence[tuple[Facts, int]]:
+    """Return how often facts come among some nodes."""
     facts = checked.arrays.facts
-    found = facts if numbers is None else [facts[number] for number in numbers]
-    known = {id(each): each for each in found}
-    times = Counter(map(id, found))
-    return [(each, times[key]) for key, each in known.items()]
+    return tally([facts[number] for number in numbers])
 
 
 def _idle(checked: CheckedGraph) -> frozenset[int]:
@@ -144,16 +136,16 @@ def _kept(
     """Count the numbers of parameters or buffers, each where its module is first applied."""
     shares = checked.arrays.shares
 
-    def numbers(tally: Tally) -> Size:
+    def numbers(of_facts: Sequence[tuple[Facts, int]]) -> Size:
         times: Counter[Shape] = Counter()
-        for facts, often in tally:
+        for facts, often in of_facts:
             for shape in held(facts).values():
                 times[shape] += often
         return total([often * numel(shape) for shape, often in times.items()])
 
     # `reuse` applies a module again, whose parameters are there once
     again = numbers(_tally(checked, shares)) if shares else 0
-    training = numbers(_tally(checked)) - again
+    training = numbers(checked.tally) - again
     unused = [number for number in idle if number not in shares]
     return Usage(training - numbers(_tally(checked, unused)), training)
 
@@ -161,10 +153,10 @@ def _kept(
 def _computed(checked: CheckedGraph, of: Callable[[Facts], Size]) -> Usage:
     """Add up what nodes compute, each time that they do."""
 
-    def numbers(tally: Tally) -> Size:
-        return total([often * size for facts, often in tally if (size := of(facts)) != 0])
+    def numbers(of_facts: Sequence[tuple[Facts, int]]) -> Size:
+        return total([often * size for facts, often in of_facts if (size := of(facts)) != 0])
 
-    training = numbers(_tally(checked))
+    training = numbers(checked.tally)
     return Usage(training - numbers(_tally(checked, checked.aside)), training)
 
 
@@ -181,27 +173,39 @@ def in_state(node: Node, tensors: Mapping[str, Shape]) -> dict[str, Shape]:
 def _by_name(checked: CheckedGraph, frozen: Set[str]) -> Mapping[str, Cost]:
     if frozen:
         return {name: _of(node, frozen) for name, node in checked.nodes.items()}
+    each = each_cost(checked)
+    return {name: each(number) for number, name in enumerate(checked.names)}
+
+
+def each_cost(checked: CheckedGraph) -> Callable[[int], Cost]:
+    """Return what gives the cost of a node, by its number, where nothing is frozen."""
+    facts, shares = checked.arrays.facts, checked.arrays.shares
     known: dict[tuple[int, bool], Cost] = {}  # nodes whose facts are one object share their costs
-    found: dict[str, Cost] = {}
-    for name, node in checked.nodes.items():
-        key = (id(node.facts), node.shares == "")
-        if (each := known.get(key)) is None:
-            each = known[key] = _of(node, frozen)
-        found[name] = each
-    return found
+
+    def each(number: int) -> Cost:
+        key = id(facts[number]), number in shares
+        if (found := known.get(key)) is None:
+            found = known[key] = _cost(facts[number], number in shares)
+        return found
+
+    return each
 
 
 def _of(node: Node, frozen: Set[str]) -> Cost:
-    facts = node.facts
+    found = _cost(node.facts, node.shares != "")
+    if node.shares or not node.facts.params:
+        return found
+    named = in_state(node, node.facts.params)
+    return found._replace(
+        frozen=_numbers({name: shape for name, shape in named.items() if name in frozen})
+    )
+
+
+def _cost(facts: Facts, shared: bool) -> Cost:
     # what it computes it computes again, and what it holds is counted with its owner
-    if node.shares:
+    if shared:
         return Cost(0, 0, facts.macs, facts.other)
-    kept: Size = 0
-    if frozen and facts.params:
-        named = in_state(node, facts.params)
-        kept = _numbers({name: shape for name, shape in named.items() if name in frozen})
-    buffers = _numbers(facts.buffers)
-    return Cost(_numbers(facts.params), buffers, facts.macs, facts.other, kept)
+    return Cost(_numbers(facts.params), _numbers(facts.buffers), facts.macs, facts.other)
 
 
 def _numbers(tensors: Mapping[str, Shape]) -> Size:
@@ -212,8 +216,9 @@ def _headings(checked: CheckedGraph) -> Mapping[str, Usage]:
     """Add up other operations, by heading."""
     found: dict[str, list[Size]] = {}
     aside: dict[str, list[Size]] = {}
-    for into, tally in ((found, _tally(checked)), (aside, _tally(checked, checked.aside))):
-        for facts, often in tally:
+    pairs = (found, checked.tally), (aside, _tally(checked, checked.aside))
+    for into, of_facts in pairs:
+        for facts, often in of_facts:
             for heading, operations in facts.other.items():
                 into.setdefault(heading, []).append(often * operations)
     usages: dict[str, Usage] = {}

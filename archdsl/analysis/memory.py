@@ -22,13 +22,15 @@ The conventions, for a batch of one:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import TypeVar
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import CostTable
+from archdsl.analysis.loops import Alike, Fewer
 from archdsl.analysis.ordering import never_less
 from archdsl.analysis.solving import Requirement
-from archdsl.graph import CheckedGraph, Later, Numbered
-from archdsl.layers.base import Dtype, TorchTensor, numel
+from archdsl.graph import CheckedGraph, EachNode, Numbered
+from archdsl.layers.base import Dtype, Layer, TorchTensor, numel
 from archdsl.layers.sizes import Formula, FormulaError, Size, substitute, total
 from archdsl.layers.tensor import InputTensor, OwnTensor
 from archdsl.records import Record
@@ -52,7 +54,7 @@ class MemoryTable(Record):
     """
 
     bytes_per_number: int
-    nodes: Mapping[str, Size]
+    nodes: EachNode[Size]
     parameters: Size
     buffers: Size
     inputs: Size
@@ -78,15 +80,14 @@ def memory(
     Raises:
         FormulaError: a total depends on free sizes in too intricate a way to write it down.
     """
-    arrays = checked.arrays
     widths = _Widths(checked, bytes_per_number)
     sizes = widths.outputs()
     inside = widths.inside()
     peak, runs, unknown = _peak(checked, sizes, inside)
-    drawn = total([facts.inside_training for facts in arrays.facts if facts.inside_training != 0])
+    drawn = total([often * facts.inside_training for facts, often in checked.tally])
     return MemoryTable(
         bytes_per_number=bytes_per_number,
-        nodes=Later(lambda: dict(zip(checked.names, sizes, strict=True))),
+        nodes=EachNode(sizes, lambda: checked.names),
         parameters=costs.parameters.total * bytes_per_number,
         buffers=costs.buffers.training * bytes_per_number + _more(checked, bytes_per_number),
         inputs=total([sizes[number] for number in _inputs(checked)]),
@@ -107,15 +108,13 @@ class _Widths:
 
     def outputs(self) -> list[Size]:
         """Return the bytes of what each node gives; 0 for views and tensors of the network."""
+        arrays = self.checked.arrays
+        layers = dict(zip(map(id, arrays.facts), arrays.layers, strict=True))
         known: dict[int, Size] = {}
-        arrays, found = self.checked.arrays, []
-        for layer, facts in zip(arrays.layers, arrays.facts, strict=True):
-            size = known.get(id(facts))
-            if size is None:
-                stored = isinstance(layer, OwnTensor) and isinstance(facts.torch, TorchTensor)
-                held = not facts.view and not stored
-                size = known[id(facts)] = numel(facts.output) * self.plain if held else 0
-            found.append(size)
+        for facts, _ in self.checked.tally:
+            own = isinstance(layers[id(facts)], OwnTensor) and isinstance(facts.torch, TorchTensor)
+            known[id(facts)] = 0 if facts.view or own else numel(facts.output) * self.plain
+        found = [*map(known.__getitem__, map(id, arrays.facts))]
         for number, dtype in self.checked.held.items():
             if found[number] != 0:
                 found[number] = numel(arrays.facts[number].output) * self.each[dtype]
@@ -124,6 +123,8 @@ class _Widths:
     def inside(self) -> dict[int, Size]:
         """Return the bytes of results inside nodes that have some."""
         held = self.checked.held
+        if all(facts.inside == 0 for facts, _ in self.checked.tally):
+            return {}
         return {
             number: facts.inside * self.each[held.get(number, "float")]
             for number, facts in enumerate(self.checked.arrays.facts)
@@ -132,8 +133,20 @@ class _Widths:
 
 
 def _inputs(checked: CheckedGraph) -> list[int]:
+    return [number for number, _ in _those(checked, InputTensor)]
+
+
+L = TypeVar("L", bound=Layer)
+
+
+def _those(checked: CheckedGraph, kind: type[L]) -> Iterator[tuple[int, L]]:
+    """Yield the layers of a kind with the numbers of their nodes."""
     layers = checked.arrays.layers
-    return [number for number, layer in enumerate(layers) if isinstance(layer, InputTensor)]
+    # to ask each of thousands of layers takes far longer than to ask each of their few classes
+    kinds = {each for each in {*map(type, layers)} if issubclass(each, kind)}
+    for number, layer in enumerate(layers) if kinds else ():
+        if type(layer) in kinds and isinstance(layer, kind):
+            yield number, layer
 
 
 def _more(checked: CheckedGraph, bytes_per_number: int) -> Size:
@@ -145,10 +158,8 @@ def _more(checked: CheckedGraph, bytes_per_number: int) -> Size:
     each = dict(BYTES) | {"float": bytes_per_number}
     constants = [
         numel(facts[number].output) * each[checked.held.get(number, "float")]
-        for number, layer in enumerate(layers)
-        if isinstance(layer, OwnTensor)
-        and not layer.stored
-        and isinstance(facts[number].torch, TorchTensor)
+        for number, layer in _those(checked, OwnTensor)
+        if not layer.stored and isinstance(facts[number].torch, TorchTensor)
     ]
     wider = [
         numel(facts[number].buffers[""]) * (BYTES[dtype] - bytes_per_number)
@@ -175,39 +186,61 @@ def _peak(
     return peak_size, None, unknown
 
 
+def _fewer(checked: CheckedGraph) -> Fewer:
+    """Leave out turns of loops in which as much is held as in another one.
+
+    A tensor is read in its turn and in the next one, so the turns between are alike in what they
+    hold. Only a view of what the turn before made goes on with its memory, maybe from turn to turn.
+    """
+    facts, reads, alike = checked.arrays.facts, checked.arrays.reads, Alike(checked)
+
+    def settles(at: int, size: int, left: int) -> bool:
+        return alike(at, size, left) and not any(
+            facts[number].view and at - size <= reads[number][0] < at
+            for number in range(at, at + size)
+        )
+
+    return Fewer(checked, settles)
+
+
 def _held(
     checked: CheckedGraph, sizes: Sequence[Size], inside: Mapping[int, Size]
 ) -> Iterator[tuple[int, Size]]:
-    """Yield each node that inference runs with the bytes held while it does."""
-    arrays, aside = checked.arrays, checked.aside
-    count = len(sizes)
-    storage = list(range(count))  # the node whose memory the output of each lies in
+    """Yield each node that inference runs with the bytes held while it does.
+
+    Of turns of a loop that are alike one stands for the others.
+    """
+    facts, aside, fewer = checked.arrays.facts, checked.aside, _fewer(checked)
+    numbers = fewer.numbers
+    count = len(numbers)
+    storage = list(range(count))  # the place of the node whose memory the output of each lies in
     last = storage[:]  # by the node that owns memory: the last that reads it
-    run = [number for number in range(count) if number not in aside] if aside else range(count)
-    for number in run:
-        reads = arrays.reads[number]
+    run = [at for at in range(count) if numbers[at] not in aside] if aside else range(count)
+    for at in run:
+        reads = fewer.reads[at]
         if reads:
-            if arrays.facts[number].view:
-                storage[number] = storage[reads[0]]
+            if facts[numbers[at]].view:
+                storage[at] = storage[reads[0]]
             for read in reads:
-                last[storage[read]] = number
+                last[storage[read]] = at
         # what nobody reads is freed as soon as it has run
-        last[storage[number]] = number
+        last[storage[at]] = at
     pairs = zip(checked.ends, checked.outputs, strict=True)
-    kept = {storage[end] for end, output in pairs if not output.training_only}
+    kept = {storage[fewer.place(end)] for end, output in pairs if not output.training_only}
     freed: dict[int, list[int]] = {}
-    for number in run:
-        if storage[number] == number and number not in kept:
-            freed.setdefault(last[number], []).append(number)
+    for at in run:
+        if storage[at] == at and at not in kept:
+            freed.setdefault(last[at], []).append(at)
     inputs = {number for number in _inputs(checked) if number not in aside}
     held = total([sizes[number] for number in inputs])
-    for number in run:
+    for at in run:
+        number = numbers[at]
         if number not in inputs:
             held = held + sizes[number]
         # its inputs, its output and the results between them are all there at once
         yield number, held + inside[number] if number in inside else held
-        for old in freed.get(number, ()):
-            held = held - sizes[old]
+        for old in freed.get(at, ()):
+            held = held - sizes[numbers[old]]
 
 
 def _largest(candidates: list[Size], known: Assumptions) -> tuple[Size | None, str]:

@@ -21,13 +21,14 @@ def overwriting(checked: CheckedGraph, again: Set[str] = frozenset()) -> frozens
     has to stay for that.
     """
     arrays = checked.arrays
-    able = [
-        number
-        for number, facts in enumerate(arrays.facts)
+    apt = {
+        id(facts)
+        for facts, _ in checked.tally
         if isinstance(facts.torch, TorchModule) and facts.torch.overwrites
-    ]
-    if not able:
+    }
+    if not apt:
         return frozenset()
+    able = [number for number, facts in enumerate(arrays.facts) if id(facts) in apt]
     readers = Counter(read for reads in arrays.reads for read in reads)
     readers.update(checked.ends)
     inside = {number: at for at, use in enumerate(groups(checked, again)) for number in use}

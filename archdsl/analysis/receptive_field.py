@@ -29,14 +29,16 @@ their padding is -p). The field is the theoretical one: it may reach beyond the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, gcd, lcm
 
+from archdsl.analysis.loops import go_through
 from archdsl.analysis.ordering import never_less
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Facts, Shape, Window
-from archdsl.layers.sizes import Formula, Size
+from archdsl.layers.sizes import Formula, FormulaError, Size
 from archdsl.records import Record
 
 # each is followed on its own, through all that comes behind
@@ -95,6 +97,11 @@ Fields = tuple[Field, ...]  # one for each axis of the input after the first
 Axes = tuple[int, ...]  # where each of them lies in the shape of a node
 
 
+def seen_by_input(checked: CheckedGraph) -> Mapping[str, Seen]:
+    """Return what nodes see of each of the first eight inputs, by its name."""
+    return {of: Seen(checked, of) for of in [*checked.inputs][:MOST_INPUTS]}
+
+
 def fields_by_input(checked: CheckedGraph) -> Mapping[str, Mapping[str, Fields]]:
     """Return the fields with respect to each of the first eight inputs, by its name."""
     return {of: receptive_fields(checked, of) for of in [*checked.inputs][:MOST_INPUTS]}
@@ -108,46 +115,231 @@ def receptive_fields(checked: CheckedGraph, of: str) -> Mapping[str, Fields]:
 def fields_and_axes(
     checked: CheckedGraph, of: str
 ) -> tuple[Mapping[str, Fields], Mapping[str, Axes]]:
-    """Return the fields of all nodes that depend on the input called `of`, by name.
+    """Return the fields of all nodes that depend on an input, and where its axes lie, by name."""
+    seen, names = Seen(checked, of), checked.names
+    numbers = [number for number in range(len(names)) if seen.has(number)]
+    return (
+        {names[number]: seen.fields(number) for number in numbers},
+        {names[number]: seen.axes(number) for number in numbers},
+    )
 
-    And where in the shape of each node the axes of the input lie, after the first.
+
+FEWEST_TURNS = 8  # that are worked out as one: formulas take longer than numbers
+TURN = "a turn"  # which of them it is, from 1 on; no free size is called so
+
+
+class Stretch(Record):
+    """Turns of a loop whose fields are those of one, moved on evenly.
+
+    Attributes:
+        first: the number of the first of their nodes.
+        size: how many nodes a turn has; turns: how many there are.
+        fields: of each node of a turn, None where it doesn't see the input. Sizes may be formulas
+            in `TURN`.
     """
-    # the first axis of an input holds its channels, which are no places
-    straight = tuple(range(1, len(checked.inputs[of])))
-    arrays, start = checked.arrays, checked.numbers[of]
-    lying: dict[int, Axes] = {start: straight}
-    found: dict[int, Fields] = {start: (Field(1, (Reach(0, 1),)),) * len(straight)}
-    for number, (facts, reads) in enumerate(zip(arrays.facts, arrays.reads, strict=True)):
-        unseen = facts.shape_only
-        seen = [r for at, r in enumerate(reads) if r in found and at not in unseen]
+
+    first: int
+    size: int
+    turns: int
+    fields: tuple[Fields | None, ...]
+
+
+class Seen:
+    """What the nodes of a network see of one of its inputs.
+
+    Of turns of a loop that are alike it is worked out once. What a turn sees follows from what that
+    before it sees. So a turn is gone through in which that is `a + turn * b`, with the numbers of
+    two turns that were gone through before, and a name in the place of the number of the turn. If
+    it gives `a + (turn + 1) * b`, all further turns do, whatever the layers in it are.
+
+    Attributes:
+        stretches: what was worked out so.
+    """
+
+    def __init__(self, checked: CheckedGraph, of: str) -> None:
+        self._arrays = checked.arrays
+        start = [*checked.inputs].index(of)
+        self._straight: Axes = tuple(range(1, len(self._arrays.facts[start].output)))
+        self._fields: dict[int, Fields] = {start: (Field(1, (Reach(0, 1),)),) * len(self._straight)}
+        self._axes: dict[int, Axes] = {start: self._straight}
+        self.stretches: list[Stretch] = []
+        go_through(len(self._arrays.facts), checked.loops, self._go, self._settles)
+
+    def has(self, number: int) -> bool:
+        """Tell whether a node sees anything of the input."""
+        return self._worked_out(number) in self._fields
+
+    def fields(self, number: int) -> Fields:
+        """Return the fields of a node that sees something of it."""
+        number, turn, stretch = self._place(number)
+        if stretch is None:
+            return self._fields[number]
+        fields = stretch.fields[number - (stretch.first - stretch.size)]
+        assert fields is not None
+        return in_turn(fields, turn)
+
+    def evenly(self, number: int) -> Fields | None:
+        """Return the fields of a node of a stretch in all its turns; None if it sees nothing."""
+        place, _, stretch = self._place(number)
+        assert stretch is not None
+        return stretch.fields[place - (stretch.first - stretch.size)]
+
+    def axes(self, number: int) -> Axes:
+        """Return where the axes of the input lie in the shape of such a node."""
+        return self._axes[self._worked_out(number)]
+
+    def _worked_out(self, number: int) -> int:
+        """Return the node that was gone through and is like one, but for the turn."""
+        stretch: Stretch | None = self.stretches[0] if self.stretches else None
+        while stretch is not None:  # what stands for it may be in a loop within the loop
+            number, _, stretch = self._place(number)
+        return number
+
+    def _place(self, number: int) -> tuple[int, int, Stretch | None]:
+        """Return the node that stands for one, which turn after that it is in, and of what."""
+        at = bisect_right(self.stretches, number, key=lambda stretch: stretch.first) - 1
+        if at < 0:
+            return number, 0, None
+        stretch = self.stretches[at]
+        turn, inside = divmod(number - stretch.first, stretch.size)
+        if turn >= stretch.turns:
+            return number, 0, None
+        return stretch.first - stretch.size + inside, turn + 1, stretch
+
+    def _go(self, at: int, stop: int) -> None:
+        for number in range(at, stop):
+            found = self._of(number, self.fields)
+            if found is not None:
+                self._fields[number], self._axes[number] = found
+
+    def _of(self, number: int, known: Callable[[int], Fields]) -> tuple[Fields, Axes] | None:
+        """Work out the fields of a node, and where the axes lie, from those of what it reads."""
+        facts, reads = self._arrays.facts[number], self._arrays.reads[number]
+        every = self._arrays.facts
+        unseen, straight = facts.shape_only, self._straight
+        seen = [r for at, r in enumerate(reads) if self.has(r) and at not in unseen]
         if not seen:
-            continue
+            return None
         output = facts.output
         if len(reads) == 1:  # most nodes, so they have a way of their own
-            axes = lying[seen[0]]
-            found[number] = _through(facts, arrays.facts[seen[0]].output, found[seen[0]], axes)
+            axes = self.axes(seen[0])
+            fields = _through(facts, every[seen[0]].output, known(seen[0]), axes)
         else:
-            shapes = [arrays.facts[read].output for read in seen]
-            axes, *others = dict.fromkeys(lying[read] for read in seen)
+            shapes = [every[read].output for read in seen]
+            axes, *others = dict.fromkeys(map(self.axes, seen))
             if others:  # what lies differently meets as a whole
                 axes = straight
-                pairs = zip(seen, shapes, strict=True)
-                branches = [_all(found[read], shape, lying[read]) for read, shape in pairs]
-            else:
                 branches = [
-                    _through(facts, shape, found[read], axes)
+                    _all(known(read), shape, self.axes(read))
                     for read, shape in zip(seen, shapes, strict=True)
                 ]
-            found[number] = _merged(output, shapes, branches, axes)
-        lying[number] = axes
+            else:
+                branches = [
+                    _through(facts, shape, known(read), axes)
+                    for read, shape in zip(seen, shapes, strict=True)
+                ]
+            fields = _merged(output, shapes, branches, axes)
         if len(output) - 1 != len(straight):  # its axes are no longer those of the input
-            lying[number] = straight
+            axes = straight
         elif facts.moves:
-            lying[number] = tuple(map(facts.moves.index, axes))
-    names = checked.names
-    return (
-        {names[number]: fields for number, fields in found.items()},
-        {names[number]: axes for number, axes in lying.items()},
+            axes = tuple(map(facts.moves.index, axes))
+        return fields, axes
+
+    def _settles(self, at: int, size: int, left: int) -> bool:
+        if left < FEWEST_TURNS:
+            return False
+        for number in range(at, at + size):
+            if self.has(number) != self.has(number - size):
+                return False
+            if self.has(number) and self.axes(number) != self.axes(number - size):
+                return False
+        try:
+            found = self._evenly(at, size)
+        except FormulaError:
+            return False
+        if found is not None:
+            self.stretches.append(Stretch(at + size, size, left, found))
+        return found is not None
+
+    def _evenly(self, at: int, size: int) -> tuple[Fields | None, ...] | None:
+        """Return the fields of further turns like the one that begins with a node, if that goes."""
+        trial: dict[int, Fields] = {}  # what comes of the turn before, and then what follows
+        wanted: dict[int, Fields] = {}
+        for number in range(at, at + size):
+            for read in self._arrays.reads[number]:
+                if at - size <= read < at and read not in trial and self.has(read):
+                    moved = _moving(self.fields(read), self.fields(read + size))
+                    if moved is None:
+                        return None
+                    trial[read], wanted[read + size] = moved
+
+        def known(number: int) -> Fields:
+            return trial[number] if number in trial else self.fields(number)
+
+        for number in range(at, at + size):
+            found = self._of(number, known)
+            if found is not None:
+                trial[number] = found[0]
+                if _gaps(found[0]):  # what isn't certain for all turns at once may be so for each
+                    return None
+        if any(trial[number] != fields for number, fields in wanted.items()):
+            return None
+        return tuple([trial.get(number) for number in range(at, at + size)])
+
+
+def _moving(old: Fields, new: Fields) -> tuple[Fields, Fields] | None:
+    """Return the fields of two turns, one after the other, as those of any two later ones.
+
+    None if they are not alike but for where they begin and end.
+    """
+    turn, before, after = Formula.named(TURN), [], []
+    for one, other in zip(old, new, strict=True):
+        alike = one.stride == other.stride and one.whole == other.whole
+        if not alike or len(one.reaches) != len(other.reaches):
+            return None
+        was: list[Reach] = []
+        now: list[Reach] = []
+        for here, there in zip(one.reaches, other.reaches, strict=True):
+            if here.start is None or here.end is None or there.start is None or there.end is None:
+                return None
+            start, end = turn * (there.start - here.start), turn * (there.end - here.end)
+            was.append(Reach(here.start + start, here.end + end))
+            now.append(Reach(there.start + start, there.end + end))
+        before.append(Field(one.stride, tuple(was), one.whole))
+        after.append(Field(one.stride, tuple(now), one.whole))
+    return tuple(before), tuple(after)
+
+
+def _gaps(fields: Fields) -> bool:
+    """Tell whether something isn't known of fields."""
+    return any(None in reach for field in fields for reach in field.reaches)
+
+
+def straight(extent: Extent) -> tuple[int, int] | None:
+    """Return the `a` and `b` of a number that is `a + turn * b` in each turn, or None."""
+    if not isinstance(extent, Formula):
+        return (extent, 0) if isinstance(extent, int) else None
+    terms = dict(extent.terms)
+    start, by = terms.pop((), 0), terms.pop((TURN,), 0)
+    return None if terms else (start, by)
+
+
+def in_turn(fields: Fields, turn: int) -> Fields:
+    """Return the fields in a turn of a stretch, from 1 on."""
+    values = {TURN: turn}
+
+    def there(size: Size | None) -> Size | None:
+        return size.evaluate(values) if isinstance(size, Formula) else size
+
+    return tuple(
+        [
+            Field(
+                field.stride,
+                tuple([Reach(there(start), there(end)) for start, end in field.reaches]),
+                field.whole,
+            )
+            for field in fields
+        ]
     )
 
 

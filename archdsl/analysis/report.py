@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 from archdsl.analysis.agreement import Assumptions, assumptions
 from archdsl.analysis.cost import Parameters, Usage, cost
+from archdsl.analysis.loops import Alike, go_through
 from archdsl.analysis.memory import BYTES_PER_NUMBER, MemoryTable, memory
-from archdsl.analysis.receptive_field import fields_by_input
+from archdsl.analysis.receptive_field import seen_by_input
 from archdsl.analysis.roofline import Roofline
-from archdsl.analysis.rows import Parts, Row, rows_of
+from archdsl.analysis.rows import Parts, Row, Turns, rows_of
 from archdsl.analysis.training import Options, Training
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape
@@ -28,14 +29,25 @@ class OutputShape(Record):
 
 
 class Rows(Sequence[Row]):
-    """The rows of a count, worked out when one is asked for: totals need none."""
+    """The rows of a count, worked out when one is asked for: totals need none.
 
-    def __init__(self, make: Callable[[], Iterable[Row]]) -> None:
+    Turns of a loop are together in `parts`, as long as nobody asks for each of their rows.
+    """
+
+    def __init__(self, make: Callable[[], Iterable[Row | Turns]]) -> None:
         self._make = make
 
     @cached_property
-    def _rows(self) -> tuple[Row, ...]:
+    def parts(self) -> tuple[Row | Turns, ...]:
+        """The rows, those of turns of a loop as one."""
         return tuple(self._make())
+
+    @cached_property
+    def _rows(self) -> tuple[Row, ...]:
+        found: list[Row] = []
+        for part in self.parts:
+            found += part.each() if isinstance(part, Turns) else (part,)
+        return tuple(found)
 
     @overload
     def __getitem__(self, at: int) -> Row: ...
@@ -45,7 +57,7 @@ class Rows(Sequence[Row]):
         return self._rows[at]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return sum([len(part.names) if isinstance(part, Turns) else 1 for part in self.parts])
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
@@ -55,6 +67,17 @@ class Rows(Sequence[Row]):
 
     def __reduce__(self) -> tuple[type, tuple[tuple[Row, ...]]]:
         return tuple, (self._rows,)
+
+
+def parts_of(rows: Iterable[Any]) -> Iterable[Any]:
+    """Return rows, or whatever there is a line of, with those of turns of a loop as `Turns`."""
+    return rows.parts if isinstance(rows, Rows) else rows
+
+
+def different(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield rows, of those of turns of a loop those of one turn."""
+    for part in parts_of(rows):
+        yield from part.rows if isinstance(part, Turns) else (part,)
 
 
 class Report(Record):
@@ -127,7 +150,7 @@ def report(
     step = training if training.shown and not training.unknown else None
     bounds = roofline.nodes if roofline else {}
     rows = Rows(
-        lambda: rows_of(Parts(checked, costs, table, fields_by_input(checked), bounds, step), depth)
+        lambda: rows_of(Parts(checked, costs, table, seen_by_input(checked), bounds, step), depth)
     )
     if any(isinstance(size, Formula) for shape in checked.inputs.values() for size in shape):
         len(rows)  # sums of formulas may be too intricate, which is to be said here
@@ -160,9 +183,24 @@ def report(
 def _longest(checked: CheckedGraph) -> int:
     longest: list[int] = []
     # nodes come after those they read, so one pass is enough
-    arrays, aside = checked.arrays, checked.aside
-    for number, (facts, reads) in enumerate(zip(arrays.facts, arrays.reads, strict=True)):
-        before = max([longest[read] for read in reads], default=0)
-        # papers count the layers with weights; merges and activations add none
-        longest.append(before + (facts.macs != 0 and number not in aside))
+    arrays, aside, alike = checked.arrays, checked.aside, Alike(checked)
+
+    def go(at: int, stop: int) -> None:
+        for number in range(at, stop):
+            before = max([longest[read] for read in arrays.reads[number]], default=0)
+            # papers count the layers with weights; merges and activations add none
+            longest.append(before + (arrays.facts[number].macs != 0 and number not in aside))
+
+    def settles(at: int, size: int, left: int) -> bool:
+        turn = longest[at:]
+        more = {now - then for now, then in zip(turn, longest[at - size : at], strict=True)}
+        if len(more) > 1 or not alike(at, size, left):
+            return False
+        # where all of a turn became longer, nothing from before the loop is as long any more
+        (each,) = more
+        for times in range(1, left + 1):
+            longest.extend([length + times * each for length in turn])
+        return True
+
+    go_through(len(arrays.facts), checked.loops, go, settles)
     return max(longest, default=0)

@@ -7,10 +7,12 @@ the most that is held at once (`peak.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 
 from archdsl.analysis.checkpoints import groups
+from archdsl.analysis.loops import Alike, go_through
 from archdsl.analysis.overwriting import overwriting
 from archdsl.analysis.peak import (
     OPTIMIZERS,
@@ -23,7 +25,7 @@ from archdsl.analysis.peak import (
     updated,
 )
 from archdsl.graph import CheckedGraph
-from archdsl.layers.autograd import INDEX, Autograd, Tensor, own_tensors
+from archdsl.layers.autograd import INDEX, Autograd, Storage, Tensor, own_tensors
 from archdsl.layers.base import LayerError
 from archdsl.layers.homes import is_own
 from archdsl.layers.own import asked, fault
@@ -41,8 +43,12 @@ def taken_down(
     fused: bool = True,
     frozen: Set[str] = frozenset(),
     again: Set[str] = frozenset(),
+    at_once: bool = False,
 ) -> Autograd:
     """Take down the forward pass of a training step, in which scopes are computed `again`.
+
+    `at_once` takes down once what comes again in the turns of a loop: that tells what is kept
+    (`Autograd.kept_sizes`), and nothing else.
 
     Raises:
         LayerError: a layer doesn't say what its backward pass keeps.
@@ -51,9 +57,9 @@ def taken_down(
     arrays, held, overwrites = checked.arrays, checked.held, overwriting(checked, again)
     own: dict[int, dict[str, Tensor]] = {}
     made: list[Tensor] = []
-    for number, (layer, facts, reads) in enumerate(
-        zip(arrays.layers, arrays.facts, arrays.reads, strict=True)
-    ):
+
+    def take_down(number: int) -> None:
+        layer, facts, reads = arrays.layers[number], arrays.facts[number], arrays.reads[number]
         owner = arrays.shares.get(number, number)
         if owner not in own and (facts.params or facts.buffers or owner in arrays.ties):
             names = _frozen(checked, owner, frozen) if frozen else ()
@@ -67,7 +73,7 @@ def taken_down(
         if isinstance(layer, InputTensor):
             made.append(tape.new(tape.output, WIDTHS.get(held.get(number, ""), width)))
             tape.inputs.append(made[-1])
-            continue
+            return
         inputs, before = [made[read] for read in reads], len(tape.ops)
         given = asked(layer, layer.trained, tape, *inputs)
         if len(tape.ops) > before + 1:  # who calls it holds what goes in until it is done
@@ -75,9 +81,101 @@ def taken_down(
         if is_own(type(layer)) and not (isinstance(given, Tensor) and given.shape == output):
             raise fault(layer, f"{type(layer).__name__}.trained doesn't give a tensor of {output}")
         made.append(given)
+
+    def go(at: int, stop: int) -> None:
+        for number in range(at, stop):
+            take_down(number)
+
+    alike, turns = Alike(checked), _Turns(tape, arrays.reads, made)
+
+    def settles(at: int, size: int, left: int) -> bool:
+        if not alike(at, size, left) or not turns.are_alike(at, size):
+            return False
+        tape.further.append((turns.begins(at), len(tape.ops), left))
+        made.extend(made[at:] * left)
+        return True
+
+    # a parameter that stands in several turns, or is frozen in some, makes them differ
+    simple = at_once and not (frozen or again or arrays.shares or arrays.ties)
+    go_through(len(arrays.facts), checked.loops if simple else (), go, settles)
     tape.results = made
     tape.ends = [made[end] for end in checked.ends]
     return tape
+
+
+class _Turns:
+    """Compares turns of a loop in all that later ones can see of them.
+
+    What a turn does follows from the tensors that it reads: their shapes, how they lie, whether
+    they get gradients, whose memory they share, and whether that is kept already.
+    """
+
+    def __init__(self, tape: Autograd, reads: Sequence[Sequence[int]], made: list[Tensor]) -> None:
+        self.tape = tape
+        self.reads = reads
+        self.made = made
+        self.savers: dict[Storage, int] = {}  # the first operation that keeps it
+        self.done = 0  # the operations in `savers`
+
+    def begins(self, number: int) -> int:
+        """Return the place of the first operation of a node, or of the next that has one."""
+        return bisect_left(self.tape.ops, number, key=lambda op: op.node)
+
+    def are_alike(self, at: int, size: int) -> bool:
+        """Tell whether the last turn, which begins with a node, came to what the one before did."""
+        ops = self.tape.ops
+        for index in range(self.done, len(ops)):
+            for storage in ops[index].saved:
+                self.savers.setdefault(storage, index)
+        self.done = len(ops)
+        before, last = self.begins(at - size), self.begins(at)
+        new, old = self._new(at, size, last, len(ops)), self._new(at - size, size, before, last)
+        older = self._new(at - 2 * size, size, self.begins(at - 2 * size), before)
+        now = self._state(at, size, last, len(ops), new, old)
+        return now == self._state(at - size, size, before, last, old, older)
+
+    def _new(self, at: int, size: int, first: int, stop: int) -> dict[Storage, int]:
+        """Return the memory that a turn made, by the order in which it came."""
+        numbers = range(max(at, 0), at + size)
+        outside = {self.made[read].storage for n in numbers for read in self.reads[n] if read < at}
+        found: dict[Storage, int] = {}
+        for op in self.tape.ops[first:stop]:
+            for storage in (*[one.storage for one in op.inputs], *op.held, op.output.storage):
+                if storage not in outside and not storage.own:
+                    found.setdefault(storage, len(found))
+        return found
+
+    def _state(
+        self,
+        at: int,
+        size: int,
+        first: int,
+        stop: int,
+        new: Mapping[Storage, int],
+        old: Mapping[Storage, int],
+    ) -> object:
+        def memory(storage: Storage) -> object:
+            if storage in new:
+                return "here", new[storage]
+            return ("before", old[storage]) if storage in old else id(storage)
+
+        tensors = [
+            (one.shape, one.strides, one.width, one.needs_grad, memory(one.storage),
+             one.storage.size, self.savers.get(one.storage, stop) < stop)
+            for one in self.made[at : at + size]
+        ]  # fmt: skip
+        kept = [
+            (memory(storage), storage.size)
+            for index in range(first, stop)
+            for storage in dict.fromkeys(self.tape.ops[index].saved)
+            if not storage.own and self.savers[storage] == index
+        ]
+        further = [
+            (begin - first, end - first, more)
+            for begin, end, more in self.tape.further
+            if first <= begin < stop
+        ]
+        return tensors, kept, further, stop - first
 
 
 def _frozen(checked: CheckedGraph, owner: int, frozen: Set[str]) -> list[str]:
@@ -161,23 +259,31 @@ class Training:
 
     @cached_property
     def _found(self) -> Autograd | str:
+        return self._take_down(at_once=False)
+
+    def _take_down(self, at_once: bool) -> Autograd | str:
         try:
             batch, again = self.options.batch, self.options.checkpoint
-            return taken_down(self.checked, self.width, batch, True, self.frozen, again)
+            return taken_down(self.checked, self.width, batch, True, self.frozen, again, at_once)
         except LayerError as error:
             return str(error)
         except FormulaError:
             return "it depends on the free sizes in too intricate a way"
 
+    @cached_property
+    def _alone(self) -> Autograd | str:
+        """What tells no more than what is kept; mostly nobody asks for more."""
+        return self._found if self.shown else self._take_down(at_once=True)
+
     @property
     def unknown(self) -> str:
         """Why nothing is known, or ""."""
-        return self._found if isinstance(self._found, str) else ""
+        return self._alone if isinstance(self._alone, str) else ""
 
     @property
     def note(self) -> str:
         """What to know of what is kept, or ""."""
-        return "" if self.unknown else "; ".join(self.tape.notes)
+        return "" if isinstance(self._alone, str) else "; ".join(self._alone.notes)
 
     @property
     def tape(self) -> Autograd:
@@ -194,10 +300,12 @@ class Training:
     @cached_property
     def kept(self) -> Size | None:
         """Bytes that are kept for the backward pass; None if that isn't known."""
-        if self.unknown:
+        if isinstance(self._alone, str):
             return None
         try:
-            return total([size for size, _ in self._kept.values()])
+            if self.options.checkpoint:
+                return total([size for size, _ in self._kept.values()])
+            return total(self._alone.kept_sizes())
         except FormulaError:
             return None
 
@@ -216,10 +324,11 @@ class Training:
     @cached_property
     def kept_unfused(self) -> Size | None:
         """The same without fused kernels of attention; None if there is nothing to choose."""
-        if self.unknown or not self.tape.asked or self.regions:
+        if isinstance(self._alone, str) or not self._alone.asked or self.options.checkpoint:
             return None
-        plain = taken_down(self.checked, self.width, self.options.batch, False, self.frozen)
-        return total([one.size for one in plain.kept()])
+        batch, frozen = self.options.batch, self.frozen
+        plain = taken_down(self.checked, self.width, batch, False, frozen, at_once=True)
+        return total(plain.kept_sizes())
 
     @cached_property
     def learned(self) -> Mapping[int, list[tuple[Tensor, Optimizer]]]:
@@ -308,10 +417,10 @@ class Training:
             return f"while `{name}` runs"
         return f"while the gradients of `{name}` are worked out"
 
-    def of(self, names: Sequence[str]) -> Step:
+    def of(self, numbers: Iterable[int]) -> Step:
         """Return what some nodes take together."""
-        found, numbers = Step(), self.checked.numbers
-        for name in names:
-            if step := self.nodes.get(numbers[name]):
+        found = Step()
+        for number in numbers:
+            if step := self.nodes.get(number):
                 found = found + step
         return found

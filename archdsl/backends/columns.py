@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 from archdsl.analysis.cost import Usage
-from archdsl.analysis.receptive_field import Extent
-from archdsl.analysis.report import Report
-from archdsl.analysis.rows import Row, first_fields
+from archdsl.analysis.receptive_field import Extent, straight
+from archdsl.analysis.report import Report, parts_of
+from archdsl.analysis.rows import Row, Turns, first_fields
 from archdsl.backends.formulas import Formulas, in_bytes, in_seconds, separated
 from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula, Size, total
@@ -144,6 +145,7 @@ class Column(Record, Generic[Of]):
         text: what people see in it, where that is not the value alone.
         total: what stands below it, if anything, at inference and in training.
         spare: a terminal may do without it, if the table is too wide.
+        turning: what people see in rows of turns of a loop; without it, in each turn the same.
     """
 
     name: str
@@ -153,21 +155,28 @@ class Column(Record, Generic[Of]):
     text: Callable[[Writer, Of], str] | None = None
     total: Callable[[Report], Usage] | None = None
     spare: bool = False
+    turning: Callable[[Writer, Turns], list[str]] | None = None
 
     def cells(self, writers: Iterable[Writer], rows: Iterable[Of]) -> list[str]:
         """Return what people see in each row, of which each has what writes its sizes."""
-        pairs = zip(writers, rows, strict=True)
-        if text := self.text:
-            return [text(write, row) for write, row in pairs]
-        value, written = self.value, self.format.text
+        found: list[str] = []
+        value, text, written = self.value, self.text, self.format.text
         # a value that comes again mostly does so in the next row, as the same object
         before, by, said = object(), None, ""
-        found: list[str] = []
-        for write, row in pairs:
-            of = value(row)
-            if of is not before or write is not by:
-                before, by, said = of, write, written(write, of)
-            found.append(said)
+        for part, write in zip(parts_of(rows), writers, strict=False):
+            if isinstance(part, Turns):
+                alike: tuple[Any, ...] = part.rows
+                if self.turning:
+                    found += self.turning(write, part)
+                else:
+                    found += self.cells(repeat(write), alike) * part.turns
+            elif text:
+                found.append(text(write, part))
+            else:
+                of = value(part)
+                if of is not before or write is not by:
+                    before, by, said = of, write, written(write, of)
+                found.append(said)
         return found
 
 
@@ -205,6 +214,12 @@ def _name(write: Writer, row: Row) -> str:
     return f"{row.name}{TRAINING_MARK if row.training_only else ''}"
 
 
+def _names(write: Writer, turns: Turns) -> list[str]:
+    if not any(row.training_only for row in turns.rows):
+        return [*turns.names]
+    return [_name(write, row) for row in turns.each()]
+
+
 def _parameters(write: Writer, row: Row) -> str:
     if row.parameters == 0 and (row.shares or row.tied):
         return "reused" if row.shares else "tied"
@@ -234,6 +249,26 @@ def _offsets(row: Row) -> list[Extent]:
     return [field.start for field in first_fields(row)]
 
 
+def _moving(of: Callable[[Row], list[Extent]]) -> Callable[[Writer, Turns], list[str]]:
+    """Return what writes places that each turn of a loop sees further on than the one before."""
+
+    def cells(write: Writer, turns: Turns) -> list[str]:
+        found = [""] * len(turns.names)
+        for at, row in enumerate(turns.rows):
+            extents = of(row)
+            alike = len({*extents}) == 1
+            if alike and (line := straight(extents[0])):
+                start, by = line
+                # as `along_axes` writes them, without asking what each of thousands is
+                texts = [str(start + by * turn) for turn in range(1, turns.turns + 1)]
+            else:
+                texts = [write.along_axes(of(turns.row(at, turn))) for turn in range(turns.turns)]
+            found[at :: len(turns.rows)] = texts
+        return found
+
+    return cells
+
+
 def _of_bound(name: str) -> Callable[[Row], object]:
     return lambda row: None if row.bound is None else getattr(row.bound, name)
 
@@ -249,7 +284,7 @@ OF_BOUNDS: Mapping[str, Column[Row]] = _by_name(
 
 # In the order of JSON, which has them all.
 OF_ROWS: Mapping[str, Column[Row]] = _by_name(
-    Column("name", lambda row: row.name, TEXT, "layer", _name),
+    Column("name", lambda row: row.name, TEXT, "layer", _name, turning=_names),
     Column("type", lambda row: row.type, TEXT, "type"),
     Column("inputs", lambda row: row.inputs, SHAPES, "input"),
     Column("output", lambda row: row.output, SHAPE, "output"),
@@ -259,9 +294,9 @@ OF_ROWS: Mapping[str, Column[Row]] = _by_name(
     Column("macs", lambda row: row.macs, NUMBER, "macs", total=lambda of: of.macs),
     Column("other", lambda row: row.other, BY_HEADING, "other ops", total=_other),
     Column("memory", lambda row: row.memory, NUMBER),
-    Column("receptive_field", _sizes, AXES, "field", spare=True),
+    Column("receptive_field", _sizes, AXES, "field", spare=True, turning=_moving(_sizes)),
     Column("stride", _strides, AXES, "stride", spare=True),
-    Column("offset", _offsets, AXES),
+    Column("offset", _offsets, AXES, turning=_moving(_offsets)),
     Column(
         "arithmetic", lambda row: row.arithmetic, ARITHMETIC, "parameters", _explained, _learned
     ),

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from itertools import repeat
 
 from archdsl.backends.escaping import html_text, latex
-from archdsl.diagnostics import printable
+from archdsl.diagnostics import LONGEST_LINE, printable
 from archdsl.records import Record
 
 WIDEST = 120  # characters of a line in a terminal
@@ -38,30 +39,54 @@ class Heading(Record):
 
 
 class Grid(Record):
-    """Rows of cells under headings, and rows of totals below a rule."""
+    """Columns of cells under headings, and rows of totals below a rule."""
 
     headings: tuple[Heading, ...]
-    rows: Sequence[Sequence[str]]
+    columns: Sequence[Sequence[str]]
     totals: Sequence[Sequence[str]] = ()
+
+    @property
+    def rows(self) -> Sequence[Sequence[str]]:
+        """The cells row by row."""
+        return [*zip(*self.columns, strict=True)]
+
+
+def of_rows(
+    headings: tuple[Heading, ...],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[Sequence[str]] = (),
+) -> Grid:
+    """Return a grid of rows of cells."""
+    columns = [*zip(*rows, strict=True)] if rows else [()] * len(headings)
+    return Grid(headings, columns, totals)
 
 
 def plain(grid: Grid) -> str:
     """Write aligned columns for a terminal, without the spare ones beyond 120 characters."""
-    headings = [heading.text for heading in grid.headings]
-    columns = [*zip(headings, *grid.rows, *grid.totals, strict=True)]
-    # of the cells of a long table most say the same, so each text is looked at once
-    texts = [{cell: printable(cell) for cell in dict.fromkeys(cells)} for cells in columns]
-    widths = [max(map(len, known.values())) for known in texts]
+    texts = [
+        _printable([heading.text, *cells, *[total[at] for total in grid.totals]])
+        for at, (heading, cells) in enumerate(zip(grid.headings, grid.columns, strict=True))
+    ]
+    widths = [max(map(len, cells)) for cells in texts]
     shown = _fitting(grid.headings, widths)
-    placed: list[Iterable[str]] = []
-    for at in shown:
-        place = str.rjust if grid.headings[at].numeric else str.ljust
-        known = {cell: place(text, widths[at]) for cell, text in texts[at].items()}
-        placed.append(map(known.__getitem__, columns[at]))
+    placed = [_placed(grid.headings[at], texts[at], widths[at]) for at in shown]
     first, *lines = ["  ".join(cells).rstrip() for cells in zip(*placed, strict=True)]
-    rule = "-" * _width(widths, shown)
-    below = [rule, *lines[len(grid.rows) :]] if grid.totals else []
-    return "\n".join([first, rule, *lines[: len(grid.rows)], *below]) + "\n"
+    rule, stop = "-" * _width(widths, shown), len(lines) - len(grid.totals)
+    below = [rule, *lines[stop:]] if grid.totals else []
+    return "\n".join([first, rule, *lines[:stop], *below]) + "\n"
+
+
+def _printable(cells: list[str]) -> list[str]:
+    # to look at a long text once takes far less time than to look at its parts one by one
+    together = "".join(cells)
+    if together.isascii() and together.isprintable() and max(map(len, cells)) <= LONGEST_LINE:
+        return cells  # `printable` would leave each as it is
+    known = {cell: printable(cell) for cell in {*cells}}
+    return [known[cell] for cell in cells]
+
+
+def _placed(heading: Heading, cells: Sequence[str], width: int) -> Iterable[str]:
+    return map(str.rjust if heading.numeric else str.ljust, cells, repeat(width))
 
 
 def _fitting(headings: Sequence[Heading], widths: Sequence[int]) -> Sequence[int]:

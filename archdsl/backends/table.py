@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from textwrap import fill, wrap
 from typing import Any
 
 from archdsl.analysis.agreement import without_rounding
 from archdsl.analysis.cost import Usage
-from archdsl.analysis.report import Report
+from archdsl.analysis.report import Report, different
 from archdsl.analysis.roofline import Roofline
 from archdsl.analysis.rows import Row
 from archdsl.analysis.training import Training
@@ -83,11 +83,11 @@ def render(
         return _compared(reports, form, columns)
     report, write = reports[0], writer(reports[0])
     table = _layers(report, explain, write, columns)
-    mark = MARK_EXPLAINED if any(row.training_only for row in report.rows) else ""
+    mark = MARK_EXPLAINED if any(row.training_only for row in different(report.rows)) else ""
     if form == "latex":
         return _latex(table, mark)
     lines = list(summary(report, write, explain))
-    if any(TOO_LONG in row for row in table.rows):
+    if any(TOO_LONG in cells for cells in table.columns):
         lines.insert(0, Line(f"{TOO_LONG} is a formula that is too long; JSON and CSV have it"))
     if form in ("markdown", "html"):
         lines += map(Line, report.warnings)
@@ -144,7 +144,7 @@ def _markdown(titles: Sequence[str], table: Grid, mark: str, lines: Sequence[Lin
 
 def _html(titles: Sequence[str], table: Grid, mark: str, lines: Sequence[Line]) -> str:
     """Write what a notebook shows; a long table scrolls in itself."""
-    scrolled = SCROLLED if len(table.rows) > MOST_AT_ONCE else ""
+    scrolled = SCROLLED if len(table.columns[0]) > MOST_AT_ONCE else ""
     head = "<br>\n".join(grid.html_sentence(line) for line in titles)
     below = f"<p>{grid.html_sentence(mark)}</p>\n" if mark else ""
     return (
@@ -180,7 +180,7 @@ def _layers(
     """Lay out a row for each layer or folded block, for people."""
     if chosen:
         totals = _totals(report, chosen, write) if chosen[0].total is None else []
-        return _grid(chosen, report.rows, [write] * len(report.rows), totals)
+        return _grid(chosen, report.rows, repeat(write), totals)
     shown: Sequence[str] = SHOWN_FOLDED if report.folded is not None else SHOWN
     if report.roofline:
         shown = SHOWN_BOUND
@@ -191,7 +191,7 @@ def _layers(
     if steps := _steps(report):
         columns = [*(OF_ROWS[name] for name in SHOWN_STEPS), *steps]
     columns += [one for one in _bounds([report], OF_BOUNDS) if one.heading]
-    return _grid(columns, report.rows, [write] * len(report.rows), _totals(report, columns, write))
+    return _grid(columns, report.rows, repeat(write), _totals(report, columns, write))
 
 
 def _bounds(reports: Sequence[Report], columns: Mapping[str, Column[Of]]) -> Sequence[Column[Of]]:
@@ -252,13 +252,13 @@ def _compared(reports: Sequence[Report], form: str, chosen: Sequence[Column[Repo
 def _grid(
     columns: Sequence[Column[Of]],
     rows: Sequence[Of],
-    writers: Sequence[Writer],
+    writers: Iterable[Writer],
     totals: Sequence[Sequence[str]] = (),
 ) -> Grid:
     """Lay out what people see of columns, each row with what writes its sizes."""
     return Grid(
         tuple(Heading(each.heading, each.format.numeric, each.spare) for each in columns),
-        [*zip(*[each.cells(writers, rows) for each in columns], strict=True)],
+        [each.cells(writers, rows) for each in columns],
         totals,
     )
 
@@ -267,7 +267,7 @@ def _csv(columns: Iterable[Column[Of]], rows: Sequence[Of]) -> str:
     """Write what programs see of columns: sizes as they are, under names that stay."""
     columns = [*columns]
     cells = [[each.format.csv(each.value(row)) for each in columns] for row in rows]
-    return grid.csv(Grid(tuple(Heading(each.name) for each in columns), cells))
+    return grid.csv(grid.of_rows(tuple(Heading(each.name) for each in columns), cells))
 
 
 # --- JSON -----------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ class Line(Record):
 def writer(report: Report) -> Writer:
     """Return what writes the sizes of a network for people: without rounding, if possible."""
     totals = [report.macs.training, report.memory.training, report.training.kept or 0]
-    rows = [size for row in report.rows for size in row.output]
+    rows = [size for row in different(report.rows) for size in row.output]
     return Writer(without_rounding(report.assumptions, [*totals, *rows]))
 
 

@@ -12,7 +12,7 @@ from archdsl.analysis.roofline import NoRoofline, Roofline, roofline
 from archdsl.backends import grid
 from archdsl.backends.columns import NOTHING, Writer
 from archdsl.backends.formulas import in_seconds, readable
-from archdsl.backends.grid import Grid, Heading
+from archdsl.backends.grid import Heading
 from archdsl.cli.on_device import device_named
 from archdsl.cli.options import Reading, graph_of, network, reading
 from archdsl.cli.terminal import mention
@@ -152,7 +152,7 @@ def _csv(
          else "" if row[title] is None else str(row[title]) for title in titles]
         for row in rows
     ]  # fmt: skip
-    return grid.csv(Grid(tuple(map(Heading, titles)), cells))
+    return grid.csv(grid.of_rows(tuple(map(Heading, titles)), cells))
 
 
 def _table(
@@ -186,4 +186,4 @@ def _table(
     totals = [cells("total", "", "", whole, least.total.seconds, least.total.by)]
     head = f"{printable(checked.name)}: batch of {least.batch:,}, {least.dtype}, on {called}"
     below = f"Least times are a bound and no forecast: {least.device.title}"
-    return f"{head}\n\n{grid.plain(Grid(headings, rows, totals))}\n{below}\n"
+    return f"{head}\n\n{grid.plain(grid.of_rows(headings, rows, totals))}\n{below}\n"

@@ -260,11 +260,12 @@ class At:
         return str(item.position + more)
 
 
-def walk(root: Body) -> Iterator[tuple[Item, At]]:
+def walk(root: Body, further: bool = True) -> Iterator[tuple[Item, At]]:
     """Yield all that a body makes, in order: a use of a block comes before what is in it.
 
     Nesting costs no Python stack. The last turn of a loop that was yielded is the one in which
-    `At` gives numbers and positions.
+    `At` gives numbers and positions. Without `further` turns each `Again` is yielded in the place
+    of its turns.
     """
     at = At(root, 0, (), None, None)
     number = 0
@@ -280,10 +281,12 @@ def walk(root: Body) -> Iterator[tuple[Item, At]]:
                 yield item, inner
                 under_way.append((iter(item.body.items), inner))
                 break
-            elif type(item) is Again:
+            elif type(item) is Again and further:
                 under_way.append((_turns(item, at), at))
                 break
             else:
+                if type(item) is Again:
+                    number += item.times * item.size
                 yield item, at
         else:
             under_way.pop()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from archdsl.diagnostics import Use
-from archdsl.elaborate.bodies import At, Body, Instance, Made, Way, walk
+from archdsl.elaborate.bodies import Again, At, Body, Instance, Made, Way, walk
 from archdsl.elaborate.naming import Opened
-from archdsl.graph import Arrays, Node, Scope, Tie
+from archdsl.graph import Arrays, Loop, Node, Outline, Scope, Tie
 from archdsl.layers.base import Facts, Layer
 
 
@@ -17,35 +19,53 @@ class Flat:
 
     def __init__(self, root: Body) -> None:
         self.root = root
-        self._named: _Named | None = None
-        self._arrays: Arrays | None = None
+        self._nodes: Mapping[str, Node] | None = None
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """What there is to know of the nodes but for their names."""
+        return _arrays(self.root)
+
+    def outline(self, exact: bool = False) -> Outline:
+        """Return the names of the nodes, and the scopes around them.
+
+        Unless it is to be exact, that of a node in a loop may be the one around the loop.
+        """
+        found = self._short
+        if found is None or (exact and not found.even):
+            found = self._full
+        return Outline(found.names, found.around)
 
     def nodes(self) -> Mapping[str, Node]:
         """Return the nodes by name."""
-        return self._all().nodes
+        if self._nodes is None:
+            self._nodes = self._full.nodes(self.arrays)
+        return self._nodes
 
     def scopes(self) -> Mapping[str, Scope]:
         """Return the scopes by name."""
-        return self._all().scopes
+        return self._full.scopes
 
     def registered(self) -> Mapping[str, tuple[str, ...]]:
         """Return the labels of scopes whose order in the state_dict is given."""
-        return self._all().registered
+        return self._full.registered
 
     def name(self, number: int) -> str:
         """Return the name of a node."""
-        return self._all().names[number]
+        return self.outline().names[number]
 
-    def arrays(self) -> Arrays:
-        """Return what there is to know of the nodes but for their names."""
-        if self._arrays is None:
-            self._arrays = _arrays(self.root)
-        return self._arrays
+    @cached_property
+    def _short(self) -> _Naming | None:
+        if not self.arrays.loops:
+            return self._full
+        found = _Naming(self.root, further=False)
+        return found if found.name_all() else None
 
-    def _all(self) -> _Named:
-        if self._named is None:
-            self._named = _Naming(self.root).all()
-        return self._named
+    @cached_property
+    def _full(self) -> _Naming:
+        found = _Naming(self.root, further=True)
+        found.name_all()
+        return found
 
 
 def _arrays(root: Body) -> Arrays:
@@ -54,77 +74,229 @@ def _arrays(root: Body) -> Arrays:
     reads: list[tuple[int, ...]] = []
     shares: dict[int, int] = {}
     ties: dict[int, tuple[int, ...]] = {}
-    for item, at in walk(root):
+    loops: list[Loop] = []
+    for item, at in walk(root, further=False):
         if type(item) is Made:
+            number = len(layers)
             if item.shares >= 0:
-                (shares[len(layers)],) = at.numbers((item.shares,))
+                (shares[number],) = at.numbers((item.shares,))
             if item.ties:
                 owners = tuple([owner for _, _, owner, _ in item.ties])
-                ties[len(layers)] = at.numbers(owners)
+                ties[number] = at.numbers(owners)
             layers.append(item.layer)
             facts.append(item.facts)
-            reads.append(at.numbers(item.inputs))
-    return Arrays(layers, facts, reads, shares, ties)
+            read = at.numbers(item.inputs)
+            reads.append(read)
+            if loops:
+                _read(read, loops)
+                _read(ties.get(number, ()), loops)
+                _read((shares.get(number, -1),), loops)
+        elif type(item) is Again:
+            size, times, first = item.size, item.times, len(layers) - item.size
+            floor, turn = first - size, reads[first:]
+            layers += layers[first:] * times
+            facts += facts[first:] * times
+            moves = range(size, (times + 1) * size, size)
+            for by in moves:
+                reads += [tuple([n + by if n >= floor else n for n in read]) for read in turn]
+            for more in (shares, ties) if shares or ties else ():
+                _repeat(more, first, size, moves)
+            inner: list[Loop] = []
+            while loops and loops[-1].first >= first:
+                inner.append(loops.pop())
+            inner.reverse()
+            for read in turn:  # what a turn reads of the one before, it reads in all of them
+                _read(tuple([n + size for n in read if floor <= n < first]), inner)
+            loops.append(Loop(first, size, times + 1, tuple(inner)))
+    return Arrays(layers, facts, reads, shares, ties, tuple(loops))
 
 
-@dataclass(slots=True)
-class _Named:
-    names: list[str] = field(default_factory=list)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    scopes: dict[str, Scope] = field(default_factory=dict)
-    registered: dict[str, tuple[str, ...]] = field(default_factory=dict)
+def _read(numbers: tuple[int, ...], loops: list[Loop]) -> None:
+    """Forget a loop of which something before its end is read from behind it."""
+    for number in numbers:
+        at = bisect_right(loops, number, key=_first) - 1
+        if at >= 0 and loops[at].hides(number):
+            del loops[at]
 
 
-@dataclass(slots=True)
-class _Nameless:
-    """A node where it is used, with all but its name: numbers are those of the network."""
+def _first(loop: Loop) -> int:
+    return loop.first
 
-    made: Made
-    at: At
-    scope: Scope
-    name: str  # "" for wiring and for what `reuse` makes
-    inputs: tuple[int, ...]
-    shares: int
-    tied: tuple[int, ...]  # the nodes of whose parameters its module has some
+
+def _repeat(more: dict[int, Any], first: int, size: int, moves: range) -> None:
+    """Say of further turns of a loop what is known of some nodes of the first: whose they share."""
+    floor = first - size
+    turn = {number: owners for number, owners in more.items() if number >= first}
+    for by in moves:
+        for number, owners in turn.items():
+            if isinstance(owners, tuple):
+                more[number + by] = tuple([n + by if n >= floor else n for n in owners])
+            else:
+                more[number + by] = owners + by if owners >= floor else owners
 
 
 class _Naming:
-    """Names all nodes and scopes. Of a body that is used often each use has its own."""
+    """Names all nodes and scopes. Of a body that is used often each use has its own.
 
-    def __init__(self, root: Body) -> None:
+    Without `further` turns, only the names of what is in these are made, of those in the first.
+
+    Attributes:
+        names, around, positions: of each node its name, its scope, and its position in that if it
+            is a stage without a label, else -1. In further turns what is known of the innermost
+            scope may be the one around the loop, with the position that the turn has there.
+        even: that is so nowhere.
+        scopes: by name.
+    """
+
+    def __init__(self, root: Body, further: bool) -> None:
         self.root = root
-        self.found = _Named()
+        self.further = further
+        self.names: list[str] = []
+        self.around: list[Scope] = []
+        self.positions: list[int] = []
+        self.even = True
+        self.scopes: dict[str, Scope] = {}
+        self.registered: dict[str, tuple[str, ...]] = {}
         self.inside: dict[At, dict[Opened | None, Scope]] = {}  # the scopes of each use of a body
         self.trails: dict[At, dict[int, tuple[Use, ...]]] = {}
-        self.nameless: list[_Nameless] = []
+        self.made: list[tuple[Made, At]] = []
+        self.placed: dict[Scope, int] = {}  # positions of scopes in those around them
+        self.opened: list[tuple[int, Scope]] = []  # with how many nodes came before
+        self.numbered = False  # a scope in a loop may be called `add_2`, as wiring is
+        # what has no name of its own: wiring with its scope and word, and what `reuse` makes with
+        # the number of the node whose module is applied again
+        self.stems: dict[int, str] = {}
+        self.shares: dict[int, int] = {}
 
-    def all(self) -> _Named:
-        scopes = self.found.scopes
-        for item, at in walk(self.root):
+    def name_all(self) -> bool:
+        """Name all, or return False if that needs all turns."""
+        for item, at in walk(self.root, self.further):
             if type(item) is Made:
-                self.nameless.append(self.node(item, at))
+                self.node(item, at)
             elif isinstance(item, Instance):
                 assert at.outer is not None
-                scope = self.enter(item, at, at.outer)
-                scopes[scope.name] = scope
+                self.open(self.enter(item, at, at.outer), item.position)
             elif isinstance(item, Opened):
                 inside = self.within(at)
                 around = inside[item.around]
                 name = around.full_name(at.tail(item))
-                scopes[name] = inside[item] = Scope(name, around, "", item.span)
+                inside[item] = Scope(name, around, "", item.span)
+                self.open(inside[item], item.position)
                 self.register(at, item, name)
-        self.name()
-        return self.found
+            elif type(item) is Again and not self.repeat(item, self.within(at)[item.scope]):
+                return False
+        if self.stems and self.numbered:
+            return False  # the names of scopes in further turns aren't known here
+        self.name_others()
+        return True
 
-    def node(self, made: Made, at: At) -> _Nameless:
-        shares, scope = -1, self.within(at)[made.scope]
+    def open(self, scope: Scope, position: int) -> None:
+        self.scopes[scope.name] = scope
+        if not self.further:
+            self.opened.append((len(self.names), scope))
+            self.placed[scope] = position
+
+    def node(self, made: Made, at: At) -> None:
+        number, scope = len(self.names), self.within(at)[made.scope]
         if made.like >= 0:  # `reuse` leaves what it makes in the scope of what it repeats
-            scope = self.nameless[at.numbers((made.like,))[0]].scope
+            scope = self.around[at.numbers((made.like,))[0]]
+        self.around.append(scope)
+        self.names.append(scope.full_name(at.tail(made)) if made.tail else "")
         if made.shares >= 0:
-            (shares,) = at.numbers((made.shares,))
-        name = scope.full_name(at.tail(made)) if made.tail else ""
-        tied = at.numbers(tuple([owner for _, _, owner, _ in made.ties])) if made.ties else ()
-        return _Nameless(made, at, scope, name, at.numbers(made.inputs), shares, tied)
+            (self.shares[number],) = at.numbers((made.shares,))
+        elif not made.tail:
+            self.stems[number] = scope.full_name(made.layer.word or type(made.layer).__name__)
+        if self.further:
+            self.made.append((made, at))
+        else:
+            self.positions.append(made.position)
+
+    def repeat(self, again: Again, loop: Scope) -> bool:
+        """Name what is in further turns of a loop: only positions in its scope are others there.
+
+        Return False if that isn't so.
+        """
+        size, times, by = again.size, again.times, again.positions
+        first, prefix = len(self.names) - size, loop.full_name("")
+        if self.shares or not by:
+            return False
+        names, positions = [""] * (size * times), [-1] * (size * times)
+        for inside in range(size):
+            number = first + inside
+            later = range(number + size, number + size * times + 1, size)
+            place = self.place(self.around[number], self.positions[number], loop)
+            name, stem = self.names[number], self.stems.get(number, "")
+            if place is None or (place < 0 and name):
+                return False
+            if place < 0:  # wiring that stands in the scope of the loop itself
+                self.stems |= dict.fromkeys(later, stem)
+                continue
+            places = range(place + by, place + by * times + 1, by)
+            positions[inside::size] = places
+            rest = (name or stem)[len(prefix) + len(str(place)) :]
+            moved = [f"{prefix}{one}{rest}" for one in places]
+            if name:
+                names[inside::size] = moved
+            else:
+                self.stems |= zip(later, moved, strict=True)
+        for before, scope in reversed(self.opened):
+            if before < first:
+                break
+            self.numbered = self.numbered or (self.placed[scope] < 0 and "_" in scope.name)
+        self.even = self.even and all(scope is loop for scope in self.around[first:])
+        self.names += names
+        self.positions += positions
+        self.around += [loop] * (size * times)
+        return True
+
+    def place(self, scope: Scope | None, position: int, loop: Scope) -> int | None:
+        """Return the position in the scope of a loop of what is in another one, at a position.
+
+        It is -1 if it has a label there, and None if it isn't in it at all.
+        """
+        while scope is not loop:
+            if scope is None:
+                return None
+            position, scope = self.placed.get(scope, -1), scope.parent
+        return position
+
+    def name_others(self) -> None:
+        """Name wiring after its scope and word, and what `reuse` makes, numbered where needed."""
+        if not self.stems and not self.shares:
+            return
+        free = _Free({*self.names, *self.scopes})
+        for number in sorted({*self.stems, *self.shares}):
+            if number in self.shares:
+                name = free.name(f"{self.names[self.shares[number]]}@", first=2)
+            else:
+                name = free.name(self.stems[number], first=1)
+            free.taken.add(name)
+            self.names[number] = name
+
+    def nodes(self, arrays: Arrays) -> dict[str, Node]:
+        """Return all nodes by name."""
+        names, found = self.names, {}
+        rows = zip(names, self.made, arrays.reads, self.around, strict=True)
+        for number, (name, (made, at), reads, scope) in enumerate(rows):
+            shares = arrays.shares.get(number, -1)
+            found[name] = Node(
+                name,
+                made.label,
+                made.layer,
+                tuple([names[read] for read in reads]),
+                made.facts,
+                scope,
+                made.span,
+                self.trail(made.way, at),
+                names[shares] if shares >= 0 else "",
+                tuple(
+                    Tie(own, place, names[owner], of)
+                    for (own, place, _, of), owner in zip(
+                        made.ties, arrays.ties.get(number, ()), strict=True
+                    )
+                ),
+            )
+        return found
 
     def within(self, at: At) -> dict[Opened | None, Scope]:
         """Return the scopes of a use of a body, of which the first is the network's or block's."""
@@ -132,7 +304,7 @@ class _Naming:
         if found is None:
             body = at.body
             scope = Scope("", None, body.block, body.span, body.arguments, body.description)
-            self.found.scopes[""] = scope
+            self.scopes[""] = scope
             found = self.inside[at] = {None: scope}
             self.register(at, None, "")
         return found
@@ -156,7 +328,7 @@ class _Naming:
 
     def register(self, at: At, opened: Opened | None, name: str) -> None:
         if (labels := at.body.registered.get(opened)) is not None:
-            self.found.registered[name] = labels
+            self.registered[name] = labels
 
     def trail(self, way: Way | None, at: At) -> tuple[Use, ...]:
         """Return the uses of blocks that led to a node, innermost first."""
@@ -182,36 +354,6 @@ class _Naming:
                 scope = self.within(at)[None]
                 known[0] = (Use(scope.name, instance.span), *self.trail(instance.way, outer))
         return known[0]
-
-    def name(self) -> None:
-        """Make the nodes. Wiring is named after its scope and word, numbered where needed."""
-        free = _Free({*(each.name for each in self.nameless), *self.found.scopes})
-        names, nodes = self.found.names, self.found.nodes
-        for each in self.nameless:
-            made, name, shares = each.made, each.name, ""
-            if each.shares >= 0:
-                shares = names[each.shares]
-                name = free.name(f"{shares}@", first=2)
-            elif not name:
-                word = made.layer.word or type(made.layer).__name__
-                name = free.name(each.scope.full_name(word), first=1)
-            free.taken.add(name)
-            names.append(name)
-            nodes[name] = Node(
-                name,
-                made.label,
-                made.layer,
-                tuple([names[number] for number in each.inputs]),
-                made.facts,
-                each.scope,
-                made.span,
-                self.trail(made.way, each.at),
-                shares,
-                tuple(
-                    Tie(own, place, names[owner], of)
-                    for (own, place, _, of), owner in zip(made.ties, each.tied, strict=True)
-                ),
-            )
 
 
 class _Free:

@@ -137,7 +137,7 @@ class Worked(Record):
             description=body.description,
             arguments=body.arguments,
             inputs=self.inputs,
-            nodes=Nodes(flat.nodes, body.size, flat.arrays),
+            nodes=Nodes(flat.nodes, body.size, lambda: flat.arrays, flat.outline),
             outputs=tuple(
                 Output(name, flat.name, training, span, number)
                 for name, number, training, span in self.outputs
@@ -295,7 +295,7 @@ def _begin(
 
 def _agreements(flat: Flat) -> tuple[tuple[Size, Size], ...]:
     """Return which sizes must be equal for the shapes to agree."""
-    different = {id(facts): facts for facts in flat.arrays().facts}
+    different = {id(facts): facts for facts in flat.arrays.facts}
     pairs = (pair for facts in different.values() for pair in facts.agreements)
     return tuple(dict.fromkeys(pairs))
 

@@ -120,6 +120,7 @@ class Autograd:
         batch: how many samples there are.
         fused: attention runs in a kernel of its own where torch has one that is apt.
         ops: all that was done, in order.
+        further: from which operation to before which it stands for so many further turns of a loop.
         asked: attention came by for which there is a fused kernel.
         notes: where a kernel of torch's own may be taken that keeps more.
         inputs, ends: what comes into the network, and what it gives.
@@ -136,6 +137,7 @@ class Autograd:
         self.batch = batch
         self.fused = fused
         self.ops: list[Op] = []
+        self.further: list[tuple[int, int, int]] = []
         self.asked = False
         self.notes: dict[str, None] = {}
         self.inputs: list[Tensor] = []
@@ -171,6 +173,18 @@ class Autograd:
                 if not storage.own:
                     found.setdefault(storage, op.node)
         return found
+
+    def kept_sizes(self) -> list[Size]:
+        """Return the bytes of what the backward pass needs, less the module's own."""
+        times = [1] * len(self.ops)
+        for first, stop, more in self.further:  # a loop may be in a loop
+            times[first:stop] = [one * (1 + more) for one in times[first:stop]]
+        found: dict[Storage, Size] = {}
+        for op, often in zip(self.ops, times, strict=True):
+            for storage in op.saved:
+                if not storage.own and storage not in found:
+                    found[storage] = storage.size * often
+        return [*found.values()]
 
     # --- what all operations are made of ----------------------------------------------------
 

@@ -75,7 +75,7 @@ def _grid(sweep: Sweep, rows: Sequence[Row]) -> Grid:
     numeric = {
         name for name in columns if all(isinstance(row[name], int | float | None) for row in rows)
     }
-    return Grid(
+    return grid.of_rows(
         tuple(Heading(name, name in numeric) for name in columns),
         [[_cell(sweep, name, row) for name in columns] for row in rows],
     )
@@ -107,7 +107,7 @@ def _csv(sweep: Sweep, rows: Sequence[Row]) -> bytes:
         ]
         for row in rows
     ]
-    return grid.csv(Grid(tuple(map(Heading, sweep.columns)), cells)).encode()
+    return grid.csv(grid.of_rows(tuple(map(Heading, sweep.columns)), cells)).encode()
 
 
 def _json(sweep: Sweep, rows: Sequence[Row]) -> bytes:

@@ -6,11 +6,14 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import archdsl
+from archdsl.backends.table import render
+from archdsl.counting import count
 from archdsl.syntax import kept
 
 FORMS = {
@@ -65,6 +68,27 @@ def test_cost_is_linear(tmp_path: Path, clocked: Clock) -> None:
 
     for form in ("repeat", "residuals"):
         assert counting(form, 4_000) < 8 * 2.6 * counting(form, 500)
+
+
+NESTED = (
+    "network n {{\n  input x: [3, 8, 8]\n"
+    "  repeat {n} // 100 {{ repeat 99 {{ Conv2d(3, 3, padding = 1) }}\n ReLU }}\n}}\n"
+)
+
+
+@pytest.mark.parametrize("form", [FORMS["repeat"], NESTED], ids=["repeat", "nested"])
+def test_turns_of_a_loop_are_counted_as_one(tmp_path: Path, clocked: Clock, form: str) -> None:
+    def counting(layers: int) -> float:
+        path = tmp_path / f"n{layers}.arch"
+        path.write_text(form.format(n=layers))
+        return clocked(lambda: render([count(archdsl.load(str(path)).checked, 1)]))
+
+    few, many = counting(10_000), counting(20_000)
+    assert many < 2.6 * few
+
+    checked = archdsl.load(str(tmp_path / "n20000.arch")).checked
+    apart = replace(checked, nodes=dict(checked.nodes))  # nothing tells of a loop any more
+    assert 3 * many < clocked(lambda: render([count(replace(apart), 1)]), tries=1)
 
 
 @pytest.mark.slow
