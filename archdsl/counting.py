@@ -68,5 +68,5 @@ def count(
     frozen = frozen_parameters(checked, freeze, freeze_but)
     try:
         return report(checked, depth, frozen=frozen, roofline=roofline, options=options)
-    except FormulaError:
+    except FormulaError:  # which knows neither the network nor a way out
         raise ArchError(IntricateCosts(checked.span, network=checked.name)) from None

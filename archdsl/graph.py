@@ -168,6 +168,7 @@ class Output:
     @property
     def node(self) -> str:
         """Name of the node that gives it."""
+        # most counts don't ask, and to know it all nodes have to be named
         if not isinstance(self._node, str):
             self._node = self._node(self.number)
         return self._node
@@ -461,6 +462,7 @@ class Graph:
     @cached_property
     def ends(self) -> tuple[int, ...]:
         """The numbers of the nodes that give its outputs."""
+        # a graph that was put together by names knows no numbers of its outputs, and has names
         if all(output.number >= 0 for output in self.outputs):
             return tuple(output.number for output in self.outputs)
         return tuple(self.numbers[output.node] for output in self.outputs)
@@ -482,6 +484,7 @@ class Graph:
 
         whole = sha256()
         for data in self.contents:
+            # else files that are cut elsewhere would give the same
             whole.update(len(data).to_bytes(8, "big") + data)
         return whole.hexdigest() if self.contents else ""
 

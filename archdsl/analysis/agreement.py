@@ -55,7 +55,7 @@ def assumptions(checked: CheckedGraph) -> Assumptions:
     equations: dict[tuple[Size, Size], None] = {}
     for left, right in checked.agreements:
         difference = left - right
-        if isinstance(difference, int):
+        if isinstance(difference, int):  # no size changes that: it is said, as it never holds
             if difference:
                 equations[left, right] = None
             continue

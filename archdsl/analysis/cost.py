@@ -127,6 +127,7 @@ def _idle(checked: CheckedGraph) -> frozenset[int]:
     aside, shares = checked.aside, checked.arrays.shares
     if not aside:
         return aside
+    # what training alone applies first may be applied again at inference, which needs it then
     return aside - {owner for number, owner in shares.items() if number not in aside}
 
 
@@ -137,7 +138,7 @@ def _kept(
     shares = checked.arrays.shares
 
     def numbers(of_facts: Sequence[tuple[Facts, int]]) -> Size:
-        times: Counter[Shape] = Counter()
+        times: Counter[Shape] = Counter()  # shapes are few, and products of formulas take long
         for facts, often in of_facts:
             for shape in held(facts).values():
                 times[shape] += often

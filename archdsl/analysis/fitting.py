@@ -440,6 +440,7 @@ def _undominated(choices: list[_Choice], room: int) -> list[_Choice]:
             found.append(one)
     if len(found) <= MOST_CHOICES:
         return found
+    # down, so that a choice may be missed, and none is taken for one that fits
     unit = room // MOST_CHOICES + 1
     rounded = [one._replace(spared=one.spared // unit * unit) for one in found]
     return _undominated(rounded, room)

@@ -30,7 +30,7 @@ def overwriting(checked: CheckedGraph, again: Set[str] = frozenset()) -> frozens
         return frozenset()
     able = [number for number, facts in enumerate(arrays.facts) if id(facts) in apt]
     readers = Counter(read for reads in arrays.reads for read in reads)
-    readers.update(checked.ends)
+    readers.update(checked.ends)  # whoever gets an output reads it
     inside = {number: at for at, use in enumerate(groups(checked, again)) for number in use}
     owners: set[int] = set()
     unable: set[int] = set()
@@ -40,4 +40,5 @@ def overwriting(checked: CheckedGraph, again: Set[str] = frozenset()) -> frozens
         may = readers[read] == 1 and not isinstance(made, TorchTensor) and made.overwritable
         may = may and (number not in inside or inside[number] == inside.get(read))
         (owners if may else unable).add(arrays.shares.get(number, number))
+    # a module that is applied several times works in place in all its uses or in none
     return frozenset(owners - unable)

@@ -175,7 +175,7 @@ class Walk:
     def _look(self, phase: Phase, node: int | None, more: int = 0) -> None:
         if self.held + more > self.most.get(self.at, 0):
             self.most[self.at] = self.held + more
-        if self.held + more > self.best.size:
+        if self.held + more > self.best.size:  # of several places with as much the first is said
             self.best = Peak(self.held + more, phase, node)
 
     def _forward(self) -> None:

@@ -346,7 +346,7 @@ def in_turn(fields: Fields, turn: int) -> Fields:
 def _through(facts: Facts, shape: Shape, fields: Fields, axes: Axes) -> Fields:
     """Return the fields after a node of one of its inputs, which has that shape."""
     output = facts.output
-    if facts.moves:
+    if facts.moves:  # `Seen.axes` says where they lie from here on
         return fields
     if facts.windows == "pointwise" and len(output) == len(shape):
         if facts.apart or 0 not in axes:
@@ -380,6 +380,7 @@ def _window(field: Field, window: Window, places: Size) -> Field:
     """Return the field after windows over an axis of so many places that has that field."""
     size, step, start = window
     stride = _times(field.stride, step)
+    # one place that is enlarged is seen by all that come of it, which stand no step apart
     if places == 1 and type(step) is Fraction and step < 1:
         return _whole(field, places, None)
     if field.whole:

@@ -101,8 +101,9 @@ def roofline(
         if number in checked.aside or isinstance(layer, InputTensor | OwnTensor):
             continue
         times = batch if facts.batched else 1
-        matrix = 2 * _int(facts.macs) * times
+        matrix = 2 * _int(facts.macs) * times  # peaks count a multiplication and an addition
         vector = sum(map(_int, facts.other.values())) * times
+        # the two kinds of units work at the same time, so the slower one is waited for
         arithmetic = max(matrix / device.matrix[dtype], vector / device.vector[dtype])
         moved = moves.of(number)
         memory = moved / device.bandwidth

@@ -52,6 +52,7 @@ def state_dict(checked: CheckedGraph) -> dict[str, Shape]:
 
         # the order of `nn.Module.state_dict`
         for own in (module.parameters, module.buffers):
+            # sorting keeps the order of those for which nothing was registered
             found |= {prefix + label: own[label] for label in sorted(own, key=place)}
         inner = sorted(module.inner, key=place)
         waiting += [(prefix + label, module.inner[label]) for label in reversed(inner)]

@@ -385,6 +385,7 @@ class Training:
         if self.unknown:
             return None
         sums = self.sums
+        # of the optimizer too: it is a step after the first, so its state is there from the start
         held = sums.parameters + sums.optimizer
         if not isinstance(held, int) or not isinstance(self.kept, int):
             return None

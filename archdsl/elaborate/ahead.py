@@ -161,7 +161,7 @@ def _bound(declaration: ast.Network | ast.Block) -> set[str]:
 
 
 def _plain_range(file: SpecFile) -> bool:
-    return file.find("range") is None
+    return file.find("range") is None  # else it is a function of the file's own
 
 
 def _part(body: ast.Body, bound: set[str], plain_range: bool) -> _Part:

@@ -184,7 +184,7 @@ class Body:
         """Return a node, and what gives the numbers that it knows as they are here."""
         body = self
         moves: list[tuple[int, int, tuple[int, ...] | None]] = []
-        while True:
+        while True:  # a loop and no recursion: uses may be nested deeper than Python's stack allows
             at = bisect_right(body.starts, number) - 1
             item, start = body.items[at], body.starts[at]
             if isinstance(item, Made):
@@ -241,7 +241,7 @@ class At:
     def numbers(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
         """Return the numbers that nodes of the body have in all of the network."""
         base, incoming, moves = self.base, self.incoming, self.moves
-        if not moves:
+        if not moves:  # most nodes stand in no loop, and this is asked of each
             return tuple([base + one if one >= 0 else incoming[~one] for one in numbers])
         found: list[int] = []
         for one in numbers:
@@ -299,4 +299,4 @@ def _turns(again: Again, at: At) -> Iterator[Item]:
         at.moves = (*moves, (again.start - again.size, turn * again.size))
         at.positions = (*positions, (again.scope, turn * again.positions))
         yield from items
-    at.moves, at.positions = moves, positions
+    at.moves, at.positions = moves, positions  # what follows the loop stands in no turn of it

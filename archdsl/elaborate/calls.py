@@ -64,6 +64,7 @@ def expanded(block: BlockValue, call: ast.Call, frame: Frame) -> tuple[BlockValu
     trail: tuple[Use, ...] = ()
     entered = 0
     try:
+        # an alias may be that of an alias; `enter` refuses one that leads back to itself
         while (alias := block.alias) is not None and block.file is not None:
             given = world.given(call.arguments, frame)
             outer = (*trail, *frame.trail)

@@ -294,10 +294,13 @@ def _is_like_further_ones(before: _Mark, after: _Mark, frame: Frame) -> bool:
     it gave what it got, each tensor so many nodes later, and followed no label of its body.
     """
     size = after.size - before.size
+    # a label may lead to the same node in each turn or to another; after an error nothing is whole
     if before.flow is None or after.flow is None or not size or before[4:6] != after[4:6]:
         return False
+    # what is traced, or is a branch of a merge, is known by the numbers of its nodes, turn by turn
     if frame.world.trace is not None or frame.branches is not None:
         return False
+    # each label has to be entered in the order of the state_dict
     if frame.place.registered is not None:
         return False
     if after.flow != tuple([number + size for number in before.flow]):

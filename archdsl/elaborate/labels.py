@@ -36,6 +36,7 @@ def declare(
         where = path.span
         for part in outer:
             place = step_into(place, part, path, frame)
+    # that of a stage with a label too, so that to name one renames none of the others
     frame.place.position += positional
     first = place.get(last)
     if first is not None:
@@ -107,6 +108,7 @@ def settle_order(frame: Frame) -> None:
     names = set(_in_state(frame.body))
     for place in frame.body.ordered:
         labels = place.registered or {}
+        # of stages in turns of a loop that were not worked out, the first ones stand for the others
         known = {label for label in labels if (place.opened, place.like(label)) in names}
         for label, span in labels.items():
             if span is None or label in known:
@@ -171,6 +173,7 @@ def open_place(opened: Opened, name: str, entry: Entry, frame: Frame, around: Pl
 
 def enter_scope(name: str, characters: int, span: Span, frame: Frame) -> None:
     """Count a scope before it is made: so many characters of its name are new."""
+    # all names inside begin with its name: nested scopes would make them long out of all proportion
     frame.step(span, COST_OF_SCOPE + characters // CHARACTERS_OF_STEP)
     within = depth_of(name) - depth_of(frame.home.name)
     frame.body.scopes = max(frame.body.scopes, within)

@@ -97,7 +97,7 @@ def wire(
         facts = frame.recorder.infer(layer, [*map(frame.body.facts, incoming)], shapes)
     except Disagreement as error:
         raise ArchError(disagreement(word, error, branches, operation.span, frame)) from None
-    except LayerError:
+    except LayerError:  # which is raised again, with its place
         facts = infer(layer, tuple(incoming), operation.span, frame)
     if frame.inside is not None:
         frame.inside.join(shapes, facts)

@@ -160,7 +160,7 @@ class Place:
             self.entries = {}  # its own
         self.entries[label] = entry
         if self.registered is not None:
-            self.registered.setdefault(label)
+            self.registered.setdefault(label)  # one that a `register` named keeps its place
         return entry
 
     def get(self, label: str) -> Entry | None:
@@ -181,6 +181,7 @@ class Place:
             return None
         for turns in self.turns:
             turn, position = divmod(int(label) - turns.first, turns.positions)
+            # `03` is a label like any other, and no position
             if 1 <= turn <= turns.times and str(int(label)) == label:
                 return str(turns.first + position), turns.move(turn)
         return None
@@ -254,6 +255,7 @@ def _enter(entry: Entry, parts: list[str]) -> Entry | None:
             return None
         moves += [entry.move] if entry.move else []
         entry = inner
+    # each scope knows the numbers of the one within it, so the innermost comes first
     for move in reversed(moves):
         entry = entry.moved(move)
     return entry

@@ -185,7 +185,7 @@ def _without_ranges(value: object) -> object:
 def _flat(value: Value) -> list[Value]:
     """Return the numbers in nested lists, in no order, or the one that is no list."""
     flat: list[Value] = []
-    stack: list[Value] = [value]
+    stack: list[Value] = [value]  # lists may be nested deeper than Python's stack allows
     while stack:
         item = stack.pop()
         if isinstance(item, tuple | range):

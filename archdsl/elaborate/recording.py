@@ -57,6 +57,7 @@ class Recorder:
         if inputs is None:
             inputs = tuple([facts.output for facts in read])
         batched = tuple([facts.batched for facts in read])
+        # the layer lives as long as what is kept, so that its id is that of no other
         key = id(layer), inputs, batched, marks(inputs) if self.traces else ()
         facts = self._facts.get(key)
         if facts is None:

@@ -43,6 +43,7 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
     new = dict(pairs)
     if len(new) < len(pairs):  # nodes know what they read, and not as which input
         raise refuse("it took the same tensor as several inputs, and now takes different ones")
+    # in their order, so that what one reads of the others is there by then
     for number in range(entry.first, entry.end):
         old, move = body.find(number)
         before = tuple(map(move, old.inputs))
@@ -57,6 +58,7 @@ def replay(name: str, entry: Entry, span: Span, label: str, frame: Frame) -> tup
         if not inputs:
             new[number] = number  # a tensor of its own is the same one
             continue
+        # of what was itself made by `reuse` the first node has the module
         shares = move(old.shares) if old.shares >= 0 else number
         made = Made(
             "", label if number == entry.end - 1 else "", old.layer, inputs, facts, None, span,

@@ -163,6 +163,7 @@ def use_block(
     if incoming is not None and frame.world.trace is None:
         key = key_of(block, body, incoming)
         known = known_body(key, asked.call, inside)
+        # its nodes and steps are counted anew; how deep it is nested hangs on where it is used
         if known is not None and fits(known, name, frame):
             steps = known.steps + cost_of_names(known, label)
             frame.recorder.count(
@@ -191,7 +192,7 @@ def use_block(
     if declaration.body.statements and ends_aside(declaration.body.statements[-1]):
         body.flow = ()  # it has named outputs only
     if key is not None and body.flow is not None and not frame.world.errors:
-        place.around = None
+        place.around = None  # else what is kept would keep all that is around this use
         frame.world.kept.keep(key, body)
         if recipes is not None:
             recipes.keep(recipe_key(key), recipe, body)

@@ -133,6 +133,7 @@ def _deciding(value: Value) -> Hashable:
     """Return that of an argument on which more than numbers is likely to hang."""
     if isinstance(value, BlockValue):
         return kind_of_block(value)
+    # a guess, which only says which recipe is tried first: a wrong one is found out, and costs time
     many = isinstance(value, int | float) and not isinstance(value, bool) and value > MOST_TURNS
     return None if many or isinstance(value, float) else identity(value)
 
