@@ -294,9 +294,7 @@ class Making:
         result = call.result
         if isinstance(result, dict | list | tuple):
             result = next(tensors(result), None)
-        kinds = kinds_of(name) or [
-            kind for axes in (1, 2, 3) for kind in kinds_of(f"{name}{axes}d")
-        ]
+        kinds = kinds_by(name)
         if not kinds:
             raise Unsayable(f"`{name}`")
         if self.sharing:
@@ -500,6 +498,11 @@ class Making:
             if number > MOST_TRIALS:
                 return
             yield fields | dict(zip(unknown, values, strict=True))
+
+
+def kinds_by(name: str) -> list[type[Layer]]:
+    """Return the layers that a function may be, one of each number of axes where it says none."""
+    return kinds_of(name) or [kind for axes in (1, 2, 3) for kind in kinds_of(f"{name}{axes}d")]
 
 
 def same_facts(layer: Layer, value: Value, shape: Sequence[int], params: Mapping[str, Any]) -> bool:

@@ -15,8 +15,16 @@ from typing import Any, NamedTuple
 from archdsl.importing.bodies import Node
 from archdsl.importing.forms import Form, canonical
 from archdsl.importing.layers import Use
-from archdsl.importing.making import Making, Unsayable, same_facts, tidy
-from archdsl.importing.record import Value
+from archdsl.importing.making import (
+    MOVED,
+    Making,
+    Unsayable,
+    bound,
+    kinds_by,
+    same_facts,
+    tidy,
+)
+from archdsl.importing.record import Call, Value, tensors
 from archdsl.layers.base import POINTWISE, Facts, Layer, Window, construct
 from archdsl.layers.registry import Registry
 
@@ -53,10 +61,48 @@ class Windows(Making):
     def finish(self) -> list[Node]:
         """Return what comes after a layer that was applied to all windows."""
         self.nodes = []
+        self.reshape_later()
+        return self.nodes
+
+    def reshape_later(self) -> None:
+        """Say the shapes of what came out of layers that were applied to all windows."""
         for made, base in self.later:
             self.reshape_stage(made, base)
         self.later = []
-        return self.nodes
+
+    def as_layer(
+        self, call: Call, name: str, arguments: list[Any], named: Mapping[str, Any]
+    ) -> None:
+        """Find the layer that does what a function does, to each window where it is no sample."""
+        try:
+            super().as_layer(call, name, arguments, named)
+        except Unsayable:
+            given = bound(call.function, arguments, named)
+            inputs = [*tensors([*given.values()])]
+            if len(inputs) != 1 or inputs[0] not in self.forms or len(call.values_out()) != 1:
+                raise
+            if not self.to_windows(name, given, inputs[0], call.values_out()[0]):
+                raise
+
+    def to_windows(self, name: str, given: Mapping[str, Any], value: Value, result: Value) -> bool:
+        """Apply a function without parameters to all windows of a sample, and tell whether."""
+        for kind in kinds_by(name):
+            for fields in self.candidates(kind, given, {}, [value]):
+                try:
+                    layer = construct(kind, fields)
+                    facts = layer.infer((value.shape[1:],))
+                except ValueError:
+                    continue
+                if facts.params or tuple(facts.output) != result.shape[1:]:
+                    continue
+                use = Use(kind.__name__, tidy(kind, fields))
+                found = self.of_windows(use, layer, facts, value, result)
+                if found is not None:
+                    node = Node(found.use, found.inputs, found.output, place=self.place)
+                    self.nodes.append(node)
+                    self.reshape_later()
+                    return True
+        return False
 
     def of_module(
         self, use: Use, module: Any, path: str, inputs: Sequence[Value], result: Value
@@ -83,7 +129,7 @@ class Windows(Making):
                     self.forms[result] = Form(made, ((0, 2), (1,)))
                     return Applied(use, [turned], made)
         if len(inputs) == 1 and len(result.shape) > 2:
-            found = self.of_windows(use, layer, facts, module, path, inputs[0], result)
+            found = self.of_windows(use, layer, facts, inputs[0], result, module, path)
             if found is not None:
                 return found
         bases, made = self.alike(inputs, result)
@@ -96,10 +142,10 @@ class Windows(Making):
         use: Use,
         layer: Layer,
         facts: Facts,
-        module: Any,
-        path: str,
         value: Value,
         result: Value,
+        module: Any = None,
+        path: str = "",
     ) -> Applied | None:
         """Return how a layer is applied to all windows of a sample at once, or None."""
         form = self.form(value)
@@ -138,7 +184,7 @@ class Windows(Making):
         channels, *more = rest
         given = self.led(form, ((0,), (*others, *channels), *more), value.dtype)
         made = self.fresh((self.batch, times * result.shape[1], *result.shape[2:]), result.dtype)
-        for name, one in module.named_parameters():
+        for name, one in module.named_parameters() if facts.params else ():
             own = self.parameter(f"{path}.{name}", one)
             weights[name] = self.fresh((times * own.shape[0], *own.shape[1:]), own.dtype)
             counts = (times, *(1 for _ in own.shape[1:]))
@@ -147,6 +193,33 @@ class Windows(Making):
             self.alone.add(weights[name])
         self.led_back(form, made, 1, result)
         return Applied(Use(use.layer, dict(arguments)), [given], made, weights)
+
+    def on_grid_sample(
+        self,
+        call: Call,
+        image: Value,
+        grid: Value,
+        mode: str = "bilinear",
+        padding_mode: str = "zeros",
+        align_corners: bool | None = None,
+    ) -> None:
+        """Say the places of a grid that are read in an image, or in each window of it."""
+        how = {"mode": mode, "padding_mode": padding_mode, "align_corners": bool(align_corners)}
+        if image not in self.forms and grid not in self.forms:
+            self.stage(call.name, [image, grid], self.whole(call.result), **how)
+            return
+        forms = [self.settled(one) for one in (image, grid)]
+        one, other = [form.groups for form in forms]
+        lead = one[0]
+        shape = (*forms[0].base.shape[: len(lead) + 1], *call.result.shape[2:])
+        groups = (lead, *((axis,) for axis in range(len(lead), len(shape))))
+        axes = [len(form.base.shape) for form in forms]
+        sizes = [form.base.shape[: len(lead)] for form in forms]
+        if {one, other} != {groups} or {*axes} != {len(shape)} or sizes[0] != sizes[1]:
+            raise Unsayable(MOVED)
+        made = self.fresh(shape, image.dtype)
+        self.stage(call.name, [form.base for form in forms], made, **how)
+        self.forms[call.result] = Form(made, groups)
 
     def parameter(self, name: str, tensor: Any) -> Value:
         """Return what stands for a parameter of a module."""
