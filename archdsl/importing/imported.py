@@ -13,6 +13,7 @@ from torch import nn
 
 from archdsl.diagnostics import ArchError
 from archdsl.graph import CheckedGraph
+from archdsl.importing.apart import NotApart, taken_apart
 from archdsl.importing.batches import following, other_batch
 from archdsl.importing.blocks import extract
 from archdsl.importing.bodies import Body
@@ -38,7 +39,7 @@ from archdsl.importing.proof import (
     restore,
 )
 from archdsl.importing.randomness import untouched
-from archdsl.importing.record import Value
+from archdsl.importing.record import Call, Value
 from archdsl.importing.recorder import record
 from archdsl.importing.sharing import dissolve
 from archdsl.importing.structure import Structure
@@ -461,11 +462,25 @@ def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Recorded:
     """Record a module in both modes and return what it computes, with what only training gives.
 
     The third is where gradients stop, the fourth where the module has its own, and the fifth where
-    numbers are infinity.
+    numbers are infinity. Batches that it joins are told apart where it can't be said as it stands.
 
     Raises:
         ImportingError: it doesn't run, or can't be said.
     """
+    try:
+        return body_by(module, inputs, lambda root, batch: root)
+    except ImportingError as error:
+        if not isinstance(error.diagnostics[0], NotSayable):
+            raise
+        with suppress(ImportingError, NotApart):
+            return body_by(module, inputs, taken_apart)
+        raise
+
+
+def body_by(
+    module: nn.Module, inputs: tuple[torch.Tensor, ...], turned: Callable[[Call, int], Call]
+) -> Recorded:
+    """Record a module in both modes, and return the same for what recorded passes are turned to."""
     batch = batch_of(module, inputs)
     was = module.training
     before = kept(module)
@@ -474,7 +489,7 @@ def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Recorded:
         for training in (False, True):
             module.train(training)
             root, output = run(module, inputs)
-            passes[training] = Lowering(root, output, batch)
+            passes[training] = Lowering(turned(root, batch), output, batch)
     finally:
         module.train(was)
         restore(module, before)
