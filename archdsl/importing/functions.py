@@ -198,6 +198,7 @@ class Functions(Reshaping):
     def arithmetic(self, word: str, call: Call, left: Any, right: Any) -> None:
         """Say a sum, difference or product of two tensors, or of a tensor and a number."""
         result = call.result
+        left, right = self.one_number(left, right), self.one_number(right, left)
         if isinstance(left, Value) and isinstance(right, Value):
             if word == "mul" and right in self.noise:
                 self.depth(call, left, right)

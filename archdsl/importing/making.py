@@ -140,6 +140,19 @@ class Making:
             self.for_each[value] = known and (tensor.is_meta or bool((tensor == tensor[:1]).all()))
         return self.for_each[value]
 
+    def one_number(self, value: Any, other: Any) -> Any:
+        """Return the number that a constant has for every sample where it has no axis besides.
+
+        As `other` has none either, that axis can't be one of each sample.
+        """
+        if not isinstance(value, Value) or not isinstance(other, Value) or self.sharing:
+            return value
+        alike = value.made and value.shape == other.shape == (self.batch,)
+        if not alike or self.is_shared(other):
+            return value
+        tensor = numbers_of(value)
+        return tensor[0].item() if bool((tensor == tensor[0]).all()) else value
+
     def batched(self, value: Value) -> Value:
         """Return a value whose first axis is the batch, or refuse it."""
         if value in self.forms:

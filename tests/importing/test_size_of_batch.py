@@ -50,3 +50,13 @@ def test_what_only_has_its_size_is_written(batch: int) -> None:
     network = archdsl.from_torch(module, torch.randn(batch, 4))
 
     assert network.proof.same
+
+
+@pytest.mark.parametrize("batch", [2, 3, 4])
+def test_a_number_for_each_sample_is_one_for_all(batch: int) -> None:
+    module = modules.Of(lambda x, y: (y.sum(1) * torch.full((len(x),), 2.0))[:, None] + y)
+
+    network = archdsl.from_torch(module, torch.randn(batch, 4))
+
+    assert network.proof.same
+    assert "Scale(2.0)" in network.spec
