@@ -40,7 +40,7 @@ NO_LAYERS = {
 # compiled where it is needed: it takes longer than all else of this file
 OF_ONES_OWN = r"""(?P<recurrent>conv(?:lstm|gru|rnn)(?:cell|[123]d)?|(?:lstm|gru|rnn)cell)
     | deformconv[13]d | deform\w*attn\w* | \w*deform\w*attention | roi\w+ | ps?roi\w+
-    | gridsample\w* | affinegrid | spatialtransformer
+    | affinegrid
     | i?r?fft\w* | i?stft | i?dct\w* | topk | gather\w* | scatter\w* | onehot
     | cumprod | arg?sort | b?nms | batchednms | nonzero | unique\w*
     | \w*wavelet\w* | correlation | costvolume | \w*graphconv\w* | g[ca][nt]conv | sageconv
