@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from generators import ArchSpec, arch_specs
-from hypothesis import given
+from hypothesis import given, settings
 
 import archdsl
 from archdsl.elaborate.flat import Flat
@@ -174,6 +174,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bodies")
 
 
+@settings(deadline=None)  # no example is timed: other things may run on the machine
 @given(spec=arch_specs())
 def test_random_specs_are_what_they_are_without_sharing(folder: Path, spec: ArchSpec) -> None:
     path = folder / "spec.arch"
