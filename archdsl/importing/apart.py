@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from archdsl.importing.record import Call, Value
+from archdsl.importing.record import Call, Value, swapped
 
 JOINS = {"cat", "concat", "concatenate"}
 CUTS = {"chunk", "split", "split_with_sizes", "tensor_split", "getitem", "narrow", "unbind"}
@@ -164,14 +164,3 @@ class Apart:
             swapped(held, own) for held in (call.arguments, call.named, call.result)
         )
         return replace(call, inside=inside, arguments=arguments, named=named, result=result)
-
-
-def swapped(held: Any, own: dict[Value, Value]) -> Any:
-    """Return the same with others in the place of values."""
-    if isinstance(held, Value):
-        return own.get(held, held)
-    if isinstance(held, dict):
-        return {key: swapped(one, own) for key, one in held.items()}
-    if isinstance(held, list | tuple):
-        return type(held)([swapped(one, own) for one in held])
-    return held

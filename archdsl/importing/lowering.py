@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -14,7 +15,7 @@ from archdsl.importing.layers import Use, layer_of_module
 from archdsl.importing.making import COUNTER, NOWHERE, Unsayable
 from archdsl.importing.naming import few, fresh
 from archdsl.importing.numbers import MOST_LISTED, of_tensor
-from archdsl.importing.record import Call, Value, tensors
+from archdsl.importing.record import Call, Value, swapped, tensors
 from archdsl.importing.recorder import OWN_GRADIENTS, draws
 from archdsl.importing.windows import Applied
 from archdsl.layers.registry import Registry
@@ -299,6 +300,8 @@ class Lowering:
 
     def constant(self, body: Body, call: Call) -> None:
         """Say how a constant is made that is too large to be listed, and follows no formula."""
+        if self.of_samples(body, call):
+            return
         large = [value for value in call.values_out() if not self.is_written(value)]
         if not large:
             return
@@ -311,6 +314,30 @@ class Lowering:
                 if value in made or value in self.functions.alias:
                     value.fixed = False
                     self.shared.add(value)
+
+    def of_samples(self, body: Body, call: Call) -> bool:
+        """Say what is made of a constant for each sample and is none itself, and tell whether.
+
+        So it is where the batch is joined with other axes, as the places of all windows are.
+        """
+        functions, results = self.functions, call.values_out()
+        given = [*map(functions.find, call.values_in())]
+        if not any(map(self.follows, given)) or not all(value.fixed for value in results):
+            return False
+        if all(functions.is_each(value) and self.is_written(value) for value in results):
+            return False
+        made = {value: functions.fresh(value.shape, value.dtype) for value in results}
+        own = replace(call, fixed=False, result=swapped(call.result, made))
+        try:
+            nodes = functions.of(own)
+        except (Unsayable, TypeError, ValueError, IndexError, KeyError, AttributeError):
+            return False
+        for value, one in made.items():
+            functions.become(value, one)
+        self.computed.update(made.values())
+        self.computed.update(node.output for node in nodes)
+        body.items += nodes
+        return True
 
     @staticmethod
     def is_written(value: Value) -> bool:

@@ -280,7 +280,9 @@ class Making:
         made = self.fresh(inner, result.dtype)
         self.forms[result] = Form(made, groups)
         for value, form in zip(values, forms, strict=True):
-            value.alone = value.alone or (form is None and bool(value.own))
+            # with a leading 1 it would be one of each sample, of which the base has other axes
+            apart = bool(value.own) or (value.fixed and len(value.shape) != len(whole))
+            value.alone = value.alone or (form is None and apart)
         bases = [v if f is None else f.base for v, f in zip(values, forms, strict=True)]
         return bases, made
 

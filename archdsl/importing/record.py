@@ -93,3 +93,14 @@ def tensors(held: Any) -> Iterator[Value]:
     elif isinstance(held, list | tuple):
         for one in held:
             yield from tensors(one)
+
+
+def swapped(held: Any, own: dict[Value, Value]) -> Any:
+    """Return the same with others in the place of values."""
+    if isinstance(held, Value):
+        return own.get(held, held)
+    if isinstance(held, dict):
+        return {key: swapped(one, own) for key, one in held.items()}
+    if isinstance(held, list | tuple):
+        return type(held)([swapped(one, own) for one in held])
+    return held

@@ -46,6 +46,24 @@ class WarpsWindows(nn.Module):
         return nn.functional.avg_pool2d(y, 2).view(b, c, h // 2, w // 2)
 
 
+class LooksAround(nn.Module):
+    """Reads what each place of an image has to do with the others, around that place.
+
+    The places are constants, one for each window, of which there are many in each sample.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, _, h, w = x.shape
+        like = torch.matmul(x.flatten(2).transpose(1, 2), x.flatten(2)).view(b * h * w, 1, h, w)
+        rows, columns = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+        places = torch.stack([columns, rows]).float()[None].repeat(b, 1, 1, 1)
+        around = torch.linspace(-1, 1, 3)
+        delta = torch.stack(torch.meshgrid(around, around, indexing="ij"), -1).view(1, 3, 3, 2)
+        grid = (places.permute(0, 2, 3, 1).reshape(b * h * w, 1, 1, 2) + delta) / h - 1
+        found = nn.functional.grid_sample(like, grid, align_corners=True)
+        return found.view(b, h, w, -1).permute(0, 3, 1, 2)
+
+
 IMAGE = torch.randn(2, 3, 8, 10)
 MODULES: dict[str, tuple[nn.Module, tuple[torch.Tensor, ...], str]] = {
     "plain": (Warps(), (IMAGE,), "GridSample\n"),
@@ -59,6 +77,7 @@ MODULES: dict[str, tuple[nn.Module, tuple[torch.Tensor, ...], str]] = {
         (torch.randn(2, 3, 4, 5, 6), torch.rand(2, 2, 3, 4, 3)),
         'GridSample(mode = "nearest", padding_mode = "border")',
     ),
+    "around": (LooksAround(), (IMAGE,), "GridSample(align_corners = true)"),
     "windows": (WarpsWindows(), (IMAGE,), "GridSample(align_corners = true)"),
 }
 
