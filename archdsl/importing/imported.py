@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +21,7 @@ from archdsl.importing.errors import ImportingError, NoForwardPass, NoModule, No
 from archdsl.importing.free import Differs, odd_shapes, unify
 from archdsl.importing.graphs import GraphMaker
 from archdsl.importing.hoisting import flatten, hoist
-from archdsl.importing.inputs import filled, of_samples, sized
+from archdsl.importing.inputs import filled, input_names, of_samples, sized
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.made import in_order, require_numbers
 from archdsl.importing.making import Unsayable
@@ -433,29 +432,6 @@ def name_by_position(
         renamed = {names.get(name, name): one for name, one in home._modules.items()}
         home._modules.clear()
         home._modules.update(renamed)
-
-
-def input_names(
-    module: nn.Module, inputs: tuple[torch.Tensor, ...], wanted: Sequence[str] = ()
-) -> dict[int, str]:
-    """Return names for the inputs: those of `forward`, but `image` where only an `x` comes in."""
-    try:
-        names = [*inspect.signature(module.forward).parameters]
-    except (TypeError, ValueError):
-        names = []
-    labels = {name for name, _ in module.named_children()}
-    found: dict[int, str] = {}
-    for number, one in enumerate(inputs):
-        name = names[number] if number < len(names) else "input"
-        if name in ("x", "input", "inputs", "args", "img", "input_"):
-            name = "image" if one.dim() == 4 else "x"
-        if number < len(wanted) and wanted[number]:
-            name = wanted[number]
-        name = valid(name)
-        while name in found.values() or name in labels:
-            name += "_in"
-        found[number] = name
-    return found
 
 
 def body_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Recorded:

@@ -1,7 +1,8 @@
-"""Inputs on which a module is run besides those given: of other sizes, and of other samples."""
+"""Inputs of a module: their names, and others on which it is run, of other sizes and samples."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from archdsl.importing.errors import ImportingError, NoModule
 from archdsl.importing.free import other_shapes
+from archdsl.importing.naming import valid
 
 
 def sized(
@@ -81,3 +83,26 @@ def other(tensor: torch.Tensor) -> torch.Tensor:
     if not mask or torch.equal(turned, tensor):
         turned = tensor.flip([*range(tensor.dim())])
     return turned * 0.75 if tensor.is_floating_point() else turned
+
+
+def input_names(
+    module: nn.Module, inputs: tuple[torch.Tensor, ...], wanted: Sequence[str] = ()
+) -> dict[int, str]:
+    """Return names for the inputs: those of `forward`, but `image` where only an `x` comes in."""
+    try:
+        names = [*inspect.signature(module.forward).parameters]
+    except (TypeError, ValueError):
+        names = []
+    labels = {name for name, _ in module.named_children()}
+    found: dict[int, str] = {}
+    for number, one in enumerate(inputs):
+        name = names[number] if number < len(names) else "input"
+        if name in ("x", "input", "inputs", "args", "img", "input_"):
+            name = "image" if one.dim() == 4 else "x"
+        if number < len(wanted) and wanted[number]:
+            name = wanted[number]
+        name = valid(name)
+        while name in found.values() or name in labels:
+            name += "_in"
+        found[number] = name
+    return found
