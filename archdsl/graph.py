@@ -402,6 +402,7 @@ class Graph:
         contents: of the files that it was made of, as they were read.
         trace: how its numbers came about, where they were followed: for what compiles.
         counts: of the parameters that were left open, the atoms on which a number of turns depends.
+        turns: atoms that stand for which turn it is of a loop that turns so, with the number.
     """
 
     name: str
@@ -418,6 +419,7 @@ class Graph:
     declared: Mapping[str, Shape] = field(default_factory=dict)
     trace: Trace | None = None
     counts: frozenset[str] = frozenset()
+    turns: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name}: {len(self.nodes):,} nodes>"

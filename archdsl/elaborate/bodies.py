@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archdsl.diagnostics import Span
 from archdsl.elaborate.naming import Flow, Move, Opened, Place
-from archdsl.layers.base import NOTHING, Facts, Layer
+from archdsl.layers.base import NOTHING, Facts, Layer, Shape
 from archdsl.records import Record
 
 
@@ -162,6 +162,20 @@ class Body:
     def keep_facts(self, number: int, facts: Facts) -> None:
         """Keep what is known of a node that is there already."""
         self._facts[number] = facts
+
+    def reshape(self, number: int, output: Shape) -> None:
+        """Let a node give another shape; a block's body that makes it is then of this use alone."""
+        facts = self._facts[number] = self.facts(number)._replace(output=output)
+        at = bisect_right(self.starts, number) - 1
+        item = self.items[at]
+        if isinstance(item, Made):
+            self.items[at] = replace(item, facts=facts)
+        else:
+            assert isinstance(item, Instance)
+            inner = item.body
+            own = replace(inner, items=[*inner.items], _facts=inner._facts.copy())
+            own.reshape(number - self.starts[at], output)
+            self.items[at] = replace(item, body=own)
 
     def made_like(self, other: Body) -> Body:
         """Return a body that is given what this is, and has the items of another one."""

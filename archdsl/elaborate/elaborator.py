@@ -18,6 +18,7 @@ from archdsl.elaborate.own_tensors import own_tensor
 from archdsl.elaborate.tracing import (
     OpenLoop,
     follow_choice,
+    follow_growth,
     follow_let,
     follow_loop,
     follow_turn,
@@ -117,21 +118,22 @@ class Elaborator:
         turns = _Turns()
         count = frame.asked(lambda: turns.work_out(statement, opened, frame), statement.source)
         self.world.step(statement.span, count)
-        loop = None
-        if self.world.trace is not None:
-            loop = follow_loop(self.world.trace, statement, count, frame)
+        trace, loop = self.world.trace, None
+        if trace is not None:
+            loop = follow_loop(trace, statement, count, frame)
         for at in range(count):
-            if loop is not None:
-                follow_turn(loop, frame)
+            if trace and loop:
+                follow_turn(trace, loop, frame)
             inner, before = frame.turn(), frame.flowing
             bind = partial(turns.bind, statement, at, inner)
             inner.names_given(statement.targets, bind, statement.source)
             yield statement.body, inner
             frame.after(inner)
             if opened is not None:
-                opened.require_alike(before, frame)
-        if loop is not None:
-            follow_turn(loop, frame)
+                opened.follow(at, before, frame)
+        if trace and loop:
+            follow_turn(trace, loop, frame)
+            follow_growth(loop, frame)
 
     def repeat(self, statement: ast.Repeat, frame: Frame) -> Work:
         opened = open_loop(statement, frame) if self.world.usual else None
@@ -145,18 +147,18 @@ class Elaborator:
             reason = f"a body can't be repeated {count} times"
             raise ArchError(BadValue(statement.turns.span, frame.trail, reason=reason))
         self.world.step(statement.span, count)
-        loop = None
-        if self.world.trace is not None:
-            loop = follow_loop(self.world.trace, statement, count, frame)
+        trace, loop = self.world.trace, None
+        if trace is not None:
+            loop = follow_loop(trace, statement, count, frame)
         before = _Mark.of(frame)
         for turn in range(count):
-            if loop is not None:
-                follow_turn(loop, frame)
+            if trace and loop:
+                follow_turn(trace, loop, frame)
             inner = frame.turn()
             yield statement.body, inner
             frame.after(inner)
             if opened is not None:
-                opened.require_alike(before.flow, frame)
+                opened.follow(turn, before.flow, frame)
             after, more = _Mark.of(frame), count - 1 - turn
             if turn == 0:  # all turns are alike, so what they come to is known now
                 self.recorder.reserve(
@@ -166,8 +168,9 @@ class Elaborator:
                 _repeat(before, after, more, statement.span, frame)
                 break
             before = after
-        if loop is not None:
-            follow_turn(loop, frame)
+        if trace and loop:
+            follow_turn(trace, loop, frame)
+            follow_growth(loop, frame)
 
     def if_else(self, statement: ast.If, frame: Frame) -> Work:
         chosen = statement.otherwise

@@ -119,7 +119,7 @@ class Worked(Record):
         outputs: name and number of each, whether it is one of training only, and where it stands.
         inputs: the shape of each.
         declared: what the spec says of inputs whose shape is given from outside.
-        trace, counts: see `Graph`.
+        trace, counts, turns: see `Graph`.
     """
 
     body: Body
@@ -128,6 +128,7 @@ class Worked(Record):
     declared: Mapping[str, Shape]
     trace: Trace | None
     counts: frozenset[str]
+    turns: Mapping[str, int]
 
     def graph(self, contents: tuple[bytes, ...] = ()) -> Graph:
         """Return the graph of it; `contents` are those of the files that it is made of."""
@@ -150,6 +151,7 @@ class Worked(Record):
             declared=self.declared,
             trace=self.trace,
             counts=self.counts,
+            turns=self.turns,
         )
 
 
@@ -202,7 +204,7 @@ def work_out(
         body = end.body
         nodes = body.size - len(came)
         recorder.count(nodes, body.edges, body.steps, declaration.span, lambda: ())
-        return Worked(body, _outputs(declaration, end), given, declared, None, frozenset())
+        return Worked(body, _outputs(declaration, end), given, declared, None, frozenset(), {})
     if recipes is not None:
         frame.recipe = recipe = Recipe([frame])
     before = world.steps_left
@@ -216,7 +218,7 @@ def work_out(
         frame.body.flow, frame.body.steps = frame.flowing, before - world.steps_left
         recipes.keep(key, recipe, frame.body)
     counts = frozenset(world.counts)
-    return Worked(frame.body, outputs, given, declared, world.trace, counts)
+    return Worked(frame.body, outputs, given, declared, world.trace, counts, world.turns)
 
 
 def _resolve(

@@ -14,7 +14,8 @@ from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.naming import Flow
 from archdsl.elaborate.values import SPOILED, Tensors, Value
 from archdsl.elaborate.world import FileSetting, World
-from archdsl.layers.sizes import Formula, FormulaError
+from archdsl.layers.base import Shape
+from archdsl.layers.sizes import Formula, FormulaError, Size
 from archdsl.layers.traced import (
     MOST_ITEMS,
     Choice,
@@ -22,13 +23,16 @@ from archdsl.layers.traced import (
     Condition,
     Loop,
     Several,
+    Sizes,
     Trace,
     bare,
     formula_of,
+    grown,
+    growth,
     marks,
     parameter,
+    traced,
 )
-from archdsl.records import Record
 from archdsl.syntax import ast
 
 
@@ -181,36 +185,83 @@ def follow_loop(trace: Trace, statement: ast.Repeat | ast.For, turns: int, frame
     return loop
 
 
-def follow_turn(loop: Loop, frame: Frame) -> None:
+def follow_turn(trace: Trace, loop: Loop, frame: Frame) -> None:
     """Remember where a turn begins, or the last one has ended."""
     loop.starts.append(frame.recorder.nodes)
-    if len(loop.flows) < 2 and frame.flowing is not None:
-        loop.flows.append([frame.shape(number) for number in frame.flowing])
+    if frame.flowing is None:
+        return
+    flow = [frame.shape(number) for number in frame.flowing]
+    if len(loop.flows) < 2:
+        loop.flows.append(flow)
+    if isinstance(loop.count, Formula) and len(loop.starts) > 1:
+        number = frame.inside.number if frame.inside else 0
+        more = _seen_growth(trace, growth(loop.last, flow), number)
+        first = len(loop.starts) == 2
+        loop.growth = more if first or more == loop.growth else None
+    loop.last = flow
 
 
-class OpenLoop(Record):
+def _seen_growth(trace: Trace, more: Sizes | None, scope: int) -> Sizes | None:
+    return more and [[trace.seen(by, scope) for by in each] for each in more]
+
+
+def follow_growth(loop: Loop, frame: Frame) -> None:
+    """Let what flows behind a loop be as large as the number of its turns says."""
+    flow, more = frame.flowing, loop.growth
+    if flow is None or more is None or not loop.grows or loop.turns < 2 or min(flow) < 0:
+        return
+    shapes = grown(loop.flows[0], loop.last, more, loop.count)
+    for number, shape, last in zip(flow, shapes, loop.last, strict=True):
+        sizes = [*zip(shape, last, strict=True)]
+        known = tuple([one if one is old else traced(bare(old), one) for one, old in sizes])
+        frame.body.reshape(number, known)
+
+
+class OpenLoop:
     """A loop whose number of turns the compiler leaves open: it turns as often as it usually does.
 
-    Its turns must be alike, but for labels, for any other number to give as many more of them. So
-    which of them one is can't be asked for, and what flows has the same shape after each.
+    Its turns must be alike, but for labels and numbers of layers, for any other number to give as
+    many more of them. So nothing may be decided by which of them one is, and what flows has the
+    same shape after each, or is larger by the same in each. That it goes on so is proven: all
+    turns but the first get sizes in which the number of turns before them has no value.
 
     Attributes:
         turns: of each what its variable is.
-        often: what says how many there are.
+        first: what that is in the first one.
+        count: what says how many there are.
     """
 
-    turns: tuple[Formula, ...]
-    often: Formula
+    def __init__(self, turns: tuple[Formula, ...], first: int, count: Size) -> None:
+        self.turns = turns
+        self.first = first
+        self.count = count
+        self._begin: list[Shape] = []
+        self._more: Sizes | None = None
 
-    def require_alike(self, before: Flow, frame: Frame) -> None:
-        """Refuse a turn that gives another shape than came in."""
+    def follow(self, turn: int, before: Flow, frame: Frame) -> None:
+        """Refuse a turn that changes what flows otherwise than the first one did."""
         after = frame.flowing
         if before is None or after is None:
             raise Spoiled
-        shapes = [[frame.shape(number) for number in flow] for flow in (before, after)]
-        if shapes[0] != shapes[1]:
-            reason = f"what flows changes in a loop of {self.often} turns"
-            raise ArchError(BadFlow(frame.last, frame.trail, reason=reason))
+        begin, end = ([frame.shape(number) for number in flow] for flow in (before, after))
+        more = growth(begin, end)
+        if turn == 0:
+            self._begin, self._more = begin, more
+        if more is None or more != self._more:
+            raise self._changes(frame)
+        if not any(map(any, more)):
+            return
+        formulas = (by for each in more for by in each if isinstance(by, Formula))
+        by_turn = any(by.names & frame.world.turns.keys() for by in formulas)
+        if len(self.turns) < 2 or by_turn or min(after) < 0:
+            raise self._changes(frame)
+        done = self.turns[turn + 1] - self.first if turn + 1 < len(self.turns) else self.count
+        for number, shape in zip(after, grown(self._begin, end, more, done), strict=True):
+            frame.body.reshape(number, shape)
+
+    def _changes(self, frame: Frame) -> ArchError:
+        reason = f"what flows changes in a loop of {self.count} turns"
+        return ArchError(BadFlow(frame.last, frame.trail, reason=reason))
 
 
 def open_loop(statement: ast.Repeat | ast.For, frame: Frame) -> OpenLoop | None:
@@ -236,7 +287,7 @@ def open_loop(statement: ast.Repeat | ast.For, frame: Frame) -> OpenLoop | None:
     atom = name.removesuffix("#0")
     atoms = [f"{atom}.{len(world.turns)}.{number}#0" for number in range(first, usual)]
     world.turns |= zip(atoms, range(first, usual), strict=True)
-    return OpenLoop(tuple(map(Formula.named, atoms)), end)
+    return OpenLoop(tuple(map(Formula.named, atoms)), first, end - first)
 
 
 def _bounds(source: ast.Expression, frame: Frame) -> tuple[Value, Value] | None:

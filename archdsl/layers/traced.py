@@ -333,6 +333,33 @@ class Choice:
     joins: bool
 
 
+Sizes = Sequence[Sequence[Any]]  # of each tensor that flows along each axis
+
+
+def growth(before: Sizes, after: Sizes) -> Sizes | None:
+    """Return by how much sizes are larger than those of before, if shapes have as many axes."""
+    if [*map(len, before)] != [*map(len, after)]:
+        return None
+    pairs = (zip(*pair, strict=True) for pair in zip(before, after, strict=True))
+    return [[_more(old, new) for old, new in pair] for pair in pairs]
+
+
+def _more(old: Any, new: Any) -> Any:
+    # what is equal may follow from others, and stays as it is
+    return 0 if bare(old) == bare(new) else formula_of(new) - formula_of(old)
+
+
+def grown(begin: Sizes, after: Sizes, more: Sizes, turns: Any) -> list[tuple[Any, ...]]:
+    """Return the sizes that there are after so many turns, `after` the last that was seen."""
+    return [
+        tuple(
+            formula_of(old) + by * turns if by else new
+            for old, new, by in zip(*shapes, strict=True)
+        )
+        for shapes in zip(begin, after, more, strict=True)
+    ]
+
+
 @dataclass(eq=False, slots=True)
 class Loop:
     """A `repeat` or `for` as it was worked out in the use of a block.
@@ -342,13 +369,23 @@ class Loop:
         turns, count: how often it turns, and the formula of that.
         starts: how many nodes there are where each turn begins, and where the last one ends.
         flows: the shapes of what flows before the first turn and behind it.
+        last: the same behind the last turn so far.
+        growth: by how much each turn so far makes sizes of what flows larger; None where that isn't
+            the same for all.
     """
 
     where: tuple[str, int]
     turns: int
     count: Any
     starts: list[int] = field(default_factory=list)
-    flows: list[Sequence[tuple[Any, ...]]] = field(default_factory=list)
+    flows: list[Sizes] = field(default_factory=list)
+    last: Sizes = ()
+    growth: Sizes | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether it gives more than it gets."""
+        return self.growth is not None and any(map(any, self.growth))
 
 
 @dataclass(eq=False, slots=True)

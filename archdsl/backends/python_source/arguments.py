@@ -163,7 +163,8 @@ def _opened(
     """
     assert traced.trace is not None
     floats = _floats(checked, atoms)
-    same = _Same(traced.trace, {Formula.named(f"{name}#0"): name for name in floats})
+    names = {Formula.named(f"{name}#0"): name for name in floats}
+    same = _Same(traced.trace, names, general.turns)
     pairs = zip(traced.nodes.values(), general.nodes.values(), strict=True)
     facts = {(id(one.facts), id(other.facts)): (one.facts, other.facts) for one, other in pairs}
     for one, other in facts.values():
@@ -176,17 +177,18 @@ def _opened(
             raise _Needed({name})
     least, once = _least(checked, traced, general.counts, same)
     own = {atom: Formula.named(_shown(atom)) for each in atoms.values() for atom in each}
-    shapes = {name: _evaluated(node.shape, own) for name, node in general.nodes.items()}
+    usual = {**own, **general.turns}
+    shapes = {name: _evaluated(node.shape, usual) for name, node in general.nodes.items()}
     sizes = {size for shape in shapes.values() for size in shape if isinstance(size, Formula)}
-    intricate = {name for size in sizes if _is_intricate(size) for name in size.names}
-    numbers = {
-        _shown(atom): number for name in atoms for atom, number in _numbers(traced, name, atoms)
+    names_in = {name for size in sizes if _is_intricate(size) for name in size.names}
+    intricate = [name for name in atoms if names_in & {*map(_shown, atoms[name])}]
+    known = {
+        _shown(atom): number for name in intricate for atom, number in _numbers(traced, name, atoms)
     }
-    known = {name: numbers[name] for name in intricate if name in numbers}
     return Opened(
         frozenset(own),
         {name: _evaluated(shape, known) for name, shape in shapes.items()},
-        {name: known[name] for name in numbers if name in known},
+        {name: checked.arguments[name] for name in intricate},
         least,
         once,
     )
@@ -250,7 +252,8 @@ def _least(
             if len(terms) != 1 or not grows.keys() & {*counts}:
                 raise _Needed(names)
             (name,), (by,) = names, grows.values()
-            least[name] = max(least.get(name, 1), -(more // by))
+            fewest = int(loop.grows)  # without a turn it gives other sizes than with some
+            least[name] = max(least.get(name, 1), -((more - fewest) // by))
             once[name] = max(once.get(name, 1), -((more - 1) // by))
             loops.append((loop, formula))
     if lost := _named(tuple(map(Formula.named, counts))) - once.keys():
@@ -318,9 +321,12 @@ def _evaluated(shape: Shape, values: Mapping[str, Any]) -> Shape:
 class _Same:
     """Compares what layers become with the formulas that they have where parameters are open."""
 
-    def __init__(self, trace: Trace, floats: Mapping[Formula, str]) -> None:
+    def __init__(
+        self, trace: Trace, floats: Mapping[Formula, str], turns: Mapping[str, int]
+    ) -> None:
         self.trace = trace
         self.floats = floats  # the names of those that are left open, by their formulas
+        self.turns = turns  # which turn of an open loop it is, by the atom that stands for that
         self._taken: dict[int, dict[str, str]] = {}
         self._whole: dict[Formula, Any] = {}
 
@@ -342,6 +348,7 @@ class _Same:
             raise _Needed(NAMED.findall(str(general)))
 
     def compare_values(self, value: object, general: object) -> None:
+        general = self.in_turn(general)
         one, other = (squeeze(v) if isinstance(v, tuple) else v for v in (value, general))
         formula = self.whole(formula_of(one))
         if isinstance(formula, Formula) and formula in self.floats and bare(value) == general:
@@ -351,6 +358,22 @@ class _Same:
                 raise _Needed(_named(other))
         elif _named(other) or bare(value) != general or (formula != other and _named(formula)):
             raise _Needed(_named(other) | _named(formula))
+
+    def in_turn(self, value: Any) -> Any:
+        """Return a number in the turn of an open loop in which it is.
+
+        It must grow evenly from turn to turn, as a loop in the source says.
+        """
+        if isinstance(value, tuple | list):
+            return type(value)(map(self.in_turn, value))
+        if not isinstance(value, Formula) or not self.turns.keys() & value.names:
+            return value
+        for turn in self.turns.keys() & value.names:
+            start = value.evaluate({turn: 0})
+            step = value.evaluate({turn: 1}) - start
+            if value != start + step * Formula.named(turn):
+                raise _Needed(_named(value))
+        return value.evaluate(self.turns)
 
     def taken(self, layer: Layer) -> dict[str, str]:
         """Return which arguments of a layer are floats that are left open."""

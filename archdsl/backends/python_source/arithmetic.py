@@ -110,9 +110,10 @@ def _with_remainders(formula: Formula) -> list[tuple[Monomial, int]]:
 
 
 def _place(term: tuple[Monomial, int], order: Sequence[str]) -> tuple[object, ...]:
-    """Put what is added first, what comes once before multiples, and constants last."""
+    """Put what is added first, what comes once before products, and constants last."""
     monomial, coefficient = term
-    return (coefficient < 0, not monomial, coefficient != 1, _rank(monomial, order))
+    product = coefficient != 1 or len(monomial) > 1
+    return (coefficient < 0, not monomial, product, coefficient != 1, _rank(monomial, order))
 
 
 def _rank(monomial: Monomial, order: Sequence[str]) -> tuple[int, int, str]:

@@ -15,6 +15,7 @@ from archdsl.backends.python_source.emit import write_class
 from archdsl.backends.python_source.forms import Shaped, paths, shape
 from archdsl.backends.python_source.in_place import in_place
 from archdsl.backends.python_source.layout import docstring
+from archdsl.backends.python_source.loops import WRITTEN
 from archdsl.backends.python_source.makers import LayerMaker, ListMaker, Maker
 from archdsl.backends.python_source.names import (
     WORDS,
@@ -86,7 +87,10 @@ def _varying(checked: CheckedGraph, opened: Opened, source: PythonSource) -> Col
     code = _code_of(source)
 
     def is_same(names: Collection[str]) -> bool:
-        for values in _other_values(checked, opened, names):
+        return any(is_same_from(names, more) for more in (0, WRITTEN.growing - 1))
+
+    def is_same_from(names: Collection[str], more: int) -> bool:
+        for values in _other_values(checked, opened, names, more):
             try:
                 assert checked.again is not None
                 other = checked.again(values, frozenset(map(_parameter, opened.atoms)))
@@ -103,17 +107,20 @@ def _varying(checked: CheckedGraph, opened: Opened, source: PythonSource) -> Col
 
 
 def _other_values(
-    checked: CheckedGraph, opened: Opened, names: Collection[str]
+    checked: CheckedGraph, opened: Opened, names: Collection[str], fewest: int
 ) -> Iterator[Mapping[str, object]]:
-    """Yield values for parameters by which loops turn: once or as rarely as may be, and more often.
+    """Yield values for parameters by which loops turn: as rarely as may be, and more often.
 
-    They are few, so that what is made of them is soon written.
+    They are few, so that what is made of them is soon written. `fewest` is by how much they are
+    larger than those by which each loop turns once: some are only written as loops if they turn
+    several times. What is the same then is right for fewer turns too, since what a turn reads comes
+    from before the loop or from the turn before, and what follows reads what the last one gave.
     """
     more = count()
     for often in (False, True):
         values: dict[str, object] = {}
         for name in names:
-            usual, least = checked.arguments[name], opened.once[name]
+            usual, least = checked.arguments[name], opened.once[name] + fewest
             if isinstance(usual, tuple):
                 values[name] = tuple(least + often * (1 + next(more) % 3) for _ in usual)
             else:
@@ -186,8 +193,8 @@ def _imports(modules: Sequence[TorchModule], bodies: Sequence[Sequence[str]]) ->
     for lines in bodies:
         used.update(IMPORTED.findall(_code(lines)))
     standard = ["import math"] * ("math" in used)
-    standard += ["from collections.abc import Sequence"] * ("Sequence" in used)
     standard += ["from collections import OrderedDict"] * ("OrderedDict" in used)
+    standard += ["from collections.abc import Sequence"] * ("Sequence" in used)
     typing = [name for name in ("Any", "NamedTuple") if name in used]
     standard += [f"from typing import {', '.join(typing)}"] * bool(typing)
     plain = [*_packages(modules), *["import torch"] * ("torch" in used)]

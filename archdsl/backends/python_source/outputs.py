@@ -82,8 +82,8 @@ class Outputs:
         """Yield what comes in and what goes out, for the docstring of the network."""
         inputs = [f"{name} ({self.held(checked, name)})" for name in checked.inputs]
         values = [f"{name} = {value}" for name, value in self.opened.values.items()]
-        conditions = [*filter(None, [self.formulas.condition]), *values]
-        known = f" Shapes are written for {' and '.join(conditions)}." if conditions else ""
+        conditions = _listed([*filter(None, [self.formulas.condition]), *values])
+        known = f" Shapes are written for {conditions}." if conditions else ""
         yield f"Takes {', '.join(inputs)}; N is the size of the batch.{known}"
         rows = zip(self.names, self.nodes, self.training_only, strict=True)
         gives = [
@@ -106,6 +106,11 @@ class Outputs:
         parts = ["N"] if node.facts.batched else []
         parts += [self.formulas.shape(self.sizes(node))] if node.shape else []
         return prose(" x ".join(parts) or "a single number")
+
+
+def _listed(parts: Sequence[str]) -> str:
+    *others, last = ["", *parts]
+    return " and ".join(filter(None, [", ".join(others[1:]), last]))
 
 
 def _tuple(name: str, values: Sequence[str]) -> str:

@@ -77,9 +77,18 @@ block Labelled(turns) {{
 }}
 block Deep(turns, width) {{ Conv2d(width, 1); repeat turns - 1 {{ Conv2d(width, 1) }}; ReLU }}
 block Rows(turns) {{ repeat turns {{ residual {{ Conv2d(4, 1) }} }} }}
+block Dense(turns, growth = 2) {{
+  for i in range(turns) {{ concat {{ branch {{}} branch {{ "d{{i}}": Layer(growth) }} }} }}
+  norm: BatchNorm2d
+  last: Conv2d(4, 1)
+}}
+block Layer(growth) {{ BatchNorm2d; ReLU; conv: Conv2d(growth, 1) }}
+block Wider(growth) {{ concat {{ branch {{}} branch {{ conv: Conv2d(growth, 1) }} }} }}
+block Wide(turns) {{ for i in range(1, turns) {{ "w{{i}}": Wider(3) }}; last: Conv2d(4, 1) }}
 block Dropped(rate) {{ Conv2d(4, 1); Dropout(rate) }}
 block Named(name, act: block = ReLU) {{ if name == "q1" {{ act }} else {{ Conv2d(4, 1) }} }}
 """
+GROWING = 'for i in range(n) { concat { branch {} branch { "c{i}": Conv2d(2, 1) } } }'
 # Parameters, a body, and what the class takes with the least that each may be.
 TAKEN = [
     ("n = 3", "body: { repeat n { Conv2d(4, 1) } }", {"n": 1}),
@@ -106,6 +115,16 @@ TAKEN = [
     ("n = 3, last = 5", "body: { repeat n { Unit } }; Conv2d(last, 1)", {"n": 1, "last": 1}),
     ("n = 3, m = n + 1", "body: { repeat n { Unit }; repeat m { Stage(2) } }", {"n": 1}),
     ("n = 2, unused = 3", "g: { Stages(2 * n, 2) }", {"n": 1}),
+    ("n = 5", "Rows(n)", {"n": 1}),
+    ("n = 4, m = 6", "a: Rows(n); b: Rows(m); c: Rows(2 * n + 1); Rows(4)", {"n": 1, "m": 1}),
+    ("n = 5", 'body: { repeat n { residual { Unit } } }; ReLU', {"n": 1}),
+    # what flows grows evenly, so that what comes behind knows how large it is
+    ("n = 5", "a: Dense(n)", {"n": 1}),
+    ("n = 5, growth = 3", "a: Dense(n, growth)", {"n": 1, "growth": 1}),
+    ("n: list = [4, 6]", "for d in n { { Dense(d) } }; Conv2d(8, 1)", {"n": 1}),
+    ("n = 4, m = 5", "a: Dense(n); b: Dense(m); c: Dense(2 * n - 3)", {"n": 2, "m": 1}),
+    ("n = 5", "a: Wide(n)", {"n": 2}),
+    ("n = 5", "body: { " + GROWING + "; last: Conv2d(floor(0.5 * in.channels), 1) }", {"n": 1}),
     # without a turn the activation would write over the input
     ("n = 3", "body: { repeat n - 1 { Unit } }; ReLU", {"n": 2}),
 ]  # fmt: skip
@@ -124,7 +143,22 @@ LEFT = [
     ("n = 3", "body: { for i in [j for j in range(n)] { Conv2d(4, 1) } }", "a list"),
     ("n = 3", "body: { repeat n { Conv2d(8, 1) } }", "the first turn takes less"),
     ("n = 2", "body: { repeat n { MaxPool2d(2); Conv2d(4, 1) } }", "it becomes smaller"),
-    ("n = 2", "body: { repeat n { concat { branch {} branch { Conv2d(2, 1) } } } }", "it grows"),
+    ("n = 2", "body: { repeat n { concat { branch {} branch { Conv2d(2, 1) } } } }", "two turns"),
+    ("n = 1", "a: Dense(n)", "a single turn"),
+    ("n = 5", 'for i in range(n) { "c{i}": Conv2d(2 * in.channels, 1) }', "it doubles"),
+    ("n = 5", 'for i in range(n) { "c{i}": Conv2d(in.channels + i, 1) }', "it grows by more"),
+    ("n = 5", 'for i in range(n) { "c{i}": Conv2d(in.channels + max(2, i - 20), 1) }', "later on"),
+    ("n = 5", 'for i in range(n) { concat { branch {} branch { "c{i}": Conv2d(2, 1) } }; '
+     "if in.channels > 90 { Tanh } }", "a decision by what grows"),
+    ("n = 5", 'for i in range(n) { "c{i}": Conv2d(in.channels + in.channels // 90 + 2, 1) }',
+     "by more later"),
+    ("n = 5", GROWING + "; add { branch {} branch { Conv2d(14, 1) } }", "must equal a number"),
+    ("n = 5", GROWING + "; Conv2d(4, 1); output last\noutput y { from c1 }",
+     "a turn that is read elsewhere"),
+    ("n = 5", GROWING + "; Conv2d(4, 1); output last\noutput y { from c0 }",
+     "the first turn is read elsewhere"),
+    ("n = 5", GROWING + "; Conv2d(4, 1); output last\noutput y { from c4 }",
+     "the last turn by its number"),
     ("n = 2", "concat { repeat n { branch { Conv2d(2, 1) } } }", "branches"),
     ("n = 2", 'for i in range(n) { "c{i}": Conv2d(4, 1) }; output last\noutput y { from c1 }',
      "a turn that is read elsewhere"),
@@ -271,6 +305,7 @@ SHIPPED = [
     ("resnet.arch:resnet18_a", {"depths": [(1, 1, 1, 1), (3, 2, 1, 2)]}),
     ("resnet_cifar.arch:resnet20", {"n": [1, 2, 6]}),
     ("gpt2.arch:gpt2", {"layers": [2]}),
+    ("densenet.arch:densenet121", {"depths": [(1, 1, 1, 1), (2, 5, 1, 3)], "growth": [12]}),
 ]
 MORE_SHIPPED = [
     ("resnet.arch:resnet50", {"depths": [(1, 2, 1, 3), (4, 1, 2, 1)]}),
@@ -279,6 +314,7 @@ MORE_SHIPPED = [
     ("deeplabv3.arch:deeplabv3_resnet50", {"depths": [(1, 1, 2, 3)]}),
     ("vit.arch:vit_b_16", {"depth": [1, 2, 13]}),
     ("bert.arch:bert_base", {"layers": [1, 3]}),
+    ("densenet.arch:densenet161", {"depths": [(6, 12, 24, 16), (1, 2, 3, 7)]}),
 ]
 
 
@@ -320,7 +356,8 @@ class Writer:
     STAGES = (
         "Conv2d(4, 1)", "Unit", "ReLU", "BatchNorm2d", "Stage(2)", "Stage({count})", "Tanh",
         "Labelled({count})", "residual {{ Conv2d(4, 1) }}", "Stages({count}, 2)", "Dropout(0.1)",
-        "{{ repeat {count} {{ Conv2d(4, 1) }}; Tanh }}", "Deep({count}, 4)",
+        "{{ repeat {count} {{ Conv2d(4, 1) }}; Tanh }}", "Deep({count}, 4)", "Dense({count})",
+        "Wide({count})", "Rows({count})",
     )  # fmt: skip
 
     def __init__(self, seed: int) -> None:
@@ -355,9 +392,12 @@ class Writer:
 @pytest.mark.parametrize(
     "seed", [*range(10), *(pytest.param(seed, marks=pytest.mark.whole) for seed in range(10, 60))]
 )
-def test_random_networks_are_right_for_all_counts_that_they_take(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("usual", ["n = 2, m = 3", "n = 5, m = 4"])
+def test_random_networks_are_right_for_all_counts_that_they_take(
+    usual: str, seed: int, tmp_path: Path
+) -> None:
     try:
-        graph = graph_of(tmp_path, "n = 2, m = 3", Writer(seed).body())
+        graph = graph_of(tmp_path, usual, Writer(seed).body())
     except ArchError:
         pytest.skip("no network")
     kind, image = network_class(graph), torch.randn(2, 4, 8, 8)

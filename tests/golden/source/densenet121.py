@@ -5,6 +5,7 @@ SHA-256 of the spec: 2155045faf8aee33c527cf98cc18599911a8aa75772420b081f3515f731
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -15,16 +16,26 @@ class Densenet121(nn.Module):
     arXiv:1608.06993
 
     Takes image (N x 3 x 224 x 224); N is the size of the batch. Shapes are written for
-    growth = 32 and width = 64.
+    depths = (6, 12, 24, 16), growth = 32 and width = 64.
 
     Gives output (N x classes).
     """
 
-    def __init__(self, growth: int = 32, width: int = 64, classes: int = 1000) -> None:
+    def __init__(
+        self,
+        depths: Sequence[int] = (6, 12, 24, 16),
+        growth: int = 32,
+        width: int = 64,
+        classes: int = 1000,
+    ) -> None:
         super().__init__()
-        channels = math.floor(0.5 * (width + 6 * growth))
-        channels2 = math.floor(0.5 * (channels + 12 * growth))
-        channels3 = math.floor(0.5 * (channels2 + 24 * growth))
+        if len(depths) != 4:
+            raise ValueError("depths must have 4 items")
+        if min(depths) < 1:
+            raise ValueError("every item of depths must be at least 1")
+        channels = math.floor(0.5 * (width + depths[0] * growth))
+        channels2 = math.floor(0.5 * (channels + depths[1] * growth))
+        channels3 = math.floor(0.5 * (channels2 + depths[2] * growth))
         self.features = nn.Sequential(
             OrderedDict(
                 [
@@ -37,20 +48,20 @@ class Densenet121(nn.Module):
                     ("norm0", nn.BatchNorm2d(width)),
                     ("relu", nn.ReLU(inplace=True)),
                     ("pool0", nn.MaxPool2d(kernel_size=3, stride=2, padding=1)),
-                    ("denseblock1", Denseblock(width, growth, depth=6)),
-                    ("transition1", Transition(width + 6 * growth)),
-                    ("denseblock2", Denseblock(channels, growth, depth=12)),
-                    ("transition2", Transition(channels + 12 * growth)),
-                    ("denseblock3", Denseblock(channels2, growth, depth=24)),
-                    ("transition3", Transition(channels2 + 24 * growth)),
-                    ("denseblock4", Denseblock(channels3, growth, depth=16)),
-                    ("norm5", nn.BatchNorm2d(channels3 + 16 * growth)),
+                    ("denseblock1", Denseblock(width, growth, depth=depths[0])),
+                    ("transition1", Transition(width + depths[0] * growth)),
+                    ("denseblock2", Denseblock(channels, growth, depth=depths[1])),
+                    ("transition2", Transition(channels + depths[1] * growth)),
+                    ("denseblock3", Denseblock(channels2, growth, depth=depths[2])),
+                    ("transition3", Transition(channels2 + depths[2] * growth)),
+                    ("denseblock4", Denseblock(channels3, growth, depth=depths[3])),
+                    ("norm5", nn.BatchNorm2d(channels3 + depths[3] * growth)),
                 ],
             ),
         )
         self.relu = nn.ReLU(inplace=True)
         self.adaptive_avg_pool2d = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(channels3 + 16 * growth, classes)
+        self.classifier = nn.Linear(channels3 + depths[3] * growth, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x: torch.Tensor = self.features(image)
