@@ -17,6 +17,7 @@ from archdsl.elaborate.naming import Entry, Flow, Turns
 from archdsl.elaborate.own_tensors import own_tensor
 from archdsl.elaborate.tracing import (
     OpenLoop,
+    counted,
     follow_choice,
     follow_growth,
     follow_let,
@@ -349,8 +350,11 @@ class _Turns:
 
     def bind(self, statement: ast.For, turn: int, inner: Frame) -> None:
         """Give the names of a loop their values in a turn."""
+        item = self.items[turn]
+        if inner.traces and isinstance(self.items, range):
+            item = counted(item, statement, inner)
         try:
-            bind_targets(statement.targets, self.items[turn], inner.names, inner.most)
+            bind_targets(statement.targets, item, inner.names, inner.most)
         except NoValue as error:
             raise error.at(statement.source.span, inner.trail) from None
 

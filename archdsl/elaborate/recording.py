@@ -8,7 +8,7 @@ from archdsl.diagnostics import ArchError, Span, Use
 from archdsl.layers.base import Facts, Layer, LayerError, Shapes, construct
 from archdsl.layers.own import asked, require_facts
 from archdsl.layers.sizes import Formula, FormulaError
-from archdsl.layers.traced import marks
+from archdsl.layers.traced import all_marks, marks
 from archdsl.limits import CHARACTERS_OF_STEP, LARGEST, Limits
 
 
@@ -39,7 +39,7 @@ class Recorder:
         Raises:
             ArgumentErrors: a value is not of the kind that its argument takes.
         """
-        traced = marks(tuple(arguments.values())) if self.traces else ()
+        traced = all_marks(tuple(arguments.values())) if self.traces else ()
         key = kind, repr(arguments), traced  # unlike a hash, it tells 1 from 1.0 and true
         layer = self._layers.get(key)
         if layer is None:

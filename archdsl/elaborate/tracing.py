@@ -12,7 +12,7 @@ from archdsl.elaborate.expressions import Names, evaluate
 from archdsl.elaborate.frames import Frame
 from archdsl.elaborate.inside import Inside
 from archdsl.elaborate.naming import Flow
-from archdsl.elaborate.values import SPOILED, Tensors, Value
+from archdsl.elaborate.values import SPOILED, Tensors, Value, integer
 from archdsl.elaborate.world import FileSetting, World
 from archdsl.layers.base import Shape
 from archdsl.layers.sizes import Formula, FormulaError, Size
@@ -26,6 +26,7 @@ from archdsl.layers.traced import (
     Sizes,
     Trace,
     bare,
+    counting,
     formula_of,
     grown,
     growth,
@@ -183,6 +184,12 @@ def follow_loop(trace: Trace, statement: ast.Repeat | ast.For, turns: int, frame
     loop = Loop(where, bare(turns), formula_of(count))
     trace.loops.setdefault(number, []).append(loop)
     return loop
+
+
+def counted(value: Value, statement: ast.For, frame: Frame) -> Value:
+    """Return the variable of a loop over a `range` in a turn, from which numbers may follow."""
+    number = frame.inside.number if frame.inside else 0
+    return counting(integer(value, "a number"), statement.span.start, number)
 
 
 def follow_turn(trace: Trace, loop: Loop, frame: Frame) -> None:

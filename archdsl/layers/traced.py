@@ -37,19 +37,36 @@ class Traced:
 
     Attributes:
         depth: how many formulas must be worked out before, one inside the other.
+        counts: whether it follows from the variable of a loop.
     """
 
     depth = 0
+    counts = False
     _formula: Formula | float | None = None
+    _counted: Formula | float | None = None
     _how: tuple[str, Exact, tuple[Any, ...]]
 
     @property
     def formula(self) -> Formula | float:
-        """How it follows from atoms; a number if it turns out to follow from none."""
+        """How it follows from atoms; a number if it turns out to follow from none.
+
+        The variable of a loop is the number that it is.
+        """
         if self._formula is None:
-            self._formula = _combined(*self._how)
-            del self._how
+            operands = self._how[2]
+            self._formula = _combined(formula_of, *self._how) if marks(operands) else bare(self)
+            if not self.counts:
+                del self._how
         return self._formula
+
+    @property
+    def counted(self) -> Formula | float:
+        """The same where the variable of a loop is an atom."""
+        if not self.counts:
+            return self.formula
+        if self._counted is None:
+            self._counted = _combined(counted_of, *self._how)
+        return self._counted
 
 
 class TracedInt(Traced, int):
@@ -149,6 +166,21 @@ def formula_of(value: Any) -> Any:
     return value
 
 
+def counted_of(value: Any) -> Any:
+    """Return the formula of a number in which variables of loops are atoms, or what it is."""
+    if isinstance(value, tuple | list):
+        return tuple(counted_of(item) for item in value)
+    return value.counted if isinstance(value, Traced) else value
+
+
+def counting(value: int, loop: int, scope: int) -> TracedInt:
+    """Return the variable of a loop in a turn; `loop` is where it begins in its file."""
+    number = TracedInt(value)
+    number.counts = True
+    number._formula, number._counted = value, Formula.named(f"~{loop}.{value}#{scope}")
+    return number
+
+
 def marks(value: Any) -> tuple[Formula, ...]:
     """Return all formulas in a value: two that are equal and have the same are the same."""
     if isinstance(value, Traced):
@@ -156,6 +188,11 @@ def marks(value: Any) -> tuple[Formula, ...]:
     if isinstance(value, tuple):
         return tuple(mark for item in value for mark in marks(item))
     return ()
+
+
+def all_marks(value: Any) -> tuple[object, ...]:
+    """Return the same, and where a value follows from a loop how it does."""
+    return (*marks(value), counted_of(value)) if _counts(value) else marks(value)
 
 
 def depends(value: Any, how: str, *on: Any) -> Any:
@@ -191,6 +228,21 @@ def size_atom(node: int, axis: int, scope: int) -> str:
     return f"in.{node}.{axis}#{scope}"
 
 
+def is_turn(atom: str) -> bool:
+    """Tell whether an atom is the variable of a loop in a turn."""
+    return atom.startswith("~")
+
+
+def loop_of(atom: str) -> int:
+    """Return where the loop begins in its file whose variable an atom is: inner ones later."""
+    return int(atom[1 : atom.index(".")])
+
+
+def turn_of(atom: str) -> int:
+    """Return the value that the variable of a loop has."""
+    return int(atom[atom.index(".") + 1 : atom.index("#")])
+
+
 def scope_of(atom: str) -> int:
     """Return the number of the use of a block, or of the group, that an atom belongs to."""
     return int(atom.rpartition("#")[2])
@@ -205,6 +257,7 @@ def _made(value: Any, sign: str, exact: Exact, operands: Any) -> Any:
         return value
     number = TracedInt(value) if type(value) is int else TracedFloat(value)
     number.depth = 1 + max(map(_depth, operands))
+    number.counts = number.depth <= DEEPEST and any(map(_counts, operands))
     number._how = sign, exact, operands
     if number.depth > DEEPEST:  # a long sum, say: it must not be worked out by as deep calls
         assert number.formula is not None
@@ -218,8 +271,16 @@ def _depth(value: Any) -> int:
     return value.depth if isinstance(value, Traced) else 0
 
 
-def _combined(sign: str, exact: Exact, operands: tuple[Any, ...]) -> Formula | float:
-    formulas = [*map(formula_of, operands)]
+def _counts(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_counts, value))
+    return isinstance(value, Traced) and value.counts
+
+
+def _combined(
+    of: Callable[[Any], Any], sign: str, exact: Exact, operands: tuple[Any, ...]
+) -> Formula | float:
+    formulas = [*map(of, operands)]
     if exact is not None and all(map(is_whole, formulas)):  # of `max(2, 0.5 * n)` nobody knows
         with suppress(FormulaError, ArithmeticError, TypeError):
             found = exact(*formulas)
@@ -422,12 +483,15 @@ class Trace:
         self.insides[number] = (number, *self.insides[around])
         return number
 
-    def seen(self, formula: Any, scope: int) -> Any:
-        """Return a formula as a scope sees it: without what belongs to scopes inside it."""
+    def seen(self, formula: Any, scope: int, turns: bool = False) -> Any:
+        """Return a formula as a scope sees it: without what belongs to scopes inside it.
+
+        `turns` has the variables of loops in it; they are numbers else.
+        """
         if isinstance(formula, tuple):
-            return tuple(self.seen(each, scope) for each in formula)
+            return tuple(self.seen(each, scope, turns) for each in formula)
         while isinstance(formula, Formula):
-            inner = {atom: self._defined(atom, scope) for atom in formula.names}
+            inner = {atom: self._defined(atom, scope, turns) for atom in formula.names}
             values = {atom: value for atom, value in inner.items() if value is not None}
             if not values:
                 return formula
@@ -437,10 +501,13 @@ class Trace:
                 return opaque(str(formula), [a for a in formula.names if a not in values] or ["*"])
         return formula
 
-    def _defined(self, atom: str, scope: int) -> Any:
+    def _defined(self, atom: str, scope: int, turns: bool = False) -> Any:
         """Return what an atom stands for if it belongs to a scope inside another, else None."""
+        if is_turn(atom):
+            return None
         if atom.startswith("?"):
-            outer = [(each, self._defined(each, scope)) for each in needed(atom) if each != "*"]
+            needs = [each for each in needed(atom) if each != "*"]
+            outer = [(each, self._defined(each, scope, turns)) for each in needs]
             if all(value is None for _, value in outer):
                 return None
             found: dict[str, None] = {}
@@ -451,7 +518,7 @@ class Trace:
         own = scope_of(atom)
         if own == scope or scope not in self.insides[own]:
             return None
-        value = formula_of(self.definitions.get(atom))
+        value = (counted_of if turns else formula_of)(self.definitions.get(atom))
         return value if isinstance(value, int | float | Formula) else opaque(atom, ["*"])
 
 

@@ -51,7 +51,8 @@ class ModuleClass:
         attributes: what an attribute is called that keeps such a number, by its text, for those
             that depend on a parameter.
         lets: which of these the spec has a name for.
-        values: for each use the values of the parameters, each with its formula.
+        values: for each use the values of the parameters, each with its formula, and with that in
+            which variables of loops are atoms.
         name: found when all classes are known.
     """
 
@@ -61,7 +62,7 @@ class ModuleClass:
     arguments: tuple[str | None, ...]
     attributes: Mapping[str, str]
     lets: Collection[str]
-    values: list[tuple[tuple[object, object], ...]]
+    values: list[tuple[tuple[object, object, object], ...]]
     name: str = ""
 
     @property
@@ -259,8 +260,9 @@ class _Builder:
                 parameter.turns,
                 parameter.is_size,
                 sight.of_value(value, formula),
+                sight.counted(value, counted),
             )
-            for (value, formula), parameter in zip(
+            for (value, formula, counted), parameter in zip(
                 module_class.values[use], module_class.parameters, strict=True
             )
         ]

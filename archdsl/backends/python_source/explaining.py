@@ -32,7 +32,7 @@ class Known:
         least: the least that it may be, or each of a list, where loops of the network turn by it.
         within: the list that it is an item of.
         formulas: what it is in each use, as the use sees it.
-        outer: the same as seen from around the use.
+        outer: the same as seen from around the use; `counted` with variables of loops.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Known:
     turns: bool = False
     least: int | None = None
     within: Known | None = None
+    counted: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class Explainer:
 
     def explain(self, number: Number, column: Column, formulas: Sequence[Any]) -> Explanation:
         """Find what a number is, given its value and its formula in each use."""
+        if number.text:
+            return Explanation((), number.text)
         if not varies(column) and self._is_of_places(formulas):
             return _constant(number, column[0])
         found = (

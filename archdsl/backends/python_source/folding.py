@@ -6,15 +6,27 @@ are alike if they are made in the same way, with numbers that are equal in every
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from archdsl.backends.python_source.arithmetic import written
 from archdsl.backends.python_source.loops import Column, Fewest, Run, Spoken, find_runs
-from archdsl.backends.python_source.makers import ListMaker, Maker, Number
+from archdsl.backends.python_source.makers import (
+    ClassMaker,
+    LayerMaker,
+    ListMaker,
+    Maker,
+    Number,
+)
 from archdsl.backends.python_source.names import numbered
-from archdsl.backends.python_source.rows import FEWEST_NAMED, Repeats, Row
+from archdsl.backends.python_source.rows import FEWEST_ITEMS, FEWEST_NAMED, Repeats, Row
 from archdsl.backends.python_source.sketch import Sketch
 from archdsl.backends.python_source.uses import Use
+from archdsl.layers.sizes import Formula
+from archdsl.layers.traced import turn_of
+
+COUNTER = Formula.named("i")  # of a comprehension
+FEWEST_TURNS = 4  # of several modules each, in a comprehension that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,28 @@ class Fold:
         kept: their places in the list.
         rows: those that come several times, by their place among the kept.
         inner: the folds of the kept.
+        steps: of those in rows that count by how much the variable of the loop grows in a turn.
     """
 
     kept: tuple[int, ...]
     rows: tuple[Row, ...]
     inner: tuple[Fold | None, ...]
+    steps: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """What is equal for children of a list that are made alike.
+
+    Attributes:
+        key: equal for equal ones.
+        counted: equal for those as well that differ by which turn of a loop they are in.
+        turn: what the variable of that loop is; None where nothing follows from it.
+    """
+
+    key: Hashable
+    counted: Hashable
+    turn: int | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -108,11 +137,15 @@ def folded_use(use: Use, folds: Sequence[Fold | None]) -> Use:
 def _apply(maker: Maker, fold: Fold | None) -> Maker:
     if fold is None or not isinstance(maker, ListMaker):
         return maker
-    pairs = zip(fold.kept, fold.inner, strict=True)
+    children = [
+        _apply(maker.children[at], inner) for at, inner in zip(fold.kept, fold.inner, strict=True)
+    ]
+    for at, step in fold.steps.items():
+        children[at] = _counting(children[at], step)
     return replace(
         maker,
         labels=tuple(maker.labels[at] for at in fold.kept),
-        children=tuple(_apply(maker.children[at], inner) for at, inner in pairs),
+        children=tuple(children),
         rows=tuple(_counted(row, fold.kept[row.start], maker.loops) for row in fold.rows),
         loops=(),
     )
@@ -126,24 +159,112 @@ def _counted(row: Row, start: int, loops: Sequence[Row]) -> Row:
     return row
 
 
+def _counting(maker: Maker, step: int) -> Maker:
+    """Write the numbers that follow from the turn of a loop with the counter of a comprehension."""
+    assert isinstance(maker, LayerMaker | ClassMaker)
+    numbers: list[Number] = []
+    for number in maker.numbers:
+        if number.counted is not None:
+            (atom,) = number.counted.names
+            turn = COUNTER * step + turn_of(atom)
+            text = written(number.counted.evaluate({atom: turn}), ["i"])
+            number = replace(number, text=text)
+        numbers.append(number)
+    return replace(maker, numbers=tuple(numbers))
+
+
+def _child(makers: Sequence[Maker], columns: _Columns, fewest: Fewest) -> _Child:
+    """Return what is equal for what makes the same in each of the uses."""
+    shape, numbers = makers[0].shape, [maker.numbers for maker in makers]
+    own = columns.of(numbers)
+    key = (shape, own)
+    if not fewest.counts or not isinstance(makers[0], LayerMaker | ClassMaker):
+        return _Child(key, key)
+    counted: list[Hashable] = []
+    turns: set[int] = set()
+    for at, column in enumerate(zip(*numbers, strict=True)):
+        found = {number.counted for number in column}
+        formulas = [each for each in found if each is not None]
+        atoms = {atom for each in formulas for atom in each.names}
+        same = {each.evaluate(dict.fromkeys(each.names, COUNTER)) for each in formulas}
+        if len(formulas) == len(found) and len(same) == 1:
+            counted.append(same.pop())
+            turns |= {*map(turn_of, atoms)}
+        else:
+            counted.append(own[at])
+    if len(turns) != 1:
+        return _Child(key, key)
+    return _Child(key, (shape, *counted), turns.pop())
+
+
 def _fold_all(
     makers: Sequence[Maker], columns: _Columns, fewest: Fewest
-) -> tuple[Fold | None, Hashable]:
+) -> tuple[Fold | None, _Child]:
     """Fold what makes one member in each of the uses; return what is equal for equal ones."""
     first = makers[0]
     if not isinstance(first, ListMaker):
-        return None, (first.shape, columns.of([maker.numbers for maker in makers]))
+        return None, _child(makers, columns, fewest)
     lists = [maker.children for maker in makers if isinstance(maker, ListMaker)]
     inner = [_fold_all(children, columns, fewest) for children in zip(*lists, strict=True)]
-    keys = [key for _, key in inner]
+    keys = [child.key for _, child in inner]
+    rows = _rows_around_loops(first, keys, fewest)
+    if first.positional and fewest.counts:
+        rows = _with_counted(rows, [child for _, child in inner])
     kept: list[int] = []
     found: list[Row] = []
-    for row in _rows_around_loops(first, keys, fewest):
+    steps: dict[int, int] = {}
+    for row in rows:
         if row.turns > 1 or row.count is not None:
             found.append(replace(row, start=len(kept)))
-        kept += range(row.start, row.start + row.period)
-    fold = Fold(tuple(kept), tuple(found), tuple(inner[at][0] for at in kept))
-    return fold, (first.target, first.labels, tuple(keys))
+        for at in range(row.start, row.start + row.period):
+            if row.counted and (step := _step(inner[at][1], inner[at + row.period][1])):
+                steps[len(kept)] = step
+            kept.append(at)
+    fold = Fold(tuple(kept), tuple(found), tuple(inner[at][0] for at in kept), steps)
+    key = (first.target, first.labels, tuple(keys))
+    return fold, _Child(key, key)
+
+
+def _step(child: _Child, later: _Child) -> int:
+    return 0 if child.turn is None or later.turn is None else later.turn - child.turn
+
+
+def _with_counted(rows: Iterable[Row], children: Sequence[_Child]) -> Iterator[Row]:
+    """Yield rows, and what stands alone between them in rows that count where it makes some."""
+    alone: list[int] = []
+    for row in rows:
+        if row.turns == 1 and row.count is None:
+            alone += range(row.start, row.start + row.period)
+        else:
+            yield from _counted_rows(alone, children)
+            alone.clear()
+            yield row
+    yield from _counted_rows(alone, children)
+
+
+def _counted_rows(alone: Sequence[int], children: Sequence[_Child]) -> Iterator[Row]:
+    repeats = Repeats([children[at].counted for at in alone], FEWEST_ITEMS)
+    at = 0
+    while at < len(alone):
+        period, turns = repeats.at(at)
+        turns = _even(children[alone[at] : alone[at] + period * turns], period)
+        # of several in a turn each is broken into more lines than where it stands alone
+        counted = turns >= (FEWEST_ITEMS if period == 1 else FEWEST_TURNS)
+        row = Row(alone[at], period, turns, counted=True) if counted else Row(alone[at], 1, 1)
+        yield row
+        at += row.period * row.turns
+
+
+def _even(children: Sequence[_Child], period: int) -> int:
+    """Return for how many turns the variable of a loop grows as between the first two."""
+    turns = len(children) // period
+    first: list[int] = []
+    for turn in range(1, turns):
+        now, later = (children[at * period : (at + 1) * period] for at in (turn - 1, turn))
+        steps = [*map(_step, now, later)]
+        if steps != (first := first or steps):
+            return turn
+    return turns
 
 
 def _rows_around_loops(

@@ -26,14 +26,16 @@ class Fewest:
         items: in a list of modules.
         equal: turns of a loop in which all numbers stay the same.
         growing: turns of a loop in which some grow.
+        counts: whether lists are written with what follows from which turn it is.
     """
 
     items: int
     equal: int
     growing: int
+    counts: bool = False
 
 
-WRITTEN = Fewest(items=3, equal=4, growing=4)
+WRITTEN = Fewest(items=3, equal=4, growing=4, counts=True)
 
 
 @dataclass(frozen=True, slots=True)

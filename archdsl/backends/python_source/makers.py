@@ -21,7 +21,7 @@ from archdsl.backends.python_source.template import filled, template
 from archdsl.graph import Node
 from archdsl.layers.base import Layer, TorchModule, TorchTensor, squeeze
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import bare, formula_of
+from archdsl.layers.traced import bare, counted_of, formula_of
 
 NO_DEFAULT = object()
 ANY = object()  # a number that nothing depends on
@@ -39,6 +39,8 @@ class Number:
         turns: whether it says how often something comes.
         is_size: whether it says how much comes in or goes out.
         formula: how it follows from what the class knows; itself if it follows from nothing.
+        counted: how it follows from the variable of a loop, and from nothing else.
+        text: how it is written in a comprehension that counts, or "".
     """
 
     value: object
@@ -48,6 +50,8 @@ class Number:
     turns: bool = False
     is_size: bool = False
     formula: object = None
+    counted: Formula | None = None
+    text: str = ""
 
 
 class _One(ABC):
@@ -214,9 +218,8 @@ class ListMaker:
     @property
     def counts(self) -> bool:
         """Whether the text counts with `i`, so that it can't stand in a loop that does."""
-        return (bool(self.rows) and not self.positional) or any(
-            child.counts for child in self.children
-        )
+        counts = any(row.counted or not self.positional for row in self.rows)
+        return counts or any(child.counts for child in self.children)
 
     def _count(self, row: Row) -> str:
         return count_name(self.labels[row.start], self.children[row.start])
@@ -291,7 +294,8 @@ def layer_maker(node: Node, from_input: bool, sight: Sight) -> LayerMaker:
             arguments.append((keyword, None))
             formula = sight.formula(node, value, keyword)
             size = not keyword and not isinstance(value, float)
-            numbers.append(Number(bare(value), hint, default, fed, False, size, formula))
+            counted = sight.counted(value, squeeze(counted_of(value)))
+            numbers.append(Number(bare(value), hint, default, fed, False, size, formula, counted))
         elif isinstance(value, list) and is_number(given := tuple(value)):
             alike = len({(bare(item), formula_of(item)) for item in given}) == 1
             arguments.append((keyword, (alike, len(given))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from archdsl.backends.python_source.explaining import (
@@ -23,14 +24,14 @@ from archdsl.backends.python_source.tree import Place
 from archdsl.graph import CheckedGraph
 from archdsl.layers.base import Shape, squeeze
 from archdsl.layers.sizes import Formula
-from archdsl.layers.traced import bare, formula_of, needed, size_atom
+from archdsl.layers.traced import bare, counted_of, formula_of, needed, size_atom
 
 PLACES = ("in_depth", "in_height", "in_width")
 LIST = "Sequence[int]"  # of a list in the network's parameters
 Explained = list[tuple[Number, Explanation]]
 
 
-Values = list[tuple[tuple[object, object], ...]]
+Values = list[tuple[tuple[object, object, object], ...]]
 Resolved = tuple[
     tuple[Parameter, ...], tuple[str | None, ...], Mapping[str, str], Collection[str], Values
 ]
@@ -84,7 +85,11 @@ def resolve(
     parameters.sort(key=lambda parameter: parameter.default is not NO_DEFAULT)
     ordered = [explainer.used[parameter.name] for parameter in parameters]
     values = [
-        tuple((each.column[use], each.outer[use]) for each in ordered) for use in range(len(places))
+        tuple(
+            (each.column[use], each.outer[use], (each.counted or each.outer)[use])
+            for each in ordered
+        )
+        for use in range(len(places))
     ]
     texts = tuple(found.text for _, found in explained)
     attributes = {found.text: found.name for _, found in explained if found.text and found.known}
@@ -148,6 +153,7 @@ def _known(
         outer: Sequence[Any],
         least: int | None = None,
         from_input: bool = False,
+        counted: Sequence[Any] = (),
     ) -> None:
         lists = [value for value in values if isinstance(value, tuple)]
         listed = len(lists) == len(values) and len(set(map(len, lists))) == 1
@@ -169,7 +175,8 @@ def _known(
             return  # the size of the input is what a block is told
         unused = unique(name, taken)
         taken.add(unused)
-        found.append(Known(unused, column, inner, tuple(outer), from_input, least=least))
+        known = Known(unused, column, inner, tuple(outer), from_input, least=least)
+        found.append(replace(known, counted=tuple(counted)) if counted else known)
         for at, items in enumerate(zip(*lists, strict=True) if listed else ()):
             each = tuple(formulas[at] for formulas in inner)
             theirs = tuple(formulas[at] for formulas in outer)
@@ -185,7 +192,12 @@ def _known(
                 for use, near, value, atom in zip(uses, around, values, atoms, strict=True)
             ]
             least = None if places[0].parent else uses[0].sights.opened.least.get(name)
-            add(variable(name) or "value", [bare(value) for value in values], atoms, outer, least)
+            counted = [
+                squeeze(counted_of(use.trace.definitions.get(f"{name}#{use.number}", value)))
+                for use, value in zip(uses, values, strict=True)
+            ]
+            plain = [bare(value) for value in values]
+            add(variable(name) or "value", plain, atoms, outer, least, counted=counted)
     incoming = [next(iter(place.inputs), "") for place in places]
     shapes = [checked.nodes[name].shape for name in incoming if name]
     if len(shapes) == len(places):

@@ -22,12 +22,14 @@ class Row:
         period: how many make one turn.
         turns: how often they come.
         count: the formula of that, where a parameter of the network's class may change it.
+        counted: whether they are alike but for numbers that follow from which turn it is.
     """
 
     start: int
     period: int
     turns: int
     count: Any = None
+    counted: bool = False
 
 
 Turns = Mapping[int, tuple[Row, str]]  # by the start of a row, with the text of how often it comes
@@ -40,12 +42,14 @@ def listed_items(items: Sequence[str], turns: Turns) -> list[str]:
     while at < len(items):
         row, count = turns.get(at, (Row(at, 1, 1), "1"))
         unit = items[at : at + row.period]
+        turn = "i" if row.counted else "_"
         if count.isdigit() and int(count) * row.period < FEWEST_ITEMS:
             listed += [*unit] * int(count)
         elif row.period == 1:
-            listed.append(f"*[{unit[0]} for _ in range({count})]")
+            listed.append(f"*[{unit[0]} for {turn} in range({count})]")
         else:
-            listed.append(f"*[layer for _ in range({count}) for layer in ({', '.join(unit)})]")
+            items_of = f"for layer in ({', '.join(unit)})"
+            listed.append(f"*[layer for {turn} in range({count}) {items_of}]")
         at += row.period
     return listed
 

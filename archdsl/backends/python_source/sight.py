@@ -23,8 +23,11 @@ from archdsl.layers.traced import (
     TracedText,
     bare,
     formula_of,
+    is_turn,
+    loop_of,
     marks,
     needed,
+    turn_of,
 )
 
 NO_TRACE = Trace()
@@ -195,6 +198,23 @@ class Sight:
         if isinstance(found, Formula) and any(map(needed, found.names)):
             return found
         return bare(value) if isinstance(found, Formula) else found
+
+    def counted(self, value: object, formula: object) -> Formula | None:
+        """Return the formula of what follows from variables of loops and from nothing else.
+
+        `formula` is what the value follows from, these included; of several the innermost stays.
+        """
+        if not isinstance(formula, Formula):
+            return None
+        found = self.trace.seen(formula, self.number, turns=True)
+        if not isinstance(found, Formula) or not all(map(is_turn, found.names)):
+            return None
+        *others, turn = sorted(found.names, key=loop_of)
+        found = found.evaluate({atom: turn_of(atom) for atom in others})
+        if not isinstance(found, Formula):
+            return None
+        given = found.evaluate({turn: turn_of(turn)})
+        return found if given == bare(value) and type(given) is type(bare(value)) else None
 
     def formula(self, node: Node, value: Any, keyword: str) -> Any:
         """Return the formula of what a layer is given; what has none is itself."""

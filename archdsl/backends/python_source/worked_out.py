@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from archdsl.backends.python_source.classes import ModuleClass
 from archdsl.backends.python_source.names import VARIABLE_WORDS, unique
 
+COUNTER = re.compile(r"\bi\b")  # of a comprehension: what follows from it has no variable
 CALL = re.compile(r"(?<![\w.])(?:math\.)?[a-z]\w*\(")
 SIGN = re.compile(r" (?:[-+*/%]|//|\*\*) |\*\*")
 # A power of names and numbers has no blanks, as the formatter has it.
@@ -63,7 +64,8 @@ def with_variables(written: ModuleClass) -> WorkedOut:
 
 def _longest(texts: Sequence[str | None], lets: Collection[str]) -> str:
     """Return the longest part that comes several times, or ""."""
-    parts = Counter(part for text in texts if text for part in _parts(text, lets))
+    given = (text for text in texts if text and not COUNTER.search(text))
+    parts = Counter(part for text in given for part in _parts(text, lets))
     return max((part for part, times in parts.items() if times > 1), key=len, default="")
 
 
