@@ -15,9 +15,9 @@ from typing import Any
 from archdsl.importing.bodies import Node
 from archdsl.importing.forms import Form
 from archdsl.importing.making import MOVED, Unsayable, numbers_of
+from archdsl.importing.norms import Norms
 from archdsl.importing.numbers import LARGEST
 from archdsl.importing.record import Call, Value
-from archdsl.importing.reshaping import Reshaping
 
 # What a tensor goes through unchanged.
 SAME = {
@@ -38,7 +38,7 @@ SHORT = {"uint8", "int8", "int16"}  # integers that it has no word for: larger o
 PROPERTIES = {"T": "t", "mT": "adjoint"}  # of tensors, each with the function that gives the same
 
 
-class Functions(Reshaping):
+class Functions(Norms):
     """Turns calls of functions into nodes: one method for what torch calls a thing.
 
     Attributes:
@@ -334,31 +334,6 @@ class Functions(Reshaping):
             return value
         self.infinite[self.place] = None
         return math.copysign(LARGEST, value)
-
-    # --- sums -----------------------------------------------------------------------------------
-
-    def on_var(self, call: Call, value: Any, dim: Any = None, unbiased: Any = True,
-               keepdim: bool = False, correction: Any = None) -> None:  # fmt: skip
-        given = {"dim": dim, "keepdim": keepdim}
-        given["correction"] = int(unbiased) if correction is None else correction
-        self.as_layer(call, call.name, [value], given)
-
-    on_std = on_var
-
-    def on_norm(self, call: Call, value: Any, ord: Any = 2, dim: Any = None,
-                keepdim: bool = False, p: Any = None, **how: Any) -> None:  # fmt: skip
-        order = ord if p is None else p
-        if order not in (2, "fro") or dim is None:
-            raise Unsayable("a norm of another order than 2, or of a whole batch")
-        squares = self.fresh(value.shape, value.dtype)
-        sums = self.fresh(call.result.shape, value.dtype)
-        self.each("square", [value], squares)
-        given = Call(call.path, "sum", None, None, (squares,), {})
-        given.result = sums
-        self.as_layer(given, "sum", [squares], {"dim": dim, "keepdim": keepdim})
-        self.each("sqrt", [sums], call.result)
-
-    on_linalg_vector_norm = on_vector_norm = on_linalg_norm = on_norm
 
     # --- products -------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from archdsl.importing.proof import (
     kept,
     load_text,
     prove,
+    put_into,
     restore,
 )
 from archdsl.importing.randomness import untouched
@@ -463,7 +464,7 @@ def body_by(
     passes: dict[bool, Lowering] = {}
     try:
         for training in (False, True):
-            module.train(training)
+            put_into(module, training)
             root, output = run(module, inputs)
             passes[training] = Lowering(turned(root, batch), output, batch)
     finally:
@@ -510,7 +511,7 @@ def graph_of(
     batch = batch_of(module, inputs)
     was, before = module.training, kept(module)
     try:
-        module.eval()
+        put_into(module, training=False)
         root, output = run(module, inputs, Costs())
     finally:
         module.train(was)

@@ -93,7 +93,7 @@ class Lowering:
             if not inner.items:
                 return
             if self.is_layer_with_more(inner):
-                body.items += inner.items
+                body.items += map(beside, inner.items)
             else:
                 body.items.append(inner)
 
@@ -120,6 +120,7 @@ class Lowering:
             return
         owns = bool(call.module.state_dict())
         self.functions.nodes, self.functions.place = [], call.place
+        self.functions.sharing = False  # as it may be since the function before
         missing, first = "", results[0]
         applied = Applied(call.layer, inputs, first)
         try:
@@ -480,6 +481,20 @@ class Lowering:
 def held_by(name: str, path: str) -> bool:
     """Tell whether a parameter stands in a module."""
     return not path or name.startswith(f"{path}.")
+
+
+def beside(item: Node | Body) -> Node | Body:
+    """Return what stands in a layer as it is beside it, where the names in the layer say nothing.
+
+    A layer that has parameters stays, since they are stored under its name.
+    """
+    if isinstance(item, Body):
+        if not any(node.owns for node in item.nodes()):
+            item.path = ""
+            item.items = [*map(beside, item.items)]
+    elif not item.owns:
+        item.path = ""
+    return item
 
 
 def named_outputs(result: Any) -> list[tuple[str, Value]]:

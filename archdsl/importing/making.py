@@ -14,6 +14,7 @@ from archdsl.importing.forms import Form, Groups, canonical, cut, plain
 from archdsl.importing.layers import Use, kinds_of, squeezed
 from archdsl.importing.record import Call, Value, tensors
 from archdsl.layers.base import ArgumentErrors, Layer, construct
+from archdsl.limits import Limits
 
 # Arguments that say how torch is to compute, and not what.
 HOW = {
@@ -211,6 +212,10 @@ class Making:
     def recut(self, result: Value, form: Form) -> None:
         """Say the numbers of a form in another shape."""
         found = cut(form, result.shape)
+        if found is not None and len(found[0]) - 1 > Limits().dimensions:
+            # axes that lie apart count each, and those that were put together don't
+            form = self.put_in_order(form)
+            found = cut(form, result.shape)
         if found is None:
             raise Unsayable("what changes or drops the batch axis")
         shape, groups = found
@@ -229,6 +234,17 @@ class Making:
         form = self.form(value)
         if value in self.steady:
             return form
+        form = self.put_in_order(form)
+        if value in self.forms:
+            self.forms[value] = form
+            self.steady.add(value)
+        return form
+
+    def put_in_order(self, form: Form) -> Form:
+        """Return a form of the same tensor whose base has the axes in order, but the batch first.
+
+        Axes that are joined are one there.
+        """
         order, shape, groups = canonical(form)
         base = form.base
         if order != tuple(range(len(order))):
@@ -239,9 +255,6 @@ class Making:
             made = self.fresh(shape, base.dtype)
             self.reshape_stage(base, made)
             base = made
-        if value in self.forms:
-            self.forms[value] = Form(base, groups)
-            self.steady.add(value)
         return Form(base, groups)
 
     def alike(self, values: Sequence[Value], result: Value) -> tuple[list[Value], Value]:

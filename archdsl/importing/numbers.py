@@ -2,13 +2,15 @@
 
 A table of indices, a mask, or a grid is a rule: where places are counted by `i, j, ...`, integers
 that grow evenly with the place, with its row and column in a square, or with these of two places;
-and a choice between two numbers by how places compare.
+and a choice between two numbers by how places compare. Where there is no rule for a whole tensor,
+its first row may have one of its own, or each of a few planes.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -19,9 +21,14 @@ from archdsl.importing.tree import Written
 
 NAMES = "ijklmnop"
 LISTED = 8  # numbers that are listed before a formula is looked for
+LISTED_WHOLE = 256  # and before one is looked for in pieces
+MOST_PIECES = 2  # axes that are cut for it
+MOST_KINDS = 4  # places of an axis of which each has a formula of its own
 MOST_LISTED = 16_384
 MOST_WAYS = 100  # of cutting places that are tried
 MOST_PLACES = 4_000_000
+MOST_LANDMARKS = 16
+LARGEST_WHOLE = 2**24  # of floats that are taken for integers
 
 # What stands for infinity, which the language hasn't: the largest number of bfloat16, which
 # float32 has as well.
@@ -84,7 +91,7 @@ def of_tensor(tensor: Any) -> str | None:
         core = core if axis in axes else core.narrow(axis, 0, 1)
     if core.numel() > MOST_LISTED:
         return None
-    listed = f"[{', '.join(number(one) for one in core.flatten())}]"
+    listed = f"[{', '.join(shown(one, core.dtype) for one in core.flatten().tolist())}]"
     if core.numel() == tensor.numel():
         return listed
     place, inner = "", 1  # the same along some axes: the numbers of the others by their place
@@ -96,35 +103,94 @@ def of_tensor(tensor: Any) -> str | None:
 
 
 def number(one: Any) -> str:
-    """Write a number of a tensor: a float of 32 bits as short as it may be."""
-    held = one.item()
+    """Write a number of a tensor: a float as short as it may be."""
+    return shown(one.item(), one.dtype)
+
+
+def shown(held: bool | int | float, dtype: torch.dtype) -> str:
+    """Write a number that a tensor of some type holds."""
     if isinstance(held, bool):
         return str(held).lower()
     if not isinstance(held, float) or not math.isfinite(held):
         return repr(held)
-    most = torch.finfo(one.dtype).max
-    for digits in range(1, 18):
+    limits = torch.finfo(dtype)
+    # the type changes no number of so many digits, and of zeros at their end none is shown
+    fewest = 1 if abs(held) < limits.smallest_normal else round(-math.log10(limits.resolution))
+    for digits in range(fewest, 18):
         near = float(f"{held:.{digits}g}")
         # the largest number as short as may be is rounded up, to more than fits
-        if abs(near) <= most and torch.tensor(near, dtype=one.dtype).item() == held:
+        if abs(near) <= limits.max and as_held(near, dtype) == held:
             break
     return repr(near)
+
+
+def as_held(one: float, dtype: torch.dtype) -> float:
+    """Return what a tensor of some type makes of a float."""
+    if dtype is torch.float32:  # long tables are written, and a tensor for each number takes time
+        (found,) = struct.unpack("f", struct.pack("f", one))
+        return float(found)
+    return float(torch.tensor(one, dtype=dtype))
 
 
 def by_place(tensor: Any) -> str | None:
     """Return a formula for each place, `[i // 7 for i, j]`, or None where none was found."""
     if tensor.dim() > len(NAMES):
         return None
-    found = whole_numbers(tensor) if not tensor.is_floating_point() else None
-    if found is None:
-        found = two_values(tensor) or floats(tensor)
-    if found is None and tensor.dim() == 1 and not tensor.is_floating_point():
+    text = formula(tensor, MOST_PIECES if tensor.numel() > LISTED_WHOLE else 0)
+    if text is None and tensor.dim() == 1 and not tensor.is_floating_point():
         row = of_list(tensor.tolist(), tensor.shape)  # a square in a row
         return None if row is None else str(row).replace(f" in range({len(tensor)})]", "]")
-    if found is None:
-        return None
-    text, names = found
-    return f"[{text} for {', '.join(names)}]"
+    return None if text is None else f"[{text} for {', '.join(NAMES[: tensor.dim()])}]"
+
+
+def formula(tensor: Any, pieces: int = 0) -> str | None:
+    """Return what stands before the `for` of a formula for each place, or None.
+
+    `pieces` is how often an axis may be cut into parts that follow a formula each.
+    """
+    whole = not tensor.is_floating_point()
+    found = whole_numbers(tensor) if whole else None
+    found = found or two_values(tensor) or floats(tensor)
+    if found is not None:
+        return found[0]
+    if not whole and bool(
+        (tensor == tensor.round()).all() and (tensor.abs() < LARGEST_WHOLE).all()
+    ):
+        text = formula(tensor.long(), pieces)  # whole numbers, as those of a grid, that are floats
+        return text and f"{bracketed(text)} + 0.0"
+    return in_pieces(tensor, pieces) if pieces and tensor.dtype is not torch.bool else None
+
+
+def in_pieces(tensor: Any, pieces: int) -> str | None:
+    """Return a formula for each place of a few, or of the first place of an axis and the others.
+
+    So has a table of relative positions rows and columns of its own for a token of the class.
+    """
+    for axis in sorted(used_axes(tensor), key=lambda one: tensor.shape[one]):
+        name, size = NAMES[axis], tensor.shape[axis]
+        cuts = [*range(size)] if size <= MOST_KINDS else [0, 1]
+        texts = []
+        for start, stop in zip(cuts, [*cuts[1:], size], strict=True):
+            text = formula_of(tensor.narrow(axis, start, stop - start), pieces - 1)
+            if text is None:
+                break
+            shifted = f"({name} - {start})" if start and stop - start > 1 else name
+            texts.append(replaced(text, name, shifted))
+        if len(texts) == len(cuts):
+            chosen = [f"{bracketed(one)} if {name} == {n} else " for n, one in enumerate(texts)]
+            return "".join(chosen[:-1]) + texts[-1]
+    return None
+
+
+def formula_of(tensor: Any, pieces: int) -> str | None:
+    """Return a number that stands at all places, or else a formula."""
+    first = tensor.flatten()[0]
+    return number(first) if bool((tensor == first).all()) else formula(tensor, pieces)
+
+
+def bracketed(text: str) -> str:
+    """Put brackets around a choice."""
+    return f"({text})" if " if " in text else text
 
 
 Found = tuple[str, list[str]]
@@ -150,26 +216,51 @@ def whole_numbers(tensor: Any) -> Found | None:
     """Return integers as a sum of multiples of places, or of their rows and columns."""
     if tensor.dtype is torch.bool:
         return None
-    names = [*NAMES[: tensor.dim()]]
     axes = used_axes(tensor)
     cuts = [ways_to_cut(tensor.shape[axis]) for axis in axes]
     square = len({tensor.shape[axis] for axis in axes}) == 1  # whose axes are cut alike mostly
     ways = sorted(product(*cuts), key=lambda one: (square and len({*one}) > 1, sum(map(len, one))))
+    # most rules are ruled out by few places of a large table
+    few, some = tensor, [landmarks(tensor.shape[axis]) for axis in axes]
+    for axis in range(tensor.dim()):
+        at = some[axes.index(axis)] if axis in axes else [0]
+        few = few.index_select(axis, torch.tensor(at))
+    few, whole = few.double(), tensor.double()
     for chosen in ways[:MOST_WAYS]:
-        terms: list[tuple[str, Any]] = []
-        for axis, by in zip(axes, chosen, strict=True):
-            terms += digits(names[axis], places(tensor, axis), by)
-        if (text := linear(tensor.double(), terms)) is not None:
-            return text, names
-        if len(axes) == 2 and len({*chosen}) == 1 and len(terms) % 2 == 0:
-            half = len(terms) // 2  # distances, as of relative positions
-            apart = [
-                (f"abs({a} - {b})", (one - other).abs())
-                for (a, one), (b, other) in zip(terms[:half], terms[half:], strict=True)
-            ]
-            if (text := linear(tensor.double(), apart)) is not None:
-                return text, names
+        if in_terms(few, axes, some, chosen) is None:
+            continue
+        every = [range(tensor.shape[axis]) for axis in axes]
+        if (text := in_terms(whole, axes, every, chosen)) is not None:
+            return text, [*NAMES[: tensor.dim()]]
     return None
+
+
+def landmarks(size: int) -> list[int]:
+    """Return places of an axis that show where rows of it begin and end, among others."""
+    if size <= MOST_LANDMARKS:
+        return [*range(size)]
+    found = {0, 1, 2, 3, size // 2, size - 2, size - 1}
+    return sorted(found | {by + more for by in divisors(size) for more in (-1, 0, 1)})
+
+
+def in_terms(
+    wanted: Any, axes: Sequence[int], at: Sequence[Sequence[int]], chosen: Sequence[tuple[int, ...]]
+) -> str | None:
+    """Return numbers at places of some axes as a sum, where these are cut in one way."""
+    terms: list[tuple[str, Any]] = []
+    for axis, places_of, by in zip(axes, at, chosen, strict=True):
+        shape = [1] * wanted.dim()
+        shape[axis] = len(places_of)
+        place = torch.tensor([*places_of], dtype=torch.float64).reshape(shape)
+        terms += digits(NAMES[axis], place, by)
+    text = linear(wanted, terms)
+    if text is not None or len(axes) != 2 or len({*chosen}) != 1 or len(terms) % 2:
+        return text
+    half = len(terms) // 2  # distances, as of relative positions, and their squares
+    pairs = [*zip(terms[:half], terms[half:], strict=True)]
+    apart = [(f"abs({a} - {b})", (one - other).abs()) for (a, one), (b, other) in pairs]
+    squares = [(f"({a} - {b}) * ({a} - {b})", (one - other) ** 2) for (a, one), (b, other) in pairs]
+    return linear(wanted, apart) or linear(wanted, squares)
 
 
 def ways_to_cut(size: int) -> list[tuple[int, ...]]:

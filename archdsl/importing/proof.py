@@ -194,7 +194,7 @@ def _distance(
     results: list[Any] = []
     try:
         for one in (module, made):
-            one.train(mode == "training")
+            put_into(one, mode == "training")
             with torch.no_grad(), Reseeded():
                 results.append(one(*[tensor.clone() for tensor in inputs]))
     except Exception as error:
@@ -287,6 +287,15 @@ class Reseeded(TorchFunctionMode):
             seed()
             return result.copy_(torch.rand(result.shape) < given[1])
         return result
+
+
+def put_into(module: nn.Module, training: bool) -> None:
+    """Put a module into training or evaluation mode, from the other one.
+
+    Where it keeps what it computes of its weights, it forgets that when its mode changes.
+    """
+    module.train(not training)
+    module.train(training)
 
 
 def held_by(module: nn.Module) -> dict[str, torch.Tensor]:

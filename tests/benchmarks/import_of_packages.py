@@ -86,7 +86,6 @@ def suiting(what: str, module: Any) -> list[tuple[int, ...]]:
         if size < own[0][1]:
             with suppress(Exception), torch.no_grad():
                 module.train()(torch.randn(2, *shape))
-                module.eval()(torch.randn(2, *shape))
                 return [shape]
     return own
 
