@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from string import ascii_lowercase
+from string import ascii_letters, ascii_lowercase
 from typing import Any
 
 from archdsl.importing.bodies import Node
@@ -416,12 +416,50 @@ class Functions(Norms):
 
     def on_einsum(self, call: Call, equation: str, *operands: Any) -> None:
         listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list) else operands
-        if any(one in self.forms for one in listed):
-            raise Unsayable("`einsum` of what has its batch on another axis than the first")
         text = equation.replace(" ", "")
         if "->" not in text or "." in text:
             text = written_out(text, [len(one.shape) for one in listed])
-        self.each("einsum", [*listed], call.result, equation=text)
+        if any(one in self.forms for one in listed):
+            self.einsum_moved(text, listed, call.result)
+        else:
+            self.each("einsum", [*listed], call.result, equation=text)
+
+    def einsum_moved(self, equation: str, operands: Sequence[Value], result: Value) -> None:
+        """Say a sum of products wherever the batch is: a letter for each axis that is joined."""
+        left, _, right = equation.partition("->")
+        free = [one for one in ascii_letters if one not in equation]
+        wide: dict[str, str] = {}
+        sizes: dict[str, int] = {}
+        bases, terms, first = [], [], ""
+        for term, value in zip(left.split(","), operands, strict=True):
+            form = None if self.is_shared(value) else self.settled(value)
+            value.alone = value.alone or (form is None and bool(value.own))
+            groups = form.groups if form else tuple((axis,) for axis in range(len(term)))
+            base = form.base if form else value
+            names = dict.fromkeys(range(len(base.shape)), "")
+            for letter, group in zip(term, groups, strict=True):
+                if letter not in wide:
+                    new = [free.pop() for _ in group[1:]]
+                    wide[letter] = "".join([letter, *new])
+                if len(wide[letter]) != len(group):
+                    raise Unsayable(MOVED)
+                names.update(zip(group, wide[letter], strict=True))
+            for axis, name in names.items():
+                if not name or sizes.setdefault(name, base.shape[axis]) != base.shape[axis]:
+                    raise Unsayable(MOVED)
+            if form is not None:
+                first = first or names[0]
+            if (form is not None and names[0] != first) or (form is None and first in term):
+                raise Unsayable(MOVED)  # samples would meet others
+            bases.append(base)
+            terms.append("".join(names.values()))
+        if first not in (flat := "".join(wide[one] for one in right)):
+            raise Unsayable(MOVED)
+        order = first + flat.replace(first, "")
+        made = self.fresh([sizes[one] for one in order], result.dtype)
+        self.stage("einsum", bases, made, equation=f"{','.join(terms)}->{order}")
+        after = tuple(tuple(order.index(one) for one in wide[letter]) for letter in right)
+        self.become_form(result, Form(made, after))
 
     def on_linear(self, call: Call, input: Any, weight: Any, bias: Any = None) -> None:
         """Say a linear map whose weights are a module's; what isn't is added or multiplied."""

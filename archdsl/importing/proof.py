@@ -310,12 +310,20 @@ def kept(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def restore(module: nn.Module, numbers: Mapping[str, torch.Tensor]) -> None:
-    """Put numbers into what a module holds by these names."""
+    """Put numbers into what a module holds by these names.
+
+    A buffer that it made anew in another shape, as a table for the size of an image, gives way.
+    """
     held = held_by(module)
     with torch.no_grad():
         for name, tensor in numbers.items():
-            if name in held:
+            if name not in held:
+                continue
+            if held[name].shape == tensor.shape:
                 held[name].copy_(tensor)
+                continue
+            home, _, own = name.rpartition(".")
+            setattr(module.get_submodule(home), own, tensor.clone())
 
 
 def _apart(theirs: Any, ours: Any, free: bool = False) -> float:

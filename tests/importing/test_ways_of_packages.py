@@ -143,6 +143,45 @@ class Placed(nn.Module):
         return (x[:, 1:, 1:, None] * kinds).sum(-1) + (x * places).mean((1, 2), keepdim=True)
 
 
+class MadeAnew(nn.Module):
+    """A table that is made for the number of tokens, and kept as a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.zeros(1, 1, 1), persistent=False)
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.table.shape[1] != x.shape[1]:
+            self.table = torch.arange(4.0).expand(1, x.shape[1], -1) + 1
+        y: torch.Tensor = self.map(self.table.expand(len(x), -1, -1)) * x
+        return y
+
+
+class Decomposed(nn.Module):
+    """Attention in windows and heads that are joined with the batch, biased by rows and columns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.rows = nn.Linear(8, 24), nn.Parameter(torch.randn(3, 4))
+        self.columns = nn.Parameter(torch.randn(3, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count, height, width, channels = x.shape
+        x = x.view(count, height // 2, 2, width // 2, 2, channels).transpose(2, 3)
+        x = x.reshape(-1, 2, 2, channels)
+        heads = self.qkv(x).view(len(x), 4, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        q, k, v = heads.reshape(3, len(x) * 2, 4, 4).unbind(0)
+        place = torch.arange(2)[:, None] - torch.arange(2) + 1
+        places = q.reshape(-1, 2, 2, 4)
+        down = torch.einsum("bhwc,hkc->bhwk", places, self.rows[place])
+        across = torch.einsum("bhwc,wkc->bhwk", places, self.columns[place])
+        bias = (down[..., None] + across[:, :, :, None]).reshape(-1, 4, 4)
+        y: torch.Tensor = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        y = y.view(count, -1, 2, 4, 4).transpose(2, 3)
+        return y.reshape(count, -1, channels)
+
+
 WAYS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "activation in a layer": (ActInLayer, (4, 5, 5)),
     "standardized weights": (lambda: StandardConv(3, 4, 3, gain=False), (3, 6, 6)),
@@ -150,6 +189,8 @@ WAYS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "padded windows": (Biased, (5, 5, 8)),
     "windows": (Biased, (4, 6, 8)),
     "many axes": (Unrolled, (16, 8, 3)),
+    "a table made anew": (MadeAnew, (3, 4)),
+    "a bias by rows and columns": (Decomposed, (4, 6, 8)),
     "tables of places": (lambda: Placed(5), (26, 26)),
 }
 
@@ -177,6 +218,16 @@ def test_what_a_module_keeps_of_a_run_before_is_forgotten() -> None:
         module(images)
 
     assert archdsl.from_torch(module, images).proof.same
+
+
+def test_a_table_that_was_made_anew_is_as_before() -> None:
+    module, images = MadeAnew(), torch.randn(2, 3, 4)
+
+    assert archdsl.from_torch(module, images).proof.same
+    assert module.table.tolist() == [[[0.0]]]
+    assert module(images).abs().sum() > 0
+    assert archdsl.from_torch(module, images).proof.same
+    assert torch.equal(module.table[0, 0], torch.arange(4.0) + 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
