@@ -55,7 +55,16 @@ ALLOWED: dict[str, set[str]] = {
     "own_layers": {"layers"},
     "node_names": {"diagnostics", "graph"},
     # the text that it writes goes the way of every other one
-    "importing": {"diagnostics", "graph", "layers", "syntax", "network", "output", "reading"},
+    "importing": {
+        "diagnostics",
+        "graph",
+        "layers",
+        "limits",
+        "syntax",
+        "network",
+        "output",
+        "reading",
+    },
 }
 ALLOWED["beside"] = {"backends"}
 ALLOWED["pipeline"] = {*ALLOWED}

@@ -214,11 +214,11 @@ def written_as_spec(
     free = len(runs) > 1
     try:
         try:
-            loaded = load_text(text, title)
-            proof = compared(loaded, runs)
+            found = imported_of(load_text(text, title))
+            proof = compared(found, runs)
             held = [tuple(one.shape[1:]) for one in given]
             odd = odd_shapes([tuple(shape) for shape in shapes], held) if free else []
-            wrong, note = elsewhere(module, loaded, compared, filled(given, odd))
+            wrong, note = elsewhere(module, found, compared, filled(given, odd))
         except ArchError as error:
             if not free:
                 raise
@@ -226,14 +226,13 @@ def written_as_spec(
         if free and (wrong or not proof.same):
             wrong = f"sizes are not free as asked for: {wrong or proof.sentence()}"
             text, notes, runs = spec_of(module, runs, shapes, title, description, inputs, wrong)
-            loaded = load_text(text, title)
-            proof = compared(loaded, runs)
+            found = imported_of(load_text(text, title))
+            proof = compared(found, runs)
         elif note:
             notes, text = (note, *notes), remark(note) + text
     except ArchError as error:
         sentence = f"not the same: the text is wrong ({first_sentence(error)})"
         raise Unproven(text, sentence, error) from error
-    found = Imported(loaded.checked, loaded._read)
     for note in told:
         notes, text = (note, *notes), remark(note) + text
     if proof.same and proof.missing:
@@ -247,6 +246,14 @@ def written_as_spec(
     if numbers and not proof.surplus and not proof.differing:
         found.load_weights(found.weights)  # whatever became of the outputs
     return found
+
+
+def imported_of(loaded: Network) -> Imported:
+    """Return a network that was loaded as one that is imported.
+
+    It is what is compared, so that its source is written once for that and for its weights.
+    """
+    return Imported(loaded.checked, loaded._read)
 
 
 def layer_alone(module: nn.Module) -> bool:

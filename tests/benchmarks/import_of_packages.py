@@ -30,7 +30,7 @@ from multiprocessing import Pipe, get_context
 from pathlib import Path
 from typing import Any
 
-SIZES = (96, 128, 192)  # of images, before a module's own
+SIZES = (96, 112, 128, 192)  # of images, before a module's own
 LIMIT = "over the limit of time or memory"
 
 

@@ -182,6 +182,20 @@ class Decomposed(nn.Module):
         return y.reshape(count, -1, channels)
 
 
+class Bounded(nn.Module):
+    """A linear map between bounds that are buffers, without an end at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+        self.register_buffer("low", torch.tensor(-float("inf")))
+        self.register_buffer("high", torch.tensor(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.map(torch.clamp(x, self.low, self.high)).clamp(max=self.high)
+        return x.clamp(self.low, 0.25).clamp(-1, 1)
+
+
 WAYS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "activation in a layer": (ActInLayer, (4, 5, 5)),
     "standardized weights": (lambda: StandardConv(3, 4, 3, gain=False), (3, 6, 6)),
@@ -191,6 +205,7 @@ WAYS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "many axes": (Unrolled, (16, 8, 3)),
     "a table made anew": (MadeAnew, (3, 4)),
     "a bias by rows and columns": (Decomposed, (4, 6, 8)),
+    "bounds that are buffers": (Bounded, (3, 4)),
     "tables of places": (lambda: Placed(5), (26, 26)),
 }
 
