@@ -322,6 +322,70 @@ def test_what_has_another_meaning_is_refused(case: str, tmp_path: Path) -> None:
     assert wanted in str(caught.value), caught.value
 
 
+# Ways to read an image at the places of a grid: by opset, how many axes the image has.
+MODES = {16: ("bilinear", "nearest", "bicubic"), 20: ("linear", "nearest", "cubic")}
+SAMPLED = [
+    (opset, axes, mode, beyond, corners)
+    for opset in MODES
+    for axes in ((4,) if opset == 16 else (4, 5))
+    for mode in MODES[opset]
+    if axes == 4 or mode != "cubic"
+    for beyond in ("zeros", "border", "reflection")
+    for corners in (0, 1)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("opset", "axes", "mode", "beyond", "corners"),
+    SAMPLED,
+    ids=["_".join(map(str, one)) for one in SAMPLED],
+)
+def test_a_grid_reads_an_image(
+    opset: int, axes: int, mode: str, beyond: str, corners: int, tmp_path: Path
+) -> None:
+    # random places of which many lie beyond the edges
+    nodes = [node("GridSample", ["x", "g"], ["y"], mode=mode, padding_mode=beyond,
+                  align_corners=corners)]  # fmt: skip
+    image, grid = (5, 7, 6)[-axes + 2 :], (4, 3, 5)[-axes + 2 :]
+    inputs = {"x": ["batch", 2, *image], "g": ["batch", *grid, axes - 2]}
+    made = onnx_files.model(nodes, {}, inputs, opset=opset)
+
+    network = archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+    assert "GridSample" in network.spec
+
+
+@pytest.mark.parametrize("batch", ["batch", 1, 2], ids=["free", "one", "two"])
+def test_a_grid_that_the_file_holds_is_that_of_each_sample(batch: Any, tmp_path: Path) -> None:
+    nodes = [node("GridSample", ["x", "grid"], ["y"])]
+    grid = onnx_files.weights(grid=(1, 3, 5, 2))["grid"]
+    tensors = {"grid": np.concatenate([grid, grid]) if batch == 2 else grid}
+    made = onnx_files.model(nodes, tensors, {"x": [batch, 4, 6, 6]})
+
+    if batch == "batch":  # then it is one for a single sample
+        with pytest.raises(ImportingError) as caught:
+            archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+        assert "it has 2 images and 1 grids" in str(caught.value), caught.value
+        return
+    network = archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert network.proof.same, network.proof.sentence()
+
+
+@pytest.mark.parametrize(("opset", "mode"), [(16, "cubic"), (20, "bilinear"), (20, "area")],
+                         ids=["of_later", "of_before", "of_none"])  # fmt: skip
+def test_a_grid_is_read_by_the_words_of_its_opset(opset: int, mode: str, tmp_path: Path) -> None:
+    inputs = {"x": ["batch", 4, 6, 6], "g": ["batch", 3, 3, 2]}
+    made = onnx_files.model([node("GridSample", ["x", "g"], ["y"], mode=mode)], {}, inputs,
+                            opset=opset)  # fmt: skip
+
+    with pytest.raises(ImportingError) as caught:
+        archdsl.from_onnx(onnx_files.saved(made, tmp_path))
+
+    assert f"it has `mode` of {mode}, which opset {opset} hasn't" in str(caught.value)
+
+
 IDS = {"x": ["batch", 5]}
 # Ways in which files let a table of 9 x 4 be the matrix of a linear map as well.
 TIED: dict[str, list[Any]] = {

@@ -34,6 +34,7 @@ WORDS = {
     "auto_pad": ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"),
     "direction": ("forward", "reverse", "bidirectional"),
     "approximate": ("none", "tanh"),
+    "padding_mode": ("zeros", "border", "reflection"),
     "nearest_mode": ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
 }  # of which a text is one
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from archdsl.diagnostics import printable
 from archdsl.importing.onnx.at import (
     KINDS,
     At,
@@ -481,3 +482,39 @@ def nearest(
             if not np.array_equal(wanted, np.clip(theirs, 0, before - 1)):
                 found.discard(exact)
     return None if not found else False not in found
+
+
+# Modes of `GridSample` by their words in torch: those of opset 20, and those before.
+SAMPLED = {
+    "linear": "bilinear",
+    "bilinear": "bilinear",
+    "nearest": "nearest",
+    "cubic": "bicubic",
+    "bicubic": "bicubic",
+}
+
+
+@operator("GridSample")
+def grid_sample(at: At, x: Given, grid: Given) -> Any:
+    usual = "linear" if at.opset >= 20 else "bilinear"
+    mode, beyond = at.get("mode", usual), at.get("padding_mode", "zeros")
+    if mode not in SAMPLED or (
+        mode != "nearest" and (mode in ("linear", "cubic")) != (at.opset >= 20)
+    ):
+        raise ValueError(f"it has `mode` of {printable(mode[:40])}, which opset {at.opset} hasn't")
+    image, places = (at.tensor(at.for_each_sample(one)) for one in (x, grid))
+    if image.dim() not in (4, 5) or (image.dim() == 5 and SAMPLED[mode] == "bicubic"):
+        raise Missing(f"`GridSample` of a tensor of {image.dim()} axes, of the mode {mode}")
+    if at.root.batch:  # what the file holds for its own batch is the same for each sample
+        batch = max(len(image), len(places))
+        image, places = (
+            one.expand(batch, *one.shape[1:])
+            if isinstance(held, np.ndarray) and len(one) == 1
+            else one
+            for one, held in ((image, x), (places, grid))
+        )
+    if len(image) != len(places):
+        raise ValueError(f"it has {len(image)} images and {len(places)} grids")
+    return functional.grid_sample(
+        image, places, SAMPLED[mode], beyond, align_corners=bool(at.get("align_corners", 0))
+    )
