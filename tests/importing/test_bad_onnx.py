@@ -44,15 +44,46 @@ def outside(location: str, offset: str = "0", length: str = "48") -> bytes:
     return changed(change)
 
 
-def branching() -> Any:
-    """Return a node that holds two graphs."""
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["inner"])],
-        "then",
-        [],
-        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)],
-    )
-    return helper.make_node("If", ["x"], ["y"], then_branch=graph, else_branch=graph)
+def graph(*nodes: Any, outputs: tuple[str, ...] = ("inner",), **given: Any) -> Any:
+    """Return a graph for a node to hold."""
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    return helper.make_graph(nodes or [helper.make_node("Relu", ["x"], ["inner"])], "g", [], infos,
+                             **given)  # fmt: skip
+
+
+def branching(then: Any = None, other: Any = None, given: Any = "met", **named: Any) -> bytes:
+    """Return a file with a node that takes one of two graphs."""
+    held = {"then_branch": then or graph(), "else_branch": other or graph()}
+    inputs = [given] if isinstance(given, str) else given
+    made = helper.make_node("If", inputs, ["y"], name="n", **{**held, **named})
+    return of_nodes(made, tensors={"met": np.array(True), "two": np.array([True, False])})
+
+
+def nested(depth: int) -> bytes:
+    """Return a file with branches in branches."""
+    inner = graph()
+    for number in range(depth):
+        outputs = [f"inner{number}"]
+        held = {"then_branch": inner, "else_branch": inner}
+        inner = graph(helper.make_node("If", ["met"], outputs, **held), outputs=tuple(outputs))
+        if number > 2:  # or the file would double with each
+            held["else_branch"] = graph()
+    return branching(inner)
+
+
+def of_a_tensor(**changes: Any) -> Any:
+    """Return a graph that adds a tensor of its own, in which something is changed."""
+    tensor = onnx.numpy_helper.from_array(np.ones(4, "float32"), "own")
+    for name, value in changes.items():
+        if name == "dims":
+            del tensor.dims[:]
+            tensor.dims.extend(value)
+        else:
+            setattr(tensor, name, value)
+    if "data_location" in changes:
+        tensor.ClearField("raw_data")
+        tensor.external_data.add(key="location", value="short.bin")
+    return graph(helper.make_node("Add", ["x", "own"], ["inner"]), initializer=[tensor])
 
 
 def constant_outside() -> Any:
@@ -236,7 +267,110 @@ WRONG: dict[str, tuple[bytes, str]] = {
         "keeps a number of `Constant` in another file",
     ),
     "functions": (changed(lambda made: made.functions.add(name="Relu")), "functions of its own"),
-    "graphs_in_nodes": (of_nodes(branching()), "`If`, which holds graphs of its own"),
+    "graphs_in_nodes": (
+        of_nodes(helper.make_node("Loop", ["", "", "x"], ["y"], body=graph())),
+        "`Loop`, which holds graphs of its own",
+    ),
+    "graphs_elsewhere": (
+        of_nodes(helper.make_node("Relu", ["x"], ["y"], body=graph())),
+        "`Relu`, which holds graphs of its own",
+    ),
+    "lists_of_graphs": (
+        of_nodes(helper.make_node("Relu", ["x"], ["y"], bodies=[graph(), graph()])),
+        "`Relu`, which holds graphs of its own",
+    ),
+    "branch_that_hangs_on_data": (
+        of_nodes(
+            helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
+            helper.make_node("Greater", ["s", "zero"], ["met"]),
+            helper.make_node(
+                "If", ["met"], ["y"], name="n", then_branch=graph(), else_branch=graph()
+            ),
+            tensors={"zero": np.array(0, "float32")},
+        ),
+        "`If` whose condition follows from the numbers that come in, at node `n`",
+    ),
+    "branch_that_hangs_on_the_batch": (
+        of_nodes(
+            helper.make_node("Shape", ["x"], ["all"]),
+            helper.make_node("Gather", ["all", "zero"], ["size"]),
+            helper.make_node("Greater", ["size", "many"], ["met"]),
+            helper.make_node(
+                "If", ["met"], ["y"], name="n", then_branch=graph(), else_branch=graph()
+            ),
+            tensors={"zero": np.array(0, "int64"), "many": np.array(999, "int64")},
+        ),
+        "`If` whose condition follows from a size that the file leaves open, at node `n`",
+    ),
+    "branch_of_no_boolean": (
+        branching(given="two"),
+        "contradicts ONNX at node `n`: `If` takes 2 numbers of bool as its condition",
+    ),
+    "branch_of_no_condition": (branching(given=[]), "`If` takes 1 input, and here 0"),
+    "branch_of_two_conditions": (branching(given=["met"] * 2), "`If` takes 1 input, and here 2"),
+    "branch_that_is_no_graph": (branching(then_branch=1), "has another `then_branch` than a graph"),
+    "branch_of_more": (branching(third=graph()), "`If` with `third`"),
+    "branch_that_takes": (
+        branching(other=helper.make_graph(
+            [helper.make_node("Relu", ["x"], ["inner"])], "g",
+            [helper.make_tensor_value_info("own", TensorProto.FLOAT, [1])],
+            [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)])),
+        "at node `n`: `If` has a branch with inputs",
+    ),
+    "branch_that_gives_more": (
+        branching(other=graph(outputs=("inner", "x"))),
+        "`If` has a branch whose outputs are 2, and gives 1",
+    ),
+    "branch_that_gives_twice": (
+        of_nodes(
+            helper.make_node(
+                "If", ["met"], ["y", "z"], name="n",
+                then_branch=graph(outputs=("inner", "inner")),
+                else_branch=graph(outputs=("inner", "inner")),
+            ),
+            tensors={"met": np.array(True)},
+        ),
+        "`If` has a branch that names an output twice",
+    ),
+    "branch_that_gives_nothing": (
+        branching(other=graph(outputs=())), "has a branch whose outputs are 0, and gives 1"
+    ),
+    "branch_that_reads_nothing": (
+        branching(other=graph(helper.make_node("Relu", ["nowhere"], ["inner"]))),
+        "reads the tensor `nowhere`, which nothing makes",
+    ),
+    "branch_that_reads_what_it_gives": (
+        branching(graph(helper.make_node("Relu", ["y"], ["inner"]))), "goes in a circle",
+    ),
+    "branch_in_a_circle": (
+        branching(other=graph(helper.make_node("Relu", ["b"], ["inner"]),
+                              helper.make_node("Relu", ["inner"], ["b"]))),
+        "goes in a circle",
+    ),
+    "branch_that_makes_what_is_there": (
+        branching(other=graph(helper.make_node("Relu", ["x"], ["y"]), outputs=("y",))),
+        "makes the tensor `y` twice",
+    ),
+    "branch_that_makes_an_input": (
+        branching(other=graph(helper.make_node("Relu", ["met"], ["x"]), outputs=("x",))),
+        "makes the tensor `x` twice",
+    ),
+    "branch_with_a_node_that_lies": (
+        branching(other=graph(helper.make_node("Conv", ["x"], ["inner"], name="c"))),
+        "at node `c`: `Conv` takes 2 to 3 inputs, and here 1",
+    ),
+    "branch_with_an_operator_of_others": (
+        branching(graph(helper.make_node("Own", ["x"], ["inner"], domain="com.example"))),
+        "`com.example.Own`",
+    ),
+    "branch_with_numbers_elsewhere": (
+        branching(of_a_tensor(data_location=TensorProto.EXTERNAL)),
+        "keeps numbers of a graph in a node in another file",
+    ),
+    "branch_with_a_tensor_that_lies": (
+        branching(other=of_a_tensor(dims=[2**30])), "and holds 4 numbers",
+    ),
+    "branches_in_branches": (nested(17), "holds graphs in each other, more than 16 deep"),
     "operator_of_others": (
         of_nodes(helper.make_node("FusedConv", ["x"], ["y"], domain="com.example")),
         "1 time: `com.example.FusedConv`",

@@ -12,7 +12,7 @@ import torch
 from archdsl.diagnostics import printable
 from archdsl.importing.onnx.at import Missing
 from archdsl.importing.onnx.operators import OPERATORS
-from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+from archdsl.importing.onnx.reading import BRANCHING, OnnxFile, OnnxNode, Subgraph
 
 # Kinds of attributes, each with what a value must be, and the words for it.
 KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FLOATS": (lambda one: list_of(float, one), "a list of numbers with points"),
     "INTS": (lambda one: list_of(int, one), "a list of whole numbers"),
     "STRINGS": (lambda one: list_of(str, one), "a list of texts"),
+    "GRAPH": (lambda one: isinstance(one, Subgraph), "a graph"),
 }
 
 # Attributes that count, and are at least 1.
@@ -50,11 +51,15 @@ def require_nodes(file: OnnxFile) -> None:
     Raises:
         ImportingError: it names the first of them.
     """
-    for node in file.nodes:
-        if node.op in OPERATORS:
-            wrong = wrong_numbers(node, file.opset) or wrong_values(node)
+    todo = file.nodes[::-1]
+    while todo:
+        node = todo.pop()
+        if node.op in OPERATORS or node.op == BRANCHING:
+            wrong = wrong_numbers(node, file.opset) or wrong_values(node) or wrong_branches(node)
             if wrong:
                 raise file.bad(f"contradicts ONNX at {node.shown}: `{node.op}` {wrong}")
+        if node.op == BRANCHING:
+            todo += [one for graph in node.graphs for one in graph.nodes]
 
 
 def wrong_numbers(node: OnnxNode, opset: int) -> str:
@@ -84,6 +89,19 @@ def wrong_numbers(node: OnnxNode, opset: int) -> str:
         kind = KINDS.get(str(attribute.type).rpartition(".")[2])
         if kind and not kind[0](node.attributes[name]):
             return f"has another `{name}` than {kind[1]}"
+    return ""
+
+
+def wrong_branches(node: OnnxNode) -> str:
+    """Say what is wrong with the graphs of a node that branches."""
+    for graph in node.graphs if node.op == BRANCHING else ():
+        if graph.takes:
+            return "has a branch with inputs"
+        if len(graph.outputs) != len(node.outputs):
+            given, wanted = len(graph.outputs), len(node.outputs)
+            return f"has a branch whose outputs are {given}, and gives {wanted}"
+        if len({*graph.outputs}) < len(graph.outputs):
+            return "has a branch that names an output twice"
     return ""
 
 

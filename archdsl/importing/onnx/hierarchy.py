@@ -92,7 +92,7 @@ def known_before(file: OnnxFile) -> set[OnnxNode]:
     """Return the nodes of which no number follows from those that come in."""
     names, found = {*file.tensors}, set()
     for node in file.nodes:
-        if node.op in SIZES or all(name in names for name in node.inputs if name):
+        if node.op in SIZES or all(name in names for name in node.needs):
             names.update(node.outputs)
             found.add(node)
     return found

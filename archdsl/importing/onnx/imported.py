@@ -14,16 +14,18 @@ from archdsl.importing.errors import ImportingError
 from archdsl.importing.imported import Imported, name_by_position, written_as_spec
 from archdsl.importing.naming import valid
 from archdsl.importing.onnx.at import TooLarge, require_size
+from archdsl.importing.onnx.branches import decide
 from archdsl.importing.onnx.checks import require_nodes
 from archdsl.importing.onnx.module import onnx_module
 from archdsl.importing.onnx.patterns import replaced
 from archdsl.importing.onnx.proof import prove
-from archdsl.importing.onnx.reading import OnnxFile, read
+from archdsl.importing.onnx.reading import BRANCHING, OnnxFile, read
 from archdsl.importing.proof import Proof
 from archdsl.network import Network
 
 BATCH = 2  # samples that a network is run on, where the file has no number for them
 SIZES = (224, 192)  # that free sizes have where it is run, in turns
+OTHER_SIZES = (256, 320)  # at which no condition may have another answer
 
 
 def from_onnx(
@@ -53,6 +55,9 @@ def from_onnx(
     replaced(file)
     title = valid(name or os.path.splitext(os.path.basename(path))[0])
     wanted = shapes_of(file, shapes or {})
+    if any(node.op == BRANCHING for node in file.nodes):
+        decide(file, title, to_decide(file, wanted))
+        replaced(file)
     batch, samples = file.batch or BATCH, 2 if file.batch == 1 else file.batch or BATCH
     try:
         module = built(file, title, wanted, (batch, 2 * batch))
@@ -92,6 +97,17 @@ def built(
         inputs = inputs_of(file, wanted, batches[-1], most_of(module))
         name_by_position(module.eval(), inputs, computed.nameless)
     return module
+
+
+def to_decide(
+    file: OnnxFile, wanted: Sequence[tuple[int | str, ...]]
+) -> list[tuple[torch.Tensor, ...]]:
+    """Return inputs that tell which branches a file takes: two of each size that is open."""
+    runs = [(file.batch or BATCH, SIZES), (file.batch or BATCH + 1, OTHER_SIZES)]
+    return [
+        tuple(one.to("meta") for one in inputs_of(file, wanted, batch, sizes=sizes))
+        for batch, sizes in runs
+    ]
 
 
 def for_own_batch(
@@ -146,15 +162,19 @@ def shapes_of(
 
 
 def inputs_of(
-    file: OnnxFile, shapes: Sequence[tuple[int | str, ...]], batch: int, most: int = 2
+    file: OnnxFile,
+    shapes: Sequence[tuple[int | str, ...]],
+    batch: int,
+    most: int = 2,
+    sizes: Sequence[int] = SIZES,
 ) -> tuple[torch.Tensor, ...]:
     """Return random inputs of shapes, with a number for each size that is free."""
     names = dict.fromkeys(size for shape in shapes for size in shape if isinstance(size, str))
-    sizes = {name: SIZES[number % len(SIZES)] for number, name in enumerate(names)}
+    open_sizes = {name: sizes[number % len(sizes)] for number, name in enumerate(names)}
     generator = torch.Generator().manual_seed(0)
     found: list[torch.Tensor] = []
     for one, shape in zip(file.inputs, shapes, strict=True):
-        whole = (batch, *(sizes[size] if isinstance(size, str) else size for size in shape))
+        whole = (batch, *(open_sizes[size] if isinstance(size, str) else size for size in shape))
         try:
             require_size(whole)
         except TooLarge:

@@ -22,7 +22,7 @@ from archdsl.importing.onnx.at import Array, At, Missing, TooLarge, require_size
 from archdsl.importing.onnx.checks import require_no_more, require_outputs
 from archdsl.importing.onnx.hierarchy import Leaf, Part, Step, planned
 from archdsl.importing.onnx.operators import OPERATORS
-from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, Subgraph, tells_apart
+from archdsl.importing.onnx.reading import BRANCHING, OnnxFile, OnnxNode, tells_apart
 from archdsl.importing.places import standing_at
 from archdsl.importing.scopes import attach, free_label, scope_module
 
@@ -41,13 +41,15 @@ class Computed:
         now: of what comes in at present.
     """
 
-    def __init__(self, file: OnnxFile, root: nn.Module, title: str) -> None:
+    def __init__(
+        self, file: OnnxFile, root: nn.Module, title: str, steps: Sequence[Step] = ()
+    ) -> None:
         self.file, self.root, self.title = file, root, title
-        require_operators(file, title)
-        self.steps = planned(file)
+        require_operators(file.nodes, title)
+        self.steps = steps or planned(file)
         self.readers: dict[str, list[OnnxNode]] = {}
         for node in file.nodes:
-            for name in node.inputs:
+            for name in node.needs:
                 self.readers.setdefault(name, []).append(node)
         self.names = {id(array): name for name, array in file.tensors.items()}
         self.values: dict[str, Any] = {}
@@ -329,15 +331,17 @@ def loaded(array: Array, tied: dict[Any, torch.Tensor]) -> torch.Tensor:
     return tied[key]
 
 
-def require_operators(file: OnnxFile, title: str) -> None:
-    """Raise where there are operators without an entry, or graphs in nodes.
+def require_operators(nodes: Sequence[OnnxNode], title: str) -> None:
+    """Raise where there are operators without an entry, or graphs in nodes but in branches.
 
     Raises:
         ImportingError: it lists them, most frequent first.
     """
     found: dict[str, list[OnnxNode]] = {}
-    for node in file.nodes:
-        if any(isinstance(one, Subgraph) for one in node.attributes.values()):
+    for node in nodes:
+        if node.op == BRANCHING:
+            continue  # in its place stands one of its branches in the end
+        if node.graphs:
             found.setdefault(f"`{node.op}`, which holds graphs of its own", []).append(node)
         elif node.op not in OPERATORS:
             found.setdefault(f"`{node.op}`", []).append(node)
@@ -345,8 +349,8 @@ def require_operators(file: OnnxFile, title: str) -> None:
         return
     order = sorted(found.items(), key=lambda pair: -len(pair[1]))
     listed = tuple(
-        f"{len(nodes)} time{'s' * (len(nodes) > 1)}: {text}, at {nodes[0].shown}"
-        for text, nodes in order[:MOST_LISTED]
+        f"{len(those)} time{'s' * (len(those) > 1)}: {text}, at {those[0].shown}"
+        for text, those in order[:MOST_LISTED]
     )
     raise ImportingError(NotSayable(what=f"`{title}`", missing=listed))
 

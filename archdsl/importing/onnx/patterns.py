@@ -30,7 +30,7 @@ class Graph:
         self.makers = {name: node for node in file.nodes for name in node.outputs if name}
         self.readers: dict[str, list[OnnxNode]] = {}
         for node in file.nodes:
-            for name in filter(None, node.inputs):
+            for name in node.needs:
                 self.readers.setdefault(name, []).append(node)
 
     def before(self, name: str, *ops: str) -> OnnxNode | None:

@@ -7,8 +7,7 @@ numbers are there.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +25,9 @@ MOST_BYTES = 2**31 - 1  # of a file, as protobuf can hold
 MOST_NODES = 100_000
 MOST_NUMBERS = 2**32  # in all tensors that the file holds
 MOST_AXES = 8
+MOST_DEEP = 16  # graphs in each other
 LONGEST_NAME = 1000
+BRANCHING = "If"  # the operator whose graphs are read; those of others are refused
 OPSETS = range(7, 29)
 
 # Types of numbers that are read, by their names in ONNX.
@@ -49,8 +50,7 @@ class OnnxNode:
         op: its operator, with the domain before it where that isn't ONNX's own.
         inputs, outputs: names of tensors; "" where one is left out.
         name: as the file has it, for messages.
-        scopes: the modules that it stands in by their whole paths, outermost first, each with its
-            class ("" if that isn't known).
+        outer: names of tensors around it that graphs in it read.
     """
 
     op: str
@@ -59,12 +59,46 @@ class OnnxNode:
     attributes: Mapping[str, Any]
     name: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    outer: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all tensors that have to be there before it is computed."""
+        return tuple(name for name in (*self.inputs, *self.outer) if name)
+
+    @property
+    def graphs(self) -> list[Subgraph]:
+        """The graphs in it."""
+        found: list[Subgraph] = []
+        for value in self.attributes.values():
+            many = value if isinstance(value, tuple) else (value,)
+            found += [one for one in many if isinstance(one, Subgraph)]
+        return found
 
     @property
     def shown(self) -> str:
         """How messages call it."""
         name = self.name or next((one for one in self.outputs if one), "")
         return f"node `{printable(name[:200])}`"
+
+
+@dataclass(eq=False)
+class Subgraph:
+    """A graph in a node.
+
+    Attributes:
+        nodes: those that its outputs need, each after those that it reads.
+        takes: how many inputs it has.
+        reads: names of tensors around it that it reads.
+        makes: names of the tensors that it holds, and that graphs in it hold.
+    """
+
+    nodes: list[OnnxNode]
+    tensors: dict[str, np.ndarray[Any, Any]]
+    takes: int
+    outputs: tuple[str, ...]
+    reads: tuple[str, ...]
+    makes: frozenset[str]
 
 
 @dataclass(eq=False)
@@ -116,7 +150,7 @@ class Reader:
 
     def __init__(self, path: str) -> None:
         self.path, self.shown = path, f"`{printable(os.path.basename(path) or path)}`"
-        self.numbers = 0
+        self.numbers = self.nodes = self.depth = 0
         self.outside: dict[str, bytes] = {}  # other files with numbers, by their paths
 
     def fail(self, reason: str, hint: str = "") -> ImportingError:
@@ -139,20 +173,11 @@ class Reader:
         graph = model.graph
         if not graph.node:
             raise self.fail("is no ONNX file, or holds no nodes")
-        if len(graph.node) > MOST_NODES:
-            raise self.fail(f"has {len(graph.node):,} nodes; at most {MOST_NODES:,} are read")
-        if graph.sparse_initializer:
-            raise self.fail("holds sparse tensors, which are not read")
         if model.functions:
             hint = "`onnx.inliner.inline_local_functions` puts them into the graph"
             raise self.fail("holds functions of its own, which are not read", hint)
         opset = self.opset(model)
-        tensors = {}
-        for tensor in graph.initializer:
-            self.require_name(tensor.name, "a tensor")
-            if tensor.name in tensors:
-                raise self.fail(f"holds two tensors `{printable(tensor.name)}`")
-            tensors[tensor.name] = self.tensor(tensor, tensor.name)
+        tensors = self.tensors(graph)
         inputs = [self.input(one) for one in graph.input if one.name not in tensors]
         if not inputs:
             raise self.fail("has no inputs")
@@ -160,8 +185,8 @@ class Reader:
         if not outputs or len({*outputs}) < len(outputs):
             raise self.fail("names no outputs, or one twice")
         given = [self.node(one) for one in graph.node]
-        nodes = self.ordered(given, tensors, inputs, outputs)
-        read = {name for node in nodes for name in node.inputs} | {*outputs}
+        nodes = ordered(given, [*tensors, *(one.name for one in inputs)], outputs, self.fail)
+        read = {name for node in nodes for name in node.needs} | {*outputs}
         wanted = [one for one in inputs if one.name in read] or inputs
         self.require_one_batch(wanted)
         if len(nodes) < len(given) or len(wanted) < len(inputs):
@@ -204,6 +229,23 @@ class Reader:
             raise self.fail(f"has {what} without a name, or with one too long to read")
 
     # --- tensors --------------------------------------------------------------------------------
+
+    def tensors(self, graph: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the tensors that a graph holds, once it is known not to have too many nodes."""
+        self.nodes += len(graph.node)
+        if self.nodes > MOST_NODES:
+            raise self.fail(f"has {self.nodes:,} nodes; at most {MOST_NODES:,} are read")
+        if graph.sparse_initializer:
+            raise self.fail("holds sparse tensors, which are not read")
+        found: dict[str, np.ndarray[Any, Any]] = {}
+        for tensor in graph.initializer:
+            self.require_name(tensor.name, "a tensor")
+            if tensor.name in found:
+                raise self.fail(f"holds two tensors `{printable(tensor.name)}`")
+            if self.depth and tensor.data_location == onnx.TensorProto.EXTERNAL:
+                raise self.fail("keeps numbers of a graph in a node in another file")
+            found[tensor.name] = self.tensor(tensor, tensor.name)
+        return found
 
     def tensor(self, tensor: Any, name: str) -> np.ndarray[Any, Any]:
         """Return the numbers of a tensor, once its sizes are known to be those of its data."""
@@ -352,7 +394,7 @@ class Reader:
         """Return a node of the graph."""
         domain = "" if one.domain in ("", "ai.onnx") else f"{printable(one.domain[:100])}."
         attributes = {each.name: self.attribute(each, one) for each in one.attribute}
-        return OnnxNode(
+        node = OnnxNode(
             domain + printable(one.op_type[:100]),
             tuple(one.input),
             tuple(one.output),
@@ -360,9 +402,35 @@ class Reader:
             one.name,
             {each.key: each.value for each in one.metadata_props},
         )
+        node.outer = tuple(dict.fromkeys(name for graph in node.graphs for name in graph.reads))
+        return node
+
+    def graph(self, graph: Any) -> Subgraph:
+        """Return a graph in a node."""
+        self.depth += 1
+        if self.depth > MOST_DEEP:
+            raise self.fail(f"holds graphs in each other, more than {MOST_DEEP} deep")
+        tensors = self.tensors(graph)
+        inputs = [one.name for one in graph.input if one.name not in tensors]
+        outputs = tuple(one.name for one in graph.output)
+        nodes = [self.node(one) for one in graph.node]
+        self.depth -= 1
+        made = {*tensors, *inputs}.union(*(one.outputs for one in nodes)) - {""}
+        read = [*(name for one in nodes for name in one.needs), *outputs]
+        reads = tuple(dict.fromkeys(name for name in read if name not in made))
+        given = [*tensors, *inputs, *reads]
+        inner = [held.makes for one in nodes for held in one.graphs]
+        return Subgraph(
+            ordered(nodes, given, outputs, self.fail),
+            tensors,
+            len(inputs),
+            outputs,
+            reads,
+            frozenset(made).union(*inner),
+        )
 
     def attribute(self, one: Any, node: Any) -> Any:
-        """Return the value of an attribute; a `Subgraph` in the place of a graph."""
+        """Return the value of an attribute."""
         kind = onnx.AttributeProto
         if one.type == kind.FLOAT:
             return float(one.f)
@@ -380,49 +448,61 @@ class Reader:
             return tuple(map(int, one.ints))
         if one.type == kind.STRINGS:
             return tuple(text.decode(errors="replace") for text in one.strings)
-        return SUBGRAPH
+        if one.type == kind.GRAPH:
+            return self.graph(one.g)
+        if one.type == kind.GRAPHS:
+            return tuple(map(self.graph, one.graphs))
+        return None  # of a kind that no operator here has
 
-    def ordered(
-        self,
-        nodes: list[OnnxNode],
-        tensors: Mapping[str, Any],
-        inputs: Sequence[OnnxInput],
-        outputs: Sequence[str],
-    ) -> list[OnnxNode]:
-        """Return the nodes that the outputs need, each after those that it reads.
 
-        Where ONNX lets several orders be, it is that of the file.
-        """
-        makers: dict[str, int] = {}
-        given = Counter([*tensors, *(one.name for one in inputs)])
-        for number, node in enumerate(nodes):
-            for name in filter(None, node.outputs):
-                if name in makers or name in given:
-                    raise self.fail(f"makes the tensor `{printable(name[:200])}` twice")
-                makers[name] = number
-        needed: set[int] = set()
-        todo = [*outputs]
-        while todo:
-            name = todo.pop()
-            if name in given:
-                continue
-            if name not in makers:
-                raise self.fail(f"reads the tensor `{printable(name[:200])}`, which nothing makes")
-            number = makers[name]
-            if number not in needed:
-                needed.add(number)
-                todo += filter(None, nodes[number].inputs)
-        waits = {
-            number: {makers[name] for name in nodes[number].inputs if name in makers}
-            for number in needed
-        }
-        found: list[OnnxNode] = []
-        for number in after_others(waits):
-            found.append(nodes[number])
-        if len(found) < len(needed):
-            left = next(nodes[n] for n in sorted(needed) if nodes[n] not in {*found})
-            raise self.fail(f"goes in a circle: {left.shown} needs what is made of it")
-        return found
+def ordered(
+    nodes: Sequence[OnnxNode],
+    given: Sequence[str],
+    outputs: Sequence[str],
+    fail: Callable[[str], ImportingError],
+) -> list[OnnxNode]:
+    """Return the nodes that the outputs need, each after those that it reads.
+
+    Where ONNX lets several orders be, it is that of the file.
+
+    Args:
+        given: names of what no node makes.
+        fail: makes an error of what is wrong.
+    """
+    makers: dict[str, int] = {}
+    there = {*given}
+    for number, node in enumerate(nodes):
+        for name in filter(None, node.outputs):
+            if name in makers or name in there:
+                raise fail(f"makes the tensor `{printable(name[:200])}` twice")
+            makers[name] = number
+    for node in nodes:
+        for graph in node.graphs:  # names in a graph are none of those around it
+            again = next((name for name in graph.makes if name in makers or name in there), None)
+            if again is not None:
+                raise fail(f"makes the tensor `{printable(again[:200])}` twice")
+    needed: set[int] = set()
+    todo = [*outputs]
+    while todo:
+        name = todo.pop()
+        if name in there:
+            continue
+        if name not in makers:
+            raise fail(f"reads the tensor `{printable(name[:200])}`, which nothing makes")
+        number = makers[name]
+        if number not in needed:
+            needed.add(number)
+            todo += nodes[number].needs
+    waits = {
+        number: {makers[name] for name in nodes[number].needs if name in makers}
+        for number in needed
+    }
+    found = [nodes[number] for number in after_others(waits)]
+    if len(found) < len(needed):
+        done = {*found}
+        left = next(nodes[number] for number in sorted(needed) if nodes[number] not in done)
+        raise fail(f"goes in a circle: {left.shown} needs what is made of it")
+    return found
 
 
 def parted(
@@ -449,11 +529,6 @@ def tells_apart(array: np.ndarray[Any, Any]) -> bool:
     return sum(size > 1 for size in array.shape) > 1 and bool((array != array.flat[0]).any())
 
 
-class Subgraph:
-    """Stands for a graph in a node."""
-
-
-SUBGRAPH = Subgraph()
 WANTED = "of which only float32, int32, int64 and booleans are read"
 
 
