@@ -244,3 +244,44 @@ def test_a_scope_outside_of_which_axes_are_turned_alone_is_none(tmp_path: Path) 
 
     assert "part_a: Conv2d(4, 3)" in network.spec, network.spec
     assert "wrapped" not in network.spec
+
+
+def structures(folder: Path, bits: int) -> Any:
+    """Read a file with two uses of each of many structures, none of which goes on alike."""
+    from itertools import product
+
+    from archdsl.importing.onnx.reading import read
+
+    kinds = list(product(["Relu", "Sigmoid"], repeat=bits))
+    nodes: list[Any] = []
+    at = "x"
+    for kind in [*kinds, *reversed(kinds)]:
+        start = at
+        for op in kind:
+            nodes.append(onnx.helper.make_node(op, [at], [f"t{len(nodes)}"]))
+            at = f"t{len(nodes) - 1}"
+        nodes.append(onnx.helper.make_node("Add", [at, start], [f"t{len(nodes)}"]))
+        at = f"t{len(nodes) - 1}"
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", 4])
+        for name in ("x", at)
+    ]
+    graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    made.ir_version = 9
+    path = folder / f"{bits}.onnx"
+    path.write_bytes(made.SerializeToString())
+    return read(str(path))
+
+
+@pytest.mark.slow
+def test_many_structures_take_time_in_proportion(
+    tmp_path: Path, clocked: Callable[..., float]
+) -> None:
+    from archdsl.importing.onnx.regions import Wiring
+
+    few, many = structures(tmp_path, 7), structures(tmp_path, 9)
+
+    assert len(Wiring(many, set()).groups()) == 2**9
+    times = [clocked(lambda file=file: Wiring(file, set()).groups()) for file in (few, many)]
+    assert times[1] < 10 * times[0]  # of five times as many nodes; to try pairs takes 16 times

@@ -198,24 +198,37 @@ class Wiring:
 
     def without_sum(self, groups: Sequence[list[Region]]) -> None:
         """Add to residual regions what is the same without the sum, as where the width changes."""
-        inside = {n for group in groups for one in group for n in one.nodes}
-        for group in groups:
+        wanted: dict[tuple[Any, ...], int] = {}  # the first group whose shortest way it is
+        for number, group in enumerate(groups):
             first = group[0]
             if first.join not in SUMS or len(first.way) - 1 > LONGEST_CHAIN:
                 continue
             if self.nodes[first.exit].op not in SUMS:
                 continue  # it goes on behind the sum
-            wanted = {tuple(map(self.sort, one.way[:-1])) for one in group}
-            least = min(map(len, wanted))
-            for start in range(len(self.nodes)):
-                chain = [start]
-                while chain and len(chain) < least:
-                    after = self.next(chain[-1])
-                    chain = [] if after is None else [*chain, after]
-                if chain and not inside & {*chain} and tuple(map(self.sort, chain)) in wanted:
-                    inside.update(chain)
-                    group.append(Region(self.above[start], chain, first.join, chain))
-            group.sort(key=lambda one: one.nodes[0])
+            ways = {tuple(map(self.sort, one.way[:-1])) for one in group}
+            least = min(map(len, ways))
+            for way in ways:
+                if len(way) == least:
+                    wanted.setdefault(way, number)
+        found: list[tuple[int, list[int]]] = []
+        for start in range(len(self.nodes)) if wanted else ():
+            chain = [start]
+            sorts: tuple[Any, ...] = (self.sort(start),)
+            while len(chain) <= LONGEST_CHAIN:
+                if sorts in wanted:
+                    found.append((wanted[sorts], [*chain]))
+                after = self.next(chain[-1])
+                if after is None:
+                    break
+                chain.append(after)
+                sorts = (*sorts, self.sort(after))
+        inside = {n for group in groups for one in group for n in one.nodes}
+        for number, chain in sorted(found):
+            if inside.isdisjoint(chain):
+                inside.update(chain)
+                group = groups[number]
+                group.append(Region(self.above[chain[0]], chain, group[0].join, chain))
+                group.sort(key=lambda one: one.nodes[0])
 
     def sort(self, number: int) -> Any:
         """Return what a node is, and of a convolution whether it looks around and is in groups."""
@@ -238,24 +251,24 @@ class Wiring:
 
     def merged(self, groups: list[list[Region]]) -> list[list[Region]]:
         """Make one region of two, where each of a kind is followed by one of the other kind."""
-        while True:
-            pair = next(
-                (
-                    (first, second)
-                    for first in groups
-                    for second in groups
-                    if first is not second and self.follow(first, second)
-                ),
-                None,
-            )
-            if pair is None:
-                return groups
-            first, second = pair
-            by = {one.entry: one for one in second}
-            for one in first:
-                other = by[one.exit]
-                one.nodes, one.way = one.nodes + other.nodes, one.way + other.way
-            groups = [group for group in groups if group is not second]
+        # looked up by where they start: in a file of many structures, pairs are too many to try
+        starts: dict[frozenset[int], list[list[Region]]] = {}
+        for group in groups:
+            starts.setdefault(frozenset(one.entry for one in group), []).append(group)
+        gone: set[int] = set()
+        for first in groups:
+            while id(first) not in gone:
+                behind = starts.get(frozenset(one.exit for one in first), [])
+                second = next((each for each in behind if self.follow(first, each)), None)
+                if second is None:
+                    break
+                by = {one.entry: one for one in second}
+                for one in first:
+                    other = by[one.exit]
+                    one.nodes, one.way = one.nodes + other.nodes, one.way + other.way
+                behind.remove(second)
+                gone.add(id(second))
+        return [group for group in groups if id(group) not in gone]
 
     def follow(self, first: Sequence[Region], second: Sequence[Region]) -> bool:
         """Tell whether each of a kind starts where one of the other kind ends, and there alone."""
