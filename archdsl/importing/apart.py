@@ -100,6 +100,9 @@ class Apart:
         if call.name.strip("_") not in CUTS or value not in self.parts:
             return []
         parts = self.parts[value]
+        place = self.place(call, value)
+        if place is not None:
+            parts = parts[place : place + 1]
         whole = all(one.shape == (self.batch, *value.shape[1:]) for one in results)
         if not whole or len(results) != len(parts) or self.axis(call) != 0:
             return []
@@ -107,6 +110,23 @@ class Apart:
             Call(call.path, "alias", None, None, (part,), {}, result, call.place)
             for part, result in zip(parts, results, strict=True)
         ]
+
+    def place(self, call: Call, value: Value) -> int | None:
+        """Return which of the joined batches `x[start:stop]` is, or None if it is none of them."""
+        whole = self.batch * len(self.parts[value])
+        if call.name.strip("_") != "getitem" or value.shape[0] != whole:
+            return None
+        index = call.arguments[1]
+        first, *others = index if isinstance(index, tuple) else (index,)
+        if not isinstance(first, slice) or any(one != slice(None) for one in others):
+            return None
+        given = (first.start, first.stop, first.step)
+        if not all(one is None or isinstance(one, int) for one in given):
+            return None
+        start, stop, step = first.indices(whole)
+        if step != 1 or start % self.batch or stop - start != self.batch:
+            return None
+        return start // self.batch
 
     @staticmethod
     def axis(call: Call) -> Any:

@@ -43,6 +43,20 @@ class Pair(nn.Module):
         return y
 
 
+class Sliced(Pair):
+    """Cuts what was joined by a slice for each image."""
+
+    def __init__(self, start: int = 0) -> None:
+        super().__init__()
+        self.start = start
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        both, size = self.encoder(torch.cat([left, right])), left.shape[0]
+        one, other = both[self.start : size + self.start], both[-size:, :]
+        y: torch.Tensor = self.head(torch.cat([other, one], 1))
+        return y
+
+
 class Pooled(Pair):
     """Does something to both images together."""
 
@@ -64,8 +78,17 @@ def test_an_encoder_of_two_images_is_used_twice(within: bool) -> None:
     assert network.count().parameters == sum(p.numel() for p in Pair().parameters())
 
 
+def test_an_encoder_of_two_images_is_used_twice_where_slices_cut() -> None:
+    network = archdsl.from_torch(Sliced(), PAIR)
+
+    assert network.proof.sentence() == "the same, name by name; outputs equal"
+    assert network.count().parameters == sum(p.numel() for p in Pair().parameters())
+
+
 @pytest.mark.parametrize(
-    "module", [Pooled(), Pair(norm=nn.BatchNorm2d(4))], ids=["mean", "statistics"]
+    "module",
+    [Pooled(), Pair(norm=nn.BatchNorm2d(4)), Sliced(start=1)],
+    ids=["mean", "statistics", "slice_of_both"],
 )
 def test_what_is_done_to_all_together_is_refused(module: nn.Module) -> None:
     with pytest.raises(ImportingError, match=r"along the batch|drops the batch axis"):

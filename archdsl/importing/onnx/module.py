@@ -258,10 +258,12 @@ class Computed:
         return self.layers[own]
 
     def shared(self, node: OnnxNode) -> Any:
-        """Return what nodes have in common that are one layer: a matrix, and equal vectors."""
+        """Return what nodes have in common that are one layer: a matrix, or several vectors."""
         arrays = [self.file.tensors[name] for name in node.inputs if name in self.file.tensors]
-        if not any(map(tells_apart, arrays)):
-            return None  # exporters keep equal vectors of different layers once
+        # exporters keep equal vectors of different layers once; two in a row are no chance
+        uneven = [one for one in arrays if one.size > 1 and bool((one != one.flat[0]).any())]
+        if not any(map(tells_apart, arrays)) and len(uneven) < 2:
+            return None
         held = tuple(
             self.names[id(one)] if tells_apart(one) else (one.shape, one.tobytes())
             for one in arrays

@@ -10,12 +10,12 @@ longest way alone, since the shortcut is often missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from archdsl.importing.naming import fresh_in
-from archdsl.importing.onnx.reading import OnnxFile, OnnxNode
+from archdsl.importing.onnx.reading import OnnxFile, OnnxNode, tells_apart
 
 MOST = 300  # nodes in a region
 LEAST = 3
@@ -189,7 +189,28 @@ class Wiring:
             self.go_on(group)
         groups = self.merged(groups)
         self.without_sum(groups)
-        return groups
+        tied = self.tied()
+        groups = [[one for one in group if not tied(one)] for group in groups]
+        return [group for group in groups if len(group) > 1]
+
+    def tied(self) -> Callable[[Region], bool]:
+        """Return what tells whether a region holds a weight that a node outside holds as well.
+
+        Such a weight is one layer that is called several times, and stands in no block.
+        """
+        users: dict[int, set[int]] = {}
+        of: list[list[int]] = []
+        for number, node in enumerate(self.nodes):
+            held = [self.file.tensors[name] for name in node.inputs if name in self.file.tensors]
+            of.append([id(one) for one in held if tells_apart(one)])
+            for one in of[-1]:
+                users.setdefault(one, set()).add(number)
+
+        def holds(one: Region) -> bool:
+            inside = {*one.nodes}
+            return any(not users[held] <= inside for number in inside for held in of[number])
+
+        return holds
 
     def says(self, one: Region) -> bool:
         """Tell whether a structure does something of its own: it has weights, or is a function."""
