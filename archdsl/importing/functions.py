@@ -7,7 +7,6 @@ that function, so none is named here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +14,9 @@ from archdsl.importing.bodies import Node
 from archdsl.importing.forms import Form
 from archdsl.importing.making import Unsayable, numbers_of
 from archdsl.importing.norms import Norms
-from archdsl.importing.numbers import LARGEST
 from archdsl.importing.products import Products
 from archdsl.importing.record import Call, Value
+from archdsl.importing.writes import Writes
 
 # What a tensor goes through unchanged.
 SAME = {
@@ -38,20 +37,18 @@ SHORT = {"uint8", "int8", "int16"}  # integers that it has no word for: larger o
 PROPERTIES = {"T": "t", "mT": "adjoint"}  # of tensors, each with the function that gives the same
 
 
-class Functions(Norms, Products):
+class Functions(Norms, Products, Writes):
     """Turns calls of functions into nodes: one method for what torch calls a thing.
 
     Attributes:
         even: for what is drawn evenly between two numbers: the lower one, 1 less than the other.
         divided: for what was divided by a number: what that was before, and the number.
-        infinite: places in the source where a number is infinity, and the largest one here.
     """
 
     def __init__(self, batch: int) -> None:
         super().__init__(batch)
         self.even: dict[Value, float] = {}
         self.divided: dict[Value, tuple[Value, float]] = {}
-        self.infinite: dict[str, None] = {}
 
     def of(self, call: Call, sharing: bool = False) -> list[Node]:
         """Return the nodes that a call becomes.
@@ -64,7 +61,7 @@ class Functions(Norms, Products):
         if call.name.startswith(("__r", "__i")) and not hasattr(self, f"on_{name}"):
             name = name[1:]
         arguments = [self.resolved(one) for one in call.arguments]
-        named = {key: self.resolved(one) for key, one in call.named.items()}
+        named = {key: self.resolved(one) for key, one in call.named.items() if key != "out"}
         name = PROPERTIES.get(name, name)
         if name in SAME:
             return self.same(call, arguments)
@@ -333,22 +330,6 @@ class Functions(Norms, Products):
             self.masked(left, turned, call.result, right)
         else:
             self.masked(right, condition, call.result, left)
-
-    def on_masked_fill(self, call: Call, tensor: Any, mask: Any, value: Any) -> None:
-        if isinstance(value, Value):
-            raise Unsayable("`masked_fill` with a tensor of values")
-        self.masked(tensor, mask, call.result, value)
-
-    def masked(self, tensor: Value, mask: Value, result: Value, value: Any) -> None:
-        """Say a choice between a tensor and a number."""
-        self.each("masked_fill", [tensor, mask], result, value=self.finite(value))
-
-    def finite(self, value: Any) -> Any:
-        """Return a number, or the largest one in the place of infinity."""
-        if value not in (math.inf, -math.inf):
-            return value
-        self.infinite[self.place] = None
-        return math.copysign(LARGEST, value)
 
     # --- products -------------------------------------------------------------------------------
 

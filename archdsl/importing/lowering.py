@@ -56,7 +56,7 @@ class Lowering:
         self.owners: dict[int, str] = {}  # by the numbers of parameters: their first names
         self.drawn: set[Value] = set()  # at random
         self.empty: set[Value] = set()  # of tensors that were made without numbers
-        self.whose: dict[Value, tuple[str, ...]] = {}  # of what parameters and buffers it follows
+        self.whose = self.functions.whose
         self.computed: set[Value] = set()  # of what follows from the inputs
         self.shared = self.functions.alone  # of what follows from parameters and buffers alone
         self.computed.update(value for value in root.values_in() if value.input is not None)

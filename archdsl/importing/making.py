@@ -30,6 +30,7 @@ CONVOLUTION = ("weight", "bias", "stride", "padding")
 POSITIONS = {
     "conv": (*CONVOLUTION, "dilation", "groups"),
     "conv_transpose": (*CONVOLUTION, "output_padding", "groups", "dilation"),
+    "linear": ("weight", "bias"),
     "prelu": ("weight",),
 }
 
@@ -75,6 +76,7 @@ class Making:
         self.noise: dict[Value, tuple[float, bool]] = {}  # the share of ones, and whether scaled
         self.sharing = False  # whether nothing that comes in takes part
         self.alone: set[Value] = set()  # what follows from parameters alone, and has no batch
+        self.whose: dict[Value, tuple[str, ...]] = {}  # of what parameters and buffers it follows
         self.for_each: dict[Value, bool] = {}  # of constants whether they were made for each sample
 
     def find(self, value: Value) -> Value:

@@ -352,6 +352,7 @@ def conditions(tensor: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
             start = int(change[0])
             yield f"{names[axis]} < {start}", (place < start).expand(tensor.shape)
             yield f"{names[axis]} >= {start}", (place >= start).expand(tensor.shape)
+    yield from parts(tensor, names, axes)
     if len(axes) == 3:
         yield from regions(tensor, names, axes)
     if len(axes) != 2:
@@ -375,6 +376,28 @@ def conditions(tensor: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
         ]
         for sign, left, right in pairs:
             yield f"{a} {sign} {by} == {b} {sign} {by}", (left == right).expand(tensor.shape)
+
+
+def parts(tensor: Any, names: Sequence[str], axes: Sequence[int]) -> Iterator[tuple[str, Any]]:
+    """Yield where the places of a number lie, if they are slices of axes."""
+    for value in (tensor.max(), tensor.min()):
+        texts, true = [], torch.ones(tensor.shape, dtype=torch.bool)
+        found = torch.nonzero(tensor == value)
+        for axis in axes:
+            along = torch.unique(found[:, axis]).tolist()
+            start, stop, name = along[0], along[-1] + 1, names[axis]
+            step = along[1] - along[0] if len(along) > 1 else 1
+            if stop - start == 1:
+                texts.append(f"{name} == {start}")
+            elif stop == tensor.shape[axis] and start >= step:
+                texts.append(f"{name} >= {start}")
+            elif start >= step or stop + step <= tensor.shape[axis]:
+                texts.append(f"{start} <= {name} < {stop}" if start else f"{name} < {stop}")
+            if step > 1:
+                texts.append(f"{name} % {step} == {start % step}")
+            place = places(tensor, axis)
+            true = true & (place >= start) & (place < stop) & ((place - start) % step == 0)
+        yield " and ".join(texts), true
 
 
 def regions(tensor: Any, names: Sequence[str], axes: Sequence[int]) -> Iterator[tuple[str, Any]]:

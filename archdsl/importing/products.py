@@ -126,7 +126,9 @@ class Products(Reshaping):
         """Say a linear map whose weights are a module's; what isn't is added or multiplied."""
         home = weight.own.rpartition(".")[0]
         alone = bias is None or (bool(bias.own) and bias.own == f"{home}.bias")
-        if not home or alone:
+        # a layer has all the parameters of its module, or is given them all
+        given = bias is not None and f"{home}.bias" in self.whose.get(bias, ())
+        if not home or alone or given:
             if home:
                 self.as_layer(call, "linear", [input, weight], {"bias": bias})
                 return

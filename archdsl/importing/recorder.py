@@ -18,13 +18,14 @@ from torch.utils._device import _device_constructors
 from torch.utils.hooks import RemovableHandle
 
 from archdsl.importing.places import HERE, TORCH, standing
-from archdsl.importing.record import Call, Value
+from archdsl.importing.record import Call, Value, tensors
+from archdsl.importing.views import Memories
 
 # Of what these functions give nothing is computed.
 QUESTIONS = {
     "size", "dim", "ndimension", "numel", "is_floating_point", "is_contiguous",
     "stride", "storage_offset", "get_device", "element_size", "__len__", "is_complex", "__repr__",
-    "__hash__", "data_ptr", "requires_grad_", "nelement",
+    "__hash__", "data_ptr", "requires_grad_", "nelement", "untyped_storage", "is_inference",
 }  # fmt: skip
 
 ATTRIBUTES = {"T", "mT", "data", "real", "imag", "H", "mH"}  # that are tensors
@@ -47,6 +48,12 @@ OF_TENSORS = {
     "type_as", "to", "lerp", "addcmul", "addcdiv", "isin", "searchsorted", "bucketize", "fill",
     "view_as", "reshape_as", "expand_as", "broadcast_tensors", "meshgrid", "atan2", "einsum",
 }  # fmt: skip
+# These have the name of what writes into a tensor, and change no number of it.
+NO_WRITES = {
+    "__index__", "__int__", "__invert__", "__iter__", "squeeze_", "unsqueeze_", "transpose_", "t_",
+    "swapaxes_", "swapdims_", "detach_", "rename_", "resize_", "set_", "as_strided_",
+}  # fmt: skip
+FILLS = {"fill_", "zero_"}  # These leave nothing of what was there.
 # What says itself what gradients are: recorded in the place of functions, and of no effect here.
 OWN_GRADIENTS = {"register_hook", "autograd.Function"}
 KEPT = "_archdsl_kept"
@@ -86,6 +93,7 @@ class Recorder(TorchFunctionMode):
         # tensors are not kept alive for this: a new one may have the number of one that is gone
         self.known: dict[int, tuple[Any, Value]] = {}
         self.empty: set[Value] = set()  # that hold no numbers until all are written at once
+        self.memories = Memories(self.says, self.constant)
         self.held: list[Any] = []  # but those that weak references don't reach
         for one in module.modules():  # tensors that are no buffers, but there before
             for held in vars(one).values():
@@ -103,13 +111,56 @@ class Recorder(TorchFunctionMode):
     def value(self, tensor: torch.Tensor, fresh: bool = False) -> Value:
         """Return what stands for a tensor; a new one if it was just computed."""
         if not fresh and (found := self.known.get(id(tensor))) and found[0]() is tensor:
-            return found[1]
+            self.silent += 1  # what is asked of places in memory is none of the module
+            try:
+                written = self.memories.anew(tensor)
+            finally:
+                self.silent -= 1
+            if written is None:
+                return found[1]
+            self.known[id(tensor)] = (found[0], written)
+            return written
         self.count += 1
         value = Value(self.count, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         if not fresh:
             value.tensor = tensor  # there before, or made where nobody saw it
         self.known[id(tensor)] = (weakref.ref(tensor), value)
+        self.memories.place(tensor, value)
         return value
+
+    def constant(self, tensor: torch.Tensor) -> Value:
+        """Return a value for what is always the same, and came to be by being written over."""
+        self.count += 1
+        value = Value(self.count, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        value.fixed, value.made, value.tensor = True, True, tensor.detach().clone()
+        return value
+
+    def says(
+        self, name: str, function: Any, given: tuple[Any, ...], shape: tuple[int, ...], place: str
+    ) -> Value:
+        """Record a function that the module doesn't call, but which says what it does."""
+        above = self.stack[-1]
+        call = Call(above.path, name, None, function, given, {}, place=place or user_place())
+        call.training, call.stopped = above.training, self.stopped
+        values = [*tensors(given)]
+        call.fixed = all(value.fixed and value.tensor is not None for value in values)
+        if call.fixed:
+            held = [one.tensor if isinstance(one, Value) else one for one in given]
+            call.result = self.constant(function(*held))
+        else:
+            self.count += 1
+            call.result = Value(self.count, shape, values[0].dtype)
+        above.inside.append(call)
+        value: Value = call.result
+        return value
+
+    def wrote(self, tensor: Any, since: int | None = None) -> None:
+        """Note that a tensor was written over, unless that is known not to be so.
+
+        `since` is how often it had been before the function was called that may have done it.
+        """
+        if isinstance(tensor, torch.Tensor) and (since is None or since != changes(tensor)):
+            self.memories.wrote(tensor, self.value(tensor), user_place())
 
     def path_of(self, module: nn.Module, above: Call) -> str:
         """Return the name of a module: of several the one in the module that calls it."""
@@ -166,6 +217,7 @@ class Recorder(TorchFunctionMode):
         known = self.numbers(function, args, kwargs) if fixed else None
         if known is not None and not has_tensor(known):
             return known  # that it is asked for changes nothing: it is always the same
+        since = changes(args[0]) if args and isinstance(args[0], torch.Tensor) else 0
         result = function(*args, **kwargs)
         if self.costs is not None:
             call.costs = self.costs.take()
@@ -173,19 +225,21 @@ class Recorder(TorchFunctionMode):
             self.keep(call, args, result)
             if isinstance(known, torch.Tensor) and isinstance(result, torch.Tensor):
                 self.value(result).tensor = known
-            above.inside.append(call)
-            return result
-        if name == "__setitem__":
+        elif name == "__setitem__":
             call.result = self.value(args[0], fresh=True)
-            above.inside.append(call)
-            return result
-        if name == "__set__" or has_tensor(result) or not has_tensor((args, kwargs)):
+        elif name == "__set__" or has_tensor(result) or not has_tensor((args, kwargs)):
             call.result = self.values(result, fresh=True)
         else:
             call.result = result  # a number, say: whoever uses it can't be followed
         if name in EMPTY and isinstance(call.result, Value):
             self.empty.add(call.result)
         above.inside.append(call)
+        if writes(name):
+            self.wrote(args[0])
+        elif kwargs.get("out") is not None:
+            self.wrote(kwargs["out"])
+        elif args and result is args[0]:
+            self.wrote(result, since)
         return result
 
     def numbers(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -193,8 +247,11 @@ class Recorder(TorchFunctionMode):
 
         There they hold no numbers, so that they are made on the CPU besides; None if that can't be.
         """
-        given = [*flat((args, kwargs))]
         name = getattr(function, "__name__", "")
+        if name in FILLS and args[0].is_meta:
+            blank = torch.empty(args[0].shape, dtype=args[0].dtype, device="cpu")
+            return function(blank, *args[1:], **kwargs)
+        given = [*flat((args, kwargs))]
         if name.startswith("__set") or any(self.value(one).tensor is None for one in given):
             return None
         makes = function in _device_constructors()
@@ -273,9 +330,9 @@ class Recorder(TorchFunctionMode):
         if draws(call.name) or "empty" in call.name:
             return False
         given = call.values_in()
-        if call.name in ("fill_", "zero_") and given[0] in self.empty:
-            return True
-        if call.name in LIKE:
+        if call.name in FILLS and given[0].own:
+            return False
+        if call.name in LIKE | FILLS:
             given = given[1:]
         return all(value.fixed for value in given)
 
@@ -312,6 +369,8 @@ class Recorder(TorchFunctionMode):
                 self.costs.take()
         if call.layer is not None:
             self.silent += 1
+            first = next(flat((args, kwargs)), None)
+            since = 0 if first is None else changes(first)
             try:
                 result = run(module, *args, **kwargs)
             finally:
@@ -319,13 +378,15 @@ class Recorder(TorchFunctionMode):
             if self.costs is not None:
                 call.costs = self.costs.take()
             call.result = self.values(result, fresh=True)
+            if result is first:
+                self.wrote(result, since)
             return result
         self.stack.append(call)
         try:
             result = run(module, *args, **kwargs)
+            call.result = self.values(result)
         finally:
             self.stack.pop()
-        call.result = self.values(result)
         return result
 
 
@@ -333,6 +394,20 @@ def alike(tensors: tuple[Any, ...]) -> bool:
     """Tell whether the second of two tensors may stand for the first, which it is written into."""
     one, other = tensors[0], tensors[1]
     return isinstance(other, torch.Tensor) and (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def writes(name: str) -> bool:
+    """Tell whether a function writes into the first tensor that it is given, by its name."""
+    if name in NO_WRITES:
+        return False
+    if name.endswith("__"):
+        return name == "__setitem__" or name.startswith("__i")
+    return name.endswith("_")
+
+
+def changes(tensor: torch.Tensor) -> int | None:
+    """Return how often a tensor was written over; None where torch doesn't count."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def no_hook() -> RemovableHandle:
@@ -428,6 +503,7 @@ def record(
     `costs` lists what operators compute, which each call has then.
     """
     recorder = Recorder(module, as_layer, costs)
+    inputs = [tensor.clone() for tensor in inputs]  # which the module may write over
     for number, tensor in enumerate(inputs):
         value = recorder.value(tensor, fresh=True)
         value.input = number

@@ -410,47 +410,6 @@ class Reshaping(Windows):
                         indices: Any = None, sections: Any = None) -> None:  # fmt: skip
         self.on_chunk(call, value, where, dim)
 
-    def on_setitem(self, call: Call, target: Any, index: Any, value: Any) -> None:
-        """Say what is written into a part: the parts around it and that are put together."""
-        listed = [*index] if isinstance(index, list | tuple) else [index]
-        rest = len(target.shape) - sum(one is not ... for one in listed)
-        full: list[Any] = []
-        for one in listed:
-            full += [slice(None)] * rest if one is ... else [one]
-        full += [slice(None)] * (len(target.shape) - len(full))
-        if not isinstance(value, Value) or not all(isinstance(one, slice) for one in full):
-            raise Unsayable("what is written to single places of a tensor")
-        parts = [one.indices(size) for one, size in zip(full, target.shape, strict=True)]
-        shape = tuple(stop - start for start, stop, _ in parts)
-        if any(step != 1 for _, _, step in parts) or value.shape != shape:
-            raise Unsayable("what is written to places apart, or spread over several")
-        self.put(target, value, 0, parts, call.result)
-
-    def put(self, target: Value, value: Value, axis: int, parts: Any, result: Value) -> None:
-        """Say a tensor with another one in the place of a part, one axis after the other."""
-        while axis < len(parts) and parts[axis][:2] == (0, target.shape[axis]):
-            axis += 1
-        if axis == len(parts):
-            self.become(result, value)
-            return
-        start, stop, _ = parts[axis]
-        pieces: list[Value] = []
-        for first, last in ((0, start), (start, stop), (stop, target.shape[axis])):
-            if first == last:
-                continue
-            shape = [*target.shape]
-            shape[axis] = last - first
-            piece = self.fresh(shape, target.dtype)
-            self.parts(target, [("slice", axis, slice(first, last))], piece)
-            if first == start and last == stop:
-                made = self.fresh(shape, target.dtype)
-                self.put(self.find(piece), value, axis + 1, parts, made)
-                piece = made
-            pieces.append(self.find(piece))
-        whole = Call("", "cat", None, None, (pieces,), {"dim": axis})
-        whole.result = result
-        self.on_cat(whole, pieces, axis)
-
     def parts(self, value: Value, steps: list[tuple[str, int, Any]], result: Value) -> None:
         """Say places and slices along axes, one after the other."""
         if not steps:
