@@ -434,6 +434,14 @@ WRONG: dict[str, tuple[bytes, str]] = {
         of_nodes(helper.make_node("Conv", ["x"], ["y"], name="n")),
         "at node `n`: `Conv` takes 2 to 3 inputs, and here 1",
     ),
+    "too_many_outputs_of_a_tensor": (
+        of_nodes(
+            helper.make_node("Identity", ["c"], ["a", "b"], name="n"),
+            helper.make_node("Add", ["x", "b"], ["y"]),
+            tensors={"c": np.ones(4, "float32")},
+        ),
+        "at node `n`: `Identity` gives 1 output, and here 2",
+    ),
     "inputs_left_out": (
         of_nodes(helper.make_node("Add", ["", "x"], ["y"], name="n")),
         "at node `n`: `Add` is without its input `A`",

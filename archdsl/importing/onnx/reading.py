@@ -514,7 +514,8 @@ def parted(
     """
     found: list[OnnxNode] = []
     for node in nodes:
-        held = tensors.get(node.inputs[0]) if len(node.inputs) == 1 else None
+        plain = len(node.inputs) == len(node.outputs) == 1 and not node.attributes
+        held = tensors.get(node.inputs[0]) if plain else None
         if node.op != "Identity" or held is None or node.outputs[0] in outputs:
             found.append(node)
         elif tells_apart(held):
