@@ -271,9 +271,12 @@ def _agrees_by_name(made: TorchModule, layer: Layer, module: nn.Module) -> bool:
 
 
 def _same(ours: Any, theirs: Any) -> bool:
-    """Tell whether two attributes mean the same; one number stands for several equal ones."""
+    """Tell whether two attributes mean the same; one number stands for several equal ones.
+
+    Of two lists neither is that number: a normalization over two axes isn't one over the last.
+    """
     if isinstance(ours, torch.Tensor) or isinstance(theirs, torch.Tensor):
         return isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor)
     if isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
-        return squeeze(tuple(ours)) == squeeze(tuple(theirs))
+        return tuple(ours) == tuple(theirs)
     return bool(squeeze(ours) == squeeze(theirs))

@@ -21,6 +21,7 @@ HOW = {
     "inplace", "training", "return_indices", "_stacklevel", "dtype", "out", "momentum",
     "use_input_stats", "half_to_float",
 }  # fmt: skip
+SIZES = "normalized_shape"  # as many as there are axes, the last ones, that are normalized
 MOST_TRIALS = 400
 COUNTER = "num_batches_tracked"  # which batch normalization counts by itself
 
@@ -452,6 +453,10 @@ class Making:
             raise Unsayable(MOVED)
         if any(len(groups[dim]) != 1 or groups[dim] == (0,) for dim in dims):
             raise Unsayable(MOVED)
+        last = len(given.get(SIZES, ()))
+        whole = len(bases[0].shape)
+        if last and groups[-last:] != tuple((axis,) for axis in range(whole - last, whole)):
+            raise Unsayable(MOVED)  # the axes that are normalized aren't the last there
         axes = [groups[dim][0] for dim in dims]
         if listed is None:
             return dict(given), bases, made
@@ -489,7 +494,7 @@ class Making:
             if name not in kind.model_fields
             and not isinstance(value, Value)
             and name not in HOW
-            and name not in ("normalized_shape", "num_groups")
+            and name not in (SIZES, "num_groups")
             and not (isinstance(value, list) and any(True for _ in tensors(value)))
             and value not in (None, False)
         ]
@@ -511,10 +516,11 @@ class Making:
             trials += [*weights, *kernels, *(v for v in given.values() if isinstance(v, int))]
             if not one.is_required() and isinstance(one.default, bool):
                 trials = [one.default, not one.default]
-            elif not one.is_required() and name not in ("axes", "num_parameters"):
+            elif name == "axes" and SIZES in given:
+                # not by the weights' shape: a normalization may have none
+                trials = [len(given[SIZES])]
+            elif not one.is_required() and name != "num_parameters":
                 trials = [one.default]
-            elif name in ("axes",):
-                trials = [1, 2, 3, 4]
             found: list[Any] = []
             for trial in trials:
                 try:
