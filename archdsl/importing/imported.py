@@ -25,7 +25,7 @@ from archdsl.importing.inputs import filled, input_names, of_samples, sized
 from archdsl.importing.lowering import Lowering, as_layer
 from archdsl.importing.made import in_order, require_numbers
 from archdsl.importing.making import Unsayable
-from archdsl.importing.missing import raise_if_lost, require_floats, require_sayable
+from archdsl.importing.missing import raise_if_lost, require_floats, require_sayable, require_used
 from archdsl.importing.naming import few, label, register, valid
 from archdsl.importing.places import place_of, shown_place
 from archdsl.importing.proof import (
@@ -293,6 +293,7 @@ def spec_of(
     free = len(runs) > 1 and not fixed
     try:
         names = input_names(module, inputs, wanted)
+        require_used(body, names)
         statements = rooted(body, training, names, inputs[0].shape[0])
         label(statements)
         register(statements, module)

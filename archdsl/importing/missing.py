@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from archdsl.importing.bodies import Body
 from archdsl.importing.errors import ImportingError, NotSayable
 from archdsl.importing.lowering import Lowering
+from archdsl.importing.making import Unsayable
 from archdsl.importing.places import shown_place
 
 MOST_LISTED = 12
@@ -52,3 +55,15 @@ def require_floats(module: nn.Module, name: str) -> None:
             kind = str(one.dtype).removeprefix("torch.")
             text = f"parameters of {kind}, as `{own}`: `module.float()` makes them float32"
             raise_if_lost(Counter({(text, ""): 1}), name)
+
+
+def require_used(body: Body, names: Mapping[int, str]) -> None:
+    """Refuse inputs that no output needs: the language has none, as they would be a mistake there.
+
+    Raises:
+        Unsayable: there is one.
+    """
+    used = {value.input for value in body.inputs}
+    for number, name in names.items():
+        if number not in used:
+            raise Unsayable(f"the input `{name}`, which no output needs")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 import archdsl
 from archdsl.importing.errors import ImportingError
@@ -36,11 +35,11 @@ NORMS: dict[str, tuple[Function, str]] = {
     "module_of_all": (nn.LayerNorm([4, 6, 6], elementwise_affine=False), "axes = 3"),
     "rms_module": (nn.RMSNorm([6, 6], elementwise_affine=False), "axes = 2"),
     "one_axis": (nn.LayerNorm(6, elementwise_affine=False), "LayerNorm(elementwise_affine = fal"),
-    "function": (lambda x: F.layer_norm(x, (6, 6)), "axes = 2"),
-    "function_of_all": (lambda x: F.layer_norm(x, x.shape[1:]), "axes = 3"),
-    "rms": (lambda x: F.rms_norm(x, (6, 6)), "axes = 2"),
+    "function": (lambda x: functional.layer_norm(x, (6, 6)), "axes = 2"),
+    "function_of_all": (lambda x: functional.layer_norm(x, x.shape[1:]), "axes = 3"),
+    "rms": (lambda x: functional.rms_norm(x, (6, 6)), "axes = 2"),
     "behind_the_batch": (
-        lambda x: F.layer_norm(x.transpose(0, 1), (6, 6)).transpose(0, 1),
+        lambda x: functional.layer_norm(x.transpose(0, 1), (6, 6)).transpose(0, 1),
         "axes = 2",
     ),
 }
@@ -55,10 +54,50 @@ def test_axes_are_found_without_weights(function: Function, said: str) -> None:
 
 
 def over_the_batch(x: torch.Tensor) -> torch.Tensor:
-    y = F.layer_norm(x.permute(1, 2, 3, 0), x.shape[:1])
+    y = functional.layer_norm(x.permute(1, 2, 3, 0), x.shape[:1])
     return y.permute(3, 0, 1, 2)
 
 
 def test_a_normalization_over_the_batch_is_refused() -> None:
     with pytest.raises(ImportingError, match="isn't the batch"):
         _ = archdsl.from_torch(Behind(over_the_batch), IMAGE).spec
+
+
+class Two(nn.Module):
+    """Puts two batches one behind the other, or something else made of two inputs."""
+
+    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.function = function
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return self.function(self.conv, left, right)
+
+
+HALVES: dict[str, tuple[Callable[..., torch.Tensor], str]] = {
+    "first": (lambda conv, a, b: conv(torch.cat([a, b])).chunk(2)[0], "right"),
+    "second": (lambda conv, a, b: conv(torch.cat([a, b])).chunk(2)[1], "left"),
+    "more": (lambda conv, a, b: conv(torch.cat([a, b])).chunk(2)[1].relu(), "left"),
+    "before": (lambda conv, a, b: conv(torch.cat([a, b]).chunk(2)[0]), "right"),
+    "of_none": (lambda conv, a, b: conv(torch.cat([a, b * 0 + 1])).chunk(2)[0], "right"),
+    "zeros": (lambda conv, a, b: conv(torch.cat([torch.zeros_like(a), b])).chunk(2)[1], "left"),
+    "apart": (lambda conv, a, b: conv(a), "right"),
+}
+
+
+@pytest.mark.parametrize(("function", "unused"), HALVES.values(), ids=HALVES)
+def test_an_input_that_no_output_needs_is_refused(
+    function: Callable[..., torch.Tensor], unused: str
+) -> None:
+    network = archdsl.from_torch(Two(function), (IMAGE, IMAGE + 1))
+
+    assert network.count().parameters == 16
+    with pytest.raises(ImportingError, match=f"the input `{unused}`, which no output needs"):
+        _ = network.spec
+
+
+def test_one_tensor_may_come_in_twice() -> None:
+    network = archdsl.from_torch(Two(lambda conv, a, b: conv(a) - conv(b)), (IMAGE, IMAGE))
+
+    assert network.proof.sentence() == "the same, name by name; outputs equal"
