@@ -762,3 +762,40 @@ def test_numbers_that_are_equal_in_all_uses_are_one_argument(tmp_path: Path) -> 
     image = torch.randn(2, 8, 6, 6)
     with torch.no_grad():
         assert torch.allclose(module(image), plain(image), atol=1e-5)
+
+
+@needs_native
+@pytest.mark.parametrize("engine", ["eager", "native"])
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "Conv2d(4, 1); output first; Dropout(0.5); output second",
+        "ReLU; output first { Dropout }; Dropout; output second",
+        "BatchNorm2d; output first; Dropout; output second { Identity }",
+        "Dropout",
+        "Conv2d(4, 1); s: { ReLU; Conv2d(4, 1) }; reuse s",
+        "Conv2d(4, 1); s: { Dropout; ReLU; Conv2d(4, 1); Dropout }; reuse s; reuse s",
+        "BatchNorm2d; s: { ReLU; Conv2d(4, 1) }; reuse s",
+        "Conv2d(4, 1); s: { z: Tanh; residual { Conv2d(4, 1) } }; reuse s",
+    ],
+    ids=range(8),
+)
+def test_what_goes_away_may_be_an_output_or_stand_elsewhere_too(
+    stages: str, engine: str, tmp_path: Path
+) -> None:
+    network = network_of(f"network net {{ input x: [4, 6, 6]; {stages} }}", tmp_path)
+    plain = plain_of(network, "float32")
+
+    fast = network.optimize(weights=plain.state_dict(), engine=engine)
+
+    scope: dict[str, Any] = {}
+    exec(fast.source, scope)
+    written = scope["Net"]().eval()
+    written.load_state_dict(fast.weights)
+    image = torch.randn(2, 4, 6, 6)
+    with torch.no_grad():
+        expected = listed(plain(image))
+        for found in (listed(fast(image)), listed(written(image))):
+            assert len(found) == len(expected)
+            for one, two in zip(found, expected, strict=True):
+                assert torch.allclose(one, two, atol=1e-5)

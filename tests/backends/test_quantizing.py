@@ -131,14 +131,36 @@ def test_samples_to_compare_are_others_than_those_that_ranges_come_of(network: A
         ([3], "a batch of int"),
         ([[3]], "has a int for `image`"),
         ([torch.full((2, 3, 16, 16), float("nan"))], "NaN or infinity for `image`"),
+        ([torch.zeros(2, 3, 16, 16, dtype=torch.uint8)], "has uint8 for `image`, where floats"),
+        ([torch.zeros(0, 3, 16, 16)], "a tensor of 0 x 3 x 16 x 16 for `image`"),
+        (5, "batches or a folder of images, and not int"),
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_samples_that_do_not_fit_are_refused(given: Any, said: str, network: Any) -> None:
     with pytest.raises(ArchError, match="`--calibrate`") as caught:
         network.optimize(calibrate=given)
 
     assert said in str(caught.value)
+
+
+def test_indices_beyond_a_table_are_refused(network: Any, tmp_path: Path) -> None:
+    Path("words.arch").write_text(
+        "network words { input text: [4]; Embedding(10, 6); Linear(2); Flatten }"
+    )
+    words = archdsl.load("words.arch")
+
+    with pytest.raises(ArchError, match="samples with which the network itself fails: index out"):
+        words.optimize(calibrate=[torch.full((2, 4), 10)])
+    with pytest.raises(ArchError, match="has float32 for `text`, where whole numbers are"):
+        words.optimize(calibrate=[torch.zeros(2, 4)])
+
+
+def test_one_tensor_is_a_batch_and_floats_of_any_kind_do(network: Any) -> None:
+    made = calibration(network.checked, torch.randn(5, 3, 16, 16, dtype=torch.float64))
+
+    assert [len(part) for part in made] == [3, 2]
+    assert {each.dtype for part in made for sample in part for each in sample} == {torch.float32}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_parameters_and_macs_are_those_of_torch(name: str, device: str) -> None:
 
     assert count.parameters == sum(one.numel() for one in module.parameters())
     # before torch 2.15 the counter knew no fused attention on a CPU, a layer of the language
-    known = any("attention" in str(one) for one in counter.get_flop_counts()["Global"])
+    known = any("attention" in str(one) for one in counter.get_flop_counts().get("Global", {}))
     attention = 3 * 2 * 6 * 6 * (4 + 4) if name == "masks" and not known else 0
     assert count.macs == counter.get_total_flops() // 4 + attention
     assert all(torch.equal(one, before[key]) for key, one in module.state_dict().items())

@@ -32,17 +32,20 @@ class Calibration(Record):
     comparing: Sequence[Sample]
 
 
-def calibration(checked: CheckedGraph, given: Iterable[Any]) -> Calibration:
+def calibration(checked: CheckedGraph, given: Any) -> Calibration:
     """Return what to calibrate a network with.
 
     Args:
-        given: batches: a tensor, or one for each input in order. At most `MOST` samples of the
-            first are used.
+        given: batches: each a tensor, or one for each input in order; or one tensor. At most
+            `MOST` samples of the first are used.
 
     Raises:
         ArchError: a batch is none, doesn't fit the inputs, or there are fewer than two samples.
     """
-    samples = [*islice((each for batch in given for each in _samples(checked, batch)), MOST)]
+    batches = [given] if isinstance(given, torch.Tensor) else given
+    if not isinstance(batches, Iterable):
+        raise _bad(f"takes batches or a folder of images, and not {type(given).__name__}")
+    samples = [*islice((each for batch in batches for each in _samples(checked, batch)), MOST)]
     if len(samples) < 2:
         found = "one is" if samples else "none are"
         reason = f"needs two samples or more, one to compare with, and {found} there"
@@ -67,13 +70,19 @@ def _samples(checked: CheckedGraph, batch: Any) -> Iterable[Sample]:
             wanted == size or not isinstance(wanted, int)
             for wanted, size in zip(shape, found[1:], strict=True)
         )
-        if not fits or found[0] != tensors[0].shape[0]:
+        if not fits or not found[0] or found[0] != tensors[0].shape[0]:
             wanted = " x ".join(map(str, ("batch", *shape)))
             has = " x ".join(map(str, found))
             raise _bad(f"has a tensor of {has} for `{name}`, where {wanted} is expected")
-        if not tensor.isfinite().all():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
             raise _bad(f"has NaN or infinity for `{name}`")
-    yield from zip(*(tensor.detach().cpu().split(1) for tensor in tensors), strict=True)
+        kind = "floats" if checked.dtype(name) == "float" else "whole numbers"
+        if tensor.is_floating_point() != (kind == "floats"):
+            held = str(tensor.dtype).removeprefix("torch.")
+            raise _bad(f"has {held} for `{name}`, where {kind} are expected")
+    plain = [each.detach().cpu() for each in tensors]
+    plain = [each.float() if each.is_floating_point() else each for each in plain]
+    yield from zip(*(each.split(1) for each in plain), strict=True)
 
 
 def _bad(reason: str) -> ArchError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import chain
 from math import isnan, nan
@@ -295,7 +295,7 @@ def optimize(
     engine: str = AUTO,
     batch: int = 1,
     passes: str | Sequence[str] | None = None,
-    calibrate: Iterable[Any] | None = None,
+    calibrate: Any = None,
 ) -> Optimized:
     """Make a network faster for inference. `archdsl.Network.optimize` explains the arguments.
 
@@ -389,8 +389,15 @@ class _Trial:
         self.inputs = _at(inputs, place)
         self.made: dict[str, _Made] = {}
         samples = place.calibration.comparing if place.calibration else [inputs]
-        with torch.no_grad():
-            found = [module(*(each.to(place.device) for each in sample)) for sample in samples]
+        try:
+            with torch.no_grad():
+                found = [module(*(each.to(place.device) for each in sample)) for sample in samples]
+        except (RuntimeError, IndexError) as error:  # as an index beyond a table
+            if place.calibration is None:
+                raise
+            said = " ".join(str(error).split())[:200]
+            reason = f"has samples with which the network itself fails: {said}"
+            raise ArchError(BadOptimization(option="--calibrate", reason=reason)) from error
         single = isinstance(found[0], torch.Tensor)
         expected = [[each] if single else [*each] for each in found]
         if not all(each.isfinite().all() for outputs in expected for each in outputs):

@@ -173,8 +173,12 @@ class Edit:
             for each in self.checked.outputs
         ]
         nodes = {}
+        owners: dict[str, str] = {}  # of modules whose node became part of another
         for name in names:
             node = self.nodes[name]
+            if node.shares and node.shares not in self.nodes:
+                owner = owners.setdefault(node.shares, name)
+                node = replace(node, shares="" if owner == name else owner)
             if name not in self._exchanged:
                 node = replace(node, inputs=tuple(map(self.stands_for, node.inputs)))
             nodes[name] = node

@@ -151,7 +151,8 @@ class Explainer:
                 or (not differ(value, known) and (guesses or (_is_formula(one) and one == other)))
                 for value, one, other, known in pairs
             ):
-                return Explanation((each,), each.name, each.name)
+                name = each.name if each.within is None else _attribute(each.name)
+                return Explanation((each,), each.name, name)
         return None
 
     def _arithmetic(

@@ -169,3 +169,26 @@ def test_a_loop_is_the_same_as_its_turns(seed: int, tmp_path: Path) -> None:
 
     assert str(loop) == str(plain)
     assert [*loop.state_dict()] == [*plain.state_dict()]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        's: Conv2d(4, 1); for i in range(depths[0]) { "l{i}": Conv2d(4, 1) }',
+        's: Conv2d(4, 1); for i in range(depths[0]) { "l{i}": Dropped(0.5) }',
+    ],
+    ids=range(2),
+)
+def test_an_item_of_a_list_says_how_often_a_forward_pass_turns(body: str, tmp_path: Path) -> None:
+    text = NET.format(body=body).replace("network net", "network net(depths: list = [4, 5])")
+    written = generate(load(tmp_path, text))
+    space: dict[str, Any] = {"__name__": "generated"}
+    exec(compile(written.text, "generated", "exec"), space)
+
+    made = space[written.network]([6, 5]).eval()
+
+    other = module_of(load(tmp_path, text.replace("[4, 5]", "[6, 5]"))).eval()
+    other.load_state_dict(made.state_dict())
+    image = torch.randn(2, 4, 16, 16)
+    assert torch.equal(made(image), other(image))
+    assert "depths: Sequence[int] = (4, 5)" in written.text

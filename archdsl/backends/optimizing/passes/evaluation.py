@@ -9,8 +9,15 @@ from archdsl.backends.optimizing.program import Edit, Program, remade
 def evaluation(program: Program) -> Program:
     """Take away what only training needs: its outputs, and layers that hand on what comes in."""
     edit = Edit(_without_training(program))
+    given = {output.node for output in edit.checked.outputs}
     for node in [*edit.nodes.values()]:
         if node.layer.inert and len(node.inputs) == 1:
+            read = edit.stands_for(node.inputs[0])
+            if node.name in given:
+                # two outputs can't be one tensor
+                if read in given or not edit.nodes[read].inputs:
+                    continue
+                given.add(read)
             edit.drop(node.name, node.inputs[0])
     return edit.result()
 
