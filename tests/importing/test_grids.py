@@ -10,6 +10,9 @@ from torch import nn
 
 import archdsl
 
+# torch says that the default of `align_corners` changed
+pytestmark = pytest.mark.filterwarnings("ignore:Default grid_sample")
+
 
 class Warps(nn.Module):
     """Reads an image at places that are learned from it."""
