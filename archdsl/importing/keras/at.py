@@ -10,7 +10,7 @@ from torch import nn
 
 from archdsl.importing.keras.errors import Missing, Wrong
 from archdsl.importing.keras.held import LAST, Held, Order
-from archdsl.importing.keras.models import Layer
+from archdsl.importing.keras.models import Layer, leaves
 from archdsl.importing.keras.settings import Settings
 
 Turned = Callable[[torch.Tensor], torch.Tensor]
@@ -145,8 +145,8 @@ def require_plain(named: Mapping[str, Any]) -> None:
     for name, value in named.items():
         if name == "training" and value:
             raise Missing("a call with `training=True`, which Keras applies in use as well,")
-        # a model says a mask for each of its tensors, and that there is none
-        held = value if name == "mask" and isinstance(value, list) else [value]
+        # a model says a mask for each of its tensors, as they are nested, and that there is none
+        held = [one for _, one in leaves(value)] if name == "mask" else [value]
         if name != "training" and any(one is not None for one in held):
             raise Missing(f"a call with `{name}`")
 

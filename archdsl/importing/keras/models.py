@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 Sizes = tuple[int | None, ...]  # as Keras has them: the batch first, None where a size is open
 
+Path = tuple[str | int, ...]  # keys of mappings and numbers in lists, outermost first
+
 
 class Ref(NamedTuple):
     """A tensor: what a layer gave when it was called for the nth time, and which of several."""
@@ -65,7 +67,7 @@ class Use:
     @property
     def reads(self) -> list[Ref]:
         """The tensors that it is called on."""
-        return [*refs([self.arguments, self.named])]
+        return [*refs(self.arguments), *refs([*self.named.values()])]
 
 
 @dataclass(eq=False)
@@ -73,23 +75,42 @@ class Model:
     """A model: its calls in an order in which they can be computed.
 
     Attributes:
-        names: of the outputs, where it gives them by names; else none.
+        takes, gives: the inputs and outputs in the lists and mappings that hold them.
     """
 
     name: str
     uses: list[Use]
-    inputs: list[Ref]
-    outputs: list[Ref]
+    takes: Any
+    gives: Any
     layers: dict[str, Layer]
-    names: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> list[Ref]:
+        """The tensors that it takes, as Keras counts them."""
+        return [*refs(self.takes)]
+
+    @property
+    def outputs(self) -> list[Ref]:
+        """The tensors that it gives, as Keras counts them."""
+        return [*refs(self.gives)]
+
+
+def leaves(held: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield what lists and mappings hold, with where it stands in them, as Keras counts it.
+
+    A mapping counts by its keys, whatever order they are written in: so the second output of a
+    model in another is told from the first.
+    """
+    if isinstance(held, list):
+        for number, one in enumerate(held):
+            yield from leaves(one, (*path, number))
+    elif isinstance(held, dict):
+        for key in sorted(held):
+            yield from leaves(held[key], (*path, key))
+    else:
+        yield path, held
 
 
 def refs(held: Any) -> Iterator[Ref]:
-    """Yield the tensors in lists and mappings."""
-    if isinstance(held, Ref):
-        yield held
-    elif isinstance(held, list | tuple):
-        for one in held:
-            yield from refs(one)
-    elif isinstance(held, dict):
-        yield from refs([*held.values()])
+    """Yield the tensors in lists and mappings, as Keras counts them."""
+    return (one for _, one in leaves(held) if isinstance(one, Ref))

@@ -22,9 +22,9 @@ from archdsl.importing.keras.errors import Missing, Wrong
 from archdsl.importing.keras.held import FIRST, LAST, Held, Order
 from archdsl.importing.keras.hierarchy import Leaf, Part, Step, kind_of, planned
 from archdsl.importing.keras.layers import LAYERS
-from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use
+from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use, leaves
 from archdsl.importing.keras.reading import KerasFile
-from archdsl.importing.naming import few, valid
+from archdsl.importing.naming import few, fresh, valid
 from archdsl.importing.places import standing_at
 from archdsl.importing.scopes import attach, scope_module
 
@@ -140,7 +140,7 @@ class Builder:
 
     Attributes:
         left: weights of Keras of which nothing is made.
-        names: of the outputs, where they are given by names.
+        names: of the outputs; none where they are but a list.
         notes: what the text won't say.
         compared: how many shapes were those that the file says.
     """
@@ -159,12 +159,9 @@ class Builder:
         require_known(file, title)
         self.root = Net(self, file.model, scope_module(title))
         self.root.outermost = True
-        self.names = file.model.names
-        unsaid = [one for one in self.names if one != valid(one)]
-        if unsaid:
-            self.names = ()
-            shown = few([printable(one[:100]) for one in unsaid])
-            self.note(f"outputs have names in Keras that no text can give them, as {shown}")
+        self.names, other = named(file.model.gives)
+        if other:
+            self.note(other)
 
     def build(self, inputs: Sequence[torch.Tensor]) -> nn.Module:
         """Make the modules by a run on tensors without numbers.
@@ -232,8 +229,6 @@ class Builder:
         flat = given[0] if len(given) == 1 and isinstance(given[0], list) else given
         model = layer.model
         assert model is not None
-        if isinstance(flat, dict):
-            flat = [*flat.values()]
         if len(flat) != len(model.inputs) or not all(isinstance(one, Held) for one in flat):
             raise Wrong(f"takes {len(model.inputs)} tensors, and is called on {len(flat)}")
         if layer not in self.nets:
@@ -313,6 +308,29 @@ class Builder:
     def count(self) -> int:
         """How many numbers there are in all weights in Keras."""
         return sum(prod(one.shape) for one in (*self.variables, *self.left))
+
+
+def named(gives: Any) -> tuple[list[str], str]:
+    """Return the names of outputs that stand in mappings, and which of them Keras has otherwise."""
+    paths = [path for path, _ in leaves(gives)]
+    nested = any(len(path) > 1 for path in paths)
+    if not any(isinstance(key, str) for path in paths for key in path):
+        row = "outputs are lists in a list in Keras, and here they are one"
+        return [], row if nested else ""
+    found = {path: path[0] for path in paths if len(path) == 1 and path[0] == valid(str(path[0]))}
+    taken = {str(one) for one in found.values()}
+    told: list[str] = []
+    names: list[str] = []
+    for path in paths:
+        if path in found:
+            names.append(str(found[path]))
+            continue
+        parts = [f"output{key + 1}" if isinstance(key, int) else key for key in path]
+        names.append(fresh("_".join(parts), taken))
+        where = ".".join(str(key)[:100] for key in path)
+        told.append(f"`{printable(where)}` is `{names[-1]}` here")
+    lost = "outputs have names in Keras that no text can give them"
+    return names, f"{lost}: {few(told)}" if told else ""
 
 
 def shown(shape: Sequence[int | None]) -> str:

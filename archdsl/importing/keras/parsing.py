@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from archdsl.diagnostics import printable
 from archdsl.importing.errors import ImportingError
 from archdsl.importing.keras.errors import bad
-from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use, refs
+from archdsl.importing.keras.models import Layer, Model, Ref, Sizes, Use, leaves, refs
 from archdsl.importing.ordering import after_others
 
 MOST_LAYERS = 20_000
@@ -18,6 +18,7 @@ DEEPEST = 20  # models in each other, and lists of tensors
 LONGEST_NAME = 500
 MODELS = ("Functional", "Model", "Sequential")
 HOMES = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 LATEST = 2**20  # calls of one layer
 
 
@@ -125,7 +126,7 @@ class Parser:
             layers.insert(0, Layer("InputLayer", label, given))
         uses = [Use(layers[0], 0, [])]
         uses += [Use(layer, 0, [Ref(before.name)]) for before, layer in pairwise(layers)]
-        ends = [Ref(layers[0].name)], [Ref(layers[-1].name)]
+        ends = Ref(layers[0].name), Ref(layers[-1].name)
         return Model(name, uses, *ends, {one.name: one for one in layers})
 
     def graph(
@@ -143,24 +144,71 @@ class Parser:
                 nodes = [[]]
             for number, node in enumerate(nodes):
                 uses.append(self.use(layer, number, node))
-        inputs = [*self.places(config.get("input_layers"))]
-        outputs = [*self.places(config.get("output_layers"))]
-        if not inputs or not outputs:
+        takes = self.places(config.get("input_layers"))
+        gives = self.places(config.get("output_layers"))
+        inputs = [*refs(takes)]
+        if not inputs or not [*refs(gives)]:
             raise self.fail(f"has a model `{printable(name)}` without inputs or outputs")
+        if depth:
+            self.require_order([takes, gives])
         for one in inputs:
             if one.layer not in known or known[one.layer].kind != "InputLayer":
                 raise self.fail(f"takes `{printable(one.layer)}` for an input, which it is not")
         if len({*inputs}) < len(inputs):
             raise self.fail("names an input twice")
-        outputs = self.from_zero(known, uses, outputs)
-        held_by = config["output_layers"]
-        named = isinstance(held_by, dict) and all(map(is_place, held_by.values()))
-        names = tuple(held_by) if named else ()
-        return Model(name, self.ordered(uses, inputs, outputs), inputs, outputs, known, names)
+        for use in uses:
+            if use.layer.model is not None:
+                use.arguments = self.handed(use, use.layer.model.takes)
+        gives = self.from_zero(known, uses, gives)
+        return Model(name, self.ordered(uses, inputs, [*refs(gives)]), takes, gives, known)
 
-    def from_zero(
-        self, known: Mapping[str, Layer], uses: Sequence[Use], outputs: list[Ref]
-    ) -> list[Ref]:
+    def require_order(self, held: Any, inside: bool = False) -> None:
+        """Refuse mappings whose keys may have been counted in another order than that of text.
+
+        A file holds 9 and 10 as "9" and "10", and Keras counted by what it was given. On torch
+        Keras 3 counts a mapping in a mapping as it is written, elsewhere by its keys, and a file
+        doesn't tell where it was made.
+
+        Args:
+            inside: whether it stands in a mapping.
+        """
+        if isinstance(held, dict):
+            text = sorted(held)
+            numbers = all(map(NUMBER.fullmatch, held)) and text != sorted(held, key=float)
+            if numbers or (inside and not self.early and text != [*held]):
+                some = printable(", ".join(held)[:60])
+                raise self.fail(
+                    f"has tensors by the keys {some} in a model in another, which Keras counts in "
+                    "an order that the file doesn't tell",
+                    "give the model lists, or one mapping with names in alphabetical order",
+                )
+        for one in held.values() if isinstance(held, dict) else held:
+            if isinstance(one, dict | list):
+                self.require_order(one, inside or isinstance(held, dict))
+
+    def handed(self, use: Use, takes: Any) -> list[Any]:
+        """Return the tensors that a model in another is called on, in the order of its inputs.
+
+        Args:
+            takes: its inputs as it was made with them, which Keras compares with the call.
+        """
+        held = use.arguments[0] if len(use.arguments) == 1 else use.arguments
+        self.require_order([held])
+        where = [path for path, _ in leaves(held)]
+        if isinstance(held, dict) and not isinstance(takes, dict):
+            # inputs that have no keys are found by their names
+            plain = [takes] if isinstance(takes, Ref) else takes
+            names = [one.layer if isinstance(one, Ref) else "" for one in plain]
+            if all(name in held for name in names):
+                return [held[name] for name in names]
+        elif where == [path for path, _ in leaves(takes)] or not any(
+            isinstance(key, str) for path in where for key in path
+        ):
+            return [one for _, one in leaves(held)]
+        name = printable(use.layer.name)
+        raise self.fail(f"calls `{name}` on tensors by other names than those that it takes")
+
+    def from_zero(self, known: Mapping[str, Layer], uses: Sequence[Use], outputs: Any) -> Any:
         """Count calls of models from 0, and return the outputs: making one is a call to Keras.
 
         Keras 3 counts it where it names outputs; Keras 2 everywhere, for models with an input.
@@ -168,12 +216,12 @@ class Parser:
         models = {name for name, one in known.items() if one.model is not None}
         if not self.early:
             graphs = {name for name in models if known[name].kind != "Sequential"}
-            return [counted(ref, graphs) for ref in outputs]
+            return moved(outputs, graphs)
         first = {ref.layer for ref in refs([outputs, *(use.reads for use in uses)]) if not ref.call}
         for use in uses:
             use.arguments = moved(use.arguments, models - first)
             use.named = moved(use.named, models - first)
-        return [counted(ref, models - first) for ref in outputs]
+        return moved(outputs, models - first)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -183,29 +231,30 @@ class Parser:
         if self.count > 4 * MOST_LAYERS:
             raise self.fail(f"has more than {4 * MOST_LAYERS:,} calls of layers")
         use = Use(layer, number, [])
-        if isinstance(node, dict):
+        if isinstance(node, dict) and ("args" in node or "kwargs" in node):
             arguments, named = node.get("args", []), node.get("kwargs", {})
             if not isinstance(arguments, list) or not isinstance(named, dict):
                 raise self.fail(f"doesn't say what `{printable(layer.name)}` is called on")
             use.arguments = [self.value(one, use, 0) for one in arguments]
             use.named = {key: self.value(one, use, 0) for key, one in named.items()}
             return use
-        if not isinstance(node, list):
-            raise self.fail(f"doesn't say what `{printable(layer.name)}` is called on")
-        if len(node) in (3, 4) and isinstance(node[0], str):
+        if isinstance(node, list) and len(node) in (3, 4) and isinstance(node[0], str):
             node = [node]  # a single tensor, as some versions write it
-        found: list[Any] = []
-        for one in node:
-            if not is_place(one):
-                raise self.fail(f"doesn't say what `{printable(layer.name)}` is called on")
-            if one[0] == "_CONSTANT_VALUE":
-                found.append(one[2])
-            else:
-                found.append(Ref(*one[:3]))
-            if len(one) == 4 and isinstance(one[3], dict):
-                use.named.update({key: self.place_in(value) for key, value in one[3].items()})
-        use.arguments = [found] if len(found) > 1 else found
+        found = self.early_value(node, use, 0)
+        use.arguments = found if isinstance(found, list) and len(found) < 2 else [found]
         return use
+
+    def early_value(self, held: Any, use: Use, depth: int) -> Any:
+        """Return what a layer is called on in Keras 2: tensors, as they are nested."""
+        if is_place(held):
+            if len(held) == 4 and isinstance(held[3], dict):
+                use.named.update({key: self.place_in(value) for key, value in held[3].items()})
+            return held[2] if held[0] == "_CONSTANT_VALUE" else Ref(*held[:3])
+        if depth <= DEEPEST and isinstance(held, list):
+            return [self.early_value(one, use, depth + 1) for one in held]
+        if depth <= DEEPEST and isinstance(held, dict):
+            return {key: self.early_value(one, use, depth + 1) for key, one in held.items()}
+        raise self.fail(f"doesn't say what `{printable(use.layer.name)}` is called on")
 
     def place_in(self, value: Any) -> Any:
         """Return a named argument of Keras 2: a tensor is a list of a name and two numbers."""
@@ -233,20 +282,19 @@ class Parser:
             return [self.value(one, use, depth + 1) for one in held["items"]]
         return {key: self.value(one, use, depth + 1) for key, one in held.items()}
 
-    def places(self, held: Any, depth: int = 0) -> Iterator[Ref]:
-        """Yield the tensors that a model takes or gives, in order."""
+    def places(self, held: Any, depth: int = 0) -> Any:
+        """Return the tensors that a model takes or gives, as they are nested."""
         if depth > DEEPEST:
             raise self.fail("nests its inputs or outputs too deep")
         if is_place(held):
-            yield Ref(*held[:3])
-        elif isinstance(held, list):
-            for one in held:
-                yield from self.places(one, depth + 1)
-        elif isinstance(held, dict):
-            for one in held.values():
-                yield from self.places(one, depth + 1)
-        elif held is not None:
+            return Ref(*held[:3])
+        if isinstance(held, list):
+            return [self.places(one, depth + 1) for one in held]
+        if isinstance(held, dict):
+            return {key: self.places(one, depth + 1) for key, one in held.items()}
+        if held is not None:
             raise self.fail("says nothing that can be read of its inputs or outputs")
+        return []
 
     def ordered(self, uses: list[Use], inputs: list[Ref], outputs: list[Ref]) -> list[Use]:
         """Return the calls that the outputs need, each after those that it reads."""
@@ -275,15 +323,10 @@ class Parser:
         return found
 
 
-def counted(ref: Ref, models: Collection[str]) -> Ref:
-    """Return a tensor with its call counted from 0 instead of 1, if one of some models gives it."""
-    return ref._replace(call=ref.call - 1) if ref.layer in models else ref
-
-
 def moved(held: Any, models: Collection[str]) -> Any:
-    """Return arguments with the calls of some models counted from 0 instead of 1."""
+    """Return tensors with the calls of some models counted from 0 instead of 1."""
     if isinstance(held, Ref):
-        return counted(held, models)
+        return held._replace(call=held.call - 1) if held.layer in models else held
     if isinstance(held, list):
         return [moved(one, models) for one in held]
     if isinstance(held, dict):
