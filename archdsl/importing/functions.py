@@ -16,6 +16,7 @@ from archdsl.importing.making import Unsayable, numbers_of
 from archdsl.importing.norms import Norms
 from archdsl.importing.products import Products
 from archdsl.importing.record import Call, Value
+from archdsl.importing.windows import PADDINGS
 from archdsl.importing.writes import Writes
 
 # What a tensor goes through unchanged.
@@ -385,8 +386,7 @@ class Functions(Norms, Products, Writes):
         axes = [axis for axis in range(1, rank) if axis != front] if first == 1 else None
         order = (0, front, *axes) if axes else tuple(range(rank))
         padding = [side for axis in reversed(order[2:]) for side in sides.get(axis, (0, 0))]
-        kind = {"constant": "constant" if value else "zero", "reflect": "reflection",
-                "replicate": "replication", "circular": "circular"}[mode]  # fmt: skip
+        kind = {"constant": "constant" if value else "zero", **PADDINGS}[mode]
         more = {"value": value} if value else {}
         name = f"{kind}pad{rank - 2}d"
         if not axes:
@@ -402,12 +402,21 @@ class Functions(Norms, Products, Writes):
 
     def on_dropout(self, call: Call, value: Any, *rest: Any, **named: Any) -> None:
         given = dict(zip(("p", "training", "inplace"), rest, strict=False)) | named
-        if given.get("training", True) != call.training:
-            if given.get("training", True):
+        name = call.name.strip("_")
+        # torch's functions for activations with a mean of 0 leave it alone unless told otherwise
+        training = given.get("training", "alpha" not in name)
+        if training != call.training:
+            if training:
                 raise Unsayable("dropout in evaluation mode")
             self.become(call.result, value)
             return
-        self.each("dropout", [value], call.result, p=given.get("p", 0.5))
+        if name == "dropout":
+            self.each(name, [value], call.result, p=given.get("p", 0.5))
+        else:
+            self.as_layer(call, name, [value], {"p": given.get("p", 0.5)})
+
+    on_dropout1d = on_dropout2d = on_dropout3d = on_dropout
+    on_alpha_dropout = on_feature_alpha_dropout = on_dropout
 
     def on_adaptive_avg_pool2d(self, call: Call, value: Any, output_size: Any) -> None:
         size = tuple(output_size) if isinstance(output_size, list) else output_size

@@ -24,8 +24,11 @@ class Norms(Reshaping):
     def on_norm(self, call: Call, value: Any, ord: Any = 2, dim: Any = None,
                 keepdim: bool = False, p: Any = None, **how: Any) -> None:  # fmt: skip
         order = ord if p is None else p
-        if order not in (2, "fro") or dim is None:
-            raise Unsayable("a norm of another order than 2, or of a whole batch")
+        if order not in (2, "fro"):
+            raise Unsayable(f"a norm of the order {order}: there are those of order 2")
+        if dim is None:
+            whole = "parameters" if self.sharing else "a whole batch"
+            raise Unsayable(f"a norm of all numbers of {whole}: it takes `dim`")
         squares = self.fresh(value.shape, value.dtype)
         sums = self.fresh(call.result.shape, value.dtype)
         self.each("square", [value], squares)

@@ -17,6 +17,7 @@ from archdsl.importing.forms import Form, canonical
 from archdsl.importing.layers import Use
 from archdsl.importing.making import (
     MOVED,
+    SIZES,
     Making,
     Unsayable,
     bound,
@@ -28,8 +29,14 @@ from archdsl.importing.record import Call, Value, tensors
 from archdsl.layers.base import POINTWISE, Facts, Layer, Window, construct
 from archdsl.layers.registry import Registry
 
-EACH_CHANNEL = ("pooling", "padding")  # families of layers that look at each channel by itself
+EACH_CHANNEL = (
+    "pooling",
+    "padding",
+    "dropout",
+)  # families of layers that look at each channel by itself
 PLACE = Window(1)
+OTHER = 1009  # places more along an axis: nothing else of a layer has such a size
+PADDINGS = {"reflect": "reflection", "replicate": "replication", "circular": "circular"}
 
 
 class Applied(NamedTuple):
@@ -51,12 +58,15 @@ class Windows(Making):
     Attributes:
         stored: parameters of modules that are not used as they stand, by name.
         later: what comes out of a layer, and what it is reshaped to.
+        in_front: for what a function gives where other axes are in front of those that it counts:
+            what it was given.
     """
 
     def __init__(self, batch: int) -> None:
         super().__init__(batch)
         self.stored: dict[str, Value] = {}
         self.later: list[tuple[Value, Value]] = []
+        self.in_front: dict[Value, Value] = {}
 
     def finish(self) -> list[Node]:
         """Return what comes after a layer that was applied to all windows."""
@@ -84,6 +94,32 @@ class Windows(Making):
             if not self.to_windows(name, given, inputs[0], call.values_out()[0]):
                 raise
 
+    def moved(
+        self, given: Mapping[str, Any], inputs: Sequence[Value], result: Any
+    ) -> tuple[dict[str, Any], list[Value], Value]:
+        found = super().moved(given, inputs, result)
+        if len(inputs) == 1 and given.get("dim") is None and SIZES not in given:
+            self.in_front[found[2]] = inputs[0]
+        return found
+
+    def is_layer(
+        self,
+        kind: type[Layer],
+        given: Mapping[str, Any],
+        own: Mapping[str, Value],
+        inputs: Sequence[Value],
+        result: Value,
+        computed: bool = False,
+    ) -> bool:
+        if not super().is_layer(kind, given, own, inputs, result, computed):
+            return False
+        before = self.in_front.get(result)
+        use = self.nodes[-1].use
+        if before is None or same_in_front(construct(kind, use.arguments), before, inputs[0]):
+            return True
+        self.nodes.pop()
+        return False
+
     def to_windows(self, name: str, given: Mapping[str, Any], value: Value, result: Value) -> bool:
         """Apply a function without parameters to all windows of a sample, and tell whether."""
         for kind in kinds_by(name):
@@ -93,7 +129,7 @@ class Windows(Making):
                     facts = layer.infer((value.shape[1:],))
                 except ValueError:
                     continue
-                if facts.params or tuple(facts.output) != result.shape[1:]:
+                if facts.params or facts.buffers or tuple(facts.output) != result.shape[1:]:
                     continue
                 use = Use(kind.__name__, tidy(kind, fields))
                 found = self.of_windows(use, layer, facts, value, result)
@@ -116,6 +152,7 @@ class Windows(Making):
             return Applied(use, [*inputs], result)
         kind = Registry()[use.layer]
         layer = construct(kind, use.arguments)
+        use, layer = counted_from_behind(use, layer, inputs[0])
         facts = layer.infer(tuple(value.shape[1:] for value in inputs))
         if len(inputs) == 1 and len(result.shape) == 2:  # rows of channels: a sequence is as well
             form = self.settled(inputs[0])
@@ -134,6 +171,9 @@ class Windows(Making):
                 return found
         bases, made = self.alike(inputs, result)
         if len(bases) > 1 or not same_facts(layer, bases[0], made.shape, facts.params):
+            raise Unsayable(f"`{use.layer}` on what has other axes joined with the batch")
+        follows = getattr(module, "batch_first", None) is not None  # what came before: in order
+        if not follows and not same_in_front(layer, inputs[0], bases[0]):
             raise Unsayable(f"`{use.layer}` on what has other axes joined with the batch")
         return Applied(use, bases, made)
 
@@ -154,13 +194,13 @@ class Windows(Making):
         if 0 not in lead or not others or len(rest) < 2:
             return None
         settled = self.fresh(canonical(form)[1], value.dtype)
-        if takes(layer, settled, facts):
+        if takes(layer, settled, facts) and same_in_front(layer, value, settled):
             return None  # as it does what it does to each number, or to each row
         times = prod(form.base.shape[axis] for axis in others)
         one_place = facts.windows == POINTWISE or (
             isinstance(facts.windows, tuple) and {*facts.windows} == {PLACE}
         )
-        if one_place and value.shape[2:] == result.shape[2:]:
+        if one_place and not any(layer.noise(value.shape)) and value.shape[2:] == result.shape[2:]:
             channels, places, *more = rest
             groups = ((0,), channels, (*others, *places), *more)
             given = self.led(form, groups, value.dtype)
@@ -172,17 +212,35 @@ class Windows(Making):
             return Applied(use, [given], made)
         weights: dict[str, Value] = {}
         kind, arguments = type(layer), use.arguments
+        sides: Sequence[int] = ()
         if facts.params:
             if not {"groups", "out_channels"} <= kind.model_fields.keys() or facts.buffers:
                 return None
             named = {name: getattr(layer, name) for name in kind.model_fields}
             named["groups"] *= times
             named["out_channels"] *= times
+            mode = PADDINGS.get(named.get("padding_mode", ""))
+            if mode and layer.functional() is None:
+                # weights that are computed go with padding by zeros alone: it is a stage of its own
+                sides = module._reversed_padding_repeated_twice
+                named |= {"padding_mode": "zeros", "padding": 0}
+            if construct(kind, named).functional() is None:
+                return None
             arguments = tidy(kind, named)
         elif kind.family not in EACH_CHANNEL:
             return None
         channels, *more = rest
         given = self.led(form, ((0,), (*others, *channels), *more), value.dtype)
+        if prod(layer.noise(given.shape)) != prod(layer.noise(value.shape)):
+            return None  # it draws for each sample
+        if any(sides):
+            before = given
+            image = [
+                size + sides[-2 - 2 * at] + sides[-1 - 2 * at]
+                for at, size in enumerate(before.shape[2:])
+            ]
+            given = self.fresh((*before.shape[:2], *image), before.dtype)
+            self.stage(f"{mode}pad{len(image)}d", [before], given, padding=tuple(sides))
         made = self.fresh((self.batch, times * result.shape[1], *result.shape[2:]), result.dtype)
         for name, one in module.named_parameters() if facts.params else ():
             own = self.parameter(f"{path}.{name}", one)
@@ -258,3 +316,31 @@ def takes(layer: Layer, value: Value, facts: Facts) -> bool:
         return bool(layer.infer((value.shape[1:],)).params == facts.params)
     except ValueError:
         return False
+
+
+def counted_from_behind(use: Use, layer: Layer, value: Value) -> tuple[Use, Layer]:
+    """Return a layer of which the axis that it works along is counted from the last one."""
+    dim = getattr(layer, "dim", None)
+    if not isinstance(dim, int) or dim < 0:
+        return use, layer
+    arguments = {**use.arguments, "dim": dim - len(value.shape)}
+    return Use(use.layer, arguments), construct(type(layer), arguments)
+
+
+def same_in_front(layer: Layer, value: Value, base: Value) -> bool:
+    """Tell whether a layer does the same at each place of the axes that were joined with the batch.
+
+    Those are channels for it if its parameters follow them, or if one draws on another.
+    """
+    if prod(layer.noise(value.shape)) != prod(layer.noise(base.shape)):
+        return False
+    dim = getattr(layer, "dim", None)
+    if isinstance(dim, int):
+        return dim < 0 and -dim < len(value.shape)
+    try:
+        plain = layer.infer((value.shape[1:],))  # one of another number of axes sums over them
+        facts = layer.infer((base.shape[1:],))
+        more = layer.infer(((base.shape[1] + OTHER, *base.shape[2:]),))
+    except ValueError:
+        return False
+    return facts.apart and plain.params == facts.params == more.params

@@ -355,6 +355,10 @@ class Layer(Rewritable, ABC):
             inside_training=times * facts.inside_training,
         )
 
+    def noise(self, shape: Shape) -> Shape:
+        """Return the shape of what training draws for an input of a shape, with batch."""
+        return (0,)
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         """Do in a training step what torch does, as far as memory goes, and return the output.
 

@@ -69,7 +69,6 @@ class AnyDropout(Layer):
         return torch.dropout(x, self.p, self.noise(x.shape))
 
     def noise(self, shape: Shape) -> Shape:
-        """Return the shape of what numbers are multiplied with."""
         return shape
 
 
@@ -161,7 +160,9 @@ class StochasticDepth(Layer):
             apart=True,
         )
 
+    def noise(self, shape: Shape) -> Shape:
+        return (shape[0] if self.mode == "row" else 1, *(1,) * (len(shape) - 1))
+
     def trained(self, torch: Autograd, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        samples = x.shape[0] if self.mode == "row" else 1
-        return x if self.p == 0 else torch.mul(x, torch.new((samples, *(1,) * (len(x.shape) - 1))))
+        return x if self.p == 0 else torch.mul(x, torch.new(self.noise(x.shape)))
