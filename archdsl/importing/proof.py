@@ -38,6 +38,7 @@ DRAWING = (
 
 
 MODES = ("evaluation", "training")
+EACH = "each"  # how dropouts drew where batches are joined
 NO_NUMBERS = "the module holds no numbers (the meta device)"
 
 
@@ -137,7 +138,7 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
         restore(module, drawn_anew(module))
         drawn = {
             "evaluation": _of_drawn(module, made, doubled(inputs), "evaluation"),
-            "training": _of_drawn(module, made, inputs, "training"),
+            "training": _of_drawn(module, made, inputs, "training", turned),
         }
         if drawn["evaluation"] is None:
             drawn["evaluation"] = _of_drawn(module, made, inputs, "evaluation")
@@ -150,7 +151,14 @@ def prove(network: Network, module: nn.Module, inputs: Sequence[torch.Tensor]) -
     finally:
         restore(module, begun)
         module.train(was)
-    besides = "in training mode outputs come in another order" if turned else ""
+    besides = "; ".join(
+        text
+        for key, text in (
+            ("training", "in training mode outputs come in another order"),
+            (EACH, "in training mode dropouts of joined batches draw the same for each sample"),
+        )
+        if key in turned
+    )
     return Proof(missing, ordered=ordered, distance=distance, besides=besides)
 
 
@@ -164,11 +172,15 @@ def joint(proofs: Sequence[Proof]) -> Proof:
 
 
 def _of_drawn(
-    module: nn.Module, made: nn.Module, inputs: Sequence[torch.Tensor], mode: str
+    module: nn.Module,
+    made: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    mode: str,
+    turned: set[str] | None = None,
 ) -> float | None:
     """Compare with weights that were drawn; None if the module gives no numbers with them."""
     try:
-        return _distance(module, made, inputs, mode, numbers=True)
+        return _distance(module, made, inputs, mode, numbers=True, turned=turned)
     except DoesNotRun:
         return None
 
@@ -180,10 +192,13 @@ def _distance(
     mode: str,
     numbers: bool = False,
     turned: set[str] | None = None,
+    each: bool = False,
 ) -> float:
     """Return how far outputs are apart, with the weights that the module holds now.
 
-    Where they come in another order, the mode is added to `turned`.
+    Where they come in another order, the mode is added to `turned`. Where a module drops numbers of
+    batches that it joined, and the text those of each, `EACH` is: outputs are compared with
+    dropouts that draw the same for `each` sample then.
 
     Raises:
         DoesNotRun: the module fails on these inputs, or gives no number where it is to.
@@ -192,10 +207,11 @@ def _distance(
     ours = {name: before[name] for name in made.state_dict()}
     restore(made, ours)
     results: list[Any] = []
+    draws = Reseeded(each), Reseeded(each)
     try:
-        for one in (module, made):
+        for one, drawing in zip((module, made), draws, strict=True):
             put_into(one, mode == "training")
-            with torch.no_grad(), Reseeded():
+            with torch.no_grad(), drawing:
                 results.append(one(*[tensor.clone() for tensor in inputs]))
     except Exception as error:
         if not results:
@@ -209,6 +225,16 @@ def _distance(
     theirs, made_of = results
     apart = _apart(theirs, made_of, free=mode == "training")
     named = hasattr(theirs, "_fields") or hasattr(theirs, "keys")
+    # other numbers fall on what is joined; one mask for all samples is no mask of each, so that
+    # a dropout of fewer samples than came in is never compared so
+    samples = min(one.shape[0] for one in inputs if one.dim())
+    theirs_drop, ours_drop = (drawing.dropped for drawing in draws)
+    joins = min(theirs_drop, default=0) >= samples and sum(theirs_drop) == sum(ours_drop)
+    if mode == "training" and apart > TOLERANCE and joins and theirs_drop != ours_drop and not each:
+        again = _distance(module, made, inputs, mode, numbers, turned, each=True)
+        if again <= TOLERANCE and turned is not None:
+            turned.add(EACH)
+        return again if again <= TOLERANCE else apart
     if turned is not None and not named and apart < TOLERANCE < _apart(theirs, made_of):
         turned.add(mode)
     if TOLERANCE < apart < (MOST_OF_DRAWN if numbers else MOST_ROUNDED):
@@ -268,7 +294,16 @@ class Reseeded(TorchFunctionMode):
     """Lets what is drawn depend on the layer alone, and not on which layer runs before which.
 
     Zeros and ones are drawn as `floor(chance + rand())` has them, which is another spelling.
+
+    Attributes:
+        each: whether a dropout draws the same for each sample, wherever that stands in a batch.
+        dropped: how many samples each dropout was given.
     """
+
+    def __init__(self, each: bool = False) -> None:
+        super().__init__()
+        self.each = each
+        self.dropped: list[int] = []
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -278,6 +313,10 @@ class Reseeded(TorchFunctionMode):
             return no_hook()
         if not any(part in name for part in DRAWING):
             return function(*args, **(kwargs or {}))
+        if "dropout" in name and args and args[0].dim():
+            self.dropped.append(args[0].shape[0])
+            if self.each:
+                return torch.cat([self._alone(function, one, args, kwargs) for one in args[0]])
         seed()
         result = function(*args, **(kwargs or {}))
         if name in ("rand", "rand_like"):
@@ -287,6 +326,12 @@ class Reseeded(TorchFunctionMode):
             seed()
             return result.copy_(torch.rand(result.shape) < given[1])
         return result
+
+    @staticmethod
+    def _alone(function: Any, sample: torch.Tensor, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Drop numbers of one sample."""
+        seed()
+        return function(sample.unsqueeze(0), *args[1:], **(kwargs or {}))
 
 
 def put_into(module: nn.Module, training: bool) -> None:
