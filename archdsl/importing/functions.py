@@ -23,7 +23,7 @@ from archdsl.importing.writes import Writes
 SAME = {
     "contiguous", "clone", "detach", "to", "float", "int", "long", "bool", "type", "type_as",
     "double", "half", "bfloat16", "byte", "char", "short", "requires_grad", "alias", "positive",
-    "checkpoint", "_to_copy", "data",
+    "checkpoint", "_to_copy", "data", "as_tensor", "asarray",
 }  # fmt: skip
 
 # What takes a tensor that is the same for each sample as one that all share.

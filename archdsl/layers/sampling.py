@@ -113,7 +113,8 @@ class GridSample(Layer):
         if more:
             flat = [f"{{{one}}}.flatten(0, {more})" for one in (0, 1)]
             expression = f"F.grid_sample({', '.join(flat)}, {given})"
-            expression += f".unflatten(0, {{0}}.shape[:{more + 1}])"
+            # as a function: the method has no types
+            expression = f"torch.unflatten({expression}, 0, {{0}}.shape[:{more + 1}])"
         equal = zip(image[:more], grid[:more], strict=True)
         return Facts(
             output=output,

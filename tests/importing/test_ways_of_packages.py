@@ -196,6 +196,18 @@ class Bounded(nn.Module):
         return x.clamp(self.low, 0.25).clamp(-1, 1)
 
 
+class AsTensor(nn.Module):
+    """What is a tensor already, taken for one; with a cast and numbers besides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.map(x) + torch.as_tensor(torch.asarray(x * 2))
+        return y * torch.as_tensor(x > 0, dtype=torch.float32) + torch.as_tensor([1.0, 2, 3, 4])
+
+
 WAYS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "activation in a layer": (ActInLayer, (4, 5, 5)),
     "standardized weights": (lambda: StandardConv(3, 4, 3, gain=False), (3, 6, 6)),
@@ -206,6 +218,7 @@ WAYS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "a table made anew": (MadeAnew, (3, 4)),
     "a bias by rows and columns": (Decomposed, (4, 6, 8)),
     "bounds that are buffers": (Bounded, (3, 4)),
+    "as a tensor": (AsTensor, (3, 4)),
     "tables of places": (lambda: Placed(5), (26, 26)),
 }
 
