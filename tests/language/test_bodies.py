@@ -9,7 +9,7 @@ from generators import ArchSpec, arch_specs
 from hypothesis import given, settings
 
 import archdsl
-from archdsl.elaborate.flat import Flat
+from archdsl.elaborate.flat import _Naming
 from archdsl.graph import CheckedGraph
 from archdsl.layers.traced import bare
 from archdsl.pipeline import Spec
@@ -160,7 +160,7 @@ def test_turns_that_are_alike_are_not_worked_out_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", ["inception_v3", "resnet1202", "googlenet", "vit_b_16"])
 def test_totals_name_no_node(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading and counting takes a fraction of the time so."""
-    monkeypatch.setattr(Flat, "_all", lambda flat: pytest.fail("nodes were named"))
+    monkeypatch.setattr(_Naming, "name_all", lambda names: pytest.fail("nodes were named"))
 
     counted = archdsl.load(spec).count()
 
