@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from xml.etree import ElementTree
 
 import pytest
@@ -135,6 +137,8 @@ def test_text_from_a_spec_is_text(draw: Command, tmp_path: Path, nasty: str, for
         f"network n {{\n  {quoted(NASTY[nasty])}\n  input x: [3, 8, 8]\n  Conv2d(2, 1)\n}}\n",
         encoding="utf-8",
     )
+    if format == "pdf" and not (which("dot") or find_spec("pygraphviz")):
+        pytest.skip("PDF needs Graphviz' `dot` or pygraphviz")
     result = draw("draw", "n.arch", "-o", f"n.{format}", "--limit", "string=10000")
     if engines.FONTLESS in result.error:
         pytest.skip(f"{engines.FONTLESS} (apt-get install fonts-liberation)")
