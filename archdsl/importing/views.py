@@ -248,7 +248,7 @@ def address(tensor: torch.Tensor) -> int | None:
     """Return what tells a tensor's memory from others; None where it can't be seen."""
     try:
         found: int = tensor.untyped_storage()._cdata
-    except (RuntimeError, NotImplementedError):  # sparse tensors, and those within `vmap`
+    except RuntimeError:  # sparse tensors, and those within `vmap`
         return None
     return found
 
