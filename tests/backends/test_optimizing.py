@@ -55,6 +55,15 @@ def plain_of(network: archdsl.Network, dtype: str = "float64") -> Any:
     return module
 
 
+def written_of(fast: Any) -> Any:
+    """Return the module that an optimised network's source makes, with its weights."""
+    scope: dict[str, Any] = {}
+    exec(fast.source, scope)
+    module = scope["Net"]().eval()
+    module.load_state_dict(fast.weights)
+    return module
+
+
 def listed(result: Any) -> list[Any]:
     return [result] if isinstance(result, torch.Tensor) else [*result]
 
@@ -755,10 +764,7 @@ def test_numbers_that_are_equal_in_all_uses_are_one_argument(tmp_path: Path) -> 
     for use in ("a = Bottleneck(8, 4)", "b = Bottleneck(8, 6)", "c = Bottleneck(12, 4)"):
         assert f"self.{use}" in fast.source
     assert "def __init__(self, in_channels: int, out_channels: int)" in fast.source
-    scope: dict[str, Any] = {}
-    exec(fast.source, scope)
-    module = scope["Net"]().eval()
-    module.load_state_dict(fast.weights)
+    module = written_of(fast)
     image = torch.randn(2, 8, 6, 6)
     with torch.no_grad():
         assert torch.allclose(module(image), plain(image), atol=1e-5)
@@ -788,10 +794,7 @@ def test_what_goes_away_may_be_an_output_or_stand_elsewhere_too(
 
     fast = network.optimize(weights=plain.state_dict(), engine=engine)
 
-    scope: dict[str, Any] = {}
-    exec(fast.source, scope)
-    written = scope["Net"]().eval()
-    written.load_state_dict(fast.weights)
+    written = written_of(fast)
     image = torch.randn(2, 4, 6, 6)
     with torch.no_grad():
         expected = listed(plain(image))

@@ -13,7 +13,8 @@ of processor time for the import, and, as a measure, for making the module with 
 "!" where it wasn't counted and drawn. Where no size is given, it is the smallest of `SIZES` that
 the module takes, or its own.
 
-Results go to a file, a line of JSON each, and what stands there is not run again.
+Results go to a file, a line of JSON each, and what stands there is not run again. If none is named
+it is one among the temporary files.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe, get_context
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 SIZES = (96, 112, 128, 192)  # of images, before a module's own
@@ -274,7 +276,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="PACKAGE:NAME[@SHAPE,SHAPE]")
     parser.add_argument("--package", choices=("timm", "torchvision"))
-    parser.add_argument("--results", type=Path, default=Path("import_of_packages.jsonl"))
+    parser.add_argument(
+        "--results", type=Path, default=Path(gettempdir()) / "import_of_packages.jsonl"
+    )
     parser.add_argument("--timeout", type=int, default=600, help="seconds of processor time, each")
     parser.add_argument("--memory", type=float, default=8, help="GiB, each")
     parser.add_argument("--again", action="store_true", help="run also what has a result")
